@@ -1,0 +1,81 @@
+"""Shared by all tests: one thread, a cache of their own, and small lively models."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.build import build
+from zoo.data.interfaces import Vocabulary
+from zoo.variants.variant import Variant
+
+if "ZOO_CACHE" not in os.environ:
+    os.environ["ZOO_CACHE"] = tempfile.mkdtemp(prefix="zoo-tests-")
+    atexit.register(shutil.rmtree, os.environ["ZOO_CACHE"], ignore_errors=True)
+torch.set_num_threads(1)
+
+TOKENS = 32
+BASE: dict[str, Any] = {
+    "dim": 16,
+    "layers": 2,
+    "heads": 4,
+    "hidden": 24,
+    "attention": {"name": "multi_head"},
+    "ffn": {"name": "mlp"},
+    "norm": {"name": "layer"},
+    "position": {"name": "sinusoidal"},
+    "residual": {"name": "pre"},
+}
+
+
+def tiny_config(variant: str = "decoder", **over: Any) -> dict[str, Any]:
+    return {"variant": variant, **BASE, **over}
+
+
+def make_lively(model: torch.nn.Module, seed: int = 0) -> None:
+    """Move every parameter away from its first value, which may be zero or one by design."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., dict[str, Any]]:
+    """A small config; slots and numbers by keyword."""
+    return tiny_config
+
+
+@pytest.fixture(scope="session")
+def lively() -> Callable[..., None]:
+    return make_lively
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[..., Variant]:
+    """A small model in eval whose parameters are all random; one for each config, not to be changed."""
+    known: dict[str, Variant] = {}
+
+    def make(variant: str = "decoder", **over: Any) -> Variant:
+        key = repr((variant, sorted(over.items())))
+        if key not in known:
+            model = build(tiny_config(variant, **over), TOKENS, seed=0).eval()
+            make_lively(model)
+            known[key] = model
+        known[key].zero_grad()
+        return known[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    """Eight sentinels, and the texts' tokens from 14 on."""
+    return Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))

@@ -1,0 +1,155 @@
+"""The one place where scores meet a kernel.
+
+``attend`` turns queries, keys and values into an average. It takes structure (a mask, a position) and decides which
+kernel can carry it, so a new kernel is added here once and every score-forming component has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.checks import require_between, require_positive
+from zoo.interfaces import Position
+from zoo.mask import Mask
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How scores become weights; every attention that forms scores has this as its option ``scores``.
+
+    Args:
+        window: a query at i sees keys at j with ``abs(i - j) < window``; null is no limit (Longformer, 2020).
+        softcap: scores are squeezed into ±softcap by tanh (Gemma 2, 2024); null is none.
+        scale: what query-key products are multiplied with; null is ``head_dim ** -0.5``.
+        dropout: probability that a weight is zeroed in training.
+        sinks: each head may look at nothing, with a learned score (gpt-oss, 2025).
+    """
+
+    window: int | None = None
+    softcap: float | None = None
+    scale: float | None = None
+    dropout: float = 0.0
+    sinks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.window is not None:
+            require_positive("scores.window", self.window)
+        if self.softcap is not None:
+            require_positive("scores.softcap", self.softcap)
+        require_between("scores.dropout", self.dropout, 0.0, 0.99)
+
+
+_captured: ContextVar[list[Tensor] | None] = ContextVar("captured", default=None)
+
+
+@contextmanager
+def capture() -> Iterator[list[Tensor]]:
+    """Collect the weights of every ``attend`` inside the block: ``[batch, heads, query, key]``, one entry a call."""
+    weights: list[Tensor] = []
+    token = _captured.set(weights)
+    try:
+        yield weights
+    finally:
+        _captured.reset(token)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Mask,
+    position: Position,
+    scores: Scores,
+    sinks: Tensor | None = None,
+    *,
+    training: bool = False,
+) -> Tensor:
+    """Average values by softmax of query-key scores; a query that sees nothing gets zero.
+
+    Args:
+        q: queries ``[batch, heads, query, head_dim]``.
+        k: keys ``[batch, kv_heads, key, head_dim]``; kv_heads divides heads.
+        v: values ``[batch, kv_heads, key, value_dim]``.
+        mask: who sees whom; ``scores.window`` narrows it further.
+        position: asked for a bias on the scores.
+        scores: window, soft-cap, scale and dropout.
+        sinks: score of looking at nothing ``[heads]``.
+        training: whether dropout acts.
+    Returns:
+        ``[batch, heads, query, value_dim]``.
+    Source: Vaswani et al. 2017.
+    """
+    mask = mask.within(scores.window)
+    scale = scores.scale if scores.scale is not None else 1 / math.sqrt(q.shape[-1])
+    bias = position.bias(q, mask.query.position, mask.key.position)
+    dropout = scores.dropout if training else 0.0
+    if scores.softcap is not None or _captured.get() is not None:
+        return _plain(q, k, v, mask, bias, sinks, scale, scores.softcap, dropout)
+    grouped = q.shape[1] != k.shape[1]
+    if bias is None and sinks is None and mask.plain:
+        causal = mask.causal and mask.query.length > 1
+        return F.scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
+        )
+    allowed = None if mask.plain and not mask.causal else mask.visible()[:, None]
+    k, v, additive = _with_sinks(q, k, v, allowed, bias, sinks)
+    return F.scaled_dot_product_attention(
+        q, k, v, attn_mask=additive, dropout_p=dropout, scale=scale, enable_gqa=grouped
+    )
+
+
+def _with_sinks(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, bias: Tensor | None, sinks: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Keys, values and what is added to the scores; a sink is one more key with value zero."""
+    if bias is None and sinks is None:
+        return k, v, allowed
+    additive = q.new_zeros(1, 1, q.shape[2], k.shape[2]) if bias is None else bias.to(q.dtype)
+    if allowed is not None:
+        additive = additive.masked_fill(~allowed, -math.inf)
+    if sinks is not None:
+        k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
+        rows, heads = additive.shape[0], q.shape[1]
+        column = sinks.to(q.dtype)[None, :, None, None].expand(rows, heads, q.shape[2], 1)
+        additive = torch.cat([additive.expand(rows, heads, -1, -1), column], dim=-1)
+    return k, v, additive
+
+
+def _plain(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Mask,
+    bias: Tensor | None,
+    sinks: Tensor | None,
+    scale: float,
+    softcap: float | None,
+    dropout: float,
+) -> Tensor:
+    """The formula as it is written, for what no kernel does and for looking at the weights."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    logits = (q @ k.mT) * scale
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
+    if bias is not None:
+        logits = logits + bias
+    allowed = mask.visible()[:, None]
+    logits = logits.masked_fill(~allowed, -math.inf)
+    if sinks is not None:
+        column = sinks[None, :, None, None].to(logits.dtype).expand(logits.shape[0], -1, logits.shape[2], 1)
+        weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]
+    else:
+        seeing = allowed.any(dim=-1, keepdim=True)
+        weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing
+    if (captured := _captured.get()) is not None:
+        captured.append(weights.detach())
+    return F.dropout(weights, dropout, training=dropout > 0) @ v

@@ -1,0 +1,1 @@
+"""Attention components: how tokens take from one another."""

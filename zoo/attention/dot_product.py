@@ -1,0 +1,68 @@
+"""What softmax attentions with query, key and value projections have in common; not a component itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attend import Scores, attend
+from zoo.cache import Cache
+from zoo.checks import require_divides
+from zoo.interfaces import Attention, Norm, Position, linear_flops
+from zoo.mask import Mask
+
+Bias = Literal["none", "qkv", "all"]
+
+
+class DotProductAttention(Attention):
+    """softmax(q kᵀ / √head_dim) v over ``heads`` query heads that share ``kv_heads`` key and value heads."""
+
+    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
+    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        norm: Callable[[int], Norm],
+        kv_heads: int,
+        bias: Bias,
+        scores: Scores,
+    ) -> None:
+        super().__init__()
+        require_divides("kv_heads", kv_heads, "heads", heads)
+        self.heads, self.kv_heads, self.head_dim, self.scores = heads, kv_heads, head_dim, scores
+        self.query = nn.Linear(dim, heads * head_dim, bias=bias != "none")
+        self.key = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
+        self.value = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
+        self.output = nn.Linear(heads * head_dim, dim, bias=bias == "all")
+        self.sinks = nn.Parameter(torch.zeros(heads)) if scores.sinks else None
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        """``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
+        q = self.query(x).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        k = self.key(memory).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
+        v = self.value(memory).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
+        q = position.rotate_queries(q, mask.query.position)
+        k = position.rotate_keys(k, mask.key.position)
+        if cache is not None:
+            (k, v), mask = cache.extend((k, v), mask)
+        mixed = attend(q, k, v, mask, position, self.scores, self.sinks, training=self.training)
+        merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return merged
+
+    def flops(self, mask: Mask) -> int:
+        """Projections of both sides, scores and averages."""
+        per_query = linear_flops(self.query) + linear_flops(self.output)
+        per_key = linear_flops(self.key) + linear_flops(self.value)
+        pairs = mask.within(self.scores.window).pairs()
+        products = 4 * self.heads * self.head_dim * pairs
+        return per_query * mask.query.length + per_key * mask.key.length + products
+
+    def new_cache(self, capacity: int) -> Cache:
+        """Keys and values of up to ``capacity`` tokens, or of the window if that is less."""
+        return Cache(capacity if self.scores.window is None else min(capacity, self.scores.window))

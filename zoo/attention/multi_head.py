@@ -1,0 +1,39 @@
+"""Multi-head attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from zoo.attend import Scores
+from zoo.attention.dot_product import Bias, DotProductAttention
+from zoo.interfaces import Norm
+from zoo.registry import register
+
+
+@final
+@register("attention", "multi_head", paper="arXiv:1706.03762")
+class MultiHeadAttention(DotProductAttention):
+    """Softmax attention in which every head has its own queries, keys and values.
+
+    Args:
+        dim: features per token.
+        heads: heads.
+        head_dim: features per head; heads * head_dim need not be dim.
+        norm: makes the norm of queries and keys, where asked for.
+        bias: which projections have biases: none, those of queries, keys and values, or all.
+        scores: window, soft-cap, scale, dropout, sinks.
+    Source: Vaswani et al. 2017.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        norm: Callable[[int], Norm],
+        *,
+        bias: Bias = "none",
+        scores: Scores = Scores(),
+    ) -> None:
+        super().__init__(dim, heads, head_dim, norm, heads, bias, scores)

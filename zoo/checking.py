@@ -1,0 +1,224 @@
+"""One pass over a composed config: every problem at once, each with its config path; no Hydra, no folder made."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from zoo import build
+from zoo.checks import Refused, suggest
+from zoo.data.interfaces import Vocabulary
+from zoo.interfaces import Objective
+from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_options
+from zoo.plan import ModelPlan, Part
+from zoo.registry import index, live_options
+from zoo.schema import check_part
+
+SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger")
+TARGETS = ("optimizer", "schedule", "trainer")
+BY_THE_COMMAND = {
+    "optimizer": ("params",),
+    "trainer": (
+        "max_steps max_epochs precision logger callbacks gradient_clip_val accumulate_grad_batches val_check_interval "
+        "check_val_every_n_epoch default_root_dir use_distributed_sampler enable_progress_bar"
+    ).split(),
+}
+_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint")
+
+RUN_OPTIONS = (
+    Option("seed", Scalar(int)),
+    Option("steps", Scalar(int)),
+    Option("batch", Scalar(int)),
+    Option("accumulate", Scalar(int)),
+    Option("clip", Maybe(Scalar(float))),
+    Option("evaluate", Scalar(int)),
+    Option("checkpoint", Scalar(int)),
+    Option("precision", Choice(("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"))),
+    Option("threads", Maybe(Scalar(int))),
+    Option("examples", Scalar(int)),
+    Option("label", Scalar(str), ""),
+    Option("runs", Scalar(str)),
+    Option("cache", Scalar(str)),
+)
+_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "label")
+"""What may change without making another run: where things lie, and what is written beside the result."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config in full, and every problem of it."""
+
+    config: dict[str, Any]
+    plan: ModelPlan | None
+    problems: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """The name of the run's folder: equal configs are one run, whoever asks for it."""
+        config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
+        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+
+    def require(self) -> None:
+        """Refuse with all problems, one a line."""
+        if self.problems:
+            raise Refused("\n".join(self.problems))
+
+
+def check_run(given: Mapping[str, Any]) -> Checked:
+    """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for."""
+    problems: list[str] = []
+    config = check_options(RUN_OPTIONS, given, "", problems, also=SECTIONS)
+    for name in _POSITIVE:
+        if config.get(name, 1) < 1:
+            problems.append(f"{name}: must be positive: got {config[name]}")
+    model = given.get("model") or {}
+    config["model"], plan, found = build.check(model if isinstance(model, Mapping) else {})
+    problems += found
+    config["data"] = check_data(given.get("data"), problems)
+    config["objective"] = _check_objective(given.get("objective"), config, problems)
+    for section in (*TARGETS, "logger"):
+        config[section] = dict(given.get(section) or {})
+    for section in TARGETS:
+        problems += _target_problems(section, config[section])
+    if not problems and plan is not None:
+        problems += _fit_problems(config, plan)
+    config["precision"] = _precision(str(config.get("precision")), config["trainer"])
+    return Checked(config, plan, tuple(dict.fromkeys(problems)))
+
+
+# ---------------------------------------------------------------------------------------------- data and objective
+
+
+def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
+    """Data in full: its own options, the length of a row, the tokenizer."""
+    common = (Option("length", Scalar(int), 128),)
+    own = {key: value for key, value in given.items() if key not in ("length", "tokenizer")} if given else given
+    checked = check_part("data", own, "data", problems)
+    checked |= check_options(common, {k: v for k, v in (given or {}).items() if k == "length"}, "data", problems)
+    if checked["length"] < 2:
+        problems.append(f"data.length: must be at least 2: got {checked['length']}")
+    tokenizer = (given or {}).get("tokenizer", {"name": "bytes"})
+    checked["tokenizer"] = check_part("tokenizer", tokenizer, "data.tokenizer", problems)
+    for part, path in ((checked, "data"), (checked["tokenizer"], "data.tokenizer")):
+        if part.get("name"):
+            problems += _construction_problems("data" if path == "data" else "tokenizer", part, path)
+    return checked
+
+
+def _construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> list[str]:
+    """What a data source or tokenizer itself says of its options; cheap, nothing is read."""
+    if any(option.name not in checked for option in index().get(kind, str(checked["name"])).options):
+        return []
+    try:
+        build.make(part_of(kind, checked, path))
+    except Refused as error:
+        return [str(error)]
+    return []
+
+
+def part_of(kind: str, checked: Mapping[str, Any], path: str) -> Part:
+    """A checked mapping as a part, with what the component itself understands."""
+    names = {option.name for option in index().get(kind, str(checked["name"])).options}
+    return Part(kind, str(checked["name"]), {key: value for key, value in checked.items() if key in names}, path)
+
+
+def _check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The objective in full; no name is the variant's own for the form of the data."""
+    variant, data = config["model"].get("variant"), config["data"].get("name")
+    if isinstance(given, Mapping) and given.get("name") is None and variant and data:
+        form = index().get("data", str(data)).load().form  # type: ignore[attr-defined]
+        given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[form]}
+    if not variant or not data:
+        return {}
+    return check_part("objective", given, "objective", problems)
+
+
+def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objective:
+    """The objective of a checked config."""
+    name = str(config["objective"]["name"])
+    cls = index().get("objective", name).load()
+    options = construct_options(live_options("objective", name), config["objective"])
+    made = cls(config["model"]["dim"], vocabulary, config["model"]["variant"], **options)
+    if not isinstance(made, Objective):
+        raise TypeError(f"objective {name} is not an Objective: {cls}")
+    return made
+
+
+def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
+    """What does not go together: objective with variant and data, positions with length, mixers with packing."""
+    name, variant = str(config["objective"]["name"]), plan.variant
+    cls: Any = index().get("objective", name).load()
+    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    if (variant, form) not in cls.combines:
+        works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
+        return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
+    problems = _reader_problems(plan, cls, form)
+    vocabulary = Vocabulary(64, 0, 1, 2, 3, 4, 5, tuple(range(6, 38)))
+    try:
+        longest = make_objective(config, vocabulary).longest(config["data"]["length"])
+    except Refused as error:
+        return [*problems, f"objective: {error}"]
+    for stack in plan.stacks:
+        for layer in stack.layers:
+            with torch.device("meta"):
+                position: Any = build.make(layer.position, layer.dim, layer.heads, layer.head_dim)
+            if position.limit is not None and position.limit < longest:
+                rows = f"rows of data.length={config['data']['length']} become up to {longest} tokens"
+                problems.append(f"{layer.position.path}: {layer.position.name} has {position.limit} positions: {rows}")
+    return problems
+
+
+def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
+    needs = set(objective.needs if plan.variant == "decoder" else ()) | ({"packed"} if form == "documents" else set())
+    problems = []
+    for stack in plan.stacks:
+        for layer in stack.layers:
+            missing = sorted(needs - build.component_class(layer.attention).sees)
+            if missing:
+                who = f"{layer.attention.path}: {layer.attention.name}"
+                problems.append(f"{who} does not see {', '.join(missing)}, which this objective and data need")
+    return problems
+
+
+# ----------------------------------------------------------------------------------------- optimiser and trainer
+
+
+def _target_problems(section: str, given: Mapping[str, Any]) -> list[str]:
+    """A ``_target_`` that cannot be imported, and arguments that it does not take or that are not the user's."""
+    target = given.get("_target_")
+    if not isinstance(target, str) or "." not in target:
+        return [f"{section}._target_: must name a class or function: got {target!r}"]
+    try:
+        module, _, name = target.rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        return [f"{section}._target_: {target} cannot be imported: {error}"]
+    taken = [key for key in given if key in BY_THE_COMMAND.get(section, ())]
+    problems = [f"{section}.{key}: is set by the run itself, from steps, clip, precision and the like" for key in taken]
+    if not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
+        wrong = [key for key in given if not key.startswith("_") and key not in parameters]
+        problems += [f"{section}.{key}: {target} has no such argument: {suggest(key, parameters)}" for key in wrong]
+    return problems
+
+
+def _precision(asked: str, trainer: Mapping[str, Any]) -> str:
+    """What ``auto`` stands for on this hardware."""
+    if asked != "auto":
+        return asked
+    gpu = trainer.get("accelerator") in ("gpu", "cuda") or (
+        trainer.get("accelerator") == "auto" and torch.cuda.is_available()
+    )
+    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if gpu else _cpu_is_fast_at_bf16()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _cpu_is_fast_at_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself (AVX-512 BF16 or AMX), rather than emulating it."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

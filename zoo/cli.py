@@ -1,0 +1,275 @@
+"""The command ``zoo``. Imports late: ``zoo --help`` and ``zoo list`` load neither torch nor Hydra."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from zoo import __version__
+from zoo.checks import Refused, suggest
+
+HELP = """\
+zoo: find out which parts of a Transformer help, at what cost, and how sure one can be.
+
+  zoo list [KIND] [--json]           components, their options and papers
+  zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations
+  zoo train OVERRIDES                one training, or with -m a sweep of them
+  zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run prints the runs
+  zoo report STUDY | RUN-FOLDER ...  the report of what is there
+
+OVERRIDES are Hydra's: model=gpt data=pydocs model/attention=grouped_query model.attention.kv_heads=2 steps=1000
+zoo train --help lists all that can be chosen, zoo train --cfg job prints the config and runs nothing.
+
+  --debug     show tracebacks
+  --version   print the version
+"""
+
+
+_FLAGS_WITH_VALUES = "-c --cfg -i --info -p --package -cp --config-path -cn --config-name -cd --config-dir".split()
+
+
+def main() -> None:
+    """Run the command; what was asked wrongly ends with readable lines and exit code 2."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get("ZOO_DEBUG"))
+    if debug:
+        os.environ["ZOO_DEBUG"] = "1"
+    try:
+        code = _dispatch(arguments)
+    except Refused as error:
+        if debug:
+            raise
+        code = _say(str(error).splitlines(), 2)
+    except KeyboardInterrupt:
+        code = _say(["interrupted: run the same command again to go on"], 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if debug:
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        code = _say([f"{type(error).__name__}: {first}", "the same command with --debug shows where"], 1)
+    sys.exit(code)
+
+
+def _say(lines: Sequence[str], code: int) -> int:
+    for line in lines:
+        print(f"zoo: {line}", file=sys.stderr)
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    commands = {"list": list_components, "show": show, "train": train, "study": study, "report": report}
+    match arguments:
+        case [] | ["-h" | "--help"]:
+            print(HELP, end="")
+            return 0
+        case ["--version"]:
+            print(__version__)
+            return 0
+        case ["-sc" | "--shell-completion" | "--shell_completion", *_]:
+            return _complete(arguments)
+        case [name, *rest] if name in commands:
+            return commands[name](rest)
+        case [name, *_]:
+            raise Refused(f"unknown command {name!r}: {suggest(name, commands)}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------ list
+
+
+def list_components(arguments: list[str]) -> int:
+    """``zoo list [KIND] [--json]``."""
+    from zoo.registry import KINDS, index
+
+    if {"-h", "--help"} & set(arguments):
+        print("zoo list [KIND] [--json]\n\nKINDS: " + ", ".join(KINDS))
+        return 0
+    kinds = [argument for argument in arguments if argument != "--json"]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
+    everything = index()
+    _say(everything.broken, 0)
+    chosen = [entry for entry in everything.entries.values() if not kinds or entry.kind in kinds]
+    chosen.sort(key=lambda entry: (KINDS.index(entry.kind), entry.name))
+    if "--json" in arguments:
+        print(json.dumps([entry.as_json() for entry in chosen], indent=1, ensure_ascii=False))
+        return 0
+    width = max((len(entry.name) for entry in chosen), default=0)
+    for kind in KINDS:
+        entries = [entry for entry in chosen if entry.kind == kind]
+        if not entries:
+            continue
+        print(f"\n{kind}")
+        for entry in entries:
+            source = f" [{entry.distribution}]" if entry.distribution else ""
+            print(f"  {entry.name:{width}}  {entry.description}{source}")
+            for option in entry.options:
+                default = "" if option.as_json()["required"] else f" = {json.dumps(option.default)}"
+                print(f"  {'':{width}}    {option.name}: {option.type}{default}")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------------------ show
+
+
+def show(arguments: list[str]) -> int:
+    """``zoo show OVERRIDES [--json]``: the composed model, from the meta device."""
+    if {"-h", "--help"} & set(arguments):
+        print("zoo show OVERRIDES [--json]\n\nFor example: zoo show model=llama model/norm=layer model.dim=512")
+        return 0
+    from zoo.show import describe, render
+
+    overrides = [argument for argument in arguments if argument != "--json"]
+    described = describe(overrides)
+    print(json.dumps(described, indent=1, ensure_ascii=False)) if "--json" in arguments else render(described)
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------- train and study
+
+
+def train(arguments: list[str]) -> int:
+    """``zoo train``: Hydra's own command line, with overrides checked first, all problems at once."""
+    from zoo.config import compose_run
+
+    overrides = _overrides(arguments)
+    if len(overrides) == len(arguments):
+        from zoo.checking import check_run
+
+        check_run(compose_run(_without_hydra(overrides))).require()
+    elif not {"-h", "--help", "--hydra-help", "--info", "-sc", "--shell-completion"} & set(arguments):
+        _refuse_unknown(_without_hydra(overrides))
+    return _hydra(arguments)
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """The arguments that are neither Hydra's flags nor their values."""
+    before = ["", *arguments]
+    return [
+        argument
+        for flag, argument in zip(before, arguments, strict=False)
+        if not argument.startswith("-") and flag not in _FLAGS_WITH_VALUES
+    ]
+
+
+def _without_hydra(overrides: Sequence[str]) -> list[str]:
+    return [line for line in overrides if not line.lstrip("+~").startswith(("hydra.", "hydra/"))]
+
+
+def _refuse_unknown(overrides: Sequence[str]) -> None:
+    from zoo.config import override_problems
+
+    if problems := override_problems(overrides):
+        raise Refused("\n".join(problems.values()))
+
+
+def study(arguments: list[str]) -> int:
+    """``zoo study STUDY [--dry-run] [OVERRIDES]``: a Hydra sweep over the cells of a study."""
+    names = [argument for argument in arguments if not argument.startswith("-") and "=" not in argument]
+    if {"-h", "--help"} & set(arguments) or len(names) != 1:
+        print("zoo study STUDY [--dry-run] [OVERRIDES]\n\nSTUDY is a name under experiments/, a folder, or a study.yaml.")
+        print("OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, hydra.launcher.n_jobs=4, threads=2")
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    from zoo.study.plan import find_study
+    from zoo.study.sweep import local_launcher
+
+    dry = "--dry-run" in arguments
+    rest = [argument for argument in arguments if argument not in (names[0], "--dry-run")]
+    _refuse_unknown(_without_hydra(_overrides(rest)))
+    path = find_study(names[0])
+    chosen = [f"hydra.sweeper.study='{path}'", f"hydra.sweeper.dry_run={str(dry).lower()}"]
+    return _hydra(["-m", "hydra/sweeper=zoo_study", *chosen, *local_launcher(rest), *rest])
+
+
+def _hydra(arguments: Sequence[str]) -> int:
+    """Hand over to Hydra; errors come back to us instead of being printed with half a traceback."""
+    import hydra
+
+    from zoo.config import folder, one_line, publish
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    publish()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    script = sys.argv[0]
+    sys.argv = [script, *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refused(one_line(error)) from error
+    return 0
+
+
+def run(config: Any) -> float | None:
+    """One training of a composed config: what Hydra's launchers call, in this process or another.
+
+    Returns:
+        the loss on the validation split.
+    """
+    from zoo.checking import check_run
+    from zoo.config import plain
+    from zoo.training.run import run_folder, show, train
+
+    checked = check_run(plain(config))
+    checked.require()
+    _keep_command()
+    label = str(checked.config["label"])
+    result = train(checked, label)
+    if result:
+        print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
+    return result.get("metrics", {}).get("loss")
+
+
+def _keep_command() -> None:
+    """Lightning starts the other processes of a machine as argv[0] argv[1:], which must say ``train`` again."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sys.argv = [sys.argv[0], "train", *HydraConfig.get().overrides.task]
+
+
+def _complete(arguments: Sequence[str]) -> int:
+    """Tab completion: Hydra completes overrides, so the word of the command is taken out of its line."""
+    line, point = os.environ.get("COMP_LINE", ""), int(os.environ.get("COMP_POINT", "0") or 0)
+    words = line.split(" ")
+    if len(words) > 2 and words[1] in ("train", "show", "study"):
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        os.environ["COMP_POINT"] = str(max(0, point - len(words[1]) - 1))
+    elif line:
+        print("\n".join(name for name in ("list", "show", "train", "study", "report") if name.startswith(words[-1])))
+        return 0
+    return _hydra(arguments)
+
+
+# ---------------------------------------------------------------------------------------------------------- report
+
+
+def report(arguments: list[str]) -> int:
+    """``zoo report STUDY [OVERRIDES]`` or ``zoo report RUN-FOLDER ...``."""
+    from pathlib import Path
+
+    if {"-h", "--help"} & set(arguments) or not arguments:
+        print("zoo report STUDY [OVERRIDES]\nzoo report RUN-FOLDER ... [--out FOLDER]")
+        return 0 if arguments else 2
+    from rich.console import Console
+
+    from zoo.report import print_summary, runs_study, write_report
+
+    out = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments[:-1] else Path()
+    given = [item for item in arguments if item not in ("--out", str(out))]
+    if (Path(given[0]) / "config.yaml").exists():
+        described, runs = runs_study([Path(item) for item in given])
+    else:
+        from zoo.study.sweep import gather
+
+        described, runs, out = gather(given[0], given[1:])
+    path = write_report(described, runs, out)
+    print_summary(described, runs, Console())
+    print(f"report: {path.resolve()}")
+    return 0

@@ -1,0 +1,177 @@
+"""The registry as Hydra sees it, and Hydra's complaints as our lines.
+
+A component is published as an open node ``{name: …}`` that first empties its slot. What may stand beside the name is
+not Hydra's business: one pass of our own checks the composed config (``checking.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from zoo.checks import Refused, suggest
+from zoo.registry import index
+from zoo.schema import SLOTS, STACKS
+
+OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger")
+"""Sections whose keys are checked by us, and so may be anything to Hydra."""
+
+
+def folder(name: str) -> Path:
+    """``conf`` or ``experiments``: beside the package in a checkout, inside it when installed."""
+    here = Path(__file__).parent
+    inside = here / name
+    return inside if inside.is_dir() else here.parent / name
+
+
+def publish() -> None:
+    """Put every registered component into Hydra's config store."""
+    store = ConfigStore.instance()
+    sections = {name: DictConfig({}, flags={"struct": False}) for name in OPEN}
+    store.store(name="open", node=DictConfig(sections), package="_global_")
+    for group, kind in slots():
+        *parents, slot = group.split("/")
+        emptied: Any = {slot: None}
+        for parent in reversed(parents):
+            emptied = {parent: emptied}
+        store.store(group=f"hydra/empty/{group}", name="slot", node=DictConfig(emptied), package="_global_")
+        for name in index().names(kind):
+            node = {"defaults": [{f"/hydra/empty/{group}@_global_": "slot"}, "_self_"], "name": name}
+            store.store(group=group, name=name, node=node)
+    for kind in ("data", "objective"):
+        for name in index().names(kind):
+            if not (folder("conf") / kind / f"{name}.yaml").exists():
+                store.store(group=kind, name=name, node={"name": name})
+
+
+def slots() -> Iterator[tuple[str, str]]:
+    """The config groups that hold one component each, with its kind."""
+    yield "data/tokenizer", "tokenizer"
+    yield "model/cross", "attention"
+    for prefix in ("model", *(f"model/{stack}" for stack in STACKS)):
+        for slot in SLOTS:
+            yield f"{prefix}/{slot}", slot
+
+
+def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
+    """The composed config of a training, before our checking pass.
+
+    Raises:
+        Refused: with every override that cannot be, one a line.
+    """
+    problems = override_problems(overrides)
+    sound = [line for line in overrides if line not in problems]
+    given = _compose(sound)
+    if problems:
+        raise Refused("\n".join([*problems.values(), *_further(given, problems)]))
+    return given
+
+
+def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
+    """What else is wrong; not in slots whose choice could not be applied, since their options are for another."""
+    from zoo.checking import check_run
+
+    slots = tuple(line.split("=")[0].lstrip("+~").replace("/", ".") + "." for line in unapplied)
+    return [problem for problem in check_run(given).problems if not problem.startswith(slots)]
+
+
+def _compose(overrides: Sequence[str]) -> dict[str, Any]:
+    try:
+        if GlobalHydra.instance().is_initialized():  # inside a sweep, whose config store is this one
+            return plain(compose("train", overrides=list(overrides)))
+        publish()
+        with initialize_config_dir(str(folder("conf")), version_base="1.3"):
+            return plain(compose("train", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refused(one_line(error)) from None
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A composed config as plain values, interpolations resolved."""
+    try:
+        container = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise Refused(one_line(error)) from None
+    return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def one_line(error: Exception) -> str:
+    """The first line of what Hydra or OmegaConf says, with the key it is about."""
+    if not str(error) and isinstance(error.__cause__, Exception):
+        return one_line(error.__cause__)
+    key = getattr(error, "full_key", None)
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return f"{key}: {first}" if key and key not in first else first
+
+
+# ------------------------------------------------------------------------------------------------------ overrides
+
+
+def override_problems(overrides: Sequence[str]) -> dict[str, str]:
+    """The overrides that Hydra could not apply, each with a line that says why."""
+    parser = OverridesParser.create()
+    problems = {}
+    for line in overrides:
+        try:
+            problem = _problem(parser.parse_override(line))
+        except HydraException as error:
+            problem = f"{line}: cannot be read as key=value: {one_line(error)}"
+        if problem:
+            problems[line] = problem
+    return problems
+
+
+def _problem(override: Override) -> str | None:
+    key = override.key_or_group.split("@")[0]
+    if key == "hydra" or key.startswith(("hydra/", "hydra.")):
+        return None
+    groups = config_groups()
+    if "/" in key or (key in groups and not isinstance(override.value(), dict)):
+        if key not in groups:
+            return f"{key}: unknown config group: {suggest(key, groups)}"
+        choices = group_choices(key)
+        for value in _values(override):
+            if str(value) not in choices:
+                return f"{key}: unknown choice {str(value)!r}: {suggest(str(value), choices)}"
+        return None
+    known = [*OPEN, *_run_names()]
+    if key.split(".")[0] not in known and not override.is_add():
+        return f"{key}: unknown key: {suggest(key.split('.')[0], known)}"
+    return None
+
+
+def _values(override: Override) -> list[Any]:
+    """What is chosen: one value, or each of a sweep; lists of choices and deletions are Hydra's own affair."""
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    value = override.value()
+    return [] if value is None or isinstance(value, list) else [value]
+
+
+def _run_names() -> list[str]:
+    from zoo.checking import RUN_OPTIONS
+
+    return [option.name for option in RUN_OPTIONS]
+
+
+def config_groups() -> list[str]:
+    """All config groups of a training."""
+    return [*OPEN, *(group for group, _ in slots())]
+
+
+def group_choices(group: str) -> list[str]:
+    """What may be chosen in a config group: files of ``conf`` and published components."""
+    root = folder("conf") / group
+    files = {str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml")}
+    kind = dict(slots()).get(group, group)
+    return sorted(files | set(index().names(kind)))

@@ -1,0 +1,1 @@
+"""Data: documents and pairs of texts, and how they become rows of tokens."""

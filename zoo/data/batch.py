@@ -1,0 +1,64 @@
+"""What a model is trained on at one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Rows of packed documents.
+
+    Attributes:
+        tokens: [row, length + 1], long; inputs are all but the last, targets all but the first.
+        segment: [row, length + 1], long; numbers the documents of a row from 0; -1 is padding.
+        position: [row, length + 1], long; counts from 0 within the part of a document that the row holds.
+    """
+
+    tokens: Tensor
+    segment: Tensor
+    position: Tensor
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.tokens.shape[0]
+
+    def to(self, device: torch.device | str) -> DocumentBatch:
+        """The same batch on ``device``; does not wait for the copy."""
+        return DocumentBatch(
+            *(part.to(device, non_blocking=True) for part in (self.tokens, self.segment, self.position))
+        )
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Pairs of source and target, filled up with padding on the right.
+
+    Attributes:
+        source: [row, source], long; no special tokens.
+        target: [row, target], long; ends with eos.
+        source_length: [row], long; tokens of each source.
+        target_length: [row], long; tokens of each target, eos included.
+    """
+
+    source: Tensor
+    target: Tensor
+    source_length: Tensor
+    target_length: Tensor
+
+    @property
+    def rows(self) -> int:
+        """How many pairs there are."""
+        return self.source.shape[0]
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The same batch on ``device``; does not wait for the copy."""
+        parts = (self.source, self.target, self.source_length, self.target_length)
+        return PairBatch(*(part.to(device, non_blocking=True) for part in parts))
+
+
+Batch = DocumentBatch | PairBatch

@@ -1,0 +1,92 @@
+"""What data and tokenizers promise; imports no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from zoo.data.special import OURS, Special
+
+if TYPE_CHECKING:
+    import tokenizers
+
+Split = Literal["train", "validation"]
+
+
+class Documents(ABC):
+    """Texts to be continued or completed."""
+
+    form: ClassVar[str] = "documents"
+
+    @abstractmethod
+    def identity(self) -> str:
+        """One line that changes whenever the texts may have changed; cheap, part of the cache's key."""
+
+    @abstractmethod
+    def documents(self, split: Split) -> Iterator[str]:
+        """The texts of a split, in an order that depends on nothing but ``identity``."""
+
+
+class Pairs(ABC):
+    """Texts to be turned into other texts."""
+
+    form: ClassVar[str] = "pairs"
+
+    @abstractmethod
+    def identity(self) -> str:
+        """One line that changes whenever the texts may have changed; cheap, part of the cache's key."""
+
+    @abstractmethod
+    def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
+        """Source and target of every pair of a split, in an order that depends on nothing but ``identity``."""
+
+
+class Tokenizer(ABC):
+    """Turns texts into tokens."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """One line that changes whenever ``build`` may give another result for the same texts."""
+
+    @abstractmethod
+    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+        """The tokenizer, special tokens included, trained on ``texts`` where it learns at all."""
+
+    def special(self, built: tokenizers.Tokenizer) -> Special:
+        """How the special tokens of ``built`` are spelled."""
+        return OURS
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How many tokens there are, and the ids of the special ones."""
+
+    size: int
+    pad: int
+    bos: int
+    eos: int
+    mask: int
+    sep: int
+    unk: int
+    sentinels: tuple[int, ...]
+
+    @classmethod
+    def of(cls, built: tokenizers.Tokenizer, special: Special) -> Vocabulary:
+        """Look the special tokens up; ``size`` is one more than the largest id, holes included."""
+        ids = built.get_vocab(with_added_tokens=True)
+        return cls(
+            size=max(ids.values()) + 1,
+            pad=ids[special.pad],
+            bos=ids[special.bos],
+            eos=ids[special.eos],
+            mask=ids[special.mask],
+            sep=ids[special.sep],
+            unk=ids[special.unk],
+            sentinels=tuple(ids[sentinel] for sentinel in special.sentinels),
+        )
+
+    def unwritable(self) -> list[int]:
+        """The ids that no text may be encoded to: all special ones but ``unk``."""
+        return sorted({self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels} - {self.unk})

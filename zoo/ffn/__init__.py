@@ -1,0 +1,1 @@
+"""Feed-forward components: what is done to each token alone."""

@@ -1,0 +1,1 @@
+"""Generation: what a trained model writes."""

@@ -1,0 +1,272 @@
+"""One abstract class per kind says what the slot promises, with its shapes.
+
+Arguments left of ``*`` in a component's ``__init__`` are given by the variant to every component of the kind; what
+stands right of it are the component's own options. Axes: batch, length (tokens in a row), dim (features of a token).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.cache import Cache
+from zoo.data.batch import Batch
+from zoo.data.interfaces import Vocabulary
+from zoo.mask import Mask
+
+
+class Component(nn.Module, ABC):
+    """Base of every slot."""
+
+    absent: ClassVar[bool] = False
+    """The stack leaves a sublayer out whose component is absent, and its norm with it (``none``)."""
+
+    def flops(self, mask: Mask) -> int:
+        """Forward operations for one row as ``mask`` describes it; here: every Linear once per token.
+
+        A multiplication and its addition are two operations. Elementwise work does not count.
+        """
+        return mask.query.length * linear_flops(self)
+
+    def active(self) -> int:
+        """Parameters that take part in a token's computation; routers override."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def losses(self) -> dict[str, Tensor]:
+        """Further terms of the loss of the last forward pass (routers)."""
+        return {}
+
+    def after_step(self) -> None:
+        """Called after each optimiser step (routers)."""
+
+
+def linear_flops(module: nn.Module) -> int:
+    """Operations of every Linear in ``module``, once."""
+    return sum(2 * item.weight.numel() for item in module.modules() if isinstance(item, nn.Linear))
+
+
+class Norm(Component):
+    """Brings the features of a token to a common size. ``__init__(dim, *, …)``."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``[…, dim]`` to the same shape."""
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+class FeedForward(Component):
+    """Works on each token alone. ``__init__(dim, hidden, *, …)``; hidden of a mixture is the width of one expert."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """``[batch, length, dim]`` to the same shape."""
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+class Position(Component):
+    """Tells where tokens stand. ``__init__(dim, heads, head_dim, *, …)``; each hook is neutral unless overridden.
+
+    Positions are ``[batch or 1, length]``.
+    """
+
+    limit: int | None = None
+    """How many positions it can tell apart; None is any number."""
+
+    def embed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Act on the embeddings ``[batch, length, dim]``, once, at the bottom of the stack."""
+        return x
+
+    def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
+        """Act on queries ``[batch, heads, length, width]`` of any width."""
+        return q
+
+    def rotate_keys(self, k: Tensor, positions: Tensor) -> Tensor:
+        """Act on keys ``[batch, heads, length, width]`` of any width."""
+        return k
+
+    def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor | None:
+        """What is added to the scores: ``[batch or 1, heads, query, key]``; None is nothing."""
+        return None
+
+    @classmethod
+    def hooks(cls) -> frozenset[str]:
+        """Which of embed, rotate and bias it overrides."""
+        named = {"embed": "embed", "rotate_queries": "rotate", "rotate_keys": "rotate", "bias": "bias"}
+        return frozenset(hook for method, hook in named.items() if getattr(cls, method) is not getattr(Position, method))
+
+
+class Attention(Component):
+    """Mixes tokens. ``__init__(dim, heads, head_dim, norm, *, …)``; ``norm`` makes a norm of a given width."""
+
+    sees: ClassVar[frozenset[str]]
+    """What it can respect, of causal, full, prefix, cross, packed."""
+    applies: ClassVar[frozenset[str]] = frozenset()
+    """Which hooks of a position it calls, of rotate, bias."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        """Tokens ``x`` take from ``memory`` what ``mask`` lets them see.
+
+        Args:
+            x: ``[batch, query, dim]``.
+            memory: ``[batch, key, dim]``; ``x`` itself in self-attention.
+            mask: over ``x`` and ``memory``.
+            position: hooks of the position component.
+            cache: what earlier calls remember; this call adds to it.
+        Returns:
+            ``[batch, query, dim]``.
+        """
+
+    def new_cache(self, capacity: int) -> Cache:
+        """An empty memory for up to ``capacity`` tokens."""
+        return Cache(capacity)
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+Sublayer = Callable[[Tensor], Tensor]
+
+
+class Residual(Component):
+    """Wires sublayers together and owns their norms.
+
+    ``__init__(dim, norm, sublayers, layer, layers, *, …)``: one for each layer, of which there are ``layers``.
+    """
+
+    final_norm: ClassVar[bool]
+    """Whether the stack ends with one more norm."""
+    branch_gain: float = 1.0
+    """What the initial weights inside its sublayers are multiplied with (DeepNorm)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        """Pass ``x`` ``[batch, length, dim]`` through the sublayers, in order."""
+
+    def widen(self, x: Tensor) -> Tensor:
+        """Before the first layer (several streams)."""
+        return x
+
+    def narrow(self, x: Tensor) -> Tensor:
+        """After the last layer."""
+        return x
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model reads.
+
+    Args:
+        tokens: ``[batch, length]``: of the only stack, or of the decoder.
+        segment: packed documents and padding, as in ``Tokens``.
+        position: ``[batch or 1, length]``; None: the order of arrival.
+        prefix: ``[batch]``: how many tokens everyone sees, in a decoder.
+        source: ``[batch, source]``: what the encoder of an encoder-decoder reads.
+        source_segment: packed documents and padding of the source.
+        source_position: positions of the source.
+        start: how many tokens arrived before these (decoding with caches).
+    """
+
+    tokens: Tensor
+    segment: Tensor | None = None
+    position: Tensor | None = None
+    prefix: Tensor | None = None
+    source: Tensor | None = None
+    source_segment: Tensor | None = None
+    source_position: Tensor | None = None
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """What an objective makes of a batch: what the model reads, and what it is asked.
+
+    Args:
+        inputs: what the model reads.
+        targets: ``[batch, length]``: the token asked for at each place of ``inputs.tokens``.
+        valid: ``[batch, length]``, bool: the places that are asked.
+    """
+
+    inputs: Inputs
+    targets: Tensor
+    valid: Tensor
+
+    def to(self, device: torch.device) -> View:
+        """The same on another device."""
+        moved = {
+            item.name: value.to(device, non_blocking=True)
+            for item in fields(self.inputs)
+            if isinstance(value := getattr(self.inputs, item.name), Tensor)
+        }
+        return View(replace(self.inputs, **moved), self.targets.to(device), self.valid.to(device))
+
+
+class Readable(Protocol):
+    """What an objective needs of a model."""
+
+    def hidden(self, inputs: Inputs) -> Tensor:
+        """Last hidden states ``[batch, length, dim]``."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """``[…, dim]`` to ``[…, vocabulary]``."""
+
+
+class Objective(nn.Module, ABC):
+    """What a model is asked, and how the answer is judged. ``__init__(dim, vocabulary, variant, *, …)``.
+
+    It may own parameters (heads, a generator); those are trained with the model.
+    """
+
+    combines: ClassVar[frozenset[tuple[str, str]]]
+    """The pairs of variant and form of data (documents, pairs) that it makes sense for."""
+    reason: ClassVar[str]
+    """Why it makes no sense for the others, as the end of a sentence."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What every self-attention of the reading stack must see beyond what its variant asks."""
+    models_text: ClassVar[bool] = False
+    """Whether, with documents, it predicts every token of a text exactly once, so that bits per byte mean something."""
+    accuracy: ClassVar[str] = "token_accuracy"
+    """What the share of right answers is called, with documents."""
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over the vocabulary, in training."""
+
+    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str) -> None:
+        super().__init__()
+        self.dim, self.vocabulary, self.variant = dim, vocabulary, variant
+
+    def longest(self, length: int) -> int:
+        """The longest row that a model reads when rows of data have ``length`` tokens.
+
+        Raises:
+            Refused: if the objective cannot work with that length.
+        """
+        return length
+
+    @abstractmethod
+    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+        """Make a view of a batch, on the data side; all randomness comes from ``generator``."""
+
+    def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
+        """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row."""
+        hidden = model.hidden(view.inputs)
+        return model.logits(hidden[view.valid]), view.targets[view.valid]
+
+    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+        """Terms of the loss to train on, which are added; here: cross-entropy at the asked places, in nats."""
+        logits, targets = self.answers(model, view)
+        smoothing = self.label_smoothing
+        total = F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
+        return {"cross_entropy": total / max(1, len(targets))}  # a batch may ask for nothing

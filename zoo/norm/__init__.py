@@ -1,0 +1,1 @@
+"""Norm components: what brings the features of a token to a common size."""

@@ -1,0 +1,1 @@
+"""Objective components: what a model is asked."""

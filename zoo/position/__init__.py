@@ -1,0 +1,1 @@
+"""Position components: how a model knows where tokens stand."""

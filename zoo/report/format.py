@@ -1,0 +1,90 @@
+"""Numbers as a person reads them. A space before a unit does not break."""
+
+from __future__ import annotations
+
+import math
+
+from zoo.report.metrics import Metric
+from zoo.statistics import Interval
+
+_NONE = "—"
+_UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def count(value: float | None) -> str:
+    """Three digits and a decimal prefix: ``1.23 M``."""
+    if value is None or not math.isfinite(value):
+        return _NONE
+    size, unit = next(((size, unit) for size, unit in _UNITS if abs(value) >= 0.9995 * size), (1.0, ""))
+    scaled = value / size
+    whole = size == 1 or abs(scaled) >= 99.95
+    text = f"{scaled:.{0 if whole else 1 if abs(scaled) >= 9.995 else 2}f}"
+    return f"{text}\N{NO-BREAK SPACE}{unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}\N{NO-BREAK SPACE}h {minutes}\N{NO-BREAK SPACE}min"
+    return f"{minutes}\N{NO-BREAK SPACE}min {rest}\N{NO-BREAK SPACE}s" if minutes else f"{rest}\N{NO-BREAK SPACE}s"
+
+
+def quantity(metric: Metric, value: float, unit: bool = True) -> str:
+    """A value of a metric: percent with one decimal, else four digits."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else _minus("inf" if value > 0 else "-inf")
+    text = _minus(_decimal(metric, value, value))
+    return f"{text}\N{NO-BREAK SPACE}%" if metric.percent and unit else text
+
+
+def with_spread(metric: Metric, interval: Interval | None, unit: bool = True) -> str:
+    """``mean ± half-width``, or the mean alone where there is no interval."""
+    if interval is None:
+        return _NONE
+    half = interval.half_width if interval.known else 0.0
+    mean = _minus(_decimal(metric, interval.mean, interval.mean, half))
+    spread = f" ± {_decimal(metric, half, interval.mean, half)}" if interval.known else ""
+    return f"{mean}{spread}" + ("\N{NO-BREAK SPACE}%" if metric.percent and unit else "")
+
+
+def bounds(metric: Metric, interval: Interval) -> str:
+    """``93.0 to 99.2``; a share is cut at 0 and 1, which it cannot leave."""
+    low, high = reach(metric, interval)
+    return f"{_minus(_decimal(metric, low, interval.mean))} to {_minus(_decimal(metric, high, interval.mean))}"
+
+
+def reach(metric: Metric, interval: Interval) -> tuple[float, float]:
+    """The bounds of an interval as far as the metric can reach them."""
+    return (max(0.0, interval.low), min(1.0, interval.high)) if metric.percent else (interval.low, interval.high)
+
+
+def difference(metric: Metric, interval: Interval | None) -> str:
+    """A signed difference with its half-width; of shares, in points of a percent."""
+    if interval is None:
+        return _NONE
+    sign = "+" if interval.mean > 0 else ""
+    finest = max(abs(interval.mean), interval.half_width if interval.known else 0.0)
+    text = f"{sign}{_minus(_decimal(metric, interval.mean, finest))}"
+    return text + (f" ± {_decimal(metric, interval.half_width, finest)}" if interval.known else "")
+
+
+def _decimal(metric: Metric, value: float, scale: float, least: float = 0.0) -> str:
+    """``value`` with the decimals that suit ``scale``, and enough for ``least`` not to vanish; percent with one."""
+    if metric.percent:
+        return f"{100 * value:.1f}"
+    decimals = _decimals(scale) if scale else 3
+    if least:
+        decimals = max(decimals, min(5, -math.floor(math.log10(least))))
+    return f"{value:,.{decimals}f}"
+
+
+def _decimals(scale: float) -> int:
+    """Four digits from one on, three below, and at most five decimals."""
+    exponent = math.floor(math.log10(abs(scale)))
+    return min(5, max(0, 3 - exponent if exponent >= 0 else 2 - exponent))
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

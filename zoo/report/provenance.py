@@ -1,0 +1,81 @@
+"""How the numbers were made, and what about that should make a reader careful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from zoo.report.configs import differing, texts
+from zoo.report.format import duration
+from zoo.report.records import Run
+
+_SECTIONS = ("versions", "hardware", "fingerprints")
+
+
+def facts(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+    """By name of a fact, its values and how many finished runs have each."""
+    told: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for name, value in _facts(run):
+            values = told.setdefault(name, {})
+            values[value] = values.get(value, 0) + 1
+    return told
+
+
+def _facts(run: Run) -> Iterable[tuple[str, str]]:
+    result = run.result or {}
+    for section in _SECTIONS:
+        for key, value in (result.get(section) or {}).items():
+            where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
+            kind = " fingerprint" if section == "fingerprints" else ""
+            yield f"{key}{kind}{where}", str(value)
+    if result:
+        yield "git revision", str(result.get("git") or "not in a repository")
+
+
+def time_spent(runs: Sequence[Run]) -> str:
+    """Time of all finished runs, added up."""
+    return duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
+
+
+def started(runs: Sequence[Run]) -> str:
+    """When the first of the finished runs began, as it was written; empty if none tells."""
+    return min((str(run.result["started"]) for run in runs if run.result and run.result.get("started")), default="")
+
+
+def warnings(runs: Sequence[Run]) -> list[str]:
+    """What runs do not share though a fair comparison needs it, and what of their folders could not be read."""
+    return [*_mixed(facts(runs)), *_uneven(runs), *_unread(runs)]
+
+
+def _mixed(told: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Facts that should be one and the same in all runs but are not."""
+    consequences = {
+        "code fingerprint": "the runs were made by different code",
+        "git revision": "the runs were made at different revisions",
+        "torch": "numbers may differ by the version alone",
+        "processor": "tokens per second cannot be compared",
+        "cores": "tokens per second cannot be compared",
+    }
+    mixed = [name for name, values in told.items() if len(values) > 1]
+    reasons = {name: consequences.get(name) for name in mixed}
+    reasons |= {name: "the runs saw different data" for name in mixed if name.startswith("data fingerprint")}
+    return [f"{len(told[name])} different values of {name}: {why}." for name, why in reasons.items() if why]
+
+
+def _uneven(runs: Sequence[Run]) -> list[str]:
+    """Arms whose runs differ in more than the seed."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for run in runs:
+        if run.config:
+            groups.setdefault((run.task, run.arm), []).append(texts(run.config))
+    apart = {where: differing(configs) for where, configs in groups.items()}
+    return [
+        f"Runs of {arm} on {task} differ in more than the seed: {', '.join(keys)}."
+        for (task, arm), keys in apart.items()
+        if keys
+    ]
+
+
+def _unread(runs: Sequence[Run]) -> list[str]:
+    return [f"{run.arm} on {run.task}, seed {run.seed}: {note}." for run in runs for note in run.notes]

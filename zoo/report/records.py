@@ -1,0 +1,146 @@
+"""What a report is made of: tasks, runs, and the study that asked for them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from zoo.checks import Refused, require
+from zoo.report.configs import ABSENT, differing, short_keys, texts
+from zoo.report.curves import measured, read_curves
+from zoo.report.reading import read_json, read_yaml
+
+_PRIMARY = ("exact_match", "token_accuracy", "masked_accuracy", "target_nll", "bits_per_byte", "loss", "perplexity")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the arms are trained on. The first of ``metrics`` is the one that decides.
+
+    ``comparable`` is false where the arms minimise different things, so that no ranking means anything.
+    """
+
+    name: str
+    comparable: bool
+    metrics: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its config, its outcome if there is one yet, and its curves.
+
+    ``notes`` say what of the folder could not be read.
+    """
+
+    arm: str
+    task: str
+    seed: int
+    folder: Path
+    config: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    failure: Mapping[str, Any] | None
+    curves: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, its arms (by name, with the overrides that make them), its tasks, and how to make it again."""
+
+    name: str
+    question: str
+    expected: str
+    baseline: str | None
+    arms: Mapping[str, Mapping[str, Any]]
+    tasks: tuple[Task, ...]
+    not_applicable: tuple[tuple[str, str, str], ...] = ()
+    command: str = ""
+
+
+def read_run(folder: Path, arm: str, task: str, seed: int) -> Run:
+    """Read a run's folder in whatever state it is: planned (absent), running, killed, failed or done."""
+    curves, notes = read_curves(folder / "metrics.csv")
+    result, result_notes = read_json(folder / "result.json")
+    failure, failure_notes = read_json(folder / "failed.json") if result is None else (None, ())
+    config = read_yaml(folder / "config.yaml")
+    return Run(arm, task, seed, folder, config, result, failure, curves, notes + result_notes + failure_notes)
+
+
+def runs_study(folders: Sequence[Path]) -> tuple[Study, list[Run]]:
+    """A study of runs that nobody planned together.
+
+    Runs that are equal but for the seed are one arm, named by what sets it apart; the task is the name of the data.
+
+    Raises:
+        Refused: if there is no folder, one holds no config, or two hold the same run.
+    """
+    require(len(folders) > 0, "a report needs at least one run folder: got none")
+    unnamed = [read_run(folder, "", "", 0) for folder in dict.fromkeys(Path(f).resolve() for f in folders)]
+    for run in unnamed:
+        require(bool(run.config), f"a run folder must hold config.yaml: got {run.folder}")
+    by_task: dict[str, list[Run]] = {}
+    for run in unnamed:
+        by_task.setdefault(_task_name(run), []).append(run)
+    runs = [run for task, members in by_task.items() for run in _named(task, members)]
+    _refuse_twins(runs)
+    arms: dict[str, Mapping[str, Any]] = {run.arm: {} for run in runs}
+    tasks = tuple(_task(task, members) for task, members in by_task.items())
+    command = shlex.join(["zoo", "report", *map(str, folders)])
+    return Study(f"{len(runs)} runs", "How do these runs compare?", "", None, arms, tasks, (), command), runs
+
+
+def _task_name(run: Run) -> str:
+    data = run.config.get("data")
+    return str(data.get("name", "data")) if isinstance(data, Mapping) else str(data or "data")
+
+
+def _named(task: str, runs: Sequence[Run]) -> list[Run]:
+    """The runs of one task, each with its seed and an arm named by what differs."""
+    configs = [texts(run.config) for run in runs]
+    keys = short_keys(differing(configs))
+    names: dict[tuple[str, ...], str] = {}
+    for run, config in zip(runs, configs, strict=True):
+        own = tuple(config.get(key, ABSENT) for key in keys)
+        names.setdefault(own, _arm_name(run, dict(zip(keys.values(), own, strict=True)), names.values()))
+    arms = [names[tuple(config.get(key, ABSENT) for key in keys)] for config in configs]
+    return [Run(arm, task, int(run.config.get("seed") or 0), *_rest(run)) for run, arm in zip(runs, arms, strict=True)]
+
+
+def _rest(run: Run) -> tuple[Any, ...]:
+    return run.folder, run.config, run.result, run.failure, run.curves, run.notes
+
+
+def _arm_name(run: Run, differences: Mapping[str, str], taken: Iterable[str], limit: int = 3) -> str:
+    """``key=value`` of the first few differences; numbered if that name is taken."""
+    pairs = [f"{key}={value if len(value) <= 24 else value[:23] + '…'}" for key, value in differences.items()]
+    model = run.config.get("model")
+    alone = str(model.get("name", "run")) if isinstance(model, Mapping) else "run"
+    name = ", ".join(pairs[:limit]) + (" …" if len(pairs) > limit else "") if pairs else alone
+    same = [other for other in taken if other == name or other.startswith(f"{name} (")]
+    return f"{name} ({len(same) + 1})" if same else name
+
+
+def _refuse_twins(runs: Iterable[Run]) -> None:
+    seen: dict[tuple[str, str, int], Run] = {}
+    for run in runs:
+        first = seen.setdefault((run.arm, run.task, run.seed), run)
+        if first is not run:
+            raise Refused(f"runs must differ in config or seed: got {first.folder} and {run.folder}")
+
+
+def _task(name: str, runs: Sequence[Run]) -> Task:
+    """The task of these runs: comparable if data and objective are one and the same."""
+    found = {key for run in runs if run.result for key in run.result.get("metrics", {})}
+    if not found:
+        curves = measured([run.curves for run in runs])
+        found = {column.removeprefix("validation/") for column in curves if column.startswith("validation/")}
+    ordered = [key for key in _PRIMARY if key in found] + sorted(found - {*_PRIMARY, "tokens_per_second"})
+    apart = differing([texts({key: run.config.get(key) for key in ("objective", "data")}) for run in runs])
+    note = f"These runs differ in {', '.join(apart)}." if apart else ""
+    return Task(name, not apart, tuple(ordered), note)

@@ -1,0 +1,73 @@
+"""Every seed as a dot: the geometry of the small drawing beside a mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from zoo.report.format import quantity, reach
+from zoo.report.table import Cell
+
+WIDTH, HEIGHT, MARGIN = 120.0, 16.0, 5.0
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One seed, at ``x`` pixels from the left."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Positions in pixels. An interval that runs off the strip is cut at its edge and has no cap there."""
+
+    dots: tuple[Dot, ...]
+    mean: float
+    line: tuple[float, float] | None
+    caps: tuple[float, ...]
+
+    @property
+    def text(self) -> str:
+        """The seeds in words."""
+        return "; ".join(dot.text for dot in self.dots)
+
+
+def strips(cells: Sequence[Cell]) -> list[Strip | None]:
+    """A strip for each cell of one column, all on one scale; None for a cell without a finite value."""
+    if not any(cell.interval for cell in cells):
+        return [None] * len(cells)
+    low, high = _domain(cells)
+    scale = (WIDTH - 2 * MARGIN) / (high - low)
+    return [_strip(cell, low, scale) for cell in cells]
+
+
+def _domain(cells: Iterable[Cell]) -> tuple[float, float]:
+    """From the lowest to the highest seed, widened for the intervals by at most once that range on either side."""
+    listed = list(cells)
+    values = [value for cell in listed for value in cell.values.values() if math.isfinite(value)]
+    ends = [
+        end for cell in listed if cell.interval and cell.interval.known for end in reach(cell.metric, cell.interval)
+    ]
+    low, high = min(values), max(values)
+    span = high - low
+    low, high = min(low, max([low - span, min([low, *ends])])), max(high, min([high + span, max([high, *ends])]))
+    return (low, high) if high > low else (low - (abs(low) or 1.0) / 100, high + (abs(high) or 1.0) / 100)
+
+
+def _strip(cell: Cell, low: float, scale: float) -> Strip | None:
+    if cell.interval is None:
+        return None
+
+    def x(value: float) -> float:
+        return round(MARGIN + (value - low) * scale, 1)
+
+    finite = {seed: value for seed, value in cell.values.items() if math.isfinite(value)}
+    dots = tuple(Dot(x(value), f"seed {seed}: {quantity(cell.metric, value)}") for seed, value in finite.items())
+    if not cell.interval.known:
+        return Strip(dots, x(cell.interval.mean), None, ())
+    ends = [x(end) for end in reach(cell.metric, cell.interval)]
+    caps = tuple(end for end in ends if 0 <= end <= WIDTH)
+    return Strip(dots, x(cell.interval.mean), (max(0.0, ends[0]), min(WIDTH, ends[1])), caps)

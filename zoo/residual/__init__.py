@@ -1,0 +1,1 @@
+"""Residual components: how sublayers are wired together, and where norms stand."""

@@ -1,0 +1,199 @@
+"""Checks what was written of a model, without importing torch, and collects every problem.
+
+A model's config is a mapping: numbers, a part for each slot (``{name: …, option: …}``), overlays for the stacks of an
+encoder-decoder, and named exceptions for layers that differ. What it may say is read from the signatures of the
+classes that take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo.checks import Refused, suggest
+from zoo.options import Choice, Many, Maybe, Option, Record, Scalar, check_options, join
+from zoo.registry import Entry, index
+from zoo.syntax import find_class, options_of_tree, parse, record_of_tree
+
+VARIANTS = ("decoder", "encoder", "encoder_decoder")
+SLOTS = ("attention", "ffn", "norm", "position", "residual")
+STACKS = ("encoder", "decoder")
+
+_INT = Scalar(int)
+LAYER_OPTIONS = (
+    Option("heads", _INT, 4),
+    Option("head_dim", Maybe(_INT), None),
+    Option("hidden", Maybe(_INT), None),
+    Option("dropout", Scalar(float), 0.0),
+)
+STACK_OPTIONS = (Option("layers", _INT, 4), *LAYER_OPTIONS, Option("input_norm", Scalar(bool), False))
+WHERE = (
+    Option("first", Maybe(_INT), None),
+    Option("last", Maybe(_INT), None),
+    Option("every", Maybe(_INT), None),
+    Option("offset", Maybe(_INT), None),
+    Option("at", Maybe(Many(_INT)), None),
+)
+
+
+def model_options() -> tuple[Option, ...]:
+    """The options of a model apart from its slots."""
+    here = Path(__file__).parent
+    variant = parse(here / "variants" / "variant.py")
+    return (
+        Option("variant", Choice(VARIANTS)),
+        Option("dim", _INT, 256),
+        Option("vocabulary", Maybe(_INT), None),
+        *STACK_OPTIONS,
+        _together("initialization", record_of_tree(variant, find_class(variant, "Initialization"))),
+        _together("embedding", _signature(here / "embedding.py", "Embedding")),
+        _together("head", _signature(here / "head.py", "Head")),
+    )
+
+
+def _signature(file: Path, cls: str) -> Record:
+    tree = parse(file)
+    return Record(cls, options_of_tree(tree, find_class(tree, cls)))
+
+
+def _together(name: str, record: Record) -> Option:
+    return Option(name, record, {option.name: option.default for option in record.options})
+
+
+# --------------------------------------------------------------------------------------------------------- parts
+
+
+def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A part in full: its name, and every option with its given or default value."""
+    entry = _entry(kind, given, path, problems)
+    if entry is None:
+        return {}
+    return {"name": entry.name, **check_options(entry.options, _without_name(given), path, problems)}
+
+
+def check_fragment(kind: str, base: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """What is written over a part named ``base``: checked, and not filled with defaults."""
+    if isinstance(given, Mapping) and "name" not in given:
+        given = {"name": base, **given}
+    entry = _entry(kind, given, path, problems)
+    if entry is None:
+        return {}
+    rest = _without_name(given)
+    named = [option for option in entry.options if option.name in rest]
+    checked = check_options(named, rest, path, problems, also=[option.name for option in entry.options])
+    return {"name": entry.name, **_only(rest, checked)}
+
+
+def overlay_part(base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
+    """``fragment`` over ``base``: another name replaces the part, the same name merges its options."""
+    if not fragment:
+        return dict(base)
+    return dict(fragment) if fragment["name"] != base["name"] else merge(base, fragment)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` written over ``base``, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | None:
+    choices = index().names(kind)
+    if given is None:
+        problems.append(f"{path}: must be given: {suggest('', choices)}")
+    elif not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+        problems.append(f"{path}: must be a mapping with a name, like {{name: {choices[0]}}}: got {given!r}")
+    else:
+        try:
+            return index().get(kind, given["name"])
+        except Refused as error:
+            problems.append(f"{path}.name: {error}")
+    return None
+
+
+def _without_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != "name"}
+
+
+def _only(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked values of the keys that were given."""
+    return {
+        key: _only(value, checked[key]) if isinstance(value, Mapping) and isinstance(checked[key], Mapping) else checked[key]
+        for key, value in given.items()
+        if key in checked
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- model
+
+
+def check_model(given: Mapping[str, Any], problems: list[str], path: str = "model") -> dict[str, Any]:
+    """A model's config in full: checked values, defaults filled in; one line in ``problems`` for all that is wrong."""
+    found: list[str] = []
+    further = [*SLOTS, "exceptions", *STACKS, "cross"]
+    checked = check_options(model_options(), given, path, found, also=further)
+    for slot in SLOTS:
+        checked[slot] = check_part(slot, given.get(slot), join(path, slot), found)
+    bases = {slot: [str(checked[slot].get("name", ""))] for slot in SLOTS}
+    two_stacks = checked.get("variant") == "encoder_decoder"
+    for key in (*STACKS, "cross"):
+        if not two_stacks and given.get(key):
+            found.append(f"{join(path, key)}: only an encoder_decoder has it: got variant={checked.get('variant')}")
+    if two_stacks:
+        cross = given.get("cross")
+        checked["cross"] = None if cross is None else check_part("attention", cross, join(path, "cross"), found)
+        for stack in STACKS:
+            checked[stack] = _check_overlay(given.get(stack) or {}, bases, join(path, stack), found)
+    checked["exceptions"] = _check_exceptions(given.get("exceptions") or {}, bases, join(path, "exceptions"), found)
+    problems.extend(dict.fromkeys(found))
+    return checked
+
+
+def _check_overlay(
+    given: Any, bases: dict[str, list[str]], path: str, problems: list[str]
+) -> dict[str, Any]:
+    """What one stack says over the model; adds the names it chooses to ``bases``."""
+    checked = _check_level(STACK_OPTIONS, given, {slot: names[0] for slot, names in bases.items()}, path, problems)
+    for slot in SLOTS:
+        if slot in checked and checked[slot].get("name"):
+            bases[slot].append(checked[slot]["name"])
+    return checked
+
+
+def _check_level(
+    options: tuple[Option, ...], given: Any, bases: Mapping[str, str], path: str, problems: list[str]
+) -> dict[str, Any]:
+    """Some layer values and some slots, as overlays and exceptions write them."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: must be a mapping: got {given!r}")
+        return {}
+    named = [option for option in options if option.name in given]
+    also = [*(option.name for option in options), *SLOTS]
+    checked = check_options(named, given, path, problems, also=also)
+    for slot in SLOTS:
+        if given.get(slot) is not None:
+            checked[slot] = check_fragment(slot, bases[slot], given[slot], join(path, slot), problems)
+    return checked
+
+
+def _check_exceptions(
+    given: Any, bases: Mapping[str, list[str]], path: str, problems: list[str]
+) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: must be a mapping of names: got {given!r}")
+        return {}
+    checked = {}
+    for name, what in given.items():
+        if what is None:  # taken back from the command line
+            continue
+        where = join(path, str(name))
+        last = {slot: names[-1] for slot, names in bases.items()}
+        checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, last, where, problems)
+        places = [key for key in ("first", "last", "every", "at") if checked[str(name)].get(key) is not None]
+        if len(places) != 1:
+            problems.append(f"{where}: must say where by one of first, last, every, at: got {', '.join(places) or 'none'}")
+    return checked

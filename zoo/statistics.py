@@ -1,0 +1,93 @@
+"""Means with intervals, and differences paired by seed.
+
+Both intervals are Student's (1908, "The probable error of a mean", Biometrika 6): exact when the values are drawn
+independently from one normal distribution, wide when there are few. A difference is taken seed by seed, because two
+arms that share a seed share weights, order of data and luck; what they share cancels (Bouthillier et al. 2021,
+arXiv:2103.03098).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from zoo.checks import Refused, require
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the interval around it, in the unit of the values.
+
+    One value has no interval: ``low`` and ``high`` are then NaN.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def known(self) -> bool:
+        """Whether there are bounds: true from two values on."""
+        return self.count > 1
+
+    @property
+    def half_width(self) -> float:
+        """Distance from the mean to either bound; NaN for one value."""
+        return (self.high - self.low) / 2
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share a point; an interval without bounds may lie anywhere, so it overlaps all."""
+        if not (self.known and other.known):
+            return True
+        return self.low <= other.high and other.low <= self.high
+
+    def excludes(self, value: float) -> bool:
+        """Whether ``value`` lies outside the bounds; false where there are none."""
+        return self.known and not self.low <= value <= self.high
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Mean of independent values and its t-interval: mean ± t(n - 1) · s / √n.
+
+    Args:
+        values: one per seed, finite. What diverged is for the caller to count, not to average.
+        confidence: how often such intervals hold the true mean; between 0 and 1, exclusive.
+
+    Raises:
+        Refused: if there is no value, one is not finite, or ``confidence`` is out of range.
+    """
+    require(0 < confidence < 1, f"confidence must be between 0 and 1: got confidence={confidence}")
+    require(len(values) > 0, "values must hold at least one value: got none")
+    wrong = [value for value in values if not math.isfinite(value)]
+    require(not wrong, f"values must be finite: got {wrong}")
+    sample = np.asarray(values, dtype=np.float64)
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    error = float(sample.std(ddof=1)) / math.sqrt(sample.size)
+    half = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
+    return Interval(mean, mean - half, mean + half, int(sample.size))
+
+
+def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = 0.95) -> Interval:
+    """Mean of ``values - baseline`` over the seeds that both have, with its t-interval.
+
+    Seeds of one side only say nothing about a paired difference and are left out; ``count`` tells how many remained.
+
+    Args:
+        values: by seed, finite.
+        baseline: by seed, finite.
+        confidence: as for :func:`mean_interval`.
+
+    Raises:
+        Refused: if no seed is shared, or as :func:`mean_interval` does.
+    """
+    shared = sorted(values.keys() & baseline.keys())
+    if not shared:
+        raise Refused(f"a paired difference needs a shared seed: got {sorted(values)} and {sorted(baseline)}")
+    return mean_interval([values[seed] - baseline[seed] for seed in shared], confidence)

@@ -1,0 +1,1 @@
+"""Studies: a question, arms that differ, seeds, tasks; expanded, run, reported."""

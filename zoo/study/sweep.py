@@ -1,0 +1,112 @@
+"""Runs the cells of a study that are missing, through any Hydra launcher, and reports on all of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from zoo.cost import cost, on_meta
+from zoo.report import Run, Study, Task, print_summary, read_run, write_report
+from zoo.study.plan import Cell, StudyPlan, expand, find_study, read_study
+from zoo.training.run import run_folder
+
+Launch = Callable[[Sequence[Sequence[str]]], None]
+
+
+def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) -> int:
+    """Run a study and write its report.
+
+    What is there already is not run again; the state of a cell is that of its folder, whoever made it.
+
+    Args:
+        study: name, folder or file.
+        further: overrides for all cells.
+        launch: runs lists of overrides, each one training; its word on success is not taken.
+        dry_run: print the cells and stop.
+    Returns:
+        how many cells have no result.
+    """
+    plan = read_study(find_study(study))
+    cells = expand(plan, further)
+    console = Console()
+    missing = [cell for cell in cells if run_folder(cell.checked).state != "done"]
+    console.print(f"[bold]{plan.name}[/bold]: {plan.question}", highlight=False)
+    if dry_run:
+        console.print(_plan_table(cells))
+        return len(missing)
+    console.print(f"{len(cells)} runs, {len(cells) - len(missing)} there already", highlight=False)
+    begun = time.monotonic()
+    # Those with a result are launched too: a run of other code or data is stale, and only the run itself can tell.
+    total = len(cells)
+    launch([(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
+    left = [cell for cell in cells if run_folder(cell.checked).state != "done"]
+    described, runs = _study(plan, further), _runs(cells)
+    path = write_report(described, runs, _report_folder(plan, cells)).resolve()
+    print_summary(described, runs, console)
+    console.print(f"{len(cells) - len(left)} of {total} runs done in {time.monotonic() - begun:.0f} s", highlight=False)
+    for cell in left:
+        console.print(f"[red]no result[/red]: {cell.name}: {_why(cell)}", highlight=False)
+    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+    return len(left)
+
+
+def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
+    """A study, its runs as they stand, and the folder of its report."""
+    plan = read_study(find_study(study))
+    cells = expand(plan, ["threads=1", *further])
+    return _study(plan, further), _runs(cells), _report_folder(plan, cells)
+
+
+def _report_folder(plan: StudyPlan, cells: Sequence[Cell]) -> Path:
+    return Path(cells[0].checked.config["runs"]) / "reports" / plan.name
+
+
+def _study(plan: StudyPlan, further: Sequence[str]) -> Study:
+    tasks = tuple(Task(task.name, task.comparable, task.metrics, task.note) for task in plan.tasks)
+    command = shlex.join(["zoo", "study", plan.name, *further])
+    return Study(plan.name, plan.question, plan.expected, plan.baseline, plan.arms, tasks, (), command)
+
+
+def _runs(cells: Sequence[Cell]) -> list[Run]:
+    return [read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed) for cell in cells]
+
+
+def _label(cell: Cell, number: int, total: int) -> str:
+    return f'label="{number}/{total} {cell.name}"'
+
+
+def _why(cell: Cell) -> str:
+    failed = run_folder(cell.checked).read("failed.json")
+    return str(failed["error"]) if failed else "it did not finish"
+
+
+def _plan_table(cells: Sequence[Cell]) -> Table:
+    table = Table("task", "arm", "seed", "parameters", "FLOPs/token", "state", "run")
+    for cell in cells:
+        data, plan = cell.checked.config["data"], cell.checked.plan
+        vocabulary = data["tokenizer"].get("vocabulary")
+        numbers = ["", ""]
+        if plan is not None and (plan.vocabulary or vocabulary):
+            what = cost(on_meta(plan, plan.vocabulary or vocabulary), data["length"], data["length"])
+            numbers = [f"{what.parameters:,}", f"{what.flops_per_token:,}"]
+        folder = run_folder(cell.checked)
+        table.add_row(cell.task, cell.arm, str(cell.seed), *numbers, folder.state, folder.path.name)
+    return table
+
+
+def local_launcher(arguments: Sequence[str]) -> list[str]:
+    """The launcher that a study takes unless it is told another: as many processes as cores, one thread each."""
+    import torch
+
+    chosen = any(argument.startswith("hydra/launcher=") for argument in arguments)
+    threads = [] if any(argument.startswith("threads=") for argument in arguments) else ["threads=1"]
+    if chosen or torch.cuda.is_available() or sys.platform == "win32":
+        return threads
+    return [*threads, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={os.cpu_count() or 1}"]

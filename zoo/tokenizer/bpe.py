@@ -1,0 +1,70 @@
+"""Byte-pair encoding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import final
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
+
+from zoo.checks import Refused
+from zoo.data.interfaces import Tokenizer
+from zoo.data.special import OURS
+from zoo.registry import register
+
+_SMALLEST = len(OURS.spellings()) + 256
+# A pair seen once saves nothing elsewhere.
+_SEEN_AT_LEAST = 2
+
+
+@final
+@register("tokenizer", "bpe", paper="arXiv:1508.07909")
+class BytePairs(Tokenizer):
+    """Byte-level byte-pair encoding, trained on the training split: every text comes back as it was.
+
+    Words are told apart as in GPT-2. The vocabulary comes out smaller than asked for if the texts have fewer pairs
+    that occur twice, which is logged; the prepared data tell its true size.
+
+    Args:
+        vocabulary: tokens in all: 38 special ones, 256 bytes, the rest merges.
+
+    Raises:
+        Refused: if ``vocabulary`` has no room for special tokens and bytes.
+
+    Source: Sennrich et al. 2016; on bytes: Radford et al. 2019.
+    """
+
+    def __init__(self, *, vocabulary: int = 2048) -> None:
+        if vocabulary < _SMALLEST:
+            special = len(OURS.spellings())
+            raise Refused(
+                f"vocabulary must be at least {_SMALLEST} ({special} special tokens and 256 bytes): "
+                f"got vocabulary={vocabulary}"
+            )
+        self.vocabulary = vocabulary
+
+    def identity(self) -> str:
+        """The options."""
+        return f"bpe vocabulary={self.vocabulary}"
+
+    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+        """The special tokens, then the bytes, then what was merged, most frequent first."""
+        built = tokenizers.Tokenizer(models.BPE())
+        built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        built.decoder = decoders.ByteLevel()
+        built.train_from_iterator(texts, self._trainer())
+        if built.get_vocab_size() < self.vocabulary:
+            message = "bpe: the texts gave %d tokens, vocabulary=%d was asked for"
+            logging.getLogger("zoo").info(message, built.get_vocab_size(), self.vocabulary)
+        return built
+
+    def _trainer(self) -> trainers.BpeTrainer:
+        return trainers.BpeTrainer(
+            vocab_size=self.vocabulary,
+            min_frequency=_SEEN_AT_LEAST,
+            special_tokens=[AddedToken(spelling, special=True) for spelling in OURS.spellings()],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )

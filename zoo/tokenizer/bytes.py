@@ -1,0 +1,44 @@
+"""One token per byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+
+from zoo.data.interfaces import Tokenizer
+from zoo.data.special import OURS
+from zoo.registry import register
+
+
+@final
+@register("tokenizer", "bytes", paper="arXiv:2105.13626")
+class Bytes(Tokenizer):
+    """The 256 bytes of UTF-8: nothing to train, and every text comes back as it was.
+
+    Source: Xue et al. 2022 (ByT5).
+    """
+
+    def identity(self) -> str:
+        """There are no options."""
+        return "bytes"
+
+    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+        """The special tokens, then byte ``b`` at ``b`` plus their number; ``texts`` is not read."""
+        spellings = [*OURS.spellings(), *byte_characters()]
+        # A byte-pair encoding without merges: each character stays a token.
+        model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[])
+        built = tokenizers.Tokenizer(model)
+        built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        built.decoder = decoders.ByteLevel()
+        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in OURS.spellings()])
+        return built
+
+
+def byte_characters() -> list[str]:
+    """The printable character by which byte-level tokenizers write each byte, as GPT-2 has it."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]

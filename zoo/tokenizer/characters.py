@@ -1,0 +1,34 @@
+"""One token per character."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models
+
+from zoo.data.interfaces import Tokenizer
+from zoo.data.special import OURS
+from zoo.registry import register
+
+
+@final
+@register("tokenizer", "characters")
+class Characters(Tokenizer):
+    """Each character of the training split; any other is <unk>, which cannot be turned back."""
+
+    def identity(self) -> str:
+        """There are no options."""
+        return "characters"
+
+    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+        """The special tokens, then the characters of ``texts`` in the order of Unicode."""
+        characters = sorted({character for text in texts for character in set(text)})
+        spellings = [*OURS.spellings(), *characters]
+        # A byte-pair encoding without merges: each character stays a token.
+        model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[], unk_token=OURS.unk)
+        built = tokenizers.Tokenizer(model)
+        built.decoder = decoders.Fuse()
+        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in OURS.spellings()])
+        return built

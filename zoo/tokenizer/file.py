@@ -1,0 +1,125 @@
+"""A tokenizer that somebody else trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import final
+
+import tokenizers
+from tokenizers import AddedToken
+
+from zoo.checks import Refused, suggest
+from zoo.data.files import existing_file, read_text
+from zoo.data.interfaces import Tokenizer
+from zoo.data.special import OURS, Special
+from zoo.registry import register
+
+# How published tokenizers spell each role; the first that is in the vocabulary counts.
+_COMMON = {
+    "pad": (OURS.pad, "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<｜▁pad▁｜>"),
+    "bos": (
+        OURS.bos,
+        "<s>",
+        "[CLS]",
+        "<|begin_of_text|>",
+        "<|startoftext|>",
+        "<｜begin▁of▁sentence｜>",
+        "<|endoftext|>",
+    ),
+    "eos": (OURS.eos, "</s>", "<|end_of_text|>", "<|endoftext|>", "<｜end▁of▁sentence｜>", "[SEP]"),
+    "mask": (OURS.mask, "[MASK]", "<|mask|>"),
+    "sep": (OURS.sep, "[SEP]", "<|sep|>"),
+    "unk": (OURS.unk, "[UNK]", "<|unk|>"),
+}
+
+
+@final
+@register("tokenizer", "file")
+class TokenizerFile(Tokenizer):
+    """A ``tokenizer.json`` of Hugging Face tokenizers, used as it is.
+
+    Special tokens that it lacks are added behind its own. Rules of the file that cut texts short, pad them or put
+    special tokens around them are switched off: rows are packed here.
+
+    Args:
+        path: the file.
+        pad: spelling of the token that fills rows up; unset: the first common one that the file has, else <pad>.
+        bos: the same for the begin of a document; else <bos>.
+        eos: the same for its end; else <eos>.
+        mask: the same for a hidden token; else <mask>.
+        sep: the same for the separator; else <sep>.
+        unk: the same for the unknown; else <unk>.
+
+    Raises:
+        Refused: if there is no such file, it is no tokenizer, or it has no token of a spelling that was given.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        pad: str | None = None,
+        bos: str | None = None,
+        eos: str | None = None,
+        mask: str | None = None,
+        sep: str | None = None,
+        unk: str | None = None,
+    ) -> None:
+        self.path = path
+        self.spellings = {"pad": pad, "bos": bos, "eos": eos, "mask": mask, "sep": sep, "unk": unk}
+
+    def identity(self) -> str:
+        """The options, and a hash of the file's text."""
+        digest = hashlib.sha256(self._text().encode()).hexdigest()
+        given = " ".join(f"{role}={spelling}" for role, spelling in self.spellings.items())
+        return f"file {given} sha256={digest}"
+
+    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+        """The tokenizer of the file with the special tokens that it lacks; ``texts`` is not read."""
+        built = self._load()
+        built.no_truncation()
+        built.no_padding()
+        special = self.special(built)
+        built.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special.spellings()])
+        return built
+
+    def special(self, built: tokenizers.Tokenizer) -> Special:
+        """How the file, or else we, spell the special tokens."""
+        ids = built.get_vocab(with_added_tokens=True)
+        return Special(
+            pad=self._spelling("pad", ids),
+            bos=self._spelling("bos", ids),
+            eos=self._spelling("eos", ids),
+            mask=self._spelling("mask", ids),
+            sep=self._spelling("sep", ids),
+            unk=self._spelling("unk", ids),
+            sentinels=_sentinels(ids),
+        )
+
+    def _spelling(self, role: str, ids: Mapping[str, int]) -> str:
+        given, common = self.spellings[role], _COMMON[role]
+        if given is None:
+            return next((spelling for spelling in common if spelling in ids), common[0])
+        if given not in ids:
+            known = [spelling for spellings in _COMMON.values() for spelling in spellings if spelling in ids]
+            raise Refused(f"tokenizer file: {self.path} has no token for {role}={given}: {suggest(given, set(known))}")
+        return given
+
+    def _load(self) -> tokenizers.Tokenizer:
+        text = self._text()
+        try:
+            return tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the package raises bare Exception
+            raise Refused(f"tokenizer file: {self.path} is no tokenizer.json: {error}") from None
+
+    def _text(self) -> str:
+        return read_text("tokenizer file", existing_file("tokenizer file", self.path))
+
+
+def _sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:
+    """T5's own sentinels if the file has them, else ours."""
+    named: list[str] = []
+    while f"<extra_id_{len(named)}>" in ids:
+        named.append(f"<extra_id_{len(named)}>")
+    return tuple(named) if named and OURS.sentinels[0] not in ids else OURS.sentinels

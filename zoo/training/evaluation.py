@@ -1,0 +1,71 @@
+"""How answers are judged on the validation split; torchmetrics sums up, over processes too."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.text import Perplexity
+
+from zoo.interfaces import Objective, View
+
+
+class Evaluation(nn.Module):
+    """Metrics of one pass over a split.
+
+    loss is the mean cross-entropy of an asked token in nats, without smoothing; perplexity its exponential. For pairs,
+    target_nll is the cross-entropy of a whole target in nats, exact_match the share of targets whose every token is
+    the likeliest one (which is what greedy decoding would write: it goes wrong only where it first differs). For
+    objectives that predict every token of a text, bits_per_byte is comparable over tokenizers.
+
+    Args:
+        objective: what is asked.
+        form: documents or pairs.
+        vocabulary: tokens.
+        size: UTF-8 bytes of the split's texts.
+    """
+
+    def __init__(self, objective: Objective, form: str, vocabulary: int, size: int) -> None:
+        super().__init__()
+        self.pairs = form == "pairs"
+        self.size = size if objective.models_text and not self.pairs else 0
+        self.accuracy_name = "token_accuracy" if self.pairs else objective.accuracy
+        self.total, self.count = SumMetric(), SumMetric()
+        self.total.set_dtype(torch.float64)
+        self.perplexity = Perplexity()
+        self.accuracy = MulticlassAccuracy(num_classes=vocabulary, average="micro")
+        self.exact_match, self.target_nll = MeanMetric(), MeanMetric()
+
+    def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
+        """Judge answers ``[asked, vocabulary]`` to the asked places of ``view``, row by row."""
+        if len(targets) == 0:
+            return
+        logits = logits.float()
+        nll = F.cross_entropy(logits, targets, reduction="none").double()
+        self.total.update(nll.sum())
+        self.count.update(len(targets))
+        self.perplexity.update(logits[None], targets[None])
+        self.accuracy.update(logits, targets)
+        if self.pairs:
+            row = view.valid.nonzero()[:, 0]
+            rows = len(view.valid)
+            wrong = torch.zeros(rows, device=nll.device).index_add_(0, row, (logits.argmax(-1) != targets).float())
+            self.exact_match.update((wrong == 0).float())
+            self.target_nll.update(torch.zeros(rows, device=nll.device).double().index_add_(0, row, nll).float())
+
+    def compute(self) -> dict[str, float]:
+        """All metrics by name, and begin anew."""
+        total, count = float(self.total.compute()), float(self.count.compute())
+        metrics = {"loss": total / max(1.0, count), "perplexity": float(self.perplexity.compute())}
+        metrics[self.accuracy_name] = float(self.accuracy.compute())
+        if self.size:
+            metrics["bits_per_byte"] = total / math.log(2) / self.size
+        if self.pairs:
+            metrics |= {"exact_match": float(self.exact_match.compute()), "target_nll": float(self.target_nll.compute())}
+        for metric in self.children():
+            metric.reset()  # type: ignore[operator]
+        return metrics

@@ -1,0 +1,80 @@
+"""A run's folder: what is in it says what became of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+State = Literal["new", "started", "failed", "done"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``config.yaml``, ``started.json``, ``metrics.csv``, ``checkpoints/``, and in the end ``result.json`` or
+    ``failed.json``, each written at once or not at all.
+    """
+
+    path: Path
+
+    @property
+    def state(self) -> State:
+        """Derived from the files."""
+        if (self.path / "result.json").exists():
+            return "done"
+        if (self.path / "failed.json").exists():
+            return "failed"
+        return "started" if (self.path / "started.json").exists() else "new"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where training states lie."""
+        return self.path / "checkpoints"
+
+    def latest_checkpoint(self) -> Path | None:
+        """The training state to go on from."""
+        found = sorted(self.checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+        return found[-1] if found else None
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the folder, or None if it is not there."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf8"))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def begin(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Write what is known before the first step; an earlier failure is forgotten."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        self._write("started.json", json.dumps(facts, indent=1))
+        (self.path / "failed.json").unlink(missing_ok=True)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the result, last of all."""
+        self._write("result.json", json.dumps(result, indent=1, ensure_ascii=False))
+
+    def fail(self, error: BaseException) -> None:
+        """Write why it failed."""
+        lines = "".join(traceback.format_exception(error))
+        text = f"{type(error).__name__}: {error}"
+        self._write("failed.json", json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False))
+
+    def set_aside(self, reason: str) -> Path:
+        """Move a run of other code or data out of the way; nothing is deleted."""
+        number = 0
+        while (target := self.path.parent / "stale" / f"{self.path.name}-{reason}-{number}").exists():
+            number += 1
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self.path.rename(target)
+
+    def _write(self, name: str, text: str) -> None:
+        draft = self.path / f".{name}.draft"
+        draft.write_text(text, encoding="utf8")
+        os.replace(draft, self.path / name)

@@ -1,0 +1,81 @@
+"""metrics.csv: one sparse table a run, which survives kills and resumes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers.logger import Logger
+
+_FIRST = ("step", "tokens", "seconds")
+
+
+class MetricsFile(Logger):
+    """Appends a line each time something is logged, flushed at once; new metrics widen the table.
+
+    Lightning's own CSV logger deletes what an earlier process of the same run has written.
+
+    Args:
+        folder: the run's folder.
+        resumed: the step that the run goes on from; later lines of an earlier process are dropped, because they are
+            made again.
+    """
+
+    def __init__(self, folder: Path, resumed: int) -> None:
+        super().__init__()
+        self._path = folder / "metrics.csv"
+        self._lines = [line for line in _read(self._path) if float(line["step"]) <= resumed]
+        self._columns = list(dict.fromkeys([*_FIRST, *(key for line in self._lines for key in line)]))
+        self._started = False
+
+    @property
+    def name(self) -> str:
+        """Of this logger."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append a line."""
+        line = {key: value for key, value in metrics.items() if key != "epoch"}
+        line["step"] = line.get("step", float(step or 0))
+        text = {key: f"{value:.10g}" for key, value in line.items()}
+        self._lines.append(text)
+        new = [key for key in text if key not in self._columns]
+        self._columns += new
+        if new or not self._started:
+            self._rewrite()
+        else:
+            with self._path.open("a", newline="", encoding="utf8") as file:
+                csv.DictWriter(file, self._columns).writerow(text)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """The run's config.yaml says them."""
+
+    def _rewrite(self) -> None:
+        draft = self._path.with_suffix(".draft")
+        with draft.open("w", newline="", encoding="utf8") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(self._lines)
+        os.replace(draft, self._path)
+        self._started = True
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """Complete lines of an earlier process; a last line that was cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf8")
+    whole = text[: text.rfind("\n") + 1]
+    lines = list(csv.DictReader(whole.splitlines()))
+    return [{key: value for key, value in line.items() if key and value} for line in lines if line.get("step")]

@@ -1,0 +1,147 @@
+"""What Lightning trains: a model and an objective that it is given."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from zoo.interfaces import Objective, View
+from zoo.training.evaluation import Evaluation
+from zoo.training.streams import stream
+from zoo.variants.variant import Variant
+
+MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
+
+
+class Training(lightning.LightningModule):
+    """One model, one objective, and the book-keeping of a run.
+
+    Args:
+        model: what is trained.
+        objective: what it is asked; its own parameters are trained too.
+        evaluation: how its answers are judged.
+        optimizer: makes an optimiser of parameter groups.
+        schedule: factor of the learning rate at a step.
+        seed: of dropout.
+    """
+
+    def __init__(
+        self,
+        model: Variant,
+        objective: Objective,
+        evaluation: Evaluation,
+        optimizer: MakeOptimizer,
+        schedule: Callable[[int], float],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective, self.evaluation = model, objective, evaluation
+        self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
+        self.tokens, self.seconds, self.diverged = 0, 0.0, False
+        self.evaluated: dict[str, float] = {}
+        self._begun = 0.0
+
+    # ---------------------------------------------------------------------------------------------------- training
+
+    def on_train_batch_start(self, batch: View, batch_idx: int) -> None:
+        """Dropout at a step depends on the seed and the step alone."""
+        torch.manual_seed(stream(self._seed, "dropout", batch_idx, self.global_rank))
+        self._begun = time.perf_counter()
+
+    def training_step(self, batch: View, batch_idx: int) -> Tensor:
+        """Sum of the objective's terms and of those that components add."""
+        terms = self.objective.loss(self.model, batch)
+        for component in self.model.components():
+            terms |= component.losses()
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch.valid))
+        if len(terms) > 1:
+            self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.valid))
+        return total
+
+    def on_train_batch_end(self, outputs: Any, batch: View, batch_idx: int) -> None:
+        """Count what was read, and let components act after the step."""
+        self.seconds += time.perf_counter() - self._begun
+        self.tokens += _tokens(batch) * self.trainer.world_size
+        for component in self.model.components():
+            component.after_step()
+        rate = self.tokens / self.seconds
+        self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
+        self._log_progress()
+        if self.global_step % self.trainer.log_every_n_steps == 0 and not _finite(outputs):
+            self.diverged = True
+            self.trainer.should_stop = True
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm, and log what the norm was."""
+        limit = math.inf if gradient_clip_val is None else gradient_clip_val
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("train/gradient_norm", norm, batch_size=1)
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """Matrices decay, vectors do not; the schedule moves at every step."""
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        matrices = {"params": [p for p in trained if p.ndim >= 2]}
+        vectors = {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}
+        optimizer = self._optimizer([group for group in (matrices, vectors) if group["params"]])
+        return [optimizer], [{"scheduler": LambdaLR(optimizer, self._schedule), "interval": "step"}]
+
+    # -------------------------------------------------------------------------------------------------- validation
+
+    def validation_step(self, batch: View, batch_idx: int) -> None:
+        """Judge the answers to one batch."""
+        logits, targets = self.objective.answers(self.model, batch)
+        self.evaluation.update(logits, targets, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics of the whole split."""
+        self.evaluated = self.evaluation.compute()
+        self.log_dict({f"validation/{name}": value for name, value in self.evaluated.items()}, rank_zero_only=True)
+        self._log_progress()
+
+    # -------------------------------------------------------------------------------------------------------- state
+
+    def transfer_batch_to_device(self, batch: View, device: torch.device, dataloader_idx: int) -> View:
+        """Views move as a whole."""
+        return batch.to(device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Tokens read and seconds spent survive a restart."""
+        checkpoint["progress"] = {"tokens": self.tokens, "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.tokens, self.seconds = checkpoint["progress"]["tokens"], checkpoint["progress"]["seconds"]
+
+    def _log_progress(self) -> None:
+        facts = {"step": self.global_step, "tokens": self.tokens, "seconds": self.seconds}
+        self.log_dict({name: float(value) for name, value in facts.items()}, batch_size=1, rank_zero_only=True)
+
+
+def _tokens(view: View) -> int:
+    """Tokens that a model reads of a view, padding left out."""
+    inputs = view.inputs
+    read = inputs.tokens.numel() if inputs.segment is None else int((inputs.segment >= 0).sum())
+    if inputs.source is not None:
+        segment = inputs.source_segment
+        read += inputs.source.numel() if segment is None else int((segment >= 0).sum())
+    return read
+
+
+def _finite(outputs: Any) -> bool:
+    loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+    return bool(torch.isfinite(loss)) if isinstance(loss, Tensor) else True

@@ -1,0 +1,57 @@
+"""Progress of a run: Lightning's bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+
+
+def progress(label: str, steps: int) -> list[Callback]:
+    """A bar where there is a terminal and nothing else writes to it, else a line every few seconds."""
+    return [RichBar()] if sys.stderr.isatty() and not label else [ProgressLines(label, steps)]
+
+
+class RichBar(RichProgressBar):
+    """Lightning's bar, over steps; loss and tokens/s come from what the module logs."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=True)
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        """Without the version of a logger."""
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name.removeprefix("train/"): value for name, value in metrics.items() if name != "v_num"}
+
+
+class ProgressLines(Callback):
+    """Step, loss, speed and time left, at most one line in ``every`` seconds."""
+
+    def __init__(self, label: str, steps: int, every: float = 5.0) -> None:
+        self.label, self.steps, self.every = label, steps, every
+        self._last = self._begun = 0.0
+        self._first = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin to count."""
+        self._begun = self._last = time.monotonic()
+        self._first = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Print a line if one is due."""
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self._last >= self.every:
+            self._last = now
+            done = max(1, trainer.global_step - self._first)
+            left = (now - self._begun) / done * (self.steps - trainer.global_step)
+            metrics = trainer.callback_metrics
+            loss = float(metrics.get("train/loss", float("nan")))
+            rate = float(metrics.get("train/tokens_per_second", 0.0))
+            head = f"{self.label}  " if self.label else ""
+            step = f"step {trainer.global_step}/{self.steps}"
+            print(f"{head}{step}  loss {loss:.3f}  {rate:,.0f} tokens/s  {left:.0f} s left", file=sys.stderr, flush=True)

@@ -1,0 +1,108 @@
+"""Where a result comes from: code, versions, hardware, revision."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import os
+import platform
+import resource
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo
+from zoo.registry import index
+
+_PRESENTATION = ("cli.py", "config.py", "statistics.py", "syntax.py", "registry.py", "cost.py")
+_PRESENTATION_FOLDERS = ("report", "study", "hub", "inspect", "conf", "experiments", "testing")
+
+
+@functools.cache
+def code_fingerprint(components: tuple[tuple[str, str], ...]) -> str:
+    """sha256 over the sources that a run's numbers depend on: the machinery, and the components it uses.
+
+    Args:
+        components: kind and name of what the run uses; other components may change without making it stale.
+    """
+    root = Path(zoo.__file__).parent
+    component_files = {root.joinpath(*entry.module.split(".")[1:]).with_suffix(".py") for entry in _built_in()}
+    files = [file for file in root.rglob("*.py") if _matters(file.relative_to(root)) and file not in component_files]
+    files += [Path(_source(kind, name)) for kind, name in components]
+    digest = hashlib.sha256()
+    for file in sorted(set(files)):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _built_in() -> list[Any]:
+    return [entry for entry in index().entries.values() if entry.module.startswith("zoo.")]
+
+
+def _matters(path: Path) -> bool:
+    return path.parts[0] not in (*_PRESENTATION_FOLDERS, *_PRESENTATION)
+
+
+def _source(kind: str, name: str) -> str:
+    return inspect.getsourcefile(index().get(kind, name).load()) or ""
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    packages = {name: version(name) for name in ("torch", "lightning", "torchmetrics", "tokenizers")}
+    return {"zoo": zoo.__version__, "python": platform.python_version(), **packages}
+
+
+def hardware() -> dict[str, Any]:
+    """Of this machine."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpus": gpus}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@functools.cache
+def git_revision() -> str | None:
+    """Of the checkout that zoo runs from, with ``+`` if it has changes; None if there is none."""
+    root = Path(zoo.__file__).parent
+    try:
+        revision = _git(root, "rev-parse", "--short=12", "HEAD")
+        return revision + ("+" if _git(root, "status", "--porcelain", "--", str(root)) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+class PeakMemory:
+    """The most memory that this process held at once since this object was made, in bytes."""
+
+    def __init__(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        with contextlib.suppress(OSError):  # Linux forgets the high-water mark; elsewhere it is that of the process
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf8")
+
+    def bytes(self) -> int:
+        """GPU memory if a GPU was used, else resident memory."""
+        if torch.cuda.is_available() and (peak := torch.cuda.max_memory_allocated()):
+            return int(peak)
+        try:
+            lines = Path("/proc/self/status").read_text(encoding="utf8").splitlines()
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+        except (OSError, StopIteration):
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

@@ -1,0 +1,1 @@
+"""Variants wire components into a model: decoder, encoder, encoder_decoder."""
