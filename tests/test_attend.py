@@ -71,7 +71,13 @@ def gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
 
 CASES = list(
     itertools.product(
-        ["whole", "padded", "packed", "empty"], [True, False], [None, 3], [None, 2], [False, True], [False, True], [4, 2]
+        ["whole", "padded", "packed", "empty"],
+        [True, False],
+        [None, 3],
+        [None, 2],
+        [False, True],
+        [False, True],
+        [4, 2],
     )
 )
 
@@ -105,7 +111,14 @@ def test_fast_is_plain(
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
     "scores",
-    [Scores(), Scores(softcap=0.7), Scores(scale=0.3), Scores(window=2), Scores(sinks=True), Scores(None, 1.0, 2.0, 0.0, True)],
+    [
+        Scores(),
+        Scores(softcap=0.7),
+        Scores(scale=0.3),
+        Scores(window=2),
+        Scores(sinks=True),
+        Scores(None, 1.0, 2.0, 0.0, True),
+    ],
 )
 def test_attend_is_the_formula(kind: str, bias: bool, scores: Scores) -> None:
     tokens = row(kind, 5)

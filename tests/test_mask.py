@@ -67,7 +67,9 @@ def test_pairs_are_counted(mask: Mask) -> None:
 def test_plain_hides_nothing_but_what_causality_hides(mask: Mask) -> None:
     if mask.plain:
         whole = torch.ones(1, mask.query.length, mask.key.length, dtype=torch.bool)
-        assert torch.equal(mask.visible().expand(BATCH, -1, -1), (whole.tril() if mask.causal else whole).expand(BATCH, -1, -1))
+        assert torch.equal(
+            mask.visible().expand(BATCH, -1, -1), (whole.tril() if mask.causal else whole).expand(BATCH, -1, -1)
+        )
 
 
 def test_plain_is_found_where_it_matters() -> None:

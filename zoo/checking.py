@@ -21,14 +21,25 @@ from zoo.plan import ModelPlan, Part
 from zoo.registry import index, live_options
 from zoo.schema import check_part
 
-SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger")
+SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 TARGETS = ("optimizer", "schedule", "trainer")
+NAMED_TARGETS = ("logger", "callbacks")
 BY_THE_COMMAND = {
     "optimizer": ("params",),
     "trainer": (
-        "max_steps max_epochs precision logger callbacks gradient_clip_val accumulate_grad_batches val_check_interval "
-        "check_val_every_n_epoch default_root_dir use_distributed_sampler enable_progress_bar"
-    ).split(),
+        "max_steps",
+        "max_epochs",
+        "precision",
+        "logger",
+        "callbacks",
+        "gradient_clip_val",
+        "accumulate_grad_batches",
+        "val_check_interval",
+        "check_val_every_n_epoch",
+        "default_root_dir",
+        "use_distributed_sampler",
+        "enable_progress_bar",
+    ),
 }
 _POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint")
 
@@ -83,10 +94,13 @@ def check_run(given: Mapping[str, Any]) -> Checked:
     problems += found
     config["data"] = check_data(given.get("data"), problems)
     config["objective"] = _check_objective(given.get("objective"), config, problems)
-    for section in (*TARGETS, "logger"):
+    for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     for section in TARGETS:
         problems += _target_problems(section, config[section])
+    for section in NAMED_TARGETS:
+        for name, item in config[section].items():
+            problems += _target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
         problems += _fit_problems(config, plan)
     config["precision"] = _precision(str(config.get("precision")), config["trainer"])

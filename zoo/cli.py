@@ -28,7 +28,23 @@ zoo train --help lists all that can be chosen, zoo train --cfg job prints the co
 """
 
 
-_FLAGS_WITH_VALUES = "-c --cfg -i --info -p --package -cp --config-path -cn --config-name -cd --config-dir".split()
+_FLAGS_WITH_VALUES = frozenset(
+    (
+        "-c",
+        "--cfg",
+        "-i",
+        "--info",
+        "-p",
+        "--package",
+        "-cp",
+        "--config-path",
+        "-cn",
+        "--config-name",
+        "-cd",
+        "--config-dir",
+    )
+)
+"""Hydra's flags whose next word is not an override."""
 
 
 def main() -> None:
@@ -174,7 +190,8 @@ def study(arguments: list[str]) -> int:
     """``zoo study STUDY [--dry-run] [OVERRIDES]``: a Hydra sweep over the cells of a study."""
     names = [argument for argument in arguments if not argument.startswith("-") and "=" not in argument]
     if {"-h", "--help"} & set(arguments) or len(names) != 1:
-        print("zoo study STUDY [--dry-run] [OVERRIDES]\n\nSTUDY is a name under experiments/, a folder, or a study.yaml.")
+        print("zoo study STUDY [--dry-run] [OVERRIDES]\n")
+        print("STUDY is a name under experiments/, a folder, or a study.yaml.")
         print("OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, hydra.launcher.n_jobs=4, threads=2")
         return 0 if {"-h", "--help"} & set(arguments) else 2
     from zoo.study.plan import find_study
@@ -191,10 +208,10 @@ def study(arguments: list[str]) -> int:
 def _hydra(arguments: Sequence[str]) -> int:
     """Hand over to Hydra; errors come back to us instead of being printed with half a traceback."""
     import hydra
-
-    from zoo.config import folder, one_line, publish
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+
+    from zoo.config import folder, one_line, publish
 
     publish()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -221,10 +238,11 @@ def run(config: Any) -> float | None:
     checked.require()
     _keep_command()
     label = str(checked.config["label"])
-    result = train(checked, label)
+    result = train(checked)
     if result:
         print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
-    return result.get("metrics", {}).get("loss")
+    loss: float | None = result.get("metrics", {}).get("loss")
+    return loss
 
 
 def _keep_command() -> None:

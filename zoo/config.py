@@ -23,7 +23,7 @@ from zoo.checks import Refused, suggest
 from zoo.registry import index
 from zoo.schema import SLOTS, STACKS
 
-OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger")
+OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 """Sections whose keys are checked by us, and so may be anything to Hydra."""
 
 

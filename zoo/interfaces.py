@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -102,7 +102,7 @@ class Position(Component):
     def hooks(cls) -> frozenset[str]:
         """Which of embed, rotate and bias it overrides."""
         named = {"embed": "embed", "rotate_queries": "rotate", "rotate_keys": "rotate", "bias": "bias"}
-        return frozenset(hook for method, hook in named.items() if getattr(cls, method) is not getattr(Position, method))
+        return frozenset(hook for name, hook in named.items() if getattr(cls, name) is not getattr(Position, name))
 
 
 class Attention(Component):
@@ -206,12 +206,12 @@ class View:
 
     def to(self, device: torch.device) -> View:
         """The same on another device."""
-        moved = {
-            item.name: value.to(device, non_blocking=True)
-            for item in fields(self.inputs)
-            if isinstance(value := getattr(self.inputs, item.name), Tensor)
-        }
-        return View(replace(self.inputs, **moved), self.targets.to(device), self.valid.to(device))
+        inputs = Inputs(**{item.name: _moved(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
+        return View(inputs, _moved(self.targets, device), _moved(self.valid, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
 class Readable(Protocol):

@@ -62,7 +62,7 @@ class Mask:
     prefix: Tensor | None = None
 
     def within(self, window: int | None) -> Mask:
-        """This mask with a window that is at most ``window``."""
+        """The same with a window that is at most ``window``."""
         if window is None:
             return self
         return replace(self, window=window if self.window is None else min(window, self.window))

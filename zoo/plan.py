@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.schema import LAYER_OPTIONS, SLOTS, STACK_OPTIONS, STACKS, check_part, overlay_part
+from zoo.schema import LAYER_OPTIONS, PLACES, SLOTS, STACK_OPTIONS, STACKS, check_part, overlay_part
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
     if checked["dim"] < 1:
         found.append(f"{path}.dim: must be positive: got {checked['dim']}")
     stacks = tuple(_plan_stack(checked, name, found, path) for name in names)
+    for name, what in checked["exceptions"].items():
+        said = any(what.get(key) is not None for key in PLACES)  # else a problem that is known already
+        if said and not any(_applies(what, i, len(stack.layers)) for stack in stacks for i in range(len(stack.layers))):
+            counts = " and ".join(str(len(stack.layers)) for stack in stacks)
+            found.append(f"{path}.exceptions.{name}: must match a layer: got none of {counts} layers")
     problems.extend(dict.fromkeys(found))
     parts = {key: checked[key] for key in ("initialization", "embedding", "head")}
     return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, **parts)
@@ -78,21 +83,18 @@ def _plan_stack(checked: Mapping[str, Any], name: str, problems: list[str], path
     overlay = checked.get(name) or {}
     level, paths = _overlay(level, paths, overlay, f"{path}.{name}")
     base = _plan_layer(checked["dim"], level, paths, problems)
-    matched: dict[str, list[int]] = {exception: [] for exception in checked["exceptions"]}
     layers = []
     for layer in range(level["layers"]):
         here, here_paths = level, paths
         for exception, what in checked["exceptions"].items():
             if _applies(what, layer, level["layers"]):
-                matched[exception].append(layer)
                 here, here_paths = _overlay(here, here_paths, what, f"{path}.exceptions.{exception}")
         layers.append(base if here is level else _plan_layer(checked["dim"], here, here_paths, problems))
-    for exception, where in matched.items():
-        if not where:
-            problems.append(f"{path}.exceptions.{exception}: must match a layer: got none of {level['layers']} layers")
     if level["layers"] < 1:
         problems.append(f"{paths['layers']}.layers: must be positive: got {level['layers']}")
-    cross = _cross(checked, base, path, problems) if name == "decoder" and checked["variant"] == "encoder_decoder" else None
+    cross = (
+        _cross(checked, base, path, problems) if name == "decoder" and checked["variant"] == "encoder_decoder" else None
+    )
     return StackPlan(name, base, tuple(layers), name == "decoder", level["input_norm"], cross)
 
 
@@ -142,7 +144,7 @@ def _plan_layer(dim: int, level: Mapping[str, Any], paths: Mapping[str, str], pr
 
 def _part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[str]) -> Part:
     """A part in full: what replaced another has only the options that were written, until here."""
-    if not chosen:  # a problem that is known already
+    if not chosen.get("name"):  # a problem that is known already
         return Part(slot, "", {}, path)
     full = check_part(slot, chosen, path, problems)
     options = {key: value for key, value in full.items() if key != "name"}

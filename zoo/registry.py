@@ -173,11 +173,15 @@ def _add(entries: dict[tuple[str, str], Entry], entry: Entry) -> None:
 def _add_plugin(entries: dict[tuple[str, str], Entry], point: EntryPoint) -> str | None:
     """Add what a plug-in declares; one that cannot be read becomes a line and takes nothing else down."""
     distribution = point.dist.name if point.dist else point.name
+    more = dict(entries)
     try:
         for entry in read_module(point.module):
-            _add(entries, replace(entry, distribution=distribution))
-    except Refused as error:
+            _add(more, replace(entry, distribution=distribution))
+    except Exception as error:  # whatever a stranger's file or metadata may do
         return f"plug-in {distribution} is left out: {error}"
+    if len(more) == len(entries):
+        return f"plug-in {distribution} is left out: {point.value} registers nothing by @register(kind, name)"
+    entries.update(more)
     return None
 
 

@@ -7,7 +7,7 @@ classes that take it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ WHERE = (
     Option("offset", Maybe(_INT), None),
     Option("at", Maybe(Many(_INT)), None),
 )
+PLACES = ("first", "last", "every", "at")
 
 
 def model_options() -> tuple[Option, ...]:
@@ -72,10 +73,20 @@ def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[st
     return {"name": entry.name, **check_options(entry.options, _without_name(given), path, problems)}
 
 
-def check_fragment(kind: str, base: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """What is written over a part named ``base``: checked, and not filled with defaults."""
+def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """What is written over a part: checked, and not filled with defaults.
+
+    Without a name it is about whichever of ``bases`` stands there, and must mean something to one of them; what each
+    layer makes of it is seen when layers are planned.
+    """
     if isinstance(given, Mapping) and "name" not in given:
-        given = {"name": base, **given}
+        attempts: list[tuple[list[str], dict[str, Any]]] = []
+        for base in dict.fromkeys(filter(None, bases)):
+            found: list[str] = []
+            attempts.append((found, check_fragment(kind, (), {"name": base, **given}, path, found)))
+        found, checked = min(attempts, key=lambda attempt: len(attempt[0]), default=([], {}))
+        problems.extend(found)
+        return checked if len(attempts) == 1 else _without_name(checked)
     entry = _entry(kind, given, path, problems)
     if entry is None:
         return {}
@@ -89,7 +100,7 @@ def overlay_part(base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[s
     """``fragment`` over ``base``: another name replaces the part, the same name merges its options."""
     if not fragment:
         return dict(base)
-    return dict(fragment) if fragment["name"] != base["name"] else merge(base, fragment)
+    return merge(base, fragment) if fragment.get("name", base.get("name")) == base.get("name") else dict(fragment)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +133,9 @@ def _without_name(given: Mapping[str, Any]) -> dict[str, Any]:
 def _only(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
     """The checked values of the keys that were given."""
     return {
-        key: _only(value, checked[key]) if isinstance(value, Mapping) and isinstance(checked[key], Mapping) else checked[key]
+        key: _only(value, checked[key])
+        if isinstance(value, Mapping) and isinstance(checked[key], Mapping)
+        else checked[key]
         for key, value in given.items()
         if key in checked
     }
@@ -153,19 +166,22 @@ def check_model(given: Mapping[str, Any], problems: list[str], path: str = "mode
     return checked
 
 
-def _check_overlay(
-    given: Any, bases: dict[str, list[str]], path: str, problems: list[str]
-) -> dict[str, Any]:
+def _check_overlay(given: Any, bases: dict[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
     """What one stack says over the model; adds the names it chooses to ``bases``."""
-    checked = _check_level(STACK_OPTIONS, given, {slot: names[0] for slot, names in bases.items()}, path, problems)
-    for slot in SLOTS:
-        if slot in checked and checked[slot].get("name"):
-            bases[slot].append(checked[slot]["name"])
+    checked = _check_level(STACK_OPTIONS, given, {slot: names[:1] for slot, names in bases.items()}, path, problems)
+    _remember(checked, bases)
     return checked
 
 
+def _remember(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> None:
+    """Add the names that an overlay or exception chooses to those that later ones may be written over."""
+    for slot in SLOTS:
+        if name := checked.get(slot, {}).get("name"):
+            bases[slot].append(name)
+
+
 def _check_level(
-    options: tuple[Option, ...], given: Any, bases: Mapping[str, str], path: str, problems: list[str]
+    options: tuple[Option, ...], given: Any, bases: Mapping[str, Sequence[str]], path: str, problems: list[str]
 ) -> dict[str, Any]:
     """Some layer values and some slots, as overlays and exceptions write them."""
     if not isinstance(given, Mapping):
@@ -180,9 +196,7 @@ def _check_level(
     return checked
 
 
-def _check_exceptions(
-    given: Any, bases: Mapping[str, list[str]], path: str, problems: list[str]
-) -> dict[str, Any]:
+def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         problems.append(f"{path}: must be a mapping of names: got {given!r}")
         return {}
@@ -191,9 +205,15 @@ def _check_exceptions(
         if what is None:  # taken back from the command line
             continue
         where = join(path, str(name))
-        last = {slot: names[-1] for slot, names in bases.items()}
-        checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, last, where, problems)
-        places = [key for key in ("first", "last", "every", "at") if checked[str(name)].get(key) is not None]
+        checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, bases, where, problems)
+        _remember(checked[str(name)], bases)
+        if not isinstance(what, Mapping):
+            continue
+        if what.get("offset") is not None and what.get("every") is None:
+            problems.append(f"{where}.offset: goes with every: got offset={what['offset']} alone")
+        places = [key for key in PLACES if what.get(key) is not None]
         if len(places) != 1:
-            problems.append(f"{where}: must say where by one of first, last, every, at: got {', '.join(places) or 'none'}")
+            problems.append(
+                f"{where}: must say where by one of first, last, every, at: got {', '.join(places) or 'none'}"
+            )
     return checked

@@ -138,13 +138,12 @@ class Stack(nn.Module):
         x = self.dropout(x if self.input_norm is None else self.input_norm(x))
         mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
         cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
-        if len(self.layers):
-            x = self._first.residual.widen(x)
-        for i, layer in enumerate(self.layers):
-            position = self.positions[layer.place]
-            x = layer(x, mask, position, self.nowhere, memory, cross_mask, caches[i] if caches is not None else None)
-        if len(self.layers):
-            x = self._first.residual.narrow(x)
+        positions, layers = self._positions(), self._layers()
+        x = layers[0].residual.widen(x)
+        for i, layer in enumerate(layers):
+            cache = caches[i] if caches is not None else None
+            x = layer(x, mask, positions[layer.place], self.nowhere, memory, cross_mask, cache)
+        x = layers[-1].residual.narrow(x)
         return x if self.final_norm is None else self.final_norm(x)
 
     @property
@@ -157,18 +156,14 @@ class Stack(nn.Module):
         tokens = Tokens.row(length, device="cpu")
         mask = Mask(tokens, tokens, causal=self.causal)
         cross_mask = None if source is None else Mask(tokens, Tokens.row(source, device="cpu"))
-        return sum(layer.flops(mask, cross_mask) for layer in self.layers)
+        return sum(layer.flops(mask, cross_mask) for layer in self._layers())
 
     def new_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
         """Empty memories, one a layer."""
-        return [layer.new_cache(capacity, source) for layer in self.layers]
+        return [layer.new_cache(capacity, source) for layer in self._layers()]
 
-    @property
-    def _first(self) -> Layer:
-        layer = self.layers[0]
-        if not isinstance(layer, Layer):
-            raise TypeError(f"a stack is made of layers: got {type(layer).__name__}")
-        return layer
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def _positions(self) -> list[Position]:
         return [position for position in self.positions if isinstance(position, Position)]

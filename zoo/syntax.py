@@ -14,6 +14,7 @@ import inspect
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from zoo.checks import Refused
 from zoo.options import REQUIRED, Choice, Many, Maybe, Option, Record, Scalar, Type
 
 _SCALARS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
-_CLOSED = "option types are int, float, bool, str, Literal, X | None, tuple[X, ...] and dataclasses of these"
+_CLOSED = "option types are int, float, bool, str, Literal of words, X | None, tuple[X, ...] and dataclasses of these"
 
 
 class Unreadable(Refused):
@@ -52,7 +53,7 @@ def parse(path: Path) -> ast.Module:
     """The syntax tree of a file, read once."""
     try:
         return ast.parse(path.read_text(encoding="utf8"), filename=str(path))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+    except (OSError, SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or a null byte
         raise Unreadable(f"{path} cannot be read: {error}") from error
 
 
@@ -93,11 +94,17 @@ def _type(tree: ast.Module, node: ast.expr) -> Type:
             return Maybe(_type(tree, left))
         case ast.Subscript(value=ast.Name(id="Literal"), slice=values):
             items = values.elts if isinstance(values, ast.Tuple) else [values]
-            return Choice(tuple(str(ast.literal_eval(item)) for item in items))
+            if words := _words([item.value if isinstance(item, ast.Constant) else None for item in items]):
+                return Choice(words)
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[inner, ast.Constant(value=rest)])):
             if rest is ...:
                 return Many(_type(tree, inner))
     raise Unreadable(f"type {ast.unparse(node)} is not allowed: {_CLOSED}")
+
+
+def _words(values: Sequence[Any]) -> tuple[str, ...]:
+    """The words of a Literal; none if they are not all words."""
+    return tuple(values) if all(isinstance(value, str) for value in values) else ()
 
 
 def _named(tree: ast.Module, name: str) -> Type:
@@ -145,22 +152,26 @@ def _default(kind: Type, node: ast.expr) -> Any:
 
 def options_of_class(cls: type) -> tuple[Option, ...]:
     """The options of a live class, as Python sees them."""
-    parameters = inspect.signature(cls.__init__).parameters.values()
+    parameters = inspect.signature(cls).parameters.values()
     namespace = vars(sys.modules[cls.__module__])
-    return tuple(
-        _live_option(item.name, item.annotation, item.default, namespace)
-        for item in parameters
-        if item.kind is inspect.Parameter.KEYWORD_ONLY
-    )
+    own = [item for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
+    try:
+        return tuple(_live_option(item.name, item.annotation, item.default, namespace) for item in own)
+    except Unreadable as error:
+        raise Unreadable(f"{cls.__module__}.{cls.__name__}: {error}") from None
 
 
 def _live_option(name: str, annotation: Any, default: Any, namespace: dict[str, Any]) -> Option:
-    resolved = eval(annotation, namespace) if isinstance(annotation, str) else annotation
-    kind = _live_type(name, resolved)
-    return Option(name, kind, REQUIRED if default is inspect.Parameter.empty else _live_default(kind, default))
+    try:
+        if annotation is inspect.Parameter.empty:
+            raise Unreadable("it has no annotation")
+        kind = _live_type(eval(annotation, namespace) if isinstance(annotation, str) else annotation)
+        return Option(name, kind, REQUIRED if default is inspect.Parameter.empty else _live_default(kind, default))
+    except Unreadable as error:
+        raise Unreadable(f"option {name}: {error}") from None
 
 
-def _live_type(name: str, annotation: Any) -> Type:
+def _live_type(annotation: Any) -> Type:
     if annotation in _SCALARS.values():
         return Scalar(annotation)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
@@ -169,13 +180,13 @@ def _live_type(name: str, annotation: Any) -> Type:
         options = tuple(_live_option(item.name, item.type, _field_default(item), namespace) for item in fields)
         return Record(annotation.__name__, options, annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return Choice(tuple(str(argument) for argument in arguments))
-    if origin is types.UnionType and len(arguments) == 2 and arguments[1] is type(None):
-        return Maybe(_live_type(name, arguments[0]))
+    if origin is typing.Literal and (words := _words(arguments)):
+        return Choice(words)
+    if origin in (types.UnionType, typing.Union) and len(arguments) == 2 and arguments[1] is type(None):
+        return Maybe(_live_type(arguments[0]))
     if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
-        return Many(_live_type(name, arguments[0]))
-    raise Unreadable(f"option {name}: type {annotation} is not allowed: {_CLOSED}")
+        return Many(_live_type(arguments[0]))
+    raise Unreadable(f"type {annotation} is not allowed: {_CLOSED}")
 
 
 def _field_default(item: dataclasses.Field[Any]) -> Any:

@@ -1,19 +1,21 @@
 """Every registered component, plug-ins included, and its options one at a time; nothing is named here.
 
-A test that asks for ``entry`` runs once for each component, one that asks for ``case`` once for each component of a
-model and each of its options, and one that asks for ``variant`` once for each variant.
+A test that asks for ``entry`` runs once for each component, one that asks for ``case`` and ``variant`` once for each
+component of a model in each variant, and once for each value of its options in the last variant.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 
-from zoo.build import VARIANTS, build
-from zoo.checks import Refused
+from tests.conftest import tiny_config
+from zoo.build import VARIANTS, build, check
 from zoo.options import Choice, Maybe, Option, Record, Scalar
 from zoo.registry import Entry, index
 from zoo.schema import SLOTS
@@ -63,14 +65,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     entries = list(index().entries.values())
     if "entry" in metafunc.fixturenames:
         metafunc.parametrize("entry", entries, ids=[f"{entry.kind}/{entry.name}" for entry in entries])
+    asked = metafunc.definition.get_closest_marker("variants")
+    variants = list(asked.args if asked else VARIANTS)
     if "case" in metafunc.fixturenames:
+        plain_only = metafunc.definition.get_closest_marker("defaults") is not None
         found = [case for entry in entries if entry.kind in SLOTS for case in cases(entry)]
-        if metafunc.definition.get_closest_marker("defaults"):
-            found = [case for case in found if case.plain]
-        metafunc.parametrize("case", found, ids=[label(case) for case in found])
-    if "variant" in metafunc.fixturenames:
-        asked = metafunc.definition.get_closest_marker("variants")
-        metafunc.parametrize("variant", asked.args if asked else list(VARIANTS))
+        pairs = [
+            (case, variant)
+            for case in found
+            for variant in (variants if case.plain else variants[-1:])
+            if (case.plain or not plain_only) and accepted(case, variant)
+        ]
+        metafunc.parametrize(("case", "variant"), pairs, ids=[f"{label(case)}-{variant}" for case, variant in pairs])
+    elif "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", variants)
+
+
+@functools.cache
+def problems(slot: str, part: str, variant: str) -> list[str]:
+    return check(tiny_config(variant, **{slot: ast.literal_eval(part)}))[2]
+
+
+def accepted(case: Case, variant: str) -> bool:
+    """Whether the small base model takes the case; that the others are refused with a reason has its own test."""
+    return not problems(case.entry.kind, repr(case.part), variant)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,17 +98,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def config(case: Case, variant: str, tiny: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """The small base model with the case in its slot; a pair that means nothing is not tested further."""
+    """The small base model with the case in its slot."""
     return tiny(variant, **{case.entry.kind: case.part})
 
 
 @pytest.fixture
 def model(config: dict[str, Any], built: Callable[..., Variant]) -> Variant:
     """Its model in eval and float64, every parameter random; not to be changed."""
-    try:
-        return built(**config).double()
-    except Refused as refusal:
-        pytest.skip(f"refused: {refusal}")
+    return built(**config).double()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 
 import torch
 
+from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, View
@@ -37,6 +38,7 @@ class PrefixLm(Objective):
 
     def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0) -> None:
         super().__init__(dim, vocabulary, variant)
+        require_between("label_smoothing", label_smoothing, 0.0, 0.99)
         self.label_smoothing = label_smoothing
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
@@ -70,4 +72,3 @@ class PrefixLm(Objective):
             source_position=one.inputs.position,
         )
         return View(inputs, one.targets, one.valid & ~hidden)
-

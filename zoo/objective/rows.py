@@ -22,7 +22,7 @@ def joined(batch: PairBatch, vocabulary: Vocabulary) -> tuple[Tensor, Tensor, Te
     """Each pair as one row ``bos source sep target``.
 
     Returns:
-        the tokens ``[batch, length]``, how many stand before the target ``[batch]``, and how many there are ``[batch]``.
+        the tokens ``[batch, length]``; of each row, how many stand before the target, and how many there are.
     """
     before, total = batch.source_length + 2, batch.source_length + 2 + batch.target_length
     column = torch.arange(int(total.max()))[None]

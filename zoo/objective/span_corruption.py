@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, final
 
 import torch
@@ -49,14 +48,17 @@ class SpanCorruption(Objective):
         self.density, self.span = density, span
 
     def longest(self, length: int) -> int:
-        """A decoder reads a document's rest and its spans, each sentinel twice: at most five tokens for two."""
+        """A decoder reads a document's rest and its spans, each sentinel twice: at most five tokens for two.
+
+        Of two stacks the one that writes reads a document's spans after bos: at most three tokens for two.
+        """
         spans = self._spans(length)[1]
         if spans > len(self.vocabulary.sentinels):
             raise Refused(
                 f"density={self.density} and span={self.span} take {spans} sentinels of a document of {length} tokens: "
                 f"the vocabulary has {len(self.vocabulary.sentinels)}"
             )
-        return length if self.variant == "encoder_decoder" else length * 5 // 2 + 2
+        return length * 3 // 2 if self.variant == "encoder_decoder" else length * 5 // 2 + 2
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """Where spans begin and end is drawn, a random division of the document into spans and gaps."""

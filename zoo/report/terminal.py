@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from zoo.report.answer import answer
 from zoo.report.format import count, difference, with_spread
+from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study
 from zoo.report.table import Row, Table, summary
 
@@ -17,26 +19,43 @@ from zoo.report.table import Row, Table, summary
 def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:
     """Print one table a task, and under each what it says."""
     for table in summary(study, runs):
-        console.print(_drawn(study, table))
+        console.print(_drawn(study, table, console))
         for row in table.rows:
             if row.not_applicable:
                 console.print(Text(f"{row.arm} is not applicable: {row.not_applicable}"))
         console.print(Text(answer(table)), end="\n\n")
 
 
-def _drawn(study: Study, table: Table) -> RichTable:
-    drawn = RichTable(title=Text(table.task.name), title_justify="left")
-    drawn.add_column("arm", overflow="fold")
-    for name in _headings(study, table):
-        drawn.add_column(name, justify="right", overflow="fold")
-    best = table.ranked[0].arm if table.task.comparable and table.ranked and table.metrics[0].goal else None
-    for row in table.rows:
-        drawn.add_row(*(Text(text) for text in _texts(study, table, row)), style="bold" if row.arm == best else "")
+def _drawn(study: Study, table: Table, console: Console) -> RichTable:
+    """As many columns as the terminal has room for; the report has all of them."""
+    optional = ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s"]
+    for dropped in range(len(optional) + 1):
+        drawn = _with_columns(study, table, set(optional[:dropped]))
+        if Measurement.get(console, console.options.update(max_width=1000), drawn).maximum <= console.width:
+            break
     return drawn
 
 
+def _with_columns(study: Study, table: Table, dropped: set[str]) -> RichTable:
+    headings = ["arm", *_headings(study, table)]
+    kept = [number for number, name in enumerate(headings) if name not in dropped]
+    drawn = RichTable(title=Text(table.task.name), title_justify="left")
+    for number in kept:
+        drawn.add_column(headings[number], justify="right" if number else "left", overflow="fold")
+    best = table.ranked[0].arm if table.task.comparable and table.ranked and table.metrics[0].goal else None
+    for row in table.rows:
+        texts = _texts(study, table, row)
+        cells = [Text(texts[number]) for number in kept if number < len(texts)]
+        drawn.add_row(*cells, style="bold" if row.arm == best else "")
+    return drawn
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.label}{' (%)' if metric.percent else ''}"
+
+
 def _headings(study: Study, table: Table) -> list[str]:
-    metrics = [f"{metric.label}{' (%)' if metric.percent else ''}" for metric in table.metrics]
+    metrics = [_heading(metric) for metric in table.metrics]
     against = [f"against {study.baseline}"] if _differs(study, table) else []
     return ["parameters", "FLOPs/token", *metrics[:1], *against, *metrics[1:], "tokens/s", "seeds"]
 

@@ -65,7 +65,8 @@ class Evaluation(nn.Module):
         if self.size:
             metrics["bits_per_byte"] = total / math.log(2) / self.size
         if self.pairs:
-            metrics |= {"exact_match": float(self.exact_match.compute()), "target_nll": float(self.target_nll.compute())}
+            metrics["exact_match"] = float(self.exact_match.compute())
+            metrics["target_nll"] = float(self.target_nll.compute())
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
         return metrics

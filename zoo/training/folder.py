@@ -16,8 +16,10 @@ State = Literal["new", "started", "failed", "done"]
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``config.yaml``, ``started.json``, ``metrics.csv``, ``checkpoints/``, and in the end ``result.json`` or
-    ``failed.json``, each written at once or not at all.
+    """The files of a run, each written at once or not at all.
+
+    ``config.yaml`` and ``started.json`` at the beginning, ``metrics.csv`` and ``checkpoints/`` on the way,
+    ``result.json`` or ``failed.json`` in the end.
     """
 
     path: Path

@@ -18,6 +18,7 @@ from zoo.training.evaluation import Evaluation
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
 
+_LOOK_EVERY = 10  # steps between looks at whether the loss is still finite: a look waits for the device
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 
 
@@ -76,7 +77,7 @@ class Training(lightning.LightningModule):
         rate = self.tokens / self.seconds
         self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
         self._log_progress()
-        if self.global_step % self.trainer.log_every_n_steps == 0 and not _finite(outputs):
+        if self.global_step % _LOOK_EVERY == 0 and not _finite(outputs):
             self.diverged = True
             self.trainer.should_stop = True
 

@@ -10,9 +10,9 @@ import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 
-def progress(label: str, steps: int) -> list[Callback]:
+def progress(label: str, steps: int) -> Callback:
     """A bar where there is a terminal and nothing else writes to it, else a line every few seconds."""
-    return [RichBar()] if sys.stderr.isatty() and not label else [ProgressLines(label, steps)]
+    return RichBar() if sys.stderr.isatty() and not label else ProgressLines(label, steps)
 
 
 class RichBar(RichProgressBar):
@@ -53,5 +53,5 @@ class ProgressLines(Callback):
             loss = float(metrics.get("train/loss", float("nan")))
             rate = float(metrics.get("train/tokens_per_second", 0.0))
             head = f"{self.label}  " if self.label else ""
-            step = f"step {trainer.global_step}/{self.steps}"
-            print(f"{head}{step}  loss {loss:.3f}  {rate:,.0f} tokens/s  {left:.0f} s left", file=sys.stderr, flush=True)
+            line = f"step {trainer.global_step}/{self.steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {left:.0f} s left"
+            print(head + line, file=sys.stderr, flush=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import math
+import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,14 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
 from safetensors.torch import save_model
+from torchmetrics.text import BLEUScore
 
 from zoo import build
 from zoo.checking import Checked, make_objective, part_of
-from zoo.checks import Refused
+from zoo.checks import Refused, require
 from zoo.cost import Cost, cost
 from zoo.data.batch import PairBatch
 from zoo.data.prepare import Prepared, prepare
@@ -45,40 +49,68 @@ def run_folder(checked: Checked) -> RunFolder:
     return RunFolder(Path(checked.config["runs"]) / checked.hash)
 
 
-def train(checked: Checked, label: str = "") -> dict[str, Any]:
+@dataclass(frozen=True)
+class Job:
+    """A training that is about to begin: all that was made for it before its folder was touched."""
+
+    config: Mapping[str, Any]
+    folder: RunFolder
+    prepared: Prepared
+    model: Variant
+    objective: Objective
+    loggers: Sequence[Logger]
+    callbacks: Sequence[Callback]
+    facts: Mapping[str, Any]
+
+
+def train(checked: Checked) -> dict[str, Any]:
     """Train, or return the result that is there already; an interrupted run goes on from its last checkpoint.
 
     Args:
         checked: the config; must be free of problems.
-        label: names the run in progress lines.
     Returns:
-        the content of ``result.json``.
+        the content of ``result.json``; nothing in the further processes of a run on several devices.
     Raises:
         Refused: for what is wrong with config or data; before any folder is made.
     """
     checked.require()
-    if checked.plan is None:
-        raise Refused("model: must be given")
     config, folder = checked.config, run_folder(checked)
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     prepared = prepare_data(config)
     facts = _facts(config, prepared)
-    if _is_main():
-        if (done := _existing(folder, facts)) is not None:
-            return done
+    if _is_main() and (done := _existing(folder, facts)) is not None:
+        return done
+    job = Job(config, folder, prepared, *_made(checked, prepared), facts)
+    if not _is_main():
+        return _fit(job)
+    folder.begin(dict(config), facts)
+    try:
+        return _fit(job)
+    except Exception as error:
+        folder.fail(error)
+        raise
+
+
+def _made(checked: Checked, prepared: Prepared) -> tuple[Variant, Objective, list[Logger], list[Callback]]:
+    """What a job needs and what can still be refused: model, objective, further loggers and callbacks."""
+    config = checked.config
+    if checked.plan is None:
+        raise Refused("model: must be given")
     with torch.random.fork_rng():
         torch.manual_seed(stream(config["seed"], "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
-    if _is_main():
-        folder.begin(config, facts)
+    loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
+    callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]
+    return model, objective, loggers, callbacks
+
+
+def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
     try:
-        return _fit(config, folder, prepared, model, objective, facts, label)
-    except Exception as error:
-        if _is_main():
-            folder.fail(error)
-        raise
+        return _target(item)()
+    except ImportError as error:  # an extra that is not installed
+        raise Refused(f"{section}.{name}: {error}: pip install 'transformer-zoo[{name}]'") from error
 
 
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
@@ -131,55 +163,48 @@ def _components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 # -------------------------------------------------------------------------------------------------------- training
 
 
-def _fit(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    prepared: Prepared,
-    model: Variant,
-    objective: Objective,
-    facts: dict[str, Any],
-    label: str,
-) -> dict[str, Any]:
-    memory = PeakMemory()
-    evaluation = Evaluation(objective, prepared.form, prepared.vocabulary.size, prepared.validation.bytes)
+def _fit(job: Job) -> dict[str, Any]:
+    _quieten_lightning()
+    memory, config, prepared = PeakMemory(), job.config, job.prepared
+    evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
     optimizer, schedule = _target(config["optimizer"]), _target(config["schedule"])()
-    module = Training(model, objective, evaluation, optimizer, schedule, config["seed"])
-    checkpoint = folder.latest_checkpoint()
+    module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
+    checkpoint = job.folder.latest_checkpoint()
     resumed = int(checkpoint.stem.split("=")[-1]) if checkpoint is not None else 0
-    trainer = _trainer(config, folder, resumed, label)
+    trainer = _trainer(job, resumed)
     share = Share(trainer.global_rank, trainer.world_size)
-    if share.world > config["batch"]:
-        raise Refused(f"batch must be at least the number of devices: got batch={config['batch']}, {share.world}")
+    require(
+        share.world <= config["batch"],
+        f"batch must be at least the number of devices: got batch={config['batch']}, devices={share.world}",
+    )
     start = resumed * config["accumulate"]
-    training = TrainingViews(prepared.train, objective, config["batch"], config["seed"], start, share)
-    validation = loader(ValidationViews(prepared.validation, objective, config["batch"], share))
+    training = TrainingViews(prepared.train, job.objective, config["batch"], config["seed"], start, share)
+    validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
     trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
-    if config["steps"] % config["evaluate"] or module.diverged or not module.evaluated:
+    if module.global_step % config["evaluate"] or not module.evaluated:
         trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero:
         return {}
-    result = _result(config, prepared, module, memory.bytes(), facts)
-    save_model(model, str(folder.path / "model.safetensors"))
-    prepared.tokenizer.save(str(folder.path / "tokenizer.json"))
-    folder.finish(result)
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    result = _result(job, module, memory.bytes())
+    save_model(job.model, str(job.folder.path / "model.safetensors"))
+    prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
+    job.folder.finish(result)
+    shutil.rmtree(job.folder.checkpoints, ignore_errors=True)
     return result
 
 
-def _trainer(config: Mapping[str, Any], folder: RunFolder, resumed: int, label: str) -> lightning.Trainer:
-    bars: list[Callback] = progress(label, config["steps"])
+def _trainer(job: Job, resumed: int) -> lightning.Trainer:
+    config = job.config
+    bar = progress(config["label"], config["steps"])
     keep = ModelCheckpoint(
-        dirpath=folder.checkpoints,
+        dirpath=job.folder.checkpoints,
         filename="{step}",
         every_n_train_steps=config["checkpoint"],
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    loggers = [MetricsFile(folder.path, resumed), *(_target(item)() for item in config["logger"].values())]
-    given = {key: value for key, value in config["trainer"].items() if key != "_target_"}
-    make: Any = _target({"_target_": config["trainer"]["_target_"]}).func
-    trainer: lightning.Trainer = make(
-        **{"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0} | given,
+    defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
+    trainer: lightning.Trainer = _target(config["trainer"] | defaults | config["trainer"])(
         max_steps=config["steps"],
         max_epochs=-1,
         precision=config["precision"],
@@ -187,13 +212,20 @@ def _trainer(config: Mapping[str, Any], folder: RunFolder, resumed: int, label: 
         accumulate_grad_batches=config["accumulate"],
         val_check_interval=config["evaluate"] * config["accumulate"],
         check_val_every_n_epoch=None,
-        default_root_dir=folder.path,
+        default_root_dir=job.folder.path,
         use_distributed_sampler=False,
-        logger=loggers,
-        callbacks=[keep, *bars],
-        enable_progress_bar=any(hasattr(bar, "progress") or hasattr(bar, "main_progress_bar_id") for bar in bars),
+        logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
+        callbacks=[keep, bar, *job.callbacks],
+        enable_progress_bar=isinstance(bar, ProgressBar),
     )
     return trainer
+
+
+def _quieten_lightning() -> None:
+    """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def _target(section: Mapping[str, Any]) -> Any:
@@ -208,66 +240,58 @@ def _target(section: Mapping[str, Any]) -> Any:
 
 def _is_main() -> bool:
     """Whether this is the process that writes: Lightning's DDP starts the others with a LOCAL_RANK."""
-    import os
-
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 # ---------------------------------------------------------------------------------------------------------- result
 
 
-def _result(
-    config: Mapping[str, Any], prepared: Prepared, module: Training, peak: int, facts: dict[str, Any]
-) -> dict[str, Any]:
-    measured = _cost(prepared, module, config)
-    examples, bleu = _examples(prepared, module, config)
+def _result(job: Job, module: Training, peak: int) -> dict[str, Any]:
+    examples, bleu = _examples(job, module)
     metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged,
-        "cost": {**vars(measured), "peak_memory_bytes": peak},
+        "cost": {**vars(_cost(job)), "peak_memory_bytes": peak},
         "steps": module.global_step,
         "tokens": module.tokens,
         "seconds": module.seconds,
         "samples": examples,
-        **facts,
+        **job.facts,
     }
 
 
-def _cost(prepared: Prepared, module: Training, config: Mapping[str, Any]) -> Cost:
+def _cost(job: Job) -> Cost:
     """Of the first batch of the validation split: what rows of this data and objective look like."""
-    batch = ValidationViews(prepared.validation, module.objective, config["batch"], Share())[0]
-    source = 0 if batch.inputs.source is None else batch.inputs.source.shape[1]
-    return cost(module.model, batch.inputs.tokens.shape[1], source)
+    views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
+    inputs = views[0].inputs
+    return cost(job.model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
 
 
-def _examples(
-    prepared: Prepared, module: Training, config: Mapping[str, Any]
-) -> tuple[list[dict[str, str]], dict[str, float]]:
+def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
     """What the model writes for the first held-out sources, and BLEU of it."""
-    if prepared.form != "pairs":
+    if job.prepared.form != "pairs":
         return [], {}
-    from torchmetrics.text import BLEUScore
-
-    count = min(_BLEU_PAIRS, len(prepared.validation))
-    batch = prepared.validation.batch(range(count))
+    rows, decode = job.prepared.validation, job.prepared.decode
+    batch = rows.batch(range(min(_BLEU_PAIRS, len(rows))))
     if not isinstance(batch, PairBatch):
         raise TypeError("rows of pairs make batches of pairs")
-    module.model.eval()
-    written = answer(module.model, batch.to(module.device), prepared.vocabulary, prefix="prefix" in module.objective.needs)
+    both_ways = "prefix" in job.objective.needs
+    job.model.eval()
+    written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
     texts = [
         {
-            "source": prepared.decode(batch.source[row, : batch.source_length[row]].tolist()),
-            "target": prepared.decode(batch.target[row, : batch.target_length[row]].tolist()),
-            "prediction": prepared.decode(tokens),
+            "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
+            "target": decode(batch.target[row, : batch.target_length[row]].tolist()),
+            "prediction": decode(tokens),
         }
         for row, tokens in enumerate(written)
     ]
-    bleu = BLEUScore()(([text["prediction"] for text in texts]), [[text["target"]] for text in texts])
-    return texts[: config["examples"]], {"bleu": float(bleu)}
+    bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
+    return texts[: job.config["examples"]], {"bleu": float(bleu)}
 
 
 def show(result: Mapping[str, Any]) -> str:
-    """The result in one line."""
-    metrics = json.loads(json.dumps(result["metrics"]))
-    return "  ".join(f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in metrics.items())
+    """The metrics of a result in one line."""
+    metrics = result["metrics"].items()
+    return "  ".join(f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in metrics)

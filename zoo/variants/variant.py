@@ -59,6 +59,11 @@ class Variant(nn.Module, ABC):
     def flops(self, length: int, source: int) -> int:
         """Forward operations for one row of ``length`` tokens, and ``source`` tokens where there is an encoder."""
 
+    @property
+    def vocabulary(self) -> int:
+        """Tokens it has room for."""
+        return self.embedding.table.num_embeddings
+
     def logits(self, hidden: Tensor) -> Tensor:
         """``[…, dim]`` to ``[…, vocabulary]``."""
         out: Tensor = self.head(hidden)

@@ -1,0 +1,215 @@
+"""What every objective keeps, for every variant and form of data that it makes sense for; none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.build import VARIANTS, build
+from zoo.data.batch import Batch, DocumentBatch, PairBatch
+from zoo.data.interfaces import Vocabulary
+from zoo.interfaces import Inputs, Objective, View
+from zoo.registry import index
+from zoo.variants.variant import Variant
+
+CASES = [
+    (name, *combination)
+    for name in index().names("objective")
+    for combination in sorted(index().get("objective", name).load().combines)  # type: ignore[attr-defined]
+]
+every = pytest.mark.parametrize(("name", "variant", "form"), CASES, ids=["-".join(case) for case in CASES])
+
+
+@pytest.fixture
+def objective(name: str, variant: str, vocabulary: Vocabulary) -> Objective:
+    made = index().get("objective", name).load()(16, vocabulary, variant)
+    assert isinstance(made, Objective)
+    return made
+
+
+@pytest.fixture
+def batch(form: str, documents: Callable[..., Any], pairs: Callable[..., Any], vocabulary: Vocabulary) -> Batch:
+    lengths = [[9, 4, 8], [21], [2, 3, 3], [12, 7]]
+    made: Batch = (
+        documents(lengths, vocabulary) if form == "documents" else pairs([(5, 4), (1, 1), (8, 6), (3, 7)], vocabulary)
+    )
+    return made
+
+
+@pytest.fixture
+def model(variant: str, built: Callable[..., Variant]) -> Variant:
+    return built(variant)
+
+
+def tensors(view: View) -> dict[str, Any]:
+    found = {item.name: getattr(view.inputs, item.name) for item in fields(Inputs)}
+    return found | {"targets": view.targets, "valid": view.valid}
+
+
+def equal(one: View, other: View) -> bool:
+    pairs = zip(tensors(one).values(), tensors(other).values(), strict=True)
+    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+
+
+def test_every_combination_is_of_a_variant_and_a_form() -> None:
+    for name in index().names("objective"):
+        for variant, form in index().get("objective", name).load().combines:  # type: ignore[attr-defined]
+            assert variant in VARIANTS
+            assert form in ("documents", "pairs")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("form", ["documents", "pairs"])
+def test_the_default_of_a_variant_makes_sense_for_it(variant: str, form: str) -> None:
+    cls: Any = index().get("objective", VARIANTS[variant].default_objectives[form]).load()
+    assert (variant, form) in cls.combines
+
+
+@every
+def test_a_view_is_of_one_shape_and_asks_for_real_tokens(
+    objective: Objective, batch: Batch, variant: str, vocabulary: Vocabulary, generator: torch.Generator
+) -> None:
+    view = objective.prepare(batch, generator)
+    shape = view.inputs.tokens.shape
+    assert view.targets.shape == view.valid.shape == shape
+    assert (view.inputs.source is not None) == (variant == "encoder_decoder")
+    assert view.valid.dtype == torch.bool
+    assert view.valid.any()
+    asked = set(view.targets[view.valid].tolist())
+    assert not asked & {vocabulary.pad, vocabulary.mask, vocabulary.sep}
+    if view.inputs.segment is not None:
+        assert view.inputs.segment.shape == shape
+        assert (view.inputs.segment[view.valid] >= 0).all(), "no padding is asked"
+    if isinstance(batch, DocumentBatch):
+        assert shape[1] <= objective.longest(batch.tokens.shape[1] - 1)
+
+
+@every
+def test_randomness_comes_from_the_generator(objective: Objective, batch: Batch) -> None:
+    torch.manual_seed(0)
+    views = [objective.prepare(batch, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert equal(views[0], views[1])
+    state = torch.get_rng_state()
+    objective.prepare(batch, torch.Generator())
+    assert torch.equal(torch.get_rng_state(), state)
+    before = torch.Generator().manual_seed(1)
+    objective.prepare(batch, drawn := torch.Generator().manual_seed(1))
+    if torch.equal(before.get_state(), drawn.get_state()):
+        assert equal(views[0], views[2]), "nothing was drawn, so nothing may differ"
+
+
+@every
+def test_a_batch_is_not_changed(objective: Objective, batch: Batch, generator: torch.Generator) -> None:
+    parts = [getattr(batch, item.name) for item in fields(batch)]
+    before = [part.clone() for part in parts]
+    objective.prepare(batch, generator)
+    assert all(torch.equal(a, b) for a, b in zip(before, parts, strict=True))
+
+
+@every
+def test_training_lowers_a_finite_loss(
+    objective: Objective, batch: Batch, variant: str, tiny: Callable[..., dict[str, Any]], generator: torch.Generator
+) -> None:
+    model, view = build(tiny(variant), 32, seed=0), objective.prepare(batch, generator)
+    optimizer = torch.optim.Adam([*model.parameters(), *objective.parameters()], 0.01)
+    losses = []
+    for _ in range(5):
+        loss = sum(objective.loss(model, view).values())
+        assert isinstance(loss, Tensor)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert all(torch.tensor(losses).isfinite())
+    assert losses[-1] < losses[0]
+    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not idle, "every part of the model is used"
+
+
+@every
+def test_the_loss_is_the_mean_cross_entropy_of_the_asked_places(
+    objective: Objective, batch: Batch, model: Variant, generator: torch.Generator
+) -> None:
+    view = objective.prepare(batch, generator)
+    logits = model.logits(model.hidden(view.inputs))
+    total = [
+        torch.logsumexp(logits[b, i], 0) - logits[b, i, view.targets[b, i]]
+        for b in range(len(view.targets))
+        for i in range(view.targets.shape[1])
+        if view.valid[b, i]
+    ]
+    torch.testing.assert_close(sum(objective.loss(model, view).values()), torch.stack(total).mean())
+
+
+@every
+def test_logits_at_an_asked_place_do_not_know_the_answer(
+    objective: Objective, batch: Batch, model: Variant, vocabulary: Vocabulary
+) -> None:
+    """Another answer in the batch, the same draws: what the model says at that place stays the same.
+
+    Few places may show the answer by design: the tenth of the chosen tokens that masked language modelling leaves.
+    """
+    generator = torch.Generator().manual_seed(3)
+    view = objective.prepare(batch, generator)
+    logits = model.logits(model.hidden(view.inputs))
+    fields_of = "tokens" if isinstance(batch, DocumentBatch) else "target"
+    original = getattr(batch, fields_of)
+    checked = shown = 0
+    for row in range(len(original)):
+        for column in range(original.shape[1]):
+            if original[row, column] < 14:  # special tokens have their places by rule
+                continue
+            changed = original.clone()
+            changed[row, column] = 14 + (changed[row, column] - 14 + 1) % (vocabulary.size - 14)
+            other = objective.prepare(replace(batch, **{fields_of: changed}), torch.Generator().manual_seed(3))
+            assert torch.equal(other.valid, view.valid), "what is asked does not depend on the text"
+            asked = (other.targets != view.targets) & view.valid
+            assert int(asked.sum()) <= 1, "each token is asked for once"
+            if not asked.any():
+                continue
+            checked += 1
+            if torch.equal(other.inputs.tokens[asked], view.inputs.tokens[asked]):
+                after = model.logits(model.hidden(other.inputs))
+                assert torch.equal(after[asked], logits[asked])
+            else:
+                shown += 1
+    assert checked >= 5
+    assert shown <= 0.2 * checked
+
+
+@every
+def test_the_search_for_leaks_finds_one(
+    objective: Objective, batch: Batch, model: Variant, generator: torch.Generator
+) -> None:
+    """Control: a model that reads the targets is found out by the same comparison."""
+    view = objective.prepare(batch, generator)
+    leaking = replace(view.inputs, tokens=torch.where(view.valid, view.targets, view.inputs.tokens))
+    other = view.targets.clone()
+    other[view.valid] = 14 + (other[view.valid] + 1) % 18
+    changed = replace(view.inputs, tokens=torch.where(view.valid, other, view.inputs.tokens))
+    assert not torch.equal(model.hidden(leaking)[view.valid], model.hidden(changed)[view.valid])
+
+
+@every
+def test_a_batch_that_asks_for_nothing_has_no_loss(
+    objective: Objective, batch: Batch, model: Variant, generator: torch.Generator
+) -> None:
+    view = objective.prepare(batch, generator)
+    nothing = replace(view, valid=torch.zeros_like(view.valid))
+    assert float(sum(objective.loss(model, nothing).values()).detach()) == 0.0  # type: ignore[union-attr]
+
+
+@every
+def test_pairs_ask_for_the_whole_target_and_nothing_else(
+    objective: Objective, batch: Batch, generator: torch.Generator
+) -> None:
+    if not isinstance(batch, PairBatch):
+        return
+    view = objective.prepare(batch, generator)
+    for row in range(batch.rows):
+        assert view.targets[row][view.valid[row]].tolist() == batch.target[row, : batch.target_length[row]].tolist()

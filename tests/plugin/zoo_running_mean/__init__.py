@@ -1,0 +1,1 @@
+"""An attention for zoo that needs no scores."""
