@@ -192,5 +192,5 @@ def test_a_file_that_is_not_python_is_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(Unreadable, match=name):
             parse(tmp_path / name)
-    with pytest.raises(Unreadable, match="missing.py"):
+    with pytest.raises(Unreadable, match=r"missing\.py"):
         parse(tmp_path / "missing.py")

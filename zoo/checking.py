@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ BY_THE_COMMAND = {
         "enable_progress_bar",
     ),
 }
-_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint")
+_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "clip", "threads")
 
 RUN_OPTIONS = (
     Option("seed", Scalar(int)),
@@ -58,6 +59,11 @@ RUN_OPTIONS = (
     Option("runs", Scalar(str)),
     Option("cache", Scalar(str)),
 )
+_TRIED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
+    "optimizer": lambda: ([torch.nn.Parameter(torch.zeros(1, 1))],),
+    "schedule": tuple,
+}
+"""What is made once to see whether its arguments will do, with what stands in for those that the run gives."""
 _NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "label")
 """What may change without making another run: where things lie, and what is written beside the result."""
 
@@ -74,7 +80,7 @@ class Checked:
     def hash(self) -> str:
         """The name of the run's folder: equal configs are one run, whoever asks for it."""
         config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
-        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(_one_form(config), sort_keys=True).encode()).hexdigest()[:16]
 
     def require(self) -> None:
         """Refuse with all problems, one a line."""
@@ -82,13 +88,24 @@ class Checked:
             raise Refused("\n".join(self.problems))
 
 
+def _one_form(value: Any) -> Any:
+    """Numbers in one normal form: what is handed to optimiser and schedule has no type that says which it is."""
+    if isinstance(value, Mapping):
+        return {key: _one_form(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_one_form(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def check_run(given: Mapping[str, Any]) -> Checked:
     """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for."""
     problems: list[str] = []
     config = check_options(RUN_OPTIONS, given, "", problems, also=SECTIONS)
-    for name in _POSITIVE:
-        if config.get(name, 1) < 1:
-            problems.append(f"{name}: must be positive: got {config[name]}")
+    if not problems:
+        low = [name for name in _POSITIVE if config[name] is not None and config[name] <= 0]
+        problems += [f"{name}: must be positive: got {config[name]}" for name in low]
+        if config["examples"] < 0:
+            problems.append(f"examples: must not be negative: got {config['examples']}")
     model = given.get("model") or {}
     config["model"], plan, found = build.check(model if isinstance(model, Mapping) else {})
     problems += found
@@ -97,12 +114,15 @@ def check_run(given: Mapping[str, Any]) -> Checked:
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     for section in TARGETS:
-        problems += _target_problems(section, config[section])
+        known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
+        found = _target_problems(section, config[section])
+        problems += found or ([] if known and section == "schedule" else _trial_problems(section, config[section]))
     for section in NAMED_TARGETS:
         for name, item in config[section].items():
             problems += _target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
         problems += _fit_problems(config, plan)
+    problems += _precision_problems(str(config.get("precision")), config)
     config["precision"] = _precision(str(config.get("precision")), config["trainer"])
     return Checked(config, plan, tuple(dict.fromkeys(problems)))
 
@@ -131,7 +151,8 @@ def _construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> 
     if any(option.name not in checked for option in index().get(kind, str(checked["name"])).options):
         return []
     try:
-        build.make(part_of(kind, checked, path))
+        made: Any = build.make(part_of(kind, checked, path))
+        made.identity()
     except Refused as error:
         return [str(error)]
     return []
@@ -213,7 +234,7 @@ def _target_problems(section: str, given: Mapping[str, Any]) -> list[str]:
         module, _, name = target.rpartition(".")
         parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return [f"{section}._target_: {target} cannot be imported: {error}"]
+        return [f"{section}._target_: {target} cannot be imported: {error}{install(section.split('.')[-1])}"]
     taken = [key for key in given if key in BY_THE_COMMAND.get(section, ())]
     problems = [f"{section}.{key}: is set by the run itself, from steps, clip, precision and the like" for key in taken]
     if not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
@@ -222,15 +243,49 @@ def _target_problems(section: str, given: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def install(name: str) -> str:
+    """How to install what a logger needs, if it is an extra of ours, as the tail of a message."""
+    extras = importlib.metadata.metadata("transformer-zoo").get_all("Provides-Extra") or []
+    return f": pip install 'transformer-zoo[{name}]'" if name in extras else ""
+
+
+def _trial_problems(section: str, given: Mapping[str, Any]) -> list[str]:
+    """What optimiser and schedule say of their arguments when they are made, which is cheap."""
+    if section not in _TRIED:
+        return []
+    module, _, name = given["_target_"].rpartition(".")
+    arguments = {key: value for key, value in given.items() if key != "_target_"}
+    try:
+        getattr(importlib.import_module(module), name)(*_TRIED[section](), **arguments)
+    except Exception as error:
+        why = str(error).removeprefix(f"{section}.")
+        return [f"{section}: {given['_target_']} refuses its arguments: {why}"]
+    return []
+
+
 def _precision(asked: str, trainer: Mapping[str, Any]) -> str:
     """What ``auto`` stands for on this hardware."""
     if asked != "auto":
         return asked
-    gpu = trainer.get("accelerator") in ("gpu", "cuda") or (
-        trainer.get("accelerator") == "auto" and torch.cuda.is_available()
-    )
-    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if gpu else _cpu_is_fast_at_bf16()
+    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if _on_gpu(trainer) else _cpu_is_fast_at_bf16()
     return "bf16-mixed" if fast else "32-true"
+
+
+def _precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
+    """Lightning would take bfloat16 instead on a CPU, and clip gradients that a fused optimiser has yet to unscale."""
+    if asked != "16-mixed":
+        return []
+    problems = []
+    if not _on_gpu(config["trainer"]):
+        problems.append("precision: 16-mixed needs a GPU: on a CPU there are 32-true, bf16-mixed and bf16-true")
+    if config["optimizer"].get("fused"):
+        problems.append("precision: 16-mixed needs optimizer.fused=false: got optimizer.fused=true")
+    return problems
+
+
+def _on_gpu(trainer: Mapping[str, Any]) -> bool:
+    accelerator = trainer.get("accelerator", "auto")
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
 
 
 def _cpu_is_fast_at_bf16() -> bool:

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -151,7 +151,9 @@ def _problem(override: Override) -> str | None:
 
 
 def _values(override: Override) -> list[Any]:
-    """What is chosen: one value, or each of a sweep; lists of choices and deletions are Hydra's own affair."""
+    """What is chosen: one value, or each of a sweep; patterns, lists and deletions are Hydra's own affair."""
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return []
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     value = override.value()

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.cache import Cache
+from zoo.checks import require_between
 from zoo.data.batch import Batch
 from zoo.data.interfaces import Vocabulary
 from zoo.mask import Mask
@@ -240,12 +241,12 @@ class Objective(nn.Module, ABC):
     """Whether, with documents, it predicts every token of a text exactly once, so that bits per byte mean something."""
     accuracy: ClassVar[str] = "token_accuracy"
     """What the share of right answers is called, with documents."""
-    label_smoothing: float = 0.0
-    """Share of the target that is spread over the vocabulary, in training."""
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str) -> None:
+    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        require_between("label_smoothing", label_smoothing, 0.0, 0.99)
         self.dim, self.vocabulary, self.variant = dim, vocabulary, variant
+        self.label_smoothing = label_smoothing
 
     def longest(self, length: int) -> int:
         """The longest row that a model reads when rows of data have ``length`` tokens.

@@ -84,7 +84,7 @@ def placed(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
     return junk, segment
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 3), (3, 0), (2, 1)])
+@pytest.mark.parametrize(("before", "after"), [(3, 1)])
 def test_padding_has_no_influence(model: Variant, variant: str, before: int, after: int) -> None:
     inputs = whole(variant)
     padded, segment = placed(inputs.tokens, before, after)
@@ -150,7 +150,7 @@ def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> Tensor:
 
 
 @pytest.mark.variants("decoder", "encoder_decoder")
-@pytest.mark.parametrize("chunks", [[1] * LENGTH, [3, 1, 4, 2], [LENGTH], [1, 5, 4]], ids=str)
+@pytest.mark.parametrize("chunks", [[1] * LENGTH, [4, 1, 5]], ids=str)
 @torch.no_grad()
 def test_cached_is_full(model: Variant, variant: str, chunks: list[int]) -> None:
     inputs = whole(variant)
@@ -199,12 +199,14 @@ def test_eval_is_deterministic(model: Variant, variant: str) -> None:
 
 
 @pytest.mark.defaults
+@pytest.mark.variants("decoder")
 def test_equal_seeds_give_equal_weights(fresh: Callable[..., Variant], variant: str) -> None:
     one, other = fresh(), fresh()
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 @pytest.mark.defaults
+@pytest.mark.variants("decoder")
 def test_weights_survive_a_file(model: Variant, fresh: Callable[..., Variant], variant: str) -> None:
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
@@ -217,12 +219,12 @@ def test_weights_survive_a_file(model: Variant, fresh: Callable[..., Variant], v
 
 
 @pytest.mark.variants("encoder_decoder")
-def test_declared_operations_are_counted_ones(fresh: Callable[..., Variant], variant: str) -> None:
+@torch.no_grad()
+def test_declared_operations_are_counted_ones(model: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all pairs are seen: the counter counts hidden pairs too. Three tokens are within every window."""
-    model = fresh("meta")
-    model.stacks()["decoder"].causal = False
+    monkeypatch.setattr(model.stacks()["decoder"], "causal", False)
     with capture(), FlopCounterMode(display=False) as counter:
-        model.logits(model.hidden(Inputs(tokens(3, rows=1).to("meta"), source=tokens(3, rows=1).to("meta"))))
+        model.logits(model.hidden(Inputs(tokens(3, rows=1), source=tokens(3, rows=1))))
     assert model.flops(3, 3) == counter.get_total_flops()
 
 
@@ -236,6 +238,7 @@ def test_the_fast_kernel_does_the_declared_operations(fresh: Callable[..., Varia
 
 
 @pytest.mark.defaults
+@pytest.mark.variants("encoder", "decoder")
 def test_it_builds_and_runs_on_the_meta_device(fresh: Callable[..., Variant], variant: str) -> None:
     model = fresh("meta")
     assert {p.device.type for p in model.parameters()} == {"meta"}

@@ -16,7 +16,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import View
 from zoo.objective.span_corruption import SpanCorruption
 
-VOCABULARY = Vocabulary(400, 0, 1, 2, 3, 4, 5, tuple(range(6, 46)))
+VOCABULARY = Vocabulary(400, 0, 1, 2, 3, 4, 5, tuple(range(6, 96)))
 LENGTHS = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=5), min_size=1, max_size=3)
 
 
@@ -132,9 +132,9 @@ def test_every_place_can_be_hidden() -> None:
 
 def test_too_few_sentinels_are_refused_before_anything_runs() -> None:
     objective = SpanCorruption(16, VOCABULARY, "decoder", density=0.5, span=1.0)
-    assert objective.longest(80) == 202
-    with pytest.raises(Refused, match=r"density=0.5 and span=1.0 take 41 sentinels .* the vocabulary has 40"):
-        objective.longest(82)
+    assert objective.longest(180) == 452
+    with pytest.raises(Refused, match=r"density=0.5 and span=1.0 take 91 sentinels .* the vocabulary has 90"):
+        objective.longest(182)
 
 
 def test_documents_keep_to_themselves(built: Callable[..., Any], vocabulary: Vocabulary) -> None:

@@ -53,7 +53,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "from zoo.registry import register\n\n@register('norm', 'half')\nclass Half: ...\n\n"
             "@register('attention', 'running_mean')\nclass Other: ...\n"
         ),
-        "zoo_odd_paper": "from zoo.registry import register\nP = 'x'\n\n@register('norm', 'odd', paper=P)\nclass Odd: ...\n",
+        "zoo_odd_paper": (
+            "from zoo.registry import register\nP = 'x'\n\n@register('norm', 'odd', paper=P)\nclass Odd: ...\n"
+        ),
         "zoo_no_component": "import zoo.registry\n",
         "zoo_no_import": (
             "import a_package_that_is_not_there\nfrom zoo.registry import register\n\n"
@@ -103,7 +105,8 @@ value = layer.value(x)[0]
 expected = layer.output(torch.stack([value[0], (value[0] + value[1]) / 2, value[:3].sum(dim=0) / 3, value[3]]))
 out["mean"] = torch.allclose(got[0], expected, atol=1e-6)
 out["encoder"] = check({"variant": "encoder", **base, **part})[2]
-out["cross"] = check({"variant": "encoder_decoder", **base, "attention": {"name": "multi_head"}, "cross": part["attention"]})[2]
+both = {"variant": "encoder_decoder", **base, "attention": {"name": "multi_head"}, "cross": part["attention"]}
+out["cross"] = check(both)[2]
 out["rotary"] = check({"variant": "decoder", **base, **part, "position": {"name": "rotary"}})[2]
 try:
     build({"variant": "decoder", **base, "attention": {"name": "multi_head"}, "norm": {"name": "no_import"}}, 32)
@@ -176,7 +179,7 @@ def test_it_passes_the_conformance_checks(site: Path) -> None:
     for name in ("zoo_running_mean", "zoo_running_mean-0.1.0.dist-info"):
         shutil.copytree(site / name, good / name)
     chosen = ["tests/conformance/test_model.py", "tests/conformance/test_entries.py", "tests/conformance/test_pairs.py"]
-    done = python(good, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "running_mean", *chosen)
+    done = python(good, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "running_mean", *chosen)
     assert done.returncode == 0, done.stdout[-3000:]
     passed = int(done.stdout.rsplit(" passed", 1)[0].split()[-1])
     assert passed > 30

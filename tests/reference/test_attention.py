@@ -15,6 +15,7 @@ from zoo.interfaces import Attention
 from zoo.mask import Mask, Tokens
 from zoo.norm.none import NoNorm
 from zoo.position.none import NoPosition
+from zoo.position.rotary import Rotary
 
 DIM, HEADS, BATCH = 16, 4, 3
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -125,3 +126,16 @@ def test_grouped_query_with_a_key_head_for_each_is_multi_head(length: int) -> No
     x, tokens = random(BATCH, length, DIM), Tokens.row(length)
     mask = Mask(tokens, tokens, causal=True)
     assert torch.equal(one(x, x, mask, NOWHERE), other(x, x, mask, NOWHERE))
+
+
+def test_rotated_attention_sees_distances_only() -> None:
+    """Queries and keys turn the same way: where a row begins does not matter, where its tokens stand does."""
+    torch.manual_seed(0)
+    attention, rotary = MultiHeadAttention(DIM, HEADS, 4, norm).double(), Rotary(DIM, HEADS, 4)
+    x = random(2, 7, DIM).detach().double()
+    outs = []
+    for places in (torch.arange(7), torch.arange(7) + 50, torch.arange(7) * 2):
+        tokens = Tokens.row(7, position=places[None])
+        outs.append(attention(x, x, Mask(tokens, tokens, causal=True), rotary))
+    torch.testing.assert_close(outs[0], outs[1], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(outs[0], outs[2], atol=1e-3)

@@ -6,7 +6,6 @@ from typing import ClassVar, final
 
 import torch
 
-from zoo.checks import require_between
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, View
@@ -32,9 +31,7 @@ class CausalLm(Objective):
     models_text: ClassVar[bool] = True
 
     def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0) -> None:
-        super().__init__(dim, vocabulary, variant)
-        require_between("label_smoothing", label_smoothing, 0.0, 0.99)
-        self.label_smoothing = label_smoothing
+        super().__init__(dim, vocabulary, variant, label_smoothing)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """No randomness is used."""

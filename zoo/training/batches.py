@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from zoo.data.order import indices
@@ -49,14 +50,18 @@ class TrainingViews(IterableDataset[View]):
 
 
 class ValidationViews(Dataset[View]):
-    """The whole split in its own order; what the objective draws depends on the number of the batch alone."""
+    """The whole split in its own order; what the objective draws depends on the number of the batch alone.
+
+    Processes have equally many batches, because Lightning leaves out the evaluation, and the sums over processes with
+    it, where there is none: one that is beyond the end asks nothing.
+    """
 
     def __init__(self, rows: Rows, objective: Objective, batch: int, share: Share) -> None:
         self.rows, self.objective, self.batch, self.share = rows, objective, batch, share
 
     def __len__(self) -> int:
         batches = -(-len(self.rows) // self.batch)
-        return len(range(self.share.rank, batches, self.share.world))
+        return -(-batches // self.share.world)
 
     def __getitem__(self, item: int) -> View:
         """Batch number ``item`` of this process's share."""
@@ -64,6 +69,9 @@ class ValidationViews(Dataset[View]):
             raise IndexError(item)
         number = item * self.share.world + self.share.rank
         chosen = range(number * self.batch, min(len(self.rows), (number + 1) * self.batch))
+        if not chosen:
+            view = self.objective.prepare(self.rows.batch([0]), generator(0, "validation", number))
+            return replace(view, valid=torch.zeros_like(view.valid))
         return self.objective.prepare(self.rows.batch(chosen), generator(0, "validation", number))
 
 

@@ -34,11 +34,12 @@ class Evaluation(nn.Module):
         self.pairs = form == "pairs"
         self.size = size if objective.models_text and not self.pairs else 0
         self.accuracy_name = "token_accuracy" if self.pairs else objective.accuracy
-        self.total, self.count = SumMetric(), SumMetric()
+        # Not a number must stay so: torchmetrics would leave it out of a sum, and a run that diverged would look best.
+        self.total, self.count = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.total.set_dtype(torch.float64)
         self.perplexity = Perplexity()
         self.accuracy = MulticlassAccuracy(num_classes=vocabulary, average="micro")
-        self.exact_match, self.target_nll = MeanMetric(), MeanMetric()
+        self.exact_match, self.target_nll = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
         """Judge answers ``[asked, vocabulary]`` to the asked places of ``view``, row by row."""

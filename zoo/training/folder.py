@@ -38,10 +38,9 @@ class RunFolder:
         """Where training states lie."""
         return self.path / "checkpoints"
 
-    def latest_checkpoint(self) -> Path | None:
-        """The training state to go on from."""
-        found = sorted(self.checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
-        return found[-1] if found else None
+    def newest_checkpoints(self) -> list[Path]:
+        """Training states to go on from, the newest first."""
+        return sorted(self.checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the folder, or None if it is not there."""

@@ -59,6 +59,7 @@ class Training(lightning.LightningModule):
 
     def training_step(self, batch: View, batch_idx: int) -> Tensor:
         """Sum of the objective's terms and of those that components add."""
+        self.tokens += _tokens(batch) * self.trainer.world_size  # here, because a checkpoint precedes the batch's end
         terms = self.objective.loss(self.model, batch)
         for component in self.model.components():
             terms |= component.losses()
@@ -69,17 +70,16 @@ class Training(lightning.LightningModule):
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: View, batch_idx: int) -> None:
-        """Count what was read, and let components act after the step."""
+        """Look at the clock, and let components act after the step."""
         self.seconds += time.perf_counter() - self._begun
-        self.tokens += _tokens(batch) * self.trainer.world_size
         for component in self.model.components():
             component.after_step()
         rate = self.tokens / self.seconds
         self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
         self._log_progress()
-        if self.global_step % _LOOK_EVERY == 0 and not _finite(outputs):
-            self.diverged = True
-            self.trainer.should_stop = True
+        if self.global_step % _LOOK_EVERY == 0:
+            self.diverged = bool(self.trainer.strategy.reduce_boolean_decision(not _finite(outputs), all=False))
+            self.trainer.should_stop |= self.diverged
 
     def configure_gradient_clipping(
         self,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import math
 import os
+import pickle
 import shutil
+import signal
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +27,7 @@ from safetensors.torch import save_model
 from torchmetrics.text import BLEUScore
 
 from zoo import build
-from zoo.checking import Checked, make_objective, part_of
+from zoo.checking import Checked, install, make_objective, part_of
 from zoo.checks import Refused, require
 from zoo.cost import Cost, cost
 from zoo.data.batch import PairBatch
@@ -109,8 +113,9 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[Variant, Objective, lis
 def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
     try:
         return _target(item)()
-    except ImportError as error:  # an extra that is not installed
-        raise Refused(f"{section}.{name}: {error}: pip install 'transformer-zoo[{name}]'") from error
+    except ImportError as error:  # what it needs is not installed
+        why = str(error).splitlines()[0]
+        raise Refused(f"{section}.{name}: {item['_target_']} cannot be made: {why}{install(name)}") from error
 
 
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
@@ -131,7 +136,10 @@ def _existing(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | N
         if old != new:
             _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
             return None
-    return folder.read("result.json")
+    result = folder.read("result.json")
+    if result is not None:
+        _log.info("%s is there already: not trained again", folder.path)
+    return result
 
 
 def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
@@ -169,8 +177,7 @@ def _fit(job: Job) -> dict[str, Any]:
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
     optimizer, schedule = _target(config["optimizer"]), _target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
-    checkpoint = job.folder.latest_checkpoint()
-    resumed = int(checkpoint.stem.split("=")[-1]) if checkpoint is not None else 0
+    checkpoint, resumed = _resumable(job.folder)
     trainer = _trainer(job, resumed)
     share = Share(trainer.global_rank, trainer.world_size)
     require(
@@ -180,7 +187,8 @@ def _fit(job: Job) -> dict[str, Any]:
     start = resumed * config["accumulate"]
     training = TrainingViews(prepared.train, job.objective, config["batch"], config["seed"], start, share)
     validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
-    trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
+    with _interruptible():
+        trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
     if module.global_step % config["evaluate"] or not module.evaluated:
         trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero:
@@ -193,15 +201,25 @@ def _fit(job: Job) -> dict[str, Any]:
     return result
 
 
+def _resumable(folder: RunFolder) -> tuple[Path | None, int]:
+    """The newest checkpoint that is whole (a kill may cut one off), and the steps that were done by then."""
+    for path in folder.newest_checkpoints():
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return path, int(state["global_step"])
+        except (OSError, RuntimeError, KeyError, pickle.UnpicklingError, EOFError) as error:
+            _log.info("%s cannot be read and is passed over: %s", path, error)
+    return None, 0
+
+
 def _trainer(job: Job, resumed: int) -> lightning.Trainer:
     config = job.config
     bar = progress(config["label"], config["steps"])
     keep = ModelCheckpoint(
         dirpath=job.folder.checkpoints,
-        filename="{step}",
+        filename="state",
         every_n_train_steps=config["checkpoint"],
         save_on_train_epoch_end=False,
-        enable_version_counter=False,
     )
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
     trainer: lightning.Trainer = _target(config["trainer"] | defaults | config["trainer"])(
@@ -221,21 +239,34 @@ def _trainer(job: Job, resumed: int) -> lightning.Trainer:
     return trainer
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns the first Ctrl-C into an exit, and is deaf to the next."""
+    heard = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, heard)
+
+
 def _quieten_lightning() -> None:
     """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 
 def _target(section: Mapping[str, Any]) -> Any:
     """The class or function that a section names, with the section's other values as arguments."""
     module, _, name = str(section["_target_"]).rpartition(".")
     arguments = {key: value for key, value in section.items() if key != "_target_"}
-    try:
-        return partial(getattr(importlib.import_module(module), name), **arguments)
-    except ImportError as error:
-        raise Refused(f"{section['_target_']} cannot be imported: {error}") from error
+    return partial(getattr(importlib.import_module(module), name), **arguments)
 
 
 def _is_main() -> bool:
@@ -251,7 +282,7 @@ def _result(job: Job, module: Training, peak: int) -> dict[str, Any]:
     metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
-        "diverged": module.diverged,
+        "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
         "cost": {**vars(_cost(job)), "peak_memory_bytes": peak},
         "steps": module.global_step,
         "tokens": module.tokens,

@@ -1,0 +1,191 @@
+"""Every YAML of ``conf`` composes; every preset takes a step; every component can be put into every preset."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.command import ON_CPU, checked
+from zoo.build import assemble, check
+from zoo.checking import check_run, make_objective
+from zoo.config import compose_run, folder, slots
+from zoo.registry import index
+from zoo.schema import SLOTS
+from zoo.training.run import prepare_data
+
+MODELS = sorted(
+    str(file.relative_to(folder("conf") / "model").with_suffix(""))
+    for file in (folder("conf") / "model").rglob("*.yaml")
+)
+GROUPS = ("optimizer", "schedule", "logger", "callbacks", "trainer", "data", "objective")
+FAMILIES = [name for name in MODELS if "/" not in name]
+NARROW = ["model.dim=32", "model.layers=1", "model.heads=2", "model.hidden=32"]
+
+
+@functools.cache
+def composed(model: str) -> dict[str, Any]:
+    """What a preset says of a model; Hydra composes it once."""
+    given: dict[str, Any] = compose_run([f"model={model}"])["model"]
+    return given
+
+
+def choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (folder("conf") / group).glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Documents and pairs, small."""
+    text = tmp_path_factory.mktemp("data") / "text.txt"
+    text.write_text("\n\n".join(f"Work number {i} and no play." for i in range(60)))
+    documents = ["data=text", f"data.path={text}", "data.unit=paragraph", "data/tokenizer=bytes"]
+    return {"documents": [*documents, "data.length=32"], "pairs": ["data=numbers", "data.limit=100", "data.length=64"]}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_preset_composes_and_is_a_model(model: str) -> None:
+    _, plan, problems = check(composed(model))
+    assert problems == []
+    assert plan is not None
+    with torch.device("meta"):
+        assert assemble(plan, 512).vocabulary == 512
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sizes_of_a_family_differ_in_numbers_only(family: str) -> None:
+    base = composed(family)
+    sizes = [composed(model) for model in MODELS if model.startswith(f"{family}/")]
+    assert sizes
+    for size in sizes:
+        assert size["dim"] != base["dim"]
+        assert {slot: size[slot]["name"] for slot in SLOTS} == {slot: base[slot]["name"] for slot in SLOTS}
+        assert size["variant"] == base["variant"]
+
+
+@pytest.mark.parametrize("form", ["documents", "pairs"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_a_step_with_its_own_objective(family: str, form: str, forms: dict[str, list[str]]) -> None:
+    run = checked(f"model={family}", *NARROW, *forms[form], *ON_CPU)
+    prepared = prepare_data(run.config)
+    torch.manual_seed(0)
+    assert run.plan is not None
+    model = assemble(run.plan, prepared.vocabulary.size)
+    objective = make_objective(run.config, prepared.vocabulary)
+    view = objective.prepare(prepared.train.batch(range(4)), torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    for _ in range(2):
+        model.eval()
+        loss = objective.loss(model, view)["cross_entropy"]
+        losses.append(loss.item())
+        loss.backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[1] < losses[0]
+
+
+# ----------------------------------------------------------------------------------------------------- other groups
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [(group, name) for group in GROUPS for name in choices(group)],
+)
+def test_every_file_of_the_other_groups_composes_and_checks(group: str, choice: str) -> None:
+    given = compose_run([f"{group}={choice}"])
+    problems = check_run(given).problems
+    if problems and group == "logger" and importlib.util.find_spec(choice) is None:
+        assert f"pip install 'transformer-zoo[{choice}]'" in problems[0]
+        pytest.skip(f"{choice} is not installed: seen to be refused with the name of its extra")
+    assert problems == ()
+
+
+@pytest.mark.parametrize("name", [name for name in choices("logger") if name != "none"])
+def test_every_logger_is_made_or_its_extra_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.checks import Refused
+    from zoo.training import run
+
+    given = compose_run([f"logger={name}", f"runs={tmp_path}"])["logger"][name]
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    if importlib.util.find_spec(name) is None:
+        with pytest.raises(Refused, match=rf"^logger\.{name}: .*: pip install 'transformer-zoo\[{name}\]'$"):
+            run._made_target("logger", name, given)
+        pytest.skip(f"{name} is not installed: seen to be refused with the name of its extra")
+    run._made_target("logger", name, given)
+
+
+# ---------------------------------------------------------------------------------------------------- any component
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: str) -> None:
+    """In every slot, whatever the preset says of the part that stood there."""
+    given = compose_run([f"model={preset}", "data=numbers", "data.length=64"])
+    accepted = set()
+    for group, kind in slots():
+        for name in index().names(kind) if kind in SLOTS else ():
+            *parents, slot = group.split("/")
+            swapped = copy.deepcopy(given)
+            functools.reduce(lambda at, key: at.setdefault(key, {}), parents, swapped)[slot] = {"name": name}
+            problems = check_run(swapped).problems
+            if not problems:
+                accepted.add((kind, name))
+                continue
+            assert len(problems) == 1, problems
+            assert problems[0].startswith("model.")
+            assert any(reason in problems[0] for reason in REASONS), problems
+    for kind in SLOTS:
+        assert len([name for found, name in accepted if found == kind]) >= 2
+
+
+REASONS = ("would change nothing", "only an encoder_decoder has it", "does not see", "both are none")
+
+
+@pytest.mark.parametrize("number", range(max(len(index().names(kind)) for _, kind in slots())))
+def test_every_choice_from_the_command_line_replaces_the_part(number: int) -> None:
+    """All slots of both stacks at once, each with the number-th component of its kind."""
+    names = {group: index().names(kind)[number % len(index().names(kind))] for group, kind in slots()}
+    given = compose_run(["model=llama", *(f"{group}={name}" for group, name in names.items())])
+    for group, name in names.items():
+        assert functools.reduce(lambda at, key: at[key], group.split("/"), given) == {"name": name}
+
+
+def test_choosing_a_component_empties_the_slot() -> None:
+    given = compose_run(["model=llama", "model/attention=multi_head"])["model"]
+    assert given["attention"] == {"name": "multi_head"}
+    again = compose_run(["model=llama", "model/attention=multi_head", "model.attention.bias=all"])["model"]
+    assert again["attention"] == {"name": "multi_head", "bias": "all"}
+    assert compose_run(["model=llama"])["model"]["attention"] == {"name": "grouped_query", "kv_heads": 2}
+
+
+def test_a_size_keeps_what_its_family_says_of_a_part() -> None:
+    assert compose_run(["model=llama/small"])["model"]["attention"] == {"name": "grouped_query", "kv_heads": 4}
+
+
+def test_stacks_and_cross_attention_are_chosen_apart() -> None:
+    chosen = [
+        "model/encoder/ffn=gated",
+        "model/decoder/norm=rms",
+        "model/cross=grouped_query",
+        "model.cross.kv_heads=1",
+    ]
+    plan = checked("model=transformer", *chosen, "data=numbers").plan
+    assert plan is not None
+    encoder, decoder = plan.stacks
+    assert (encoder.base.ffn.name, decoder.base.ffn.name) == ("gated", "mlp")
+    assert (encoder.base.norm.name, decoder.base.norm.name) == ("layer", "rms")
+    assert decoder.cross is not None
+    assert (decoder.cross.name, decoder.cross.options["kv_heads"]) == ("grouped_query", 1)
+    assert (encoder.base.attention.name, decoder.base.attention.name) == ("multi_head", "multi_head")
+
+
+def test_the_data_s_tokenizer_is_chosen_like_a_part() -> None:
+    given = compose_run(["data=pydocs", "data/tokenizer=bytes"])["data"]
+    assert given["tokenizer"] == {"name": "bytes"}

@@ -1,0 +1,58 @@
+"""Where configs lie, and overrides that Hydra could not apply."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo.checks import Refused
+from zoo.config import compose_run, config_groups, folder, group_choices, override_problems
+from zoo.registry import index
+from zoo.schema import SLOTS
+
+
+def test_conf_and_experiments_are_found() -> None:
+    assert (folder("conf") / "train.yaml").is_file()
+    assert (folder("experiments") / "three_variants" / "study.yaml").is_file()
+
+
+def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
+    for slot in SLOTS:
+        for group in (f"model/{slot}", f"model/encoder/{slot}", f"model/decoder/{slot}"):
+            assert group in config_groups()
+            assert group_choices(group) == index().names(slot)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model=llama/small", "+model.exceptions.a.first=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "~model/ffn",
+     "model={variant: decoder}", "seed=1,2", "model=gpt,llama", "model/ffn=glob(*)", "steps=range(1,3)"],
+)  # fmt: skip
+def test_what_hydra_can_apply_is_left_to_it(override: str) -> None:
+    assert override_problems([override]) == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("model=gpt,lama", "model: unknown choice 'lama': did you mean llama?"),
+        ("model/fnn=mlp", "model/fnn: unknown config group: did you mean model/ffn?"),
+        ("objective=causal", "objective: unknown choice 'causal': did you mean causal_lm?"),
+        ("data/tokenizer=byte", "data/tokenizer: unknown choice 'byte': did you mean bytes?"),
+        ("stepz=1", "stepz: unknown key: did you mean steps?"),
+        ("steps", "steps: cannot be read as key=value"),
+    ],
+)
+def test_the_rest_is_told(override: str, told: str) -> None:
+    assert override_problems([override])[override].startswith(told)
+
+
+def test_what_cannot_be_applied_does_not_hide_the_rest() -> None:
+    with pytest.raises(Refused) as refused:
+        compose_run(["model/ffn=gatd", "model.ffn.bias=5", "steps=x", "batch=0", "zeed=1"])
+    lines = str(refused.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["model/ffn", "zeed", "steps"]
+
+
+def test_a_missing_interpolation_is_told() -> None:
+    with pytest.raises(Refused, match="nowhere"):
+        compose_run(["optimizer.lr=${nowhere}"])

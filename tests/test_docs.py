@@ -1,0 +1,319 @@
+"""The documentation is run: its commands, links and code, and the plug-in that it shows."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.command import zoo
+from zoo.build import VARIANTS
+from zoo.checking import RUN_OPTIONS, SECTIONS, check_run
+from zoo.cli import HELP
+from zoo.config import compose_run, group_choices
+from zoo.registry import KINDS, index
+from zoo.study.plan import STUDY_OPTIONS, TASK_OPTIONS
+
+ROOT = Path(__file__).parents[1]
+NAMED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [page for page in (*NAMED, *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
+DOCS = {page.stem: page.read_text(encoding="utf8") for page in PAGES if page.parent.name == "docs"}
+
+BLOCK = re.compile(
+    r"(?:`(?P<file>[\w./-]+)`:\n\n|^<!-- (?P<marker>[\w ]+) -->\n+)?"
+    r"^```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SMALL = ["steps=2", "evaluate=2", "model.dim=32", "model.hidden=32", "batch=32", "examples=1", "threads=1"]
+FEWER = {"data=numbers": ["data.limit=100"], "data=pydocs": ["data.validation=0.005"]}
+
+
+class Block(NamedTuple):
+    """What stands between two fences: the file it is shown as, if any, and its comment."""
+
+    file: str | None
+    marker: str | None
+    language: str
+    body: str
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    for found in BLOCK.finditer(page.read_text(encoding="utf8")):
+        yield Block(found["file"], found["marker"], found["language"], found["body"])
+
+
+def commands(body: str) -> Iterator[list[str]]:
+    """The arguments of every ``zoo`` in a block; a pipe or redirection ends them."""
+    for line in body.replace("\\\n", " ").splitlines():
+        inner = re.search(r"\$\((zoo [^)]*)\)", line)
+        words = shlex.split(inner[1] if inner else line, comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):
+            words.pop(0)
+        if words and Path(words[0]).name == "zoo":
+            end = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", "&")), len(words))
+            yield words[1:end]
+
+
+def small(arguments: list[str]) -> list[str]:
+    """The command with overrides behind its own that make it short."""
+    if not arguments or {"-h", "--help", "--cfg"} & set(arguments):
+        return arguments
+    if arguments[0] == "train":
+        return [
+            *arguments,
+            *SMALL,
+            *FEWER.get(next((w for w in arguments if w.startswith("data=")), "data=pydocs"), []),
+        ]
+    if arguments[0] == "study":
+        chosen = any(word.startswith("hydra/launcher=") for word in arguments)
+        one_process = [] if "hydra/launcher=basic" in arguments else ["hydra.launcher.n_jobs=1"]
+        return [*arguments, *SMALL, *([] if chosen else ["hydra/launcher=joblib"]), *one_process]
+    if arguments[0] == "report" and not glob.glob(f"{arguments[1]}/config.yaml"):
+        return [*arguments, *SMALL]
+    return arguments
+
+
+def prepare(arguments: list[str]) -> None:
+    """What a command needs and a reader would have: texts of one's own, and its study with one seed and few numbers."""
+    for word in arguments:
+        if (path := re.fullmatch(r"data\.path=(.+)", word)) and not Path(path[1]).exists():
+            pair = "data=pairs" in arguments
+            lines = [f"question {i}\tanswer {i}" if pair else f"This is line {i} of a text." for i in range(200)]
+            Path(path[1]).write_text("\n".join(lines), encoding="utf8")
+    for name in arguments[1:] if arguments[:1] in (["study"], ["report"]) else []:
+        known, here = ROOT / "experiments" / name / "study.yaml", Path(name) / "study.yaml"
+        if known.is_file() and not here.exists():
+            here.parent.mkdir(parents=True)
+            here.write_text(known.read_text(encoding="utf8"), encoding="utf8")
+        if here.is_file() and "=" not in name:
+            study = yaml.safe_load(here.read_text(encoding="utf8"))
+            for what in (study, *study["tasks"].values()):
+                for line in FEWER.get(f"data={(what.get('overrides') or {}).get('data')}", []):
+                    key, value = line.split("=")
+                    what["overrides"][key] = float(value) if "." in value else int(value)
+            here.write_text(yaml.safe_dump({**study, "seeds": study["seeds"][:1]}, sort_keys=False), encoding="utf8")
+
+
+def expanded(arguments: list[str]) -> list[str]:
+    """As a shell would: patterns without ``=`` become paths."""
+    return [
+        path
+        for word in arguments
+        for path in ((sorted(glob.glob(word)) or [word]) if "*" in word and "=" not in word else [word])
+    ]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one reader of all pages: a run that two pages ask for is trained once."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_do_what_the_page_says(page: Path, reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page from top to bottom, so that later commands find what earlier ones made."""
+    monkeypatch.chdir(reader)
+    monkeypatch.setenv("COLUMNS", "200")
+    for block in blocks(page):
+        if block.file:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.body, encoding="utf8")
+        for arguments in commands(block.body) if block.language in ("bash", "sh", "console") else ():
+            if block.marker == "checked only":
+                assert composes(arguments), arguments
+                continue
+            if block.marker is None:
+                prepare(arguments)
+            GlobalHydra.instance().clear()
+            done = zoo(*(expanded(arguments) if block.marker else small(expanded(arguments))))
+            GlobalHydra.instance().clear()
+            told = f"zoo {shlex.join(arguments)}\n{done.out[-2000:]}\n{done.err[-2000:]}"
+            if block.marker == "refused":
+                assert done.code == 2, told
+                assert re.search(r"^zoo: ", done.err, re.MULTILINE), told
+            else:
+                assert done.code == 0, told
+                assert "Traceback" not in done.err, told
+
+
+def composes(arguments: list[str]) -> bool:
+    """Whether a training is refused for nothing but an extra that is not installed."""
+    assert arguments[0] == "train", "only trainings can be checked without being run"
+    return all("pip install" in line for line in check_run(compose_run(arguments[1:])).problems)
+
+
+def test_there_are_commands_to_run() -> None:
+    """The extraction finds what it should, in each form."""
+    assert list(commands('A=1 zoo train a=1 \\\n  b=2 # why\neval "$(zoo -sc install=bash)"\nmake demo\n')) == [
+        ["train", "a=1", "b=2"],
+        ["-sc", "install=bash"],
+    ]
+    found = [block for page in PAGES for block in blocks(page)]
+    assert sum(len(list(commands(block.body))) for block in found if block.language == "bash") > 25
+    assert {"refused", "checked only", None} == {block.marker for block in found}
+
+
+# --------------------------------------------------------------------------------------------------- links and code
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf8")):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in slugs(found), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_code_can_be_read(page: Path) -> None:
+    for number, block in enumerate(blocks(page)):
+        if block.language == "python":
+            compile(block.body, f"{page.name}, block {number}", "exec")
+        if block.language == "yaml":
+            yaml.safe_load(block.body)
+
+
+def test_every_page_is_in_the_index() -> None:
+    for name in DOCS:
+        assert name == "README" or f"({name}.md)" in DOCS["README"]
+
+
+# ----------------------------------------------------------------------------------------------------- completeness
+
+
+def missing(text: str, names: list[str]) -> list[str]:
+    return [name for name in names if not re.search(rf"`[^`\n]*(?<!\w){re.escape(name)}(?!\w)[^`\n]*`", text)]
+
+
+def test_every_command_and_flag_is_documented() -> None:
+    told = re.findall(r"^  (zoo \w+|--\w+)", HELP, re.MULTILINE)
+    assert len(told) >= 7
+    assert not missing(DOCS["commands"], told)
+
+
+def test_every_option_and_section_of_a_run_is_documented() -> None:
+    assert not missing(DOCS["commands"], [option.name for option in RUN_OPTIONS])
+    assert not missing(DOCS["commands"], list(SECTIONS))
+    for group in ("optimizer", "schedule", "trainer", "logger"):
+        assert not missing(DOCS["commands"], group_choices(group))
+
+
+def test_every_kind_and_variant_is_documented() -> None:
+    assert not missing(DOCS["concepts"], [*KINDS, *VARIANTS])
+    assert not missing(DOCS["adding_a_component"], list(KINDS))
+
+
+def test_every_source_and_tokenizer_is_documented() -> None:
+    assert not missing(DOCS["data"], [*index().names("data"), *index().names("tokenizer")])
+
+
+def test_every_key_of_a_study_is_documented() -> None:
+    keys = [option.name for option in (*STUDY_OPTIONS, *TASK_OPTIONS)]
+    assert not missing(DOCS["studies"], [*keys, "overrides", "arms", "tasks"])
+
+
+def test_every_extra_is_documented() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]["optional-dependencies"]
+    assert not missing(DOCS["commands"], list(extras))
+
+
+def test_every_environment_variable_is_documented() -> None:
+    sources = [*(ROOT / "zoo").rglob("*.py"), *(ROOT / "conf").rglob("*.yaml")]
+    used = {name for file in sources for name in re.findall(r"\bZOO_[A-Z]+\b", file.read_text(encoding="utf8"))}
+    assert "ZOO_CACHE" in used
+    assert not missing(DOCS["commands"], sorted(used))
+
+
+def test_the_table_of_objectives_is_what_they_declare() -> None:
+    lines = [line for line in DOCS["concepts"].splitlines() if line.startswith("|")]
+    at = next(i for i, line in enumerate(lines) if line.startswith("| objective | decoder, documents"))
+    head = [cell.strip() for cell in lines[at].strip("|").split("|")]
+    told = {}
+    for line in lines[at + 2 :]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != len(head):
+            break
+        told[cells[0].strip("`")] = dict(zip(head[1:], cells[1:], strict=True))
+    assert set(told) == set(index().names("objective"))
+    for name, row in told.items():
+        combines = index().get("objective", name).load().combines  # type: ignore[attr-defined]
+        for column, cell in row.items():
+            variant, form = column.split(", ")
+            allowed = (variant, form) in combines
+            chosen = VARIANTS[variant].default_objectives[form] == name
+            assert cell == ("**yes**" if chosen else "yes" if allowed else "–"), f"{name}: {column}"
+
+
+# ---------------------------------------------------------------------------------------------- the plug-in example
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example of the page as an installer leaves it: its files, and a folder of metadata with the entry points."""
+    site = tmp_path_factory.mktemp("site")
+    files = {block.file: block.body for block in blocks(ROOT / "docs" / "adding_a_component.md") if block.file}
+    project = tomllib.loads(files.pop("pyproject.toml"))["project"]
+    for name, body in files.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(body, encoding="utf8")
+        (site / name).with_name("__init__.py").touch()
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf8")
+    points = "\n".join(f"{key} = {value}" for key, value in project["entry-points"]["zoo.components"].items())
+    (info / "entry_points.txt").write_text(f"[zoo.components]\n{points}\n", encoding="utf8")
+    return site
+
+
+def with_plugin(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    start = [sys.executable, "-c", "from zoo.cli import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf8"}
+    return subprocess.run(
+        [*start, *arguments], env=environment, cwd=site, capture_output=True, text=True, encoding="utf8"
+    )
+
+
+def test_the_plugin_of_the_page_is_listed(site: Path) -> None:
+    done = with_plugin(site, "list", "norm")
+    assert done.returncode == 0, done.stderr
+    shown = [line.strip() for line in done.stdout.splitlines()]
+    promised = DOCS["adding_a_component"].split("$ zoo list norm")[1].split("$ zoo show")[0].splitlines()[1:]
+    assert len(promised) == 4
+    for line in promised:
+        assert re.sub(r" +", " ", line.strip()) in [re.sub(r" +", " ", item) for item in shown]
+
+
+def test_the_plugin_of_the_page_is_built_and_checked(site: Path) -> None:
+    chosen = ["show", "model=llama/tiny", "model/norm=mean_power"]
+    done = with_plugin(site, *chosen, "model.norm.power=2", "--json")
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout)
+    assert described["model"]["norm"] == {"name": "mean_power", "power": 2.0, "eps": 1e-6, "weight": True}
+    assert described["modules"]["stack"]["modules"]["final_norm"]["class"] == "MeanPowerNorm"
+    refused = with_plugin(site, *chosen, "model.norm.power=0.5")
+    assert refused.returncode == 2
+    assert refused.stderr.strip() in DOCS["adding_a_component"]

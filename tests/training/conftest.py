@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import ON_CPU, SMALL, checked
+from zoo.checking import Checked
+from zoo.training.run import train
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("text") / "text.txt"
+    lines = [f"{i} bottles of beer on the wall, {i} bottles; take {i % 7} down." for i in range(90)]
+    file.write_text("\n\n".join(lines))
+    return file
+
+
+@pytest.fixture
+def documents(text_file: Path, tmp_path: Path) -> Callable[..., Checked]:
+    """A checked training on paragraphs of a small text, whose runs lie in ``tmp_path``."""
+
+    def make(*overrides: str, runs: str = "runs") -> Checked:
+        data = ["data=text", f"data.path={text_file}", "data.unit=paragraph", "data/tokenizer=bytes", "data.length=32"]
+        where = f"runs={tmp_path / runs}"
+        return checked("model=gpt/tiny", "model.position.length=32", *SMALL, *data, *ON_CPU, where, *overrides)
+
+    return make
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Callable[..., Checked]:
+    """A checked training on numbers, whose runs lie in ``tmp_path``."""
+
+    def make(*overrides: str, runs: str = "runs") -> Checked:
+        data = ["data=numbers", "data.limit=200", "data.length=64"]
+        where = f"runs={tmp_path / runs}"
+        return checked("model=gpt/tiny", "model.position.length=64", *SMALL, *data, *ON_CPU, where, *overrides)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained() -> Callable[[Checked], tuple[Path, dict[str, Any]]]:
+    """Train, and say where."""
+
+    def run(config: Checked) -> tuple[Path, dict[str, Any]]:
+        from zoo.training.run import run_folder
+
+        result = train(config)
+        path = run_folder(config).path
+        assert json.loads((path / "result.json").read_text()) == result
+        return path, result
+
+    return run

@@ -1,0 +1,96 @@
+"""Metrics of the validation split against plain formulas over plain loops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_model
+
+from zoo.build import assemble
+from zoo.checking import Checked, make_objective
+from zoo.training.batches import Share, TrainingViews, ValidationViews
+from zoo.training.run import prepare_data
+from zoo.training.streams import generator
+
+Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+
+
+def answers(config: Checked, path: Path) -> tuple[Any, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
+    """Prepared data, and of each validation batch: log-probabilities of all places, targets, asked places."""
+    prepared = prepare_data(config.config)
+    assert config.plan is not None
+    model = assemble(config.plan, prepared.vocabulary.size).eval()
+    load_model(model, path / "model.safetensors")
+    objective = make_objective(config.config, prepared.vocabulary)
+    found = []
+    with torch.no_grad():
+        for number in range(math.ceil(len(prepared.validation) / 8)):
+            rows = range(number * 8, min(len(prepared.validation), number * 8 + 8))
+            view = objective.prepare(prepared.validation.batch(rows), generator(0, "validation", number))
+            logits = model.logits(model.hidden(view.inputs)).double()
+            found.append((logits.log_softmax(-1), view.targets, view.valid))
+    return prepared, found
+
+
+def test_documents(documents: Callable[..., Checked], trained: Trained) -> None:
+    config = documents("steps=5", "evaluate=5")
+    path, result = trained(config)
+    prepared, found = answers(config, path)
+    asked = [
+        (float(logs[row, place, targets[row, place]]), int(logs[row, place].argmax()) == int(targets[row, place]))
+        for logs, targets, valid in found
+        for row, place in valid.nonzero().tolist()
+    ]
+    total = -sum(log for log, _ in asked)
+    metrics = result["metrics"]
+    assert metrics["loss"] == pytest.approx(total / len(asked), rel=1e-5)
+    assert metrics["perplexity"] == pytest.approx(math.exp(total / len(asked)), rel=1e-4)
+    assert metrics["token_accuracy"] == pytest.approx(sum(right for _, right in asked) / len(asked))
+    texts = [prepared.decode(row.tolist()) for row in prepared.validation.stream.values[None]]
+    assert len("".join(texts).encode()) == prepared.validation.bytes
+    assert metrics["bits_per_byte"] == pytest.approx(total / math.log(2) / prepared.validation.bytes, rel=1e-5)
+
+
+def test_pairs(pairs: Callable[..., Checked], trained: Trained) -> None:
+    config = pairs("steps=40", "evaluate=40", "optimizer.lr=0.01", "data.source=english", "data.target=digits")
+    path, result = trained(config)
+    _, found = answers(config, path)
+    nlls, exact = [], []
+    for logs, targets, valid in found:
+        for row in range(len(valid)):
+            places = valid[row].nonzero()[:, 0].tolist()
+            nlls.append(-sum(float(logs[row, place, targets[row, place]]) for place in places))
+            exact.append(all(int(logs[row, place].argmax()) == int(targets[row, place]) for place in places))
+    metrics = result["metrics"]
+    assert metrics["target_nll"] == pytest.approx(sum(nlls) / len(nlls), rel=1e-5)
+    assert metrics["exact_match"] == pytest.approx(sum(exact) / len(exact))
+    assert "bits_per_byte" not in metrics
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_processes_share_the_split_and_ask_each_place_once(world: int, documents: Callable[..., Checked]) -> None:
+    config = documents()
+    prepared = prepare_data(config.config)
+    objective = make_objective(config.config, prepared.vocabulary)
+    alone = ValidationViews(prepared.validation, objective, 2, Share())
+    shares = [ValidationViews(prepared.validation, objective, 2, Share(rank, world)) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    asked = sum(int(share[i].valid.sum()) for share in shares for i in range(len(share)))
+    assert asked == sum(int(alone[i].valid.sum()) for i in range(len(alone))) > 0
+
+
+def test_processes_share_each_batch_of_training(documents: Callable[..., Checked]) -> None:
+    config = documents()
+    prepared = prepare_data(config.config)
+    objective = make_objective(config.config, prepared.vocabulary)
+    whole = iter(TrainingViews(prepared.train, objective, 6, 0, 4, Share()))
+    parts = [iter(TrainingViews(prepared.train, objective, 6, 0, 4, Share(rank, 2))) for rank in (0, 1)]
+    for _ in range(3):
+        rows = next(whole).inputs.tokens
+        assert torch.equal(rows[0::2], next(parts[0]).inputs.tokens)
+        assert torch.equal(rows[1::2], next(parts[1]).inputs.tokens)
