@@ -221,7 +221,7 @@ def test_cfg_job_prints_the_config_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_joblib_runs_a_sweep(tmp_path: Path) -> None:
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"runs={tmp_path / 'runs'}"]
     code, _, err = zoo("train", "-m", *TINY, *launcher, "seed=0,1", "steps=1")
     assert code == 0, err
     assert len(runs(tmp_path)) == 2

@@ -24,9 +24,12 @@ def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["model=llama/small", "+model.exceptions.a.first=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "~model/ffn",
-     "model={variant: decoder}", "seed=1,2", "model=gpt,llama", "model/ffn=glob(*)", "steps=range(1,3)"],
-)  # fmt: skip
+    [
+        *("model=llama/small", "~model/ffn", "model={variant: decoder}", "+model.exceptions.a.first=1"),
+        *("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+        *("seed=1,2", "model=gpt,llama", "model/ffn=glob(*)", "steps=range(1,3)"),
+    ],
+)
 def test_what_hydra_can_apply_is_left_to_it(override: str) -> None:
     assert override_problems([override]) == {}
 

@@ -104,6 +104,7 @@ def prepare(arguments: list[str]) -> None:
                 for line in FEWER.get(f"data={(what.get('overrides') or {}).get('data')}", []):
                     key, value = line.split("=")
                     what["overrides"][key] = float(value) if "." in value else int(value)
+                    what["overrides"].pop("data.tokenizer.vocabulary", None)  # so that texts are tokenised once
             here.write_text(yaml.safe_dump({**study, "seeds": study["seeds"][:1]}, sort_keys=False), encoding="utf8")
 
 

@@ -58,7 +58,7 @@ def test_exceptions_are_about_these_layers(where: dict[str, Any], layers: list[i
 
 
 @pytest.mark.parametrize(
-    "where", [{"first": 0}, {"at": [6]}, {"at": []}, {"every": 7}, {"every": 0}, {"every": 2, "offset": 2}]
+    "where", [{"first": 0}, {"at": []}, {"every": 7}, {"every": 0}, {"every": 2, "offset": 2}]
 )
 def test_an_exception_must_match_a_layer(where: dict[str, Any], tiny: Tiny) -> None:
     config = tiny(layers=6, exceptions={"x": {**where, "heads": 2}})
@@ -71,7 +71,7 @@ def test_an_exception_may_match_in_one_stack_only(tiny: Tiny) -> None:
     assert [layer.heads for layer in encoder.layers] == [4, 4]
     assert [layer.heads for layer in decoder.layers] == [4, 4, 4, 2]
     config["exceptions"]["x"]["at"] = [4]
-    assert refused(config) == ["model.exceptions.x: must match a layer: got none of 2 and 4 layers"]
+    assert refused(config) == ["model.exceptions.x.at: must be layers, from 0: got [4] of 2 and 4 layers"]
 
 
 def test_the_later_exception_wins(tiny: Tiny) -> None:
@@ -191,3 +191,8 @@ def test_sizes_that_were_not_given_follow_from_others(tiny: Tiny) -> None:
 )
 def test_numbers_that_do_not_fit_are_named_where_they_were_written(over: dict[str, Any], line: str, tiny: Tiny) -> None:
     assert refused({**tiny(), **over}) == [line]
+
+
+def test_layers_that_are_not_there_are_refused(tiny: Tiny) -> None:
+    config = tiny(exceptions={"odd": {"at": [0, 99, -1], "hidden": 8}})
+    assert refused(config) == ["model.exceptions.odd.at: must be layers, from 0: got [99, -1] of 2 layers"]

@@ -179,7 +179,7 @@ def _help(overrides: Sequence[str]) -> str:
     return (
         f"zoo train OVERRIDES\n\n== Choices (group=choice) ==\n\n{groups}\n\n"
         f"== Config (foo.bar=value) ==\n\n{config}\n"
-        "-m a=1,2 runs a sweep, --cfg job prints the config and runs nothing, --hydra-help tells what else Hydra can do."
+        "-m a=1,2 runs a sweep, --cfg job prints the config and runs nothing, --hydra-help tells what else there is."
     )
 
 

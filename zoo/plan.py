@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,14 +67,23 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
     if checked["dim"] < 1:
         found.append(f"{path}.dim: must be positive: got {checked['dim']}")
     stacks = tuple(_plan_stack(checked, name, found, path) for name in names)
-    for name, what in checked["exceptions"].items():
-        said = any(what.get(key) is not None for key in PLACES)  # else a problem that is known already
-        if said and not any(_applies(what, i, len(stack.layers)) for stack in stacks for i in range(len(stack.layers))):
-            counts = " and ".join(str(len(stack.layers)) for stack in stacks)
-            found.append(f"{path}.exceptions.{name}: must match a layer: got none of {counts} layers")
+    found += _unmatched(checked["exceptions"], [len(stack.layers) for stack in stacks], path)
     problems.extend(dict.fromkeys(found))
     parts = {key: checked[key] for key in ("initialization", "embedding", "head")}
     return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, **parts)
+
+
+def _unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:
+    """Exceptions, and layers that they name, that are in no stack."""
+    counts = " and ".join(map(str, layers))
+    for name, what in exceptions.items():
+        where = f"{path}.exceptions.{name}"
+        absent = [layer for layer in what.get("at") or () if not any(0 <= layer < count for count in layers)]
+        if absent:
+            yield f"{where}.at: must be layers, from 0: got {absent} of {counts} layers"
+        said = any(what.get(key) is not None for key in PLACES)  # else a problem that is known already
+        if said and not absent and not any(_applies(what, i, count) for count in layers for i in range(count)):
+            yield f"{where}: must match a layer: got none of {counts} layers"
 
 
 def _plan_stack(checked: Mapping[str, Any], name: str, problems: list[str], path: str) -> StackPlan:

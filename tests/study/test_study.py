@@ -29,7 +29,7 @@ STUDY: dict[str, Any] = {
         "model": "gpt/tiny",
         "model.position.length": 64,
         **{key: int(value) for key, value in (line.split("=") for line in SMALL)},
-        **{key: value for key, value in (line.split("=") for line in ON_CPU if "threads" not in line)},
+        **dict(line.split("=") for line in ON_CPU if "threads" not in line),
         "steps": 2,
         "evaluate": 2,
     },
@@ -153,7 +153,8 @@ def test_a_study_runs_what_is_missing_and_launchers_agree(study: Path, tmp_path:
     assert "2 runs, 2 there already" in zoo("study", str(study), *BASIC).out
     assert {file: file.stat().st_mtime_ns for file in written} == written
 
-    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1", "runs=others"]
+    # An absolute path, because joblib may give the job to a process that another test began elsewhere.
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1", f"runs={tmp_path / 'others'}"]
     code, _, err = zoo("study", str(study), *joblib)
     assert code == 0, err
     assert results(tmp_path / "others") == first
