@@ -57,9 +57,7 @@ def test_exceptions_are_about_these_layers(where: dict[str, Any], layers: list[i
     assert set(got) <= {2, 4}
 
 
-@pytest.mark.parametrize(
-    "where", [{"first": 0}, {"at": []}, {"every": 7}, {"every": 0}, {"every": 2, "offset": 2}]
-)
+@pytest.mark.parametrize("where", [{"first": 0}, {"at": []}, {"every": 7}, {"every": 0}, {"every": 2, "offset": 2}])
 def test_an_exception_must_match_a_layer(where: dict[str, Any], tiny: Tiny) -> None:
     config = tiny(layers=6, exceptions={"x": {**where, "heads": 2}})
     assert refused(config) == ["model.exceptions.x: must match a layer: got none of 6 layers"]

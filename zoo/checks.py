@@ -47,6 +47,8 @@ def require_even(name: str, value: int) -> None:
 def suggest(wrong: str, choices: Iterable[str]) -> str:
     """The near miss, if there is one, and all choices, as the tail of a message."""
     ordered = sorted(choices)
+    if not ordered:
+        return "there is nothing to choose"
     close = difflib.get_close_matches(wrong, ordered, n=1)
     near = f"did you mean {close[0]}? " if close else ""
-    return f"{near}choices: {', '.join(ordered) if ordered else 'none'}"
+    return f"{near}choices: {', '.join(ordered)}"

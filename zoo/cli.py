@@ -14,7 +14,7 @@ from zoo.checks import Refused, suggest
 HELP = """\
 zoo: find out which parts of a Transformer help, at what cost, and how sure one can be.
 
-  zoo list [KIND] [--json]           components, their options and papers
+  zoo list [KIND] [--json]           components, their papers and options
   zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations
   zoo train OVERRIDES                one training, or with -m a sweep of them
   zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run prints the runs
@@ -124,8 +124,8 @@ def list_components(arguments: list[str]) -> int:
             continue
         print(f"\n{kind}")
         for entry in entries:
-            source = f" [{entry.distribution}]" if entry.distribution else ""
-            print(f"  {entry.name:{width}}  {entry.description}{source}")
+            notes = "".join(f" [{note}]" for note in (entry.paper, entry.distribution) if note)
+            print(f"  {entry.name:{width}}  {entry.description}{notes}")
             for option in entry.options:
                 default = "" if option.as_json()["required"] else f" = {json.dumps(option.default)}"
                 print(f"  {'':{width}}    {option.name}: {option.type}{default}")
@@ -210,7 +210,7 @@ def study(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments) or len(names) != 1:
         print("zoo study STUDY [--dry-run] [OVERRIDES]\n")
         print("STUDY is a name under experiments/, a folder, or a study.yaml.")
-        print("OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, hydra.launcher.n_jobs=4, threads=2")
+        print("OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2")
         return 0 if {"-h", "--help"} & set(arguments) else 2
     from zoo.study.plan import find_study
     from zoo.study.sweep import local_launcher
@@ -239,7 +239,17 @@ def _hydra(arguments: Sequence[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refused(one_line(error)) from error
+    except _PastHydra as end:
+        raise end.error from end.error.__cause__
     return 0
+
+
+class _PastHydra(BaseException):
+    """Carries the error of a single run past Hydra, which would print a line of its own above ours."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def run(config: Any) -> float | None:
@@ -248,6 +258,18 @@ def run(config: Any) -> float | None:
     Returns:
         the loss on the validation split.
     """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    try:
+        return _train(config)
+    except Exception as error:
+        if HydraConfig.get().mode == RunMode.RUN:
+            raise _PastHydra(error) from error
+        raise
+
+
+def _train(config: Any) -> float | None:
     from zoo.checking import check_run
     from zoo.config import plain
     from zoo.training.run import run_folder, show, train

@@ -14,6 +14,7 @@ from zoo.checking import check_data
 from zoo.checks import Refused
 from zoo.config import compose_run
 from zoo.cost import cost, on_meta, tree
+from zoo.plan import ModelPlan
 
 
 def describe(overrides: Sequence[str]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     data = check_data(given["data"], problems)
     if problems or plan is None:
         raise Refused("\n".join(problems))
-    vocabulary = plan.vocabulary or _vocabulary(given, data)
+    vocabulary = vocabulary_size(plan, data, str(given["cache"]))
     model = on_meta(plan, vocabulary)
     costs = asdict(cost(model, data["length"], data["length"]))
     return {
@@ -39,13 +40,15 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _vocabulary(given: Mapping[str, Any], data: Mapping[str, Any]) -> int:
-    """Of the tokenizer if its options say it, else of the data, which is tokenized for it."""
+def vocabulary_size(plan: ModelPlan, data: Mapping[str, Any], cache: str) -> int:
+    """Of the model or the tokenizer if their options say it, else of the data, which is tokenized for it."""
+    if plan.vocabulary is not None:
+        return plan.vocabulary
     if (size := data["tokenizer"].get("vocabulary")) is not None:
         return int(size)
     from zoo.training.run import prepare_data
 
-    return prepare_data({"data": data, "cache": given["cache"]}).vocabulary.size
+    return prepare_data({"data": data, "cache": cache}).vocabulary.size
 
 
 def shares(modules: Mapping[str, Any]) -> dict[str, float]:

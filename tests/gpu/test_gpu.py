@@ -15,7 +15,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: torch.cuda.is_available() is false"),
 ]
 
-TINY = "model.dim=64 model.layers=2 model.heads=2 model.hidden=128 data=numbers data.limit=300 steps=4 evaluate=2".split()
+SIZES = ["model.dim=64", "model.layers=2", "model.heads=2", "model.hidden=128"]
+TINY = [*SIZES, "data=numbers", "data.limit=300", "steps=4", "evaluate=2"]
 
 
 @pytest.mark.parametrize("preset", ["transformer", "bert", "gpt", "llama"])

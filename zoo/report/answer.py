@@ -24,6 +24,10 @@ def answer(table: Table, named: int = 3) -> str:
         listed = "; ".join(_value(table.metrics[0], row) for row in ranked[: named + 1])
         unclear = f" Whether a higher or lower {_label(table)} is better is not known: no ranking." if rest else ""
         return f"On {task.name}, {_label(table)}: {listed}.{unclear}{_caveats(table)}"
+    level = [row.arm for row in ranked if _interval(row).mean == _interval(first).mean]
+    if len(level) > 1:
+        value = _value(table.metrics[0], first, False)
+        return f"On {task.name}, {_listed(level)} are level in {_label(table)}: {value}. {_caveats(table)}".strip()
     rank = "highest" if table.metrics[0].goal == "higher" else "lowest"
     others = "; ".join(_value(table.metrics[0], row) for row in rest[:named])
     more = f"; and {len(rest) - named} more" if len(rest) > named else ""
@@ -102,7 +106,8 @@ def _paired(table: Table, first: Row) -> str:
 
 def _interval(row: Row) -> Interval:
     interval = row.cells[0].interval
-    assert interval is not None  # ranked rows have one
+    if interval is None:
+        raise ValueError(f"a ranked row has an interval: got none for {row.arm}")
     return interval
 
 

@@ -6,14 +6,16 @@ import os
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from zoo.cost import cost, on_meta
 from zoo.report import Run, Study, Task, print_summary, read_run, write_report
+from zoo.show import vocabulary_size
 from zoo.study.plan import Cell, StudyPlan, expand, find_study, read_study
 from zoo.training.run import run_folder
 
@@ -88,17 +90,29 @@ def _why(cell: Cell) -> str:
 
 
 def _plan_table(cells: Sequence[Cell]) -> Table:
-    table = Table("task", "arm", "seed", "parameters", "FLOPs/token", "state", "run")
+    """One row an arm and task, with the folders of its runs."""
+    table = Table(
+        "task", Column("arm", overflow="fold"), "parameters", "FLOPs/token", Column("runs", min_width=16), "state"
+    )
+    by_arm: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        data, plan = cell.checked.config["data"], cell.checked.plan
-        vocabulary = data["tokenizer"].get("vocabulary")
-        numbers = ["", ""]
-        if plan is not None and (plan.vocabulary or vocabulary):
-            what = cost(on_meta(plan, plan.vocabulary or vocabulary), data["length"], data["length"])
-            numbers = [f"{what.parameters:,}", f"{what.flops_per_token:,}"]
-        folder = run_folder(cell.checked)
-        table.add_row(cell.task, cell.arm, str(cell.seed), *numbers, folder.state, folder.path.name)
+        by_arm.setdefault((cell.task, cell.arm), []).append(cell)
+    for (task, arm), group in by_arm.items():
+        states = Counter(run_folder(cell.checked).state for cell in group)
+        told = ", ".join(f"{count} {state}" for state, count in states.items())
+        table.add_row(task, arm, *_costs(group[0]), "\n".join(cell.checked.hash for cell in group), told)
     return table
+
+
+def _costs(cell: Cell) -> tuple[str, str]:
+    """Parameters, and operations of training at full rows."""
+    config, plan = cell.checked.config, cell.checked.plan
+    if plan is None:
+        return "", ""
+    vocabulary = vocabulary_size(plan, config["data"], config["cache"])
+    length = config["data"]["length"]
+    what = cost(on_meta(plan, vocabulary), length, length)
+    return f"{what.parameters:,}", f"{what.flops_per_token:,}"
 
 
 def local_launcher(arguments: Sequence[str]) -> list[str]:

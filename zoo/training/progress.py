@@ -22,9 +22,14 @@ class RichBar(RichProgressBar):
         super().__init__(leave=True)
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        """Without the version of a logger."""
+        """Loss and speed."""
         metrics = super().get_metrics(trainer, pl_module)
-        return {name.removeprefix("train/"): value for name, value in metrics.items() if name != "v_num"}
+        shown = {"train/loss": ("loss", ".3f"), "train/tokens_per_second": ("tokens/s", ",.0f")}
+        return {name: format(metrics[key], form) for key, (name, form) in shown.items() if key in metrics}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """There are no epochs here, only steps."""
+        return "training"
 
 
 class ProgressLines(Callback):

@@ -206,6 +206,7 @@ def _resumable(folder: RunFolder) -> tuple[Path | None, int]:
     for path in folder.newest_checkpoints():
         try:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            _log.info("%s: going on from step %d", folder.path, state["global_step"])
             return path, int(state["global_step"])
         except (OSError, RuntimeError, KeyError, pickle.UnpicklingError, EOFError) as error:
             _log.info("%s cannot be read and is passed over: %s", path, error)
@@ -256,7 +257,10 @@ def _interruptible() -> Iterator[None]:
 
 def _quieten_lightning() -> None:
     """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Metrics of a whole split are summed over processes by torchmetrics before they are logged.
+    warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
