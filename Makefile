@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/zoo study three_variants
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

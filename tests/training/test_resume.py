@@ -179,7 +179,7 @@ def test_a_failed_run_says_why_and_is_tried_again(
     assert not (path / "failed.json").exists()
 
 
-@pytest.mark.parametrize("changed", ["code", "data"])
+@pytest.mark.parametrize("changed", ["code", "data", "components"])
 def test_what_other_code_or_data_made_is_set_aside(
     changed: str, documents: Callable[..., Checked], trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         train(documents(*RANDOM))
     stops.what = None
-    monkeypatch.setattr(run_module, "code_fingerprint", lambda components: "other")
+    monkeypatch.setattr(run_module, "code_fingerprint", lambda: "other")
     path, result = trained(documents(*RANDOM))
     assert result["fingerprints"]["code"] == "other"
     assert [folder.name for folder in (path.parent / "stale").iterdir()] == [f"{path.name}-code-0"]
@@ -217,9 +217,9 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
 def test_the_folder_says_what_was_run(documents: Callable[..., Checked], trained: Trained) -> None:
     config = documents("steps=1")
     path, result = trained(config)
-    assert yaml.safe_load((path / "config.yaml").read_text()) == config.config
+    assert {**yaml.safe_load((path / "config.yaml").read_text()), "label": ""} == config.config
     assert path.name == config.hash
-    assert set(result["fingerprints"]) == {"data", "code"}
+    assert set(result["fingerprints"]) == {"data", "code", "components"}
     assert result["versions"]["torch"]
     assert result["cost"]["peak_memory_bytes"] > 0
     assert sorted(file.name for file in path.iterdir()) == [

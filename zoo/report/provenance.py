@@ -26,6 +26,8 @@ def _facts(run: Run) -> Iterable[tuple[str, str]]:
     result = run.result or {}
     for section in _SECTIONS:
         for key, value in (result.get(section) or {}).items():
+            if (section, key) == ("fingerprints", "components"):
+                continue  # arms use different ones; result.json tells
             where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
             kind = " fingerprint" if section == "fingerprints" else ""
             yield f"{key}{kind}{where}", str(value)

@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,19 @@ _PRESENTATION_FOLDERS = ("report", "study", "hub", "inspect", "conf", "experimen
 
 
 @functools.cache
-def code_fingerprint(components: tuple[tuple[str, str], ...]) -> str:
-    """sha256 over the sources that a run's numbers depend on: the machinery, and the components it uses.
-
-    Args:
-        components: kind and name of what the run uses; other components may change without making it stale.
-    """
+def code_fingerprint() -> str:
+    """sha256 over the sources that the numbers of every run depend on: all but components and presentation."""
     root = Path(zoo.__file__).parent
-    component_files = {root.joinpath(*entry.module.split(".")[1:]).with_suffix(".py") for entry in _built_in()}
-    files = [file for file in root.rglob("*.py") if _matters(file.relative_to(root)) and file not in component_files]
-    files += [Path(_source(kind, name)) for kind, name in components]
+    components = {root.joinpath(*entry.module.split(".")[1:]).with_suffix(".py") for entry in _built_in()}
+    return _digest(file for file in root.rglob("*.py") if _matters(file.relative_to(root)) and file not in components)
+
+
+def components_fingerprint(components: Iterable[tuple[str, str]]) -> str:
+    """sha256 over the sources of components, given by kind and name; others may change without making a run stale."""
+    return _digest(Path(_source(kind, name)) for kind, name in components)
+
+
+def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(set(files)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")

@@ -40,7 +40,14 @@ from zoo.training.folder import RunFolder
 from zoo.training.metrics_file import MetricsFile
 from zoo.training.module import Training
 from zoo.training.progress import progress
-from zoo.training.provenance import PeakMemory, code_fingerprint, git_revision, hardware, versions
+from zoo.training.provenance import (
+    PeakMemory,
+    code_fingerprint,
+    components_fingerprint,
+    git_revision,
+    hardware,
+    versions,
+)
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
 
@@ -88,7 +95,7 @@ def train(checked: Checked) -> dict[str, Any]:
     job = Job(config, folder, prepared, *_made(checked, prepared), facts)
     if not _is_main():
         return _fit(job)
-    folder.begin(dict(config), facts)
+    folder.begin({key: value for key, value in config.items() if key != "label"}, facts)
     try:
         return _fit(job)
     except Exception as error:
@@ -131,9 +138,8 @@ def _existing(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | N
     before = folder.read("result.json") or folder.read("started.json")
     if before is None:
         return None
-    for what in ("data", "code"):
-        old, new = before["fingerprints"][what], facts["fingerprints"][what]
-        if old != new:
+    for what, new in facts["fingerprints"].items():
+        if before["fingerprints"].get(what) != new:
             _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
             return None
     result = folder.read("result.json")
@@ -143,8 +149,9 @@ def _existing(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | N
 
 
 def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
+    components = components_fingerprint(_components(config))
     return {
-        "fingerprints": {"data": prepared.fingerprint, "code": code_fingerprint(_components(config))},
+        "fingerprints": {"data": prepared.fingerprint, "code": code_fingerprint(), "components": components},
         "versions": versions(),
         "hardware": hardware(),
         "git": git_revision(),
@@ -304,11 +311,11 @@ def _cost(job: Job) -> Cost:
 
 
 def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
-    """What the model writes for the first held-out sources, and BLEU of it."""
+    """What the model writes for some held-out sources, and BLEU of it."""
     if job.prepared.form != "pairs":
         return [], {}
     rows, decode = job.prepared.validation, job.prepared.decode
-    batch = rows.batch(range(min(_BLEU_PAIRS, len(rows))))
+    batch = rows.batch(_spread(len(rows), _BLEU_PAIRS))
     if not isinstance(batch, PairBatch):
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
@@ -323,7 +330,13 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[st
         for row, tokens in enumerate(written)
     ]
     bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
-    return texts[: job.config["examples"]], {"bleu": float(bleu)}
+    return [texts[row] for row in _spread(len(texts), job.config["examples"])], {"bleu": float(bleu)}
+
+
+def _spread(rows: int, most: int) -> list[int]:
+    """Up to ``most`` of so many rows, evenly spread: a split may be sorted."""
+    count = min(rows, most)
+    return [row * rows // count for row in range(count)]
 
 
 def show(result: Mapping[str, Any]) -> str:
