@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from zoo.cost import cost, on_meta
 from zoo.report import Run, Study, Task, print_summary, read_run, write_report
 from zoo.show import vocabulary_size
 from zoo.study.plan import Cell, StudyPlan, expand, find_study, read_study
-from zoo.training.run import run_folder
+from zoo.training.run import run_folder, standing
 
 Launch = Callable[[Sequence[Sequence[str]]], None]
 
@@ -38,16 +39,16 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
     plan = read_study(find_study(study))
     cells = expand(plan, further)
     console = Console()
-    missing = [cell for cell in cells if run_folder(cell.checked).state != "done"]
+    missing = [cell for cell in cells if standing(cell.checked) != "done"]
     console.print(f"[bold]{plan.name}[/bold]: {plan.question}", highlight=False)
     if dry_run:
         console.print(_plan_table(cells))
         return len(missing)
     console.print(f"{len(cells)} runs, {len(cells) - len(missing)} there already", highlight=False)
     begun = time.monotonic()
-    # Those with a result are launched too: a run of other code or data is stale, and only the run itself can tell.
+    # Those with a result are launched too: whether the data are still the same, only the run itself can tell.
     total = len(cells)
-    launch([(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
+    _launched(launch, [(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
     left = [cell for cell in cells if run_folder(cell.checked).state != "done"]
     described, runs = _study(plan, further), _runs(cells)
     path = write_report(described, runs, _report_folder(plan, cells)).resolve()
@@ -57,6 +58,29 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
         console.print(f"[red]no result[/red]: {cell.name}: {_why(cell)}", highlight=False)
     console.print(f"report: {path}", highlight=False, soft_wrap=True)
     return len(left)
+
+
+def _launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> None:
+    """Launch; what a launcher itself dies of is told, and the folders say what is missing.
+
+    Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.
+    """
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        launch(jobs)
+    except Exception as error:
+        if heard:
+            raise KeyboardInterrupt from error
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        print(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
@@ -98,7 +122,7 @@ def _plan_table(cells: Sequence[Cell]) -> Table:
     for cell in cells:
         by_arm.setdefault((cell.task, cell.arm), []).append(cell)
     for (task, arm), group in by_arm.items():
-        states = Counter(run_folder(cell.checked).state for cell in group)
+        states = Counter(standing(cell.checked) for cell in group)
         told = ", ".join(f"{count} {state}" for state, count in states.items())
         table.add_row(task, arm, *_costs(group[0]), "\n".join(cell.checked.hash for cell in group), told)
     return table

@@ -60,6 +60,16 @@ def run_folder(checked: Checked) -> RunFolder:
     return RunFolder(Path(checked.config["runs"]) / checked.hash)
 
 
+def standing(checked: Checked) -> str:
+    """What became of the run of a config: the state of its folder, or stale if other code made its result."""
+    folder = run_folder(checked)
+    before = folder.read("result.json")
+    if before is None:
+        return folder.state
+    now = {"code": code_fingerprint(), "components": components_fingerprint(_components(checked.config))}
+    return "done" if now.items() <= before["fingerprints"].items() else "stale"
+
+
 @dataclass(frozen=True)
 class Job:
     """A training that is about to begin: all that was made for it before its folder was touched."""
