@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command import ON_CPU, SMALL, zoo
+from tests.command import ON_CPU, SMALL, TINY, zoo
+from zoo.checking import check_run
 from zoo.checks import Refused
-from zoo.config import folder
+from zoo.config import compose_run, folder
 from zoo.cost import cost, on_meta
 from zoo.study.plan import expand, find_study, read_study
+from zoo.study.sweep import launched
+from zoo.training.run import standing
 
 BASIC = ["hydra/launcher=basic", "threads=1"]
 STUDY: dict[str, Any] = {
@@ -244,3 +247,33 @@ def text(into: Path) -> Path:
     file = into / "text.txt"
     file.write_text("\n\n".join(f"Paragraph {i} says {i * i}, and then it says {i % 5} again." for i in range(300)))
     return file
+
+
+def test_a_launcher_that_dies_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def launch(jobs: Any) -> None:
+        raise RuntimeError(f"workers died\nat {len(jobs)} jobs")
+
+    launched(launch, [["a=1"], ["a=2"]])
+    assert capsys.readouterr().err == "the launcher failed: RuntimeError: at 2 jobs\n"
+
+
+def test_ctrl_c_ends_a_study_whatever_its_workers_say() -> None:
+    def launch(jobs: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("a worker's word") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        launched(launch, [["a=1"]])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_other_code_made_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = [*TINY, f"runs={tmp_path}"]
+    zoo("train", *tiny)
+    checked = check_run(compose_run(tiny))
+    assert standing(checked) == "done"
+    monkeypatch.setattr("zoo.training.run.code_fingerprint", lambda: "other")
+    assert standing(checked) == "stale"

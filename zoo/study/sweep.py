@@ -48,7 +48,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
     begun = time.monotonic()
     # Those with a result are launched too: whether the data are still the same, only the run itself can tell.
     total = len(cells)
-    _launched(launch, [(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
+    launched(launch, [(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
     left = [cell for cell in cells if run_folder(cell.checked).state != "done"]
     described, runs = _study(plan, further), _runs(cells)
     path = write_report(described, runs, _report_folder(plan, cells)).resolve()
@@ -60,7 +60,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
     return len(left)
 
 
-def _launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> None:
+def launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> None:
     """Launch; what a launcher itself dies of is told, and the folders say what is missing.
 
     Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.
