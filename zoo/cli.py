@@ -272,7 +272,8 @@ def run(config: Any) -> float | None:
 def _train(config: Any) -> float | None:
     from zoo.checking import check_run
     from zoo.config import plain
-    from zoo.training.run import run_folder, show, train
+    from zoo.training.result import show
+    from zoo.training.run import run_folder, train
 
     checked = check_run(plain(config))
     checked.require()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import math
 import os
 import pickle
 import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,19 +22,16 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from safetensors.torch import save_model
-from torchmetrics.text import BLEUScore
 
 from zoo import build
 from zoo.checking import Checked, install, make_objective, part_of
 from zoo.checks import Refused, require
-from zoo.cost import Cost, cost
-from zoo.data.batch import PairBatch
 from zoo.data.prepare import Prepared, prepare
-from zoo.generation.greedy import answer
 from zoo.interfaces import Objective
 from zoo.training.batches import Share, TrainingViews, ValidationViews, loader
 from zoo.training.evaluation import Evaluation
 from zoo.training.folder import RunFolder
+from zoo.training.job import Job
 from zoo.training.metrics_file import MetricsFile
 from zoo.training.module import Training
 from zoo.training.progress import progress
@@ -48,11 +43,11 @@ from zoo.training.provenance import (
     hardware,
     versions,
 )
+from zoo.training.result import result_of
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
 
 _log = logging.getLogger("zoo")
-_BLEU_PAIRS = 128
 
 
 def run_folder(checked: Checked) -> RunFolder:
@@ -68,20 +63,6 @@ def standing(checked: Checked) -> str:
         return folder.state
     now = {"code": code_fingerprint(), "components": components_fingerprint(_components(checked.config))}
     return "done" if now.items() <= before["fingerprints"].items() else "stale"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training that is about to begin: all that was made for it before its folder was touched."""
-
-    config: Mapping[str, Any]
-    folder: RunFolder
-    prepared: Prepared
-    model: Variant
-    objective: Objective
-    loggers: Sequence[Logger]
-    callbacks: Sequence[Callback]
-    facts: Mapping[str, Any]
 
 
 def train(checked: Checked) -> dict[str, Any]:
@@ -210,7 +191,7 @@ def _fit(job: Job) -> dict[str, Any]:
         trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero:
         return {}
-    result = _result(job, module, memory.bytes())
+    result = result_of(job, module, memory.bytes())
     save_model(job.model, str(job.folder.path / "model.safetensors"))
     prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
     job.folder.finish(result)
@@ -293,63 +274,3 @@ def _target(section: Mapping[str, Any]) -> Any:
 def _is_main() -> bool:
     """Whether this is the process that writes: Lightning's DDP starts the others with a LOCAL_RANK."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
-
-
-# ---------------------------------------------------------------------------------------------------------- result
-
-
-def _result(job: Job, module: Training, peak: int) -> dict[str, Any]:
-    examples, bleu = _examples(job, module)
-    metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
-    return {
-        "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
-        "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
-        "cost": {**vars(_cost(job)), "peak_memory_bytes": peak},
-        "steps": module.global_step,
-        "tokens": module.tokens,
-        "seconds": module.seconds,
-        "samples": examples,
-        **job.facts,
-    }
-
-
-def _cost(job: Job) -> Cost:
-    """Of the first batch of the validation split: what rows of this data and objective look like."""
-    views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
-    inputs = views[0].inputs
-    return cost(job.model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
-
-
-def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
-    """What the model writes for some held-out sources, and BLEU of it."""
-    if job.prepared.form != "pairs":
-        return [], {}
-    rows, decode = job.prepared.validation, job.prepared.decode
-    batch = rows.batch(_spread(len(rows), _BLEU_PAIRS))
-    if not isinstance(batch, PairBatch):
-        raise TypeError("rows of pairs make batches of pairs")
-    both_ways = "prefix" in job.objective.needs
-    job.model.eval()
-    written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
-    texts = [
-        {
-            "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
-            "target": decode(batch.target[row, : batch.target_length[row]].tolist()),
-            "prediction": decode(tokens),
-        }
-        for row, tokens in enumerate(written)
-    ]
-    bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
-    return [texts[row] for row in _spread(len(texts), job.config["examples"])], {"bleu": float(bleu)}
-
-
-def _spread(rows: int, most: int) -> list[int]:
-    """Up to ``most`` of so many rows, evenly spread: a split may be sorted."""
-    count = min(rows, most)
-    return [row * rows // count for row in range(count)]
-
-
-def show(result: Mapping[str, Any]) -> str:
-    """The metrics of a result in one line."""
-    metrics = result["metrics"].items()
-    return "  ".join(f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in metrics)

@@ -1,0 +1,29 @@
+"""A training that is about to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+
+from zoo.data.prepare import Prepared
+from zoo.interfaces import Objective
+from zoo.training.folder import RunFolder
+from zoo.variants.variant import Variant
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that is about to begin: all that was made for it before its folder was touched."""
+
+    config: Mapping[str, Any]
+    folder: RunFolder
+    prepared: Prepared
+    model: Variant
+    objective: Objective
+    loggers: Sequence[Logger]
+    callbacks: Sequence[Callback]
+    facts: Mapping[str, Any]

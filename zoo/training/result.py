@@ -1,0 +1,76 @@
+"""What a finished run leaves: metrics, cost, examples of what it writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torchmetrics.text import BLEUScore
+
+from zoo.cost import Cost, cost
+from zoo.data.batch import PairBatch
+from zoo.generation.greedy import answer
+from zoo.training.batches import Share, ValidationViews
+from zoo.training.job import Job
+from zoo.training.module import Training
+
+_BLEU_PAIRS = 128
+
+
+def result_of(job: Job, module: Training, peak: int) -> dict[str, Any]:
+    """The content of ``result.json``; ``peak`` is the most memory that was held, in bytes."""
+    examples, bleu = _examples(job, module)
+    metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
+    return {
+        "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
+        "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
+        "cost": {**vars(_cost(job)), "peak_memory_bytes": peak},
+        "steps": module.global_step,
+        "tokens": module.tokens,
+        "seconds": module.seconds,
+        "samples": examples,
+        **job.facts,
+    }
+
+
+def _cost(job: Job) -> Cost:
+    """Of the first batch of the validation split: what rows of this data and objective look like."""
+    views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
+    inputs = views[0].inputs
+    return cost(job.model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
+
+
+def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
+    """What the model writes for some held-out sources, and BLEU of it."""
+    if job.prepared.form != "pairs":
+        return [], {}
+    rows, decode = job.prepared.validation, job.prepared.decode
+    batch = rows.batch(_spread(len(rows), _BLEU_PAIRS))
+    if not isinstance(batch, PairBatch):
+        raise TypeError("rows of pairs make batches of pairs")
+    both_ways = "prefix" in job.objective.needs
+    job.model.eval()
+    written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
+    texts = [
+        {
+            "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
+            "target": decode(batch.target[row, : batch.target_length[row]].tolist()),
+            "prediction": decode(tokens),
+        }
+        for row, tokens in enumerate(written)
+    ]
+    bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
+    return [texts[row] for row in _spread(len(texts), job.config["examples"])], {"bleu": float(bleu)}
+
+
+def _spread(rows: int, most: int) -> list[int]:
+    """Up to ``most`` of so many rows, evenly spread: a split may be sorted."""
+    count = min(rows, most)
+    return [row * rows // count for row in range(count)]
+
+
+def show(result: Mapping[str, Any]) -> str:
+    """The metrics of a result in one line."""
+    metrics = result["metrics"].items()
+    return "  ".join(f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in metrics)
