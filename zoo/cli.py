@@ -169,7 +169,7 @@ def train(arguments: list[str]) -> int:
 
 
 def _help(overrides: Sequence[str]) -> str:
-    """All that can be chosen and set; Hydra's own page takes longer with every component, half a minute for fifty."""
+    """All that can be chosen and set; for its own page Hydra copies its whole store once for each group."""
     import yaml
 
     from zoo.config import compose_run, config_groups, group_choices
