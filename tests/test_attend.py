@@ -16,7 +16,7 @@ from zoo.position.alibi import Alibi
 from zoo.position.none import NoPosition
 
 BATCH, HEADS, WIDTH = 2, 4, 6
-NOWHERE, SLOPES = NoPosition(8, HEADS, WIDTH), Alibi(8, HEADS, WIDTH)
+NOWHERE, SLOPES = NoPosition(8, HEADS, WIDTH, True), Alibi(8, HEADS, WIDTH, True)
 
 
 def loop(

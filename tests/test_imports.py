@@ -18,7 +18,7 @@ ORDER = [
     {"zoo.syntax"},
     {"zoo.registry"},
     {"zoo.mask", "zoo.data.special"},
-    {"zoo.cache", "zoo.data.batch", "zoo.data.interfaces"},
+    {"zoo.cache", "zoo.data.batch", "zoo.data.interfaces", "zoo.documents", "zoo.linear"},
     {"zoo.interfaces"},
     {"zoo.attend", "zoo.activation"},
     {f"zoo.{kind}" for kind in COMPONENTS},

@@ -120,7 +120,7 @@ def _stack(plan: StackPlan) -> Stack:
     positions: list[tuple[tuple[Any, ...], Position]] = []
     layers = [_layer(plan, i, positions) for i in range(len(plan.layers))]
     ends = component_class(plan.base.residual).final_norm
-    nowhere = make(Part("position", "none", {}, "model.cross"), plan.base.dim, plan.base.heads, plan.base.head_dim)
+    nowhere = make(Part("position", "none", {}, "model.cross"), *_position_arguments(plan.base, plan.causal))
     return Stack(
         layers,
         [position for _, position in positions],
@@ -144,7 +144,7 @@ def _layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, ...], 
         cast("Attention | None", cross),
         cast("FeedForward | None", ffn),
         cast("Residual", residual),
-        _place(layer, positions),
+        _place(layer, plan.causal, positions),
         layer.dropout,
     )
 
@@ -153,18 +153,22 @@ def _attention_arguments(layer: LayerPlan) -> tuple[Any, ...]:
     return layer.dim, layer.heads, layer.head_dim, _norm(layer)
 
 
+def _position_arguments(layer: LayerPlan, causal: bool) -> tuple[Any, ...]:
+    return layer.dim, layer.heads, layer.head_dim, causal
+
+
 def _present(part: Part | None, *given: Any) -> Component | None:
     """The component, unless there is none to make."""
     return None if part is None or component_class(part).absent else make(part, *given)
 
 
-def _place(layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
+def _place(layer: LayerPlan, causal: bool, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
     """The number of the layer's position among the distinct ones of the stack; made if it is new."""
     key = (layer.position.name, layer.position.options, layer.heads, layer.head_dim)
     for number, (known, _) in enumerate(positions):
         if known == key:
             return number
-    made = make(layer.position, layer.dim, layer.heads, layer.head_dim)
+    made = make(layer.position, *_position_arguments(layer, causal))
     positions.append((key, cast("Position", made)))
     return len(positions) - 1
 
@@ -185,7 +189,7 @@ def model_problems(plan: ModelPlan) -> list[str]:
 def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
     given: dict[str, tuple[Any, ...]] = {
         "norm": (layer.dim,),
-        "position": (layer.dim, layer.heads, layer.head_dim),
+        "position": _position_arguments(layer, stack.causal),
         "ffn": (layer.dim, layer.hidden),
         "attention": (layer.dim, layer.heads, layer.head_dim, lambda width: nn.Identity()),
         "residual": (layer.dim, lambda width: nn.Identity(), 2, 0, 1),
@@ -220,7 +224,30 @@ def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
             f"{layer.position.path}: {layer.position.name} would change nothing: it acts by {hook}, "
             f"which attention {layer.attention.name} does not apply"
         )
+    if need not in (ffn := component_class(layer.ffn)).sees:
+        yield (
+            f"{layer.ffn.path}: {layer.ffn.name} cannot be used in the {stack.name}: its tokens compete with each "
+            f"other, so it does not see {need}, only {', '.join(sorted(ffn.sees))}"
+        )
     if stack.cross is not None and "cross" not in component_class(stack.cross).sees:
         yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not see cross"
-    if attention.absent and component_class(layer.ffn).absent:
+    if attention.absent and ffn.absent:
         yield f"{layer.ffn.path}: a layer needs attention or ffn: both are none"
+    if layer.residual != (base := stack.base.residual) and any(
+        component_class(part).widen is not Residual.widen for part in (layer.residual, base)
+    ):
+        yield (
+            f"{layer.residual.path}: {layer.residual.name} cannot stand in one stack with {base.name} of {base.path}: "
+            f"their layers pass on streams of different form"
+        )
+
+
+def limits(stack: StackPlan) -> Iterator[tuple[Part, int]]:
+    """The parts of a stack that cannot take rows of any length, and how much each can take."""
+    for layer in stack.layers:
+        with torch.device("meta"):
+            position = make(layer.position, *_position_arguments(layer, stack.causal))
+            attention = make(layer.attention, *_attention_arguments(layer))
+        for part, component in ((layer.position, position), (layer.attention, attention)):
+            if (limit := getattr(component, "limit", None)) is not None:
+                yield part, limit

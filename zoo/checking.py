@@ -201,12 +201,10 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     except Refused as error:
         return [*problems, f"objective: {error}"]
     for stack in plan.stacks:
-        for layer in stack.layers:
-            with torch.device("meta"):
-                position: Any = build.make(layer.position, layer.dim, layer.heads, layer.head_dim)
-            if position.limit is not None and position.limit < longest:
+        for part, limit in build.limits(stack):
+            if limit < longest:
                 rows = f"rows of data.length={config['data']['length']} become up to {longest} tokens"
-                problems.append(f"{layer.position.path}: {layer.position.name} has {position.limit} positions: {rows}")
+                problems.append(f"{part.path}: {part.name} has {limit} positions: {rows}")
     return problems
 
 
@@ -215,10 +213,10 @@ def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
     problems = []
     for stack in plan.stacks:
         for layer in stack.layers:
-            missing = sorted(needs - build.component_class(layer.attention).sees)
-            if missing:
-                who = f"{layer.attention.path}: {layer.attention.name}"
-                problems.append(f"{who} does not see {', '.join(missing)}, which this objective and data need")
+            for part in (layer.attention, layer.ffn):
+                if missing := sorted(needs - build.component_class(part).sees):
+                    who, what = f"{part.path}: {part.name}", ", ".join(missing)
+                    problems.append(f"{who} does not see {what}, which this objective and data need")
     return problems
 
 

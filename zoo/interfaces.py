@@ -7,8 +7,8 @@ stands right of it are the component's own options. Axes: batch, length (tokens 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
@@ -19,7 +19,8 @@ from zoo.cache import Cache
 from zoo.checks import require_between
 from zoo.data.batch import Batch
 from zoo.data.interfaces import Vocabulary
-from zoo.mask import Mask
+from zoo.linear import BatchedLinear
+from zoo.mask import Mask, Tokens
 
 
 class Component(nn.Module, ABC):
@@ -27,6 +28,8 @@ class Component(nn.Module, ABC):
 
     absent: ClassVar[bool] = False
     """The stack leaves a sublayer out whose component is absent, and its norm with it (``none``)."""
+    expected_failures: ClassVar[Mapping[str, str]] = {}
+    """Checks of ``zoo check`` that it cannot pass, each with the reason."""
 
     def flops(self, mask: Mask) -> int:
         """Forward operations for one row as ``mask`` describes it; here: every Linear once per token.
@@ -39,8 +42,14 @@ class Component(nn.Module, ABC):
         """Parameters that take part in a token's computation; routers override."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def branch_weights(self) -> Iterator[Tensor]:
+        """The matrices that a residual component's ``branch_gain`` acts on; here: all."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | BatchedLinear):
+                yield module.weight
+
     def losses(self) -> dict[str, Tensor]:
-        """Further terms of the loss of the last forward pass (routers)."""
+        """Further terms of the loss of the last forward pass in training, by name (routers)."""
         return {}
 
     def after_step(self) -> None:
@@ -49,7 +58,7 @@ class Component(nn.Module, ABC):
 
 def linear_flops(module: nn.Module) -> int:
     """Operations of every Linear in ``module``, once."""
-    return sum(2 * item.weight.numel() for item in module.modules() if isinstance(item, nn.Linear))
+    return sum(2 * item.weight.numel() for item in module.modules() if isinstance(item, nn.Linear | BatchedLinear))
 
 
 class Norm(Component):
@@ -66,18 +75,21 @@ class Norm(Component):
 class FeedForward(Component):
     """Works on each token alone. ``__init__(dim, hidden, *, …)``; hidden of a mixture is the width of one expert."""
 
+    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+    """What it can respect; one whose tokens compete with each other (expert choice) respects less."""
+
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+    def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
+        """``[batch, length, dim]`` to the same shape; ``tokens`` says which of them are padding."""
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
 class Position(Component):
-    """Tells where tokens stand. ``__init__(dim, heads, head_dim, *, …)``; each hook is neutral unless overridden.
+    """Tells where tokens stand. ``__init__(dim, heads, head_dim, causal, *, …)``; hooks are neutral unless overridden.
 
-    Positions are ``[batch or 1, length]``.
+    Positions are ``[batch or 1, length]``. ``causal`` says whether tokens see only what arrived before them.
     """
 
     limit: int | None = None
@@ -113,6 +125,8 @@ class Attention(Component):
     """What it can respect, of causal, full, prefix, cross, packed."""
     applies: ClassVar[frozenset[str]] = frozenset()
     """Which hooks of a position it calls, of rotate, bias."""
+    limit: int | None = None
+    """The longest row that it can mix; None is any."""
 
     @abstractmethod
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
@@ -179,6 +193,7 @@ class Inputs:
         source_segment: packed documents and padding of the source.
         source_position: positions of the source.
         start: how many tokens arrived before these (decoding with caches).
+        token_type: ``[batch, length]``: which of the embedding's token types each token has; None: all the first.
     """
 
     tokens: Tensor
@@ -189,6 +204,7 @@ class Inputs:
     source_segment: Tensor | None = None
     source_position: Tensor | None = None
     start: int = 0
+    token_type: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -199,16 +215,19 @@ class View:
         inputs: what the model reads.
         targets: ``[batch, length]``: the token asked for at each place of ``inputs.tokens``.
         valid: ``[batch, length]``, bool: the places that are asked.
+        extra: further tensors that only the objective understands, ``[batch, …]``.
     """
 
     inputs: Inputs
     targets: Tensor
     valid: Tensor
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> View:
         """The same on another device."""
         inputs = Inputs(**{item.name: _moved(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
-        return View(inputs, _moved(self.targets, device), _moved(self.valid, device))
+        extra = {name: _moved(tensor, device) for name, tensor in self.extra.items()}
+        return View(inputs, _moved(self.targets, device), _moved(self.valid, device), extra)
 
 
 def _moved(value: Any, device: torch.device) -> Any:

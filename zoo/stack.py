@@ -73,7 +73,7 @@ class Layer(nn.Module):
         if (cross := self.cross) is not None and memory is not None and cross_mask is not None:
             sublayers.append(lambda x: self.dropout(cross(x, memory, cross_mask, nowhere, across)))
         if (ffn := self.ffn) is not None:
-            sublayers.append(lambda x: self.dropout(ffn(x)))
+            sublayers.append(lambda x: self.dropout(ffn(x, mask.query)))
         return self.residual(x, sublayers)
 
     def flops(self, mask: Mask, cross_mask: Mask | None) -> int:
@@ -148,8 +148,10 @@ class Stack(nn.Module):
 
     @property
     def limit(self) -> int | None:
-        """The longest row that its positions can tell apart; None is any."""
-        return min((p.limit for p in self._positions() if p.limit is not None), default=None)
+        """The longest row that its positions can tell apart and its attentions can mix; None is any."""
+        limits = [p.limit for p in self._positions()]
+        limits += [layer.attention.limit for layer in self._layers() if layer.attention is not None]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def flops(self, length: int, source: int | None = None) -> int:
         """Forward operations for one row of ``length`` tokens that sees ``source`` tokens of an encoder."""

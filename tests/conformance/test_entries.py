@@ -16,7 +16,7 @@ GIVEN = {
     "attention": ["dim", "heads", "head_dim", "norm"],
     "ffn": ["dim", "hidden"],
     "norm": ["dim"],
-    "position": ["dim", "heads", "head_dim"],
+    "position": ["dim", "heads", "head_dim", "causal"],
     "residual": ["dim", "norm", "sublayers", "layer", "layers"],
     "objective": ["dim", "vocabulary", "variant"],
     "data": [],

@@ -19,7 +19,7 @@ from zoo.position.rotary import Rotary
 
 DIM, HEADS, BATCH = 16, 4, 3
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
-NOWHERE = NoPosition(DIM, HEADS, 4)
+NOWHERE = NoPosition(DIM, HEADS, 4, True)
 
 
 def norm(width: int) -> NoNorm:
@@ -131,7 +131,7 @@ def test_grouped_query_with_a_key_head_for_each_is_multi_head(length: int) -> No
 def test_rotated_attention_sees_distances_only() -> None:
     """Queries and keys turn the same way: where a row begins does not matter, where its tokens stand does."""
     torch.manual_seed(0)
-    attention, rotary = MultiHeadAttention(DIM, HEADS, 4, norm).double(), Rotary(DIM, HEADS, 4)
+    attention, rotary = MultiHeadAttention(DIM, HEADS, 4, norm).double(), Rotary(DIM, HEADS, 4, True)
     x = random(2, 7, DIM).detach().double()
     outs = []
     for places in (torch.arange(7), torch.arange(7) + 50, torch.arange(7) * 2):

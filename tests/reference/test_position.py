@@ -20,7 +20,7 @@ POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6], [5, 0, 0, 1, 700, 2, 3]])
 @pytest.mark.parametrize("base", [10000.0, 50.0])
 def test_sinusoidal_is_the_loop(base: float) -> None:
     dim = 6
-    out = Sinusoidal(dim, 2, 3, base=base).embed(torch.zeros(2, 7, dim), POSITIONS)
+    out = Sinusoidal(dim, 2, 3, True, base=base).embed(torch.zeros(2, 7, dim), POSITIONS)
     for row in range(2):
         for place in range(7):
             for i in range(dim // 2):
@@ -34,7 +34,7 @@ def test_sinusoidal_is_the_loop(base: float) -> None:
 @pytest.mark.parametrize("width", [2, 8])
 def test_rotary_multiplies_complex_numbers(width: int, interleaved: bool, base: float) -> None:
     x = torch.randn(2, 3, 7, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    rotary = Rotary(0, 3, width, base=base, interleaved=interleaved)
+    rotary = Rotary(0, 3, width, True, base=base, interleaved=interleaved)
     q, k = rotary.rotate_queries(x, POSITIONS), rotary.rotate_keys(x, POSITIONS)
     assert torch.equal(q, k)
     for row in range(2):
@@ -49,7 +49,7 @@ def test_rotary_multiplies_complex_numbers(width: int, interleaved: bool, base: 
 
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_rotary_products_depend_on_distance_only(interleaved: bool) -> None:
-    rotary = Rotary(0, 1, 8, interleaved=interleaved)
+    rotary = Rotary(0, 1, 8, True, interleaved=interleaved)
     q, k = torch.randn(2, 1, 1, 7, 8, generator=torch.Generator().manual_seed(0))
     near, far = (
         rotary.rotate_queries(q, p) @ rotary.rotate_keys(k, p).mT
@@ -70,7 +70,7 @@ def paper_slopes(heads: int) -> list[float]:
 @pytest.mark.parametrize("heads", [1, 2, 3, 8, 12])
 def test_alibi_is_the_loop(heads: int) -> None:
     keys = torch.tensor([[0, 4, 9], [1, 2, 3]])
-    bias = Alibi(0, heads, 4).bias(torch.zeros(2, heads, 7, 4), POSITIONS, keys)
+    bias = Alibi(0, heads, 4, True).bias(torch.zeros(2, heads, 7, 4), POSITIONS, keys)
     assert bias.shape == (2, heads, 7, 3)
     for row in range(2):
         for head, slope in enumerate(paper_slopes(heads)):
@@ -81,18 +81,18 @@ def test_alibi_is_the_loop(heads: int) -> None:
 
 
 def test_learned_adds_the_vector_of_each_position() -> None:
-    learned = Learned(4, 1, 4, length=701)
+    learned = Learned(4, 1, 4, True, length=701)
     x = torch.randn(2, 7, 4)
     out = learned.embed(x, POSITIONS)
     for row in range(2):
         for place in range(7):
             assert torch.equal(out[row, place], x[row, place] + learned.table.weight[int(POSITIONS[row, place])])
     with pytest.raises(Refused, match="length=3: got 7 tokens"):
-        Learned(4, 1, 4, length=3).embed(x, POSITIONS)
+        Learned(4, 1, 4, True, length=3).embed(x, POSITIONS)
 
 
 def test_odd_widths_are_refused() -> None:
     with pytest.raises(Refused, match="head_dim must be even: got head_dim=3"):
-        Rotary(6, 2, 3)
+        Rotary(6, 2, 3, True)
     with pytest.raises(Refused, match="dim must be even: got dim=5"):
-        Sinusoidal(5, 1, 5)
+        Sinusoidal(5, 1, 5, True)

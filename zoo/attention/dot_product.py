@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 import torch
@@ -12,6 +12,7 @@ from zoo.attend import Scores, attend
 from zoo.cache import Cache
 from zoo.checks import require_divides
 from zoo.interfaces import Attention, Norm, Position, linear_flops
+from zoo.linear import OutputLinear
 from zoo.mask import Mask
 
 Bias = Literal["none", "qkv", "all"]
@@ -39,7 +40,7 @@ class DotProductAttention(Attention):
         self.query = nn.Linear(dim, heads * head_dim, bias=bias != "none")
         self.key = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
         self.value = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
-        self.output = nn.Linear(heads * head_dim, dim, bias=bias == "all")
+        self.output = OutputLinear(heads * head_dim, dim, bias=bias == "all")
         self.sinks = nn.Parameter(torch.zeros(heads)) if scores.sinks else None
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
@@ -62,6 +63,10 @@ class DotProductAttention(Attention):
         pairs = mask.within(self.scores.window).pairs()
         products = 4 * self.heads * self.head_dim * pairs
         return per_query * mask.query.length + per_key * mask.key.length + products
+
+    def branch_weights(self) -> Iterator[Tensor]:
+        """Values and output; queries and keys only steer (DeepNorm)."""
+        yield from (self.value.weight, self.output.weight)
 
     def new_cache(self, capacity: int) -> Cache:
         """Keys and values of up to ``capacity`` tokens, or of the window if that is less."""

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from zoo.activation import ACTIVATIONS, Activation
 from zoo.checks import require_positive
 from zoo.interfaces import FeedForward
+from zoo.linear import OutputLinear
+from zoo.mask import Tokens
 from zoo.registry import register
 
 
@@ -32,11 +34,11 @@ class Mlp(FeedForward):
         super().__init__()
         require_positive("hidden", hidden)
         self.up = nn.Linear(dim, hidden, bias=bias)
-        self.down = nn.Linear(hidden, dim, bias=bias)
+        self.down = OutputLinear(hidden, dim, bias=bias)
         self.activate = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         """``[batch, length, dim]`` to the same shape."""
         out: Tensor = self.down(self.dropout(self.activate(self.up(x))))
         return out

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.interfaces import FeedForward
+from zoo.mask import Tokens
 from zoo.registry import register
 
 
@@ -26,6 +27,6 @@ class NoFeedForward(FeedForward):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         """Zero: nothing is added to a token."""
         return torch.zeros_like(x)

@@ -22,10 +22,11 @@ class Alibi(Position):
         heads: heads; slopes are 2^(-8h/heads), and for other counts than powers of two those of the next lower
             power, then every other one of the next higher.
         head_dim: not used.
+        causal: not used.
     Source: Press et al. 2021.
     """
 
-    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+    def __init__(self, dim: int, heads: int, head_dim: int, causal: bool) -> None:
         super().__init__()
         self.slopes = _slopes(heads)
 

@@ -20,11 +20,12 @@ class Learned(Position):
         dim: features per token.
         heads: not used.
         head_dim: not used.
+        causal: not used.
         length: positions that have a vector.
     Source: Gehring et al. 2017.
     """
 
-    def __init__(self, dim: int, heads: int, head_dim: int, *, length: int = 512) -> None:
+    def __init__(self, dim: int, heads: int, head_dim: int, causal: bool, *, length: int = 512) -> None:
         super().__init__()
         require_positive("length", length)
         self.limit = length

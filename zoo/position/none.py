@@ -17,8 +17,9 @@ class NoPosition(Position):
         dim: not used.
         heads: not used.
         head_dim: not used.
+        causal: not used.
     Source: Kazemnejad et al. 2023.
     """
 
-    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+    def __init__(self, dim: int, heads: int, head_dim: int, causal: bool) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ class Rotary(Position):
         dim: not used.
         heads: not used.
         head_dim: features per head; even.
+        causal: not used.
         base: the longest wavelength is 2π * base.
         interleaved: pairs are neighbours (2i, 2i + 1); else feature i goes with i + width / 2.
     Raises:
@@ -31,7 +32,7 @@ class Rotary(Position):
     """
 
     def __init__(
-        self, dim: int, heads: int, head_dim: int, *, base: float = 10000.0, interleaved: bool = False
+        self, dim: int, heads: int, head_dim: int, causal: bool, *, base: float = 10000.0, interleaved: bool = False
     ) -> None:
         super().__init__()
         require_even("head_dim", head_dim)

@@ -21,13 +21,14 @@ class Sinusoidal(Position):
         dim: features per token; even.
         heads: not used.
         head_dim: not used.
+        causal: not used.
         base: the longest wavelength is 2π * base.
     Raises:
         Refused: if ``dim`` is odd.
     Source: Vaswani et al. 2017.
     """
 
-    def __init__(self, dim: int, heads: int, head_dim: int, *, base: float = 10000.0) -> None:
+    def __init__(self, dim: int, heads: int, head_dim: int, causal: bool, *, base: float = 10000.0) -> None:
         super().__init__()
         require_even("dim", dim)
         require_positive("base", base)

@@ -13,6 +13,7 @@ from zoo.checks import require_positive
 from zoo.embedding import Embedding
 from zoo.head import Head
 from zoo.interfaces import Component, Inputs
+from zoo.linear import BatchedLinear
 from zoo.stack import Layer, LayerCache, Stack
 
 
@@ -81,8 +82,9 @@ class Variant(nn.Module, ABC):
     def initialize(self, how: Initialization) -> None:
         """Give every matrix its first weights from torch's generator; vectors keep what their component gave them."""
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                self._matrix(module.weight, how)
+            if isinstance(module, nn.Linear | BatchedLinear):
+                for matrix in module.weight if module.weight.ndim == 3 else [module.weight]:
+                    self._matrix(matrix, how)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
@@ -104,6 +106,5 @@ class Variant(nn.Module, ABC):
 
 def _scale_branches(layer: Layer) -> None:
     for branch in (layer.attention, layer.cross, layer.ffn):
-        for module in branch.modules() if branch is not None else ():
-            if isinstance(module, nn.Linear):
-                module.weight.data.mul_(layer.residual.branch_gain)
+        for weight in branch.branch_weights() if branch is not None else ():
+            weight.data.mul_(layer.residual.branch_gain)

@@ -1,0 +1,38 @@
+"""Packed rows taken apart: for what can work on whole documents only."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+
+@final
+class Documents:
+    """The documents of packed rows as rows of their own, filled up on the right; padding is left out.
+
+    Args:
+        segment: ``[batch, length]``; numbers the documents of a row, negative is padding.
+    """
+
+    def __init__(self, segment: Tensor) -> None:
+        self.shape = segment.shape
+        row, column = (segment >= 0).nonzero(as_tuple=True)
+        number = row * (segment.max().clamp(min=0) + 1) + segment[row, column]
+        _, document, self.lengths = torch.unique(number, return_inverse=True, return_counts=True)
+        order = document.argsort(stable=True)
+        self._row, self._column, self._document = row[order], column[order], document[order]
+        begin = self.lengths.cumsum(0) - self.lengths
+        self._place = torch.arange(len(order), device=segment.device) - begin[self._document]
+
+    def apart(self, x: Tensor) -> Tensor:
+        """``[batch, length, …]`` to ``[documents, longest, …]``, zero after a document's end."""
+        longest = int(self.lengths.max()) if len(self.lengths) else 0
+        rows = x.new_zeros(len(self.lengths), longest, *x.shape[2:])
+        return rows.index_put((self._document, self._place), x[self._row, self._column])
+
+    def together(self, rows: Tensor) -> Tensor:
+        """``[documents, longest, …]`` back to ``[batch, length, …]``, zero at padding."""
+        x = rows.new_zeros(*self.shape, *rows.shape[2:])
+        return x.index_put((self._row, self._column), rows[self._document, self._place])

@@ -1,0 +1,42 @@
+"""Matrices with a role that initialisation and cost must know of."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class OutputLinear(nn.Linear):
+    """The last matrix of a sublayer, whose output joins the residual stream; depth-aware initialisations scale it."""
+
+
+@final
+class BatchedLinear(nn.Module):
+    """``count`` matrices of one shape, one for each expert: y[n] = x[n] W[n]ᵀ + b[n].
+
+    Args:
+        count: matrices.
+        inputs: features that each takes.
+        outputs: features that each gives.
+        bias: whether each has a learned term.
+        is_output: whether the output joins the residual stream, as that of ``OutputLinear``.
+    """
+
+    def __init__(self, count: int, inputs: int, outputs: int, *, bias: bool = False, is_output: bool = False) -> None:
+        super().__init__()
+        self.count, self.is_output = count, is_output
+        self.weight = nn.Parameter(torch.empty(count, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(count, outputs)) if bias else None
+        nn.init.uniform_(self.weight, -(inputs**-0.5), inputs**-0.5)  # as nn.Linear begins
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[count, tokens, inputs]`` to ``[count, tokens, outputs]``."""
+        y = torch.bmm(x, self.weight.mT)
+        return y if self.bias is None else y + self.bias[:, None]
+
+    def one(self, number: int, x: Tensor) -> Tensor:
+        """What matrix ``number`` makes of ``x`` ``[…, inputs]``."""
+        return nn.functional.linear(x, self.weight[number], None if self.bias is None else self.bias[number])
