@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test fuzz lint format clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
 	$(BIN)/zoo study three_variants
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+
+# Ten times as many random configurations as the tests draw.
+fuzz: $(VENV)/installed-test
+	ZOO_DRAWS=20000 $(BIN)/python -m pytest -n auto -s tests/fuzz
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -20,6 +24,9 @@ lint: $(VENV)/installed-test
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/installed
+	$(BIN)/python -m zoo.catalogue docs/components
 
 clean:
 	rm -rf $(VENV)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.attend import Scores, attend, capture
+from zoo.attend import Scores, attend, capture, form_scores
 from zoo.checks import Refused
 from zoo.mask import Mask, Tokens
 from zoo.position.alibi import Alibi
@@ -140,6 +140,102 @@ def test_rows_of_different_lengths_meet(query: int, window: int | None) -> None:
     inputs, scores = tensors(4, query, 4, False, torch.float64), Scores(window=window)
     out = attend(*inputs[:3], mask, NOWHERE, scores)
     torch.testing.assert_close(out, loop(*inputs[:3], mask, None, scores, None), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["whole", "padded", "empty"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("scores", [Scores(), Scores(softcap=0.7), Scores(window=3, sinks=True)])
+@pytest.mark.parametrize("rows", [1, BATCH])
+@pytest.mark.parametrize("heads", [1, HEADS])
+def test_allowed_hides_further(heads: int, rows: int, scores: Scores, bias: bool, causal: bool, kind: str) -> None:
+    """Both paths, forward and gradient; a query that is allowed nothing gets zero."""
+    tokens = row(kind, 5)
+    mask = Mask(tokens, tokens, causal)
+    inputs = tensors(2, 5, 5, scores.sinks, torch.float64)
+    allowed = torch.rand(rows, heads, 5, 5, generator=torch.Generator().manual_seed(0)) < 0.6
+    allowed[:, :, 3] = False
+    position = SLOPES if bias else NOWHERE
+    out = attend(*inputs[:3], mask, position, scores, *inputs[3:], allowed=allowed)
+    with capture():
+        plain = attend(*inputs[:3], mask, position, scores, *inputs[3:], allowed=allowed)
+    slopes = [2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8]
+    sinks = inputs[3] if scores.sinks else None
+    expected = torch.stack(
+        [_head(inputs, mask, allowed, r, h, slopes if bias else None, scores, sinks) for r, h in _all()]
+    )
+    expected = expected.view(BATCH, HEADS, 5, -1)
+    expected_gradients = gradients(expected, inputs)
+    for found in (out, plain):
+        torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-9)
+        for ours, theirs in zip(gradients(found, inputs), expected_gradients, strict=True):
+            assert ours.isfinite().all()
+            torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+    assert not out[:, :, 3].any()
+
+
+def _all() -> list[tuple[int, int]]:
+    return list(itertools.product(range(BATCH), range(HEADS)))
+
+
+def _head(
+    inputs: list[Tensor],
+    mask: Mask,
+    allowed: Tensor,
+    r: int,
+    h: int,
+    slopes: list[float] | None,
+    scores: Scores,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Row ``r``, head ``h``, each query by the formula."""
+    q, k, v = inputs[0][r, h], inputs[1][r, h // 2], inputs[2][r, h // 2]
+    seen = (
+        mask.within(scores.window).visible().expand(BATCH, -1, -1)[r] & allowed[r % len(allowed), h % allowed.shape[1]]
+    )
+    out = []
+    for i in range(5):
+        logits = k @ q[i] / math.sqrt(WIDTH)
+        if scores.softcap is not None:
+            logits = scores.softcap * torch.tanh(logits / scores.softcap)
+        if slopes is not None:
+            logits = logits - slopes[h] * (torch.arange(5) - i).abs()
+        weights = torch.where(seen[i], logits.exp(), 0.0)
+        total = weights.sum() + (0 if sinks is None else sinks[h].exp())
+        out.append(weights @ v / total if seen[i].any() else v.new_zeros(v.shape[-1]))
+    return torch.stack(out)
+
+
+@pytest.mark.parametrize("scores", [Scores(), Scores(softcap=0.7, scale=0.3), Scores(window=3)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_formed_scores_are_those_of_the_weights(scores: Scores, bias: bool) -> None:
+    tokens = row("padded", 7)
+    mask = Mask(tokens, tokens, causal=True)
+    q, k, v = tensors(2, 7, 7, False, torch.float64)
+    position = SLOPES if bias else NOWHERE
+    with capture() as weights:
+        attend(q, k, v, mask, position, scores)
+    formed = form_scores(q, k, mask, position, scores)
+    seen = mask.within(scores.window).visible()[:, None].expand_as(formed)
+    assert torch.equal(formed == -math.inf, ~seen)
+    torch.testing.assert_close(formed.softmax(dim=-1).nan_to_num(), weights[0])
+
+
+class Asked(NoPosition):
+    """A bias made of the queries that it is asked with."""
+
+    def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor:
+        return q[..., :1] * key_positions[:, None, None]
+
+
+def test_a_position_can_be_asked_with_other_queries() -> None:
+    tokens = row("whole", 5)
+    mask, asked = Mask(tokens, tokens), Asked(8, HEADS, WIDTH, True)
+    q, k, v = (tensor.detach() for tensor in tensors(4, 5, 5, False, torch.float64))
+    turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, dtype=torch.float64)).Q
+    expected = attend(q, k, v, mask, asked, Scores())
+    torch.testing.assert_close(attend(q @ turn, k @ turn, v, mask, asked, Scores(), asking=q), expected)
+    assert not torch.allclose(attend(q @ turn, k @ turn, v, mask, asked, Scores()), expected)
 
 
 def test_no_keys_give_zero() -> None:

@@ -28,6 +28,8 @@ ORDER = [
     {"zoo.variants"},
     {"zoo.schema"},
     {"zoo.plan"},
+    {"zoo.parts"},
+    {"zoo.pairs"},
     {"zoo.build"},
 ]
 

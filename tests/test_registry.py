@@ -18,13 +18,10 @@ from zoo.registry import KINDS, Entry, index, live_options, read_module, registe
 @pytest.fixture
 def scratch() -> Iterator[None]:
     """What a test registers is forgotten afterwards."""
-    before = dict(registry._loaded), dict(registry._unfiled)
+    before = set(registry._unfiled)
     yield
-    registry._loaded.clear()
-    registry._loaded.update(before[0])
-    registry._unfiled.clear()
-    registry._unfiled.update(before[1])
-    index.cache_clear()
+    for kind, name in set(registry._unfiled) - before:
+        registry.forget(kind, name)
 
 
 def test_the_index_imports_no_torch() -> None:

@@ -24,7 +24,7 @@ def test_the_options_of_a_model_are_those_of_its_classes() -> None:
     from zoo.embedding import Embedding
     from zoo.head import Head
     from zoo.syntax import _live_type, options_of_class
-    from zoo.variants.variant import Initialization
+    from zoo.variants.initialization import Initialization
 
     read = {option.name: option for option in model_options()}
     assert read["embedding"].type.options == options_of_class(Embedding)  # type: ignore[union-attr]
@@ -99,7 +99,7 @@ def test_the_checked_config_is_in_full_and_checks_to_itself(tiny: Tiny) -> None:
     )
     once = check_model(config, found := [])
     assert once["attention"]["scores"]["window"] is None
-    assert once["initialization"] == {"scheme": "normal", "std": 0.02}
+    assert once["initialization"] == {"scheme": "normal", "std": 0.02, "base_dim": None}
     assert once["cross"] is None
     assert check_model(once, found) == once
     assert found == []

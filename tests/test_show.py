@@ -36,11 +36,27 @@ def test_json_has_parameters_operations_and_modules(tmp_path: Path) -> None:
     assert found["vocabulary"] == 38 + 256
     assert leaves(found["modules"]) == found["parameters"]
     assert found["flops_per_token"] > 6 * 0.5 * found["parameters"]
-    assert set(found["modules"]) == {"embedding", "encoder", "decoder"}
+    assert set(found["modules"]) == {"embedding", "encoder", "decoder", "head"}
     assert len(found["modules"]["decoder"]["modules"]["layers"]["modules"]) == 3
     assert sum(found["shares"].values()) == pytest.approx(1)
+    assert sum(found["flops_shares"].values()) == pytest.approx(1)
+    assert found["shares"]["head"] == 0 < found["flops_shares"]["head"]
     assert found["source"] == found["length"] == 128
     assert list(tmp_path.iterdir()) == []
+
+
+def test_json_has_memory_and_operations_by_module() -> None:
+    """Two layers of grouped queries: keys and values of two heads of 32 float32 features, for each of 128 tokens."""
+    found = shown("model=llama/tiny")
+    layers = found["modules"]["stack"]["modules"]["layers"]["modules"]
+    attention = layers["0"]["modules"]["attention"]
+    assert found["cache_bytes_per_token"] == 2 * attention["cache_bytes_per_token"] == 2 * (2 * 2 * 32 * 4)
+    assert found["cache_bytes"] == 2 * attention["cache_bytes"] == 128 * found["cache_bytes_per_token"]
+    assert found["flops"]["backward"] == 2 * found["flops"]["forward"]
+    assert found["flops_per_token"] == round(3 * found["flops"]["forward"] / 128)
+    assert found["flops"]["forward"] == sum(part["flops"]["forward"] for part in found["modules"].values())
+    assert found["activation_bytes"] == sum(part["activation_bytes"] for part in found["modules"].values())
+    assert attention["active_parameters"] == attention["parameters"]
 
 
 def test_an_option_changes_what_is_shown() -> None:
@@ -49,12 +65,41 @@ def test_an_option_changes_what_is_shown() -> None:
     assert many - few == 4 * 2 * 256 * 128
 
 
-def test_the_text_shows_the_tree() -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_text_shows_the_tree(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In aligned columns that fit the terminal; what is too long is cut off classes, never off numbers."""
+    monkeypatch.setenv("COLUMNS", str(columns))
     code, out, _ = zoo("show", "model=gpt/tiny", "data/tokenizer=bytes")
     assert code == 0
-    assert "0 to 1" in out
-    assert "MultiHeadAttention" in out
-    assert f"{shown('model=gpt/tiny')['parameters']:,} parameters" in out
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert f"{shown('model=gpt/tiny')['parameters']:,} parameters" in lines[0]
+    (head,) = (line for line in lines if "FLOPs" in line)
+    (layers,) = (line for line in lines if "layers 0 to 1" in line)
+    (attention,) = (line for line in lines if "─ attention" in line)
+    assert ("MultiHeadAttention" in attention) == (columns == 120 or not attention.endswith("…"))
+    assert head.index("activations") + len("activations") == len(layers[: layers.index("Layer")].rstrip())
+    assert [line.split()[0] for line in lines if line.startswith(("shares", "parameters", "operations"))] == [
+        "shares",
+        "parameters",
+        "operations",
+    ]
+    assert "active" not in out
+
+
+def test_idle_parameters_have_a_column() -> None:
+    code, out, _ = zoo("show", "model=gpt/tiny", "model/ffn=moe", "data/tokenizer=bytes")
+    assert code == 0
+    found = shown("model=gpt/tiny", "model/ffn=moe")
+    assert found["active_parameters"] < found["parameters"]
+    assert f"{found['active_parameters']:,} of them active" in out
+    assert "active" in out.splitlines()[1]
+
+
+def test_rows_longer_than_the_model_can_take_are_refused() -> None:
+    code, _, err = zoo("show", "model=gpt/tiny", "model.position.length=64", "data/tokenizer=bytes")
+    assert code == 2
+    assert "model.position: learned has 64 positions: got data.length=128" in err
 
 
 def test_all_problems_of_model_and_data_are_told() -> None:

@@ -6,10 +6,16 @@ import functools
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "squared_relu", "sigmoid", "identity"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "squared_relu", "sigmoid", "identity"]
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x sigmoid(1.702 x), an approximation of GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    return x * torch.sigmoid(1.702 * x)
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -26,8 +32,18 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
     "gelu_tanh": functools.partial(F.gelu, approximate="tanh"),
+    "quick_gelu": quick_gelu,
     "silu": F.silu,
     "squared_relu": squared_relu,
     "sigmoid": F.sigmoid,
     "identity": identity,
 }
+
+
+def gate_product(
+    gate: Tensor, up: Tensor, activate: Callable[[Tensor], Tensor], clamp: float | None, up_offset: float
+) -> Tensor:
+    """activate(gate) * (up + up_offset), where gate was clamped from above and up both ways (gpt-oss, 2025)."""
+    if clamp is not None:
+        gate, up = gate.clamp(max=clamp), up.clamp(-clamp, clamp)
+    return activate(gate) * (up + up_offset if up_offset else up)

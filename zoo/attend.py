@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.checks import require_between, require_positive
+from zoo.checks import require, require_between, require_positive
 from zoo.interfaces import Position
 from zoo.mask import Mask
 
@@ -42,6 +42,8 @@ class Scores:
     def __post_init__(self) -> None:
         if self.window is not None:
             require_positive("scores.window", self.window)
+            alone = "scores.window=1 lets a token see itself alone, whatever the scores: it needs scores.sinks"
+            require(self.window > 1 or self.sinks, f"{alone}: got sinks={self.sinks}")
         if self.softcap is not None:
             require_positive("scores.softcap", self.softcap)
         require_between("scores.dropout", self.dropout, 0.0, 0.99)
@@ -70,6 +72,8 @@ def attend(
     scores: Scores,
     sinks: Tensor | None = None,
     *,
+    allowed: Tensor | None = None,
+    asking: Tensor | None = None,
     training: bool = False,
 ) -> Tensor:
     """Average values by softmax of query-key scores; a query that sees nothing gets zero.
@@ -82,74 +86,93 @@ def attend(
         position: asked for a bias on the scores.
         scores: window, soft-cap, scale and dropout.
         sinks: score of looking at nothing ``[heads]``.
+        allowed: what the mask cannot say, bool ``[batch or 1, heads or 1, query, key]``: False hides a key further.
+        asking: the queries that the position is asked with, where ``q`` is in another form; None: ``q``.
         training: whether dropout acts.
     Returns:
         ``[batch, heads, query, value_dim]``.
     Source: Vaswani et al. 2017.
     """
     mask = mask.within(scores.window)
-    scale = scores.scale if scores.scale is not None else 1 / math.sqrt(q.shape[-1])
-    bias = position.bias(q, mask.query.position, mask.key.position)
     dropout = scores.dropout if training else 0.0
+    bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
     if scores.softcap is not None or _captured.get() is not None:
-        return _plain(q, k, v, mask, bias, sinks, scale, scores.softcap, dropout)
-    grouped = q.shape[1] != k.shape[1]
-    if bias is None and sinks is None and mask.plain:
+        return average(_logits(q, k, bias, scores), v, _seen(mask, allowed), sinks, dropout)
+    grouped, scale = q.shape[1] != k.shape[1], _scale(q, scores)
+    if bias is None and sinks is None and allowed is None and mask.plain:
         causal = mask.causal and mask.query.length > 1
         return F.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
         )
-    allowed = None if mask.plain and not mask.causal else mask.visible()[:, None]
-    k, v, additive = _with_sinks(q, k, v, allowed, bias, sinks)
+    seen = allowed if mask.plain and not mask.causal else _seen(mask, allowed)
+    k, v, additive = _with_sinks(q, k, v, seen, bias, sinks)
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=additive, dropout_p=dropout, scale=scale, enable_gqa=grouped
     )
 
 
+def form_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
+    """The scores that ``attend`` forms, -inf where a key is hidden: ``[batch, heads, query, key]``."""
+    mask = mask.within(scores.window)
+    bias = position.bias(q, mask.query.position, mask.key.position)
+    return _logits(q, k, bias, scores).masked_fill(~_seen(mask, None), -math.inf)
+
+
+def average(logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Average values by softmax of ``logits``, by the formula; a query that sees nothing gets zero.
+
+    Args:
+        logits: ``[batch or 1, heads, query, key]``.
+        v: ``[batch, kv_heads, key, value_dim]``.
+        seen: bool ``[batch or 1, heads or 1, query, key]``.
+        sinks: score of looking at nothing ``[heads]``.
+        dropout: probability that a weight is zeroed.
+    Returns:
+        ``[batch, heads, query, value_dim]``.
+    """
+    logits = logits.masked_fill(~seen, -math.inf)
+    if sinks is not None:
+        column = sinks[None, :, None, None].to(logits.dtype).expand(logits.shape[0], -1, logits.shape[2], 1)
+        weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]
+    else:
+        seeing = seen.any(dim=-1, keepdim=True)
+        weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing
+    if (captured := _captured.get()) is not None:
+        captured.append(weights.detach().expand(len(v), -1, -1, -1))
+    v = v.repeat_interleave(weights.shape[1] // v.shape[1], dim=1)
+    return F.dropout(weights, dropout, training=dropout > 0) @ v
+
+
+def _scale(q: Tensor, scores: Scores) -> float:
+    return scores.scale if scores.scale is not None else 1 / math.sqrt(q.shape[-1])
+
+
+def _seen(mask: Mask, allowed: Tensor | None) -> Tensor:
+    """True where a key is seen: ``[batch or 1, heads or 1, query, key]``."""
+    seen = mask.visible()[:, None]
+    return seen if allowed is None else seen & allowed
+
+
+def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -> Tensor:
+    """Scores as they are written, of all keys."""
+    logits = (q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT) * _scale(q, scores)
+    if scores.softcap is not None:
+        logits = scores.softcap * torch.tanh(logits / scores.softcap)
+    return logits if bias is None else logits + bias
+
+
 def _with_sinks(
-    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, bias: Tensor | None, sinks: Tensor | None
+    q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, bias: Tensor | None, sinks: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Keys, values and what is added to the scores; a sink is one more key with value zero."""
     if bias is None and sinks is None:
-        return k, v, allowed
+        return k, v, seen
     additive = q.new_zeros(1, 1, q.shape[2], k.shape[2]) if bias is None else bias.to(q.dtype)
-    if allowed is not None:
-        additive = additive.masked_fill(~allowed, -math.inf)
+    if seen is not None:
+        additive = additive.masked_fill(~seen, -math.inf)
     if sinks is not None:
         k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
         rows, heads = additive.shape[0], q.shape[1]
         column = sinks.to(q.dtype)[None, :, None, None].expand(rows, heads, q.shape[2], 1)
         additive = torch.cat([additive.expand(rows, heads, -1, -1), column], dim=-1)
     return k, v, additive
-
-
-def _plain(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    mask: Mask,
-    bias: Tensor | None,
-    sinks: Tensor | None,
-    scale: float,
-    softcap: float | None,
-    dropout: float,
-) -> Tensor:
-    """The formula as it is written, for what no kernel does and for looking at the weights."""
-    groups = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-    logits = (q @ k.mT) * scale
-    if softcap is not None:
-        logits = softcap * torch.tanh(logits / softcap)
-    if bias is not None:
-        logits = logits + bias
-    allowed = mask.visible()[:, None]
-    logits = logits.masked_fill(~allowed, -math.inf)
-    if sinks is not None:
-        column = sinks[None, :, None, None].to(logits.dtype).expand(logits.shape[0], -1, logits.shape[2], 1)
-        weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]
-    else:
-        seeing = allowed.any(dim=-1, keepdim=True)
-        weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing
-    if (captured := _captured.get()) is not None:
-        captured.append(weights.detach())
-    return F.dropout(weights, dropout, training=dropout > 0) @ v

@@ -200,6 +200,9 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
         longest = make_objective(config, vocabulary).longest(config["data"]["length"])
     except Refused as error:
         return [*problems, f"objective: {error}"]
+    types = plan.embedding["token_types"]
+    if config["objective"].get("token_types") and types < 2:
+        problems.append(f"objective.token_types: needs model.embedding.token_types=2: got {types}")
     for stack in plan.stacks:
         for part, limit in build.limits(stack):
             if limit < longest:

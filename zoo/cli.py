@@ -15,10 +15,12 @@ HELP = """\
 zoo: find out which parts of a Transformer help, at what cost, and how sure one can be.
 
   zoo list [KIND] [--json]           components, their papers and options
-  zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations
+  zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations, memory
   zoo train OVERRIDES                one training, or with -m a sweep of them
   zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run prints the runs
   zoo report STUDY | RUN-FOLDER ...  the report of what is there
+  zoo check KIND/NAME ... | --all    whether components keep what their kind promises
+  zoo new KIND NAME                  a plug-in with one component and its test, to begin from
 
 OVERRIDES are Hydra's: model=gpt data=pydocs model/attention=grouped_query model.attention.kv_heads=2 steps=1000
 zoo train --help lists all that can be chosen, zoo train --cfg job prints the config and runs nothing.
@@ -79,7 +81,15 @@ def _say(lines: Sequence[str], code: int) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    commands = {"list": list_components, "show": show, "train": train, "study": study, "report": report}
+    commands = {
+        "list": list_components,
+        "show": show,
+        "train": train,
+        "study": study,
+        "report": report,
+        "check": check,
+        "new": new,
+    }
     match arguments:
         case [] | ["-h" | "--help"]:
             print(HELP, end="")
@@ -138,7 +148,9 @@ def list_components(arguments: list[str]) -> int:
 def show(arguments: list[str]) -> int:
     """``zoo show OVERRIDES [--json]``: the composed model, from the meta device."""
     if {"-h", "--help"} & set(arguments):
-        print("zoo show OVERRIDES [--json]\n\nFor example: zoo show model=llama model/norm=layer model.dim=512")
+        print("zoo show OVERRIDES [--json]\n\nFor example: zoo show model=llama model/norm=layer model.dim=512\n")
+        print("FLOPs are those of the forward pass of one row of data.length tokens; cache is what decoding remembers")
+        print("of it, activations what autograd keeps of it for the backward pass, up to the logits.")
         return 0
     from zoo.show import describe, render
 
@@ -301,7 +313,8 @@ def _complete(arguments: Sequence[str]) -> int:
         os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
         os.environ["COMP_POINT"] = str(max(0, point - len(words[1]) - 1))
     elif line:
-        print("\n".join(name for name in ("list", "show", "train", "study", "report") if name.startswith(words[-1])))
+        commands = ("list", "show", "train", "study", "report", "check", "new")
+        print("\n".join(name for name in commands if name.startswith(words[-1])))
         return 0
     return _hydra(arguments)
 
@@ -332,3 +345,21 @@ def report(arguments: list[str]) -> int:
     print_summary(described, runs, Console())
     print(f"report: {path.resolve()}")
     return 0
+
+
+# --------------------------------------------------------------------------------------------------- check and new
+
+
+def check(arguments: list[str]) -> int:
+    """``zoo check KIND/NAME | package.module:Class | --all``: the conformance kit."""
+    from zoo.testing.command import command
+
+    sys.path.insert(0, os.getcwd())  # a class that is not installed is looked for where the command is called
+    return command(arguments)
+
+
+def new(arguments: list[str]) -> int:
+    """``zoo new KIND NAME [FOLDER]``: a plug-in to begin from."""
+    from zoo.new import new as write
+
+    return write(arguments)

@@ -1,17 +1,25 @@
-"""What a model costs: parameters by module and operations by length."""
+"""What a model costs: parameters and operations, by module and by length."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from zoo.build import assemble
 from zoo.interfaces import Component
+from zoo.mask import Mask, Tokens
+from zoo.memory import activations, caches
+from zoo.parts import without_memory
 from zoo.plan import ModelPlan
+from zoo.stack import Layer, Stack
 from zoo.variants.variant import Variant
+
+FURTHER = 64
+"""The tokens over which the cost of a further one is averaged: some memories grow by blocks."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Cost:
     Args:
         parameters: all, tied ones once.
         active_parameters: those that take part in a token's computation.
-        flops_per_token: operations of one training step (forward and twice that backward) for each token read.
+        flops_per_token: operations of one training step (forward and backward) for each token read.
         length: tokens of a row in the reading stack.
         source: tokens of a row in the encoder of an encoder-decoder, else 0.
     """
@@ -36,34 +44,143 @@ class Cost:
 def cost(model: Variant, length: int, source: int) -> Cost:
     """The cost of training ``model`` on rows of ``length`` tokens, and ``source`` tokens where there is an encoder."""
     source = source if len(model.stacks()) > 1 else 0
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    idle = sum(own - item.active() for item in model.components() if (own := _own(item)) != item.active())
-    flops = 3 * model.flops(length, source)
-    return Cost(parameters, parameters - idle, round(flops / (length + source)), length, source)
+    counted = tree(model)
+    flops = 3 * model.flops(length, source) + further_backward(model, length, source).total()
+    per_token = round(flops / (length + source))
+    return Cost(counted["parameters"], counted["active_parameters"], per_token, length, source)
 
 
 def on_meta(plan: ModelPlan, vocabulary: int) -> Variant:
     """The model without memory for its weights."""
-    with torch.device("meta"):
+    with without_memory():
         return assemble(plan, vocabulary)
 
 
-def tree(model: nn.Module) -> dict[str, Any]:
-    """Modules with parameters, by name: class, parameters in it, and its own parts.
+def bill(model: Variant, length: int, source: int) -> dict[str, Any]:
+    """The tree of ``model`` with all that it costs by module, for one row of ``length`` tokens.
 
-    A parameter that two modules share is counted where it comes first.
+    Args:
+        model: on the meta device.
+        length: tokens of the row.
+        source: tokens of the row in the encoder; not used where there is none.
+    Returns:
+        ``tree``, and at each module ``flops`` (forward and backward), ``cache_bytes`` of the row,
+        ``cache_bytes_per_token`` for a further token, and ``activation_bytes`` that autograd keeps.
     """
-    return _tree(model, set())
+    source = source if len(model.stacks()) > 1 else 0
+    cache, forward = caches(model, length, source), operations(model, length, source)
+    backward = Counter({part: 2 * count for part, count in forward.items()})
+    backward.update(further_backward(model, length, source))
+    counted = tree(
+        model,
+        flops=forward,
+        backward=backward,
+        cache_bytes=cache,
+        cache_bytes_per_token=further(model, cache, length, source),
+        activation_bytes=activations(model, length, source),
+    )
+    _together(counted, model, True)
+    return counted
 
 
-def _tree(module: nn.Module, seen: set[int]) -> dict[str, Any]:
-    own = sum(p.numel() for p in module.parameters(recurse=False) if id(p) not in seen)
-    seen |= {id(p) for p in module.parameters(recurse=False)}
-    parts = {name: _tree(child, seen) for name, child in module.named_children()}
-    parts = {name: part for name, part in parts.items() if part["parameters"]}
-    total = own + sum(part["parameters"] for part in parts.values())
-    return {"class": type(module).__name__, "parameters": total, "modules": parts}
+def _together(node: dict[str, Any], module: nn.Module, known: bool) -> None:
+    """Forward and backward operations as one entry.
+
+    A component declares its operations as a whole: those of its parts are not known.
+    """
+    both = {"forward": node["flops"], "backward": node.pop("backward")}
+    node["flops"] = both if known else None
+    for name, part in node["modules"].items():
+        _together(part, module.get_submodule(name), known and not isinstance(module, Component))
 
 
-def _own(component: Component) -> int:
-    return sum(parameter.numel() for parameter in component.parameters())
+def cache_bytes(model: Variant, length: int, source: int) -> int:
+    """What decoding remembers of a row of ``length`` tokens; ``model`` is on the meta device."""
+    return sum(caches(model, length, source).values())
+
+
+def operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
+    """Forward operations of one row by module, without those of its parts; they add up to ``model.flops``."""
+    found: Counter[nn.Module] = Counter()
+    left = model.flops(length, source)
+    for stack, mask, cross in _masks(model, length, source):
+        found[stack] = stack.flops(mask.query.length, None if cross is None else cross.key.length)
+        left -= found[stack]
+        for layer in stack.applied():
+            whole = rest = layer.flops(mask, cross)
+            for part, seen in _parts(layer, mask, cross):
+                flops = part.flops(seen)
+                found[part] += flops
+                rest -= flops
+            found[layer.residual] += rest
+            found[stack] -= whole
+    found[model.head] = left
+    return found
+
+
+def further_backward(model: Variant, length: int, source: int) -> Counter[nn.Module]:
+    """Backward operations of one row beyond twice the forward ones, by component."""
+    found: Counter[nn.Module] = Counter()
+    for stack, mask, cross in _masks(model, length, source):
+        for layer in stack.applied():
+            for part, seen in _parts(layer, mask, cross):
+                found[part] += part.further_backward_flops(seen)
+    return found
+
+
+def _masks(model: Variant, length: int, source: int) -> Iterator[tuple[Stack, Mask, Mask | None]]:
+    """Who sees whom in each stack, and across."""
+    two = len(model.stacks()) > 1
+    for name, stack in model.stacks().items():
+        own, reads = (source, None) if two and name == "encoder" else (length, source if two else None)
+        tokens = Tokens.row(own, device="cpu")
+        cross = None if reads is None else Mask(tokens, Tokens.row(reads, device="cpu"))
+        yield stack, Mask(tokens, tokens, causal=stack.causal), cross
+
+
+def _parts(layer: Layer, mask: Mask, cross: Mask | None) -> Iterator[tuple[Component, Mask]]:
+    """The sublayers of a layer, and what each sees."""
+    for part, seen in ((layer.attention, mask), (layer.cross, cross), (layer.ffn, mask)):
+        if part is not None and seen is not None:
+            yield part, seen
+
+
+def further(model: Variant, cache: Counter[nn.Module], length: int, source: int) -> Counter[nn.Module]:
+    """Bytes that a further token adds to a cache; the last ones, where the model has no room for more."""
+    more = FURTHER if model.limit is None or length + FURTHER <= model.limit else -min(FURTHER, length - 1)
+    if more == 0:
+        return Counter()
+    other = caches(model, length + more, source)
+    return Counter({part: round((other[part] - count) / more) for part, count in cache.items()})
+
+
+def tree(model: nn.Module, **measured: Mapping[nn.Module, int]) -> dict[str, Any]:
+    """Modules by name: class, parameters in it, active ones, what was measured in it, and its own parts.
+
+    A parameter or module that has two places is counted where it comes first. Of the parts of a router it is not
+    known how many parameters are active: None.
+    """
+    return _tree(model, measured, set(), True)
+
+
+def _tree(
+    module: nn.Module, measured: Mapping[str, Mapping[nn.Module, int]], seen: set[int], known: bool
+) -> dict[str, Any]:
+    own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in seen]
+    figures = {"parameters": sum(parameter.numel() for parameter in own)}
+    figures |= {name: by_module.get(module, 0) * (id(module) not in seen) for name, by_module in measured.items()}
+    seen |= {id(module), *map(id, own)}
+    idle = _idle(module) if known else 0
+    parts = {name: _tree(part, measured, seen, known and not idle) for name, part in module.named_children()}
+    active = figures["parameters"] + sum(part["active_parameters"] or 0 for part in parts.values())
+    figures = {name: count + sum(part[name] for part in parts.values()) for name, count in figures.items()}
+    if idle:
+        active = figures["parameters"] - idle
+    costly = {name: part for name, part in parts.items() if any(part[figure] for figure in figures)}
+    node = {"class": type(module).__name__, **figures, "active_parameters": active if known else None}
+    return {**node, "modules": costly}
+
+
+def _idle(module: nn.Module) -> int:
+    """Parameters of a component that take no part in a token's computation."""
+    return sum(p.numel() for p in module.parameters()) - module.active() if isinstance(module, Component) else 0

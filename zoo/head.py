@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.activation import ACTIVATIONS, Activation
+from zoo.checks import require
 from zoo.embedding import Embedding
 from zoo.interfaces import Norm
 
 
 @final
 class Head(nn.Module):
-    """logits = transform(x) Wᵀ + bias.
+    """logits = W map(x) + bias.
 
     Args:
         dim: features per token.
-        embedding: whose matrix is W, where they are tied.
-        norm: the norm of the transform.
-        tied: W is the embedding's matrix (Press and Wolf 2017, arXiv:1608.05859).
+        embedding: whose table is W, where they are tied.
+        norm: makes the norm of the transform.
+        scale: what W map(x) is multiplied with; 1 unless the initialisation asks for another (μP).
+        tied: W is the embedding's table (Press and Wolf 2017, arXiv:1608.05859); one of another width than
+            ``dim`` is preceded by a linear map.
         bias: whether each token has a learned term.
-        transform: whether x first goes through norm(gelu(linear(x))) (BERT, 2018).
+        transform: whether x first goes through norm(activation(linear(x))) (BERT, arXiv:1810.04805), whose linear
+            map then also leads to the table's width (ALBERT, arXiv:1909.11942).
+        activation: of the transform.
+        scaled: W map(x) is divided by the root of the width of W (T5, arXiv:1910.10683, which ties without scaling
+            the embedding).
+        softcap: logits become softcap * tanh(logits / softcap) (Gemma 2, arXiv:2408.00118); None is no limit.
+    Raises:
+        Refused: if there is an activation without a transform, or a soft-cap that is not positive.
     """
 
     def __init__(
         self,
         dim: int,
         embedding: Embedding,
-        norm: Norm,
+        norm: Callable[[int], Norm],
+        scale: float = 1.0,
         *,
         tied: bool = True,
         bias: bool = False,
         transform: bool = False,
+        activation: Activation = "gelu",
+        scaled: bool = False,
+        softcap: float | None = None,
     ) -> None:
         super().__init__()
-        vocabulary = embedding.table.num_embeddings
-        self.weight = embedding.table.weight if tied else nn.Parameter(torch.empty(vocabulary, dim))
+        require(transform or activation == "gelu", f"activation goes with transform: got activation={activation}")
+        require(softcap is None or softcap > 0, f"softcap must be positive: got softcap={softcap}")
+        vocabulary, width = embedding.table.num_embeddings, embedding.width if tied else dim
+        self.weight = embedding.table.weight if tied else nn.Parameter(torch.empty(vocabulary, width))
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
-        self.transform = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), norm) if transform else None
+        self.map = nn.Linear(dim, width, bias=transform) if transform or width != dim else None
+        self.norm = norm(width) if transform else None
+        self.scale = scale * (width**-0.5 if scaled else 1.0)
+        self.activation, self.softcap = ACTIVATIONS[activation], softcap
 
     def forward(self, x: Tensor) -> Tensor:
         """``[…, dim]`` to ``[…, vocabulary]``."""
-        return F.linear(x if self.transform is None else self.transform(x), self.weight, self.bias)
+        if self.map is not None:
+            x = self.map(x)
+        if self.norm is not None:
+            x = self.norm(self.activation(x))
+        logits = F.linear(x if self.scale == 1.0 else x * self.scale, self.weight, self.bias)
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
     def flops(self, length: int) -> int:
         """Operations for ``length`` tokens."""
-        transform = 0 if self.transform is None else 2 * self.weight.shape[1] ** 2
-        return length * (2 * self.weight.numel() + transform)
+        return 2 * length * (self.weight.numel() + (0 if self.map is None else self.map.weight.numel()))
+
+    if TYPE_CHECKING:
+        __call__ = forward

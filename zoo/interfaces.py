@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo.cache import Cache
 from zoo.checks import require_between
-from zoo.data.batch import Batch
+from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.linear import BatchedLinear
 from zoo.mask import Mask, Tokens
@@ -37,6 +37,10 @@ class Component(nn.Module, ABC):
         A multiplication and its addition are two operations. Elementwise work does not count.
         """
         return mask.query.length * linear_flops(self)
+
+    def further_backward_flops(self, mask: Mask) -> int:
+        """Operations of the backward pass beyond twice the forward ones: a product of matrices has none."""
+        return 0
 
     def active(self) -> int:
         """Parameters that take part in a token's computation; routers override."""
@@ -260,12 +264,19 @@ class Objective(nn.Module, ABC):
     """Whether, with documents, it predicts every token of a text exactly once, so that bits per byte mean something."""
     accuracy: ClassVar[str] = "token_accuracy"
     """What the share of right answers is called, with documents."""
+    uses_head: ClassVar[bool] = True
+    """Whether it asks for the model's logits; if not, what the head has of its own is not trained."""
+    one_token_targets: ClassVar[bool] = False
+    """Whether targets of pairs must be one token."""
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, vocabulary: Vocabulary, variant: str, label_smoothing: float = 0.0, z_loss: float = 0.0
+    ) -> None:
         super().__init__()
         require_between("label_smoothing", label_smoothing, 0.0, 0.99)
+        require_between("z_loss", z_loss, 0.0, 1.0)
         self.dim, self.vocabulary, self.variant = dim, vocabulary, variant
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.z_loss = label_smoothing, z_loss
 
     def longest(self, length: int) -> int:
         """The longest row that a model reads when rows of data have ``length`` tokens.
@@ -280,13 +291,26 @@ class Objective(nn.Module, ABC):
         """Make a view of a batch, on the data side; all randomness comes from ``generator``."""
 
     def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
-        """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row."""
+        """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row.
+
+        An objective whose answers are other classes than tokens gives as many columns as there are classes.
+        """
         hidden = model.hidden(view.inputs)
         return model.logits(hidden[view.valid]), view.targets[view.valid]
 
     def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
-        """Terms of the loss to train on, which are added; here: cross-entropy at the asked places, in nats."""
-        logits, targets = self.answers(model, view)
-        smoothing = self.label_smoothing
-        total = F.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=smoothing)
-        return {"cross_entropy": total / max(1, len(targets))}  # a batch may ask for nothing
+        """Terms of the loss to train on, which are added; here: those of the answers."""
+        return self.terms(*self.answers(model, view))
+
+    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Mean cross-entropy of answers ``[asked, vocabulary]`` in nats, and z-loss · mean of logsumexp(logits)²."""
+        logits, asked = logits.float(), max(1, len(targets))  # a batch may ask for nothing
+        total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=self.label_smoothing)
+        terms = {"cross_entropy": total / asked}
+        if self.z_loss > 0:
+            terms["z_loss"] = self.z_loss * logits.logsumexp(dim=-1).square().sum() / asked
+        return terms
+
+    def written(self, model: Readable, batch: PairBatch) -> list[list[int]] | None:
+        """What the model answers to a batch of pairs on the CPU; None: what greedy decoding writes."""
+        return None

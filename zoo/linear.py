@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -36,6 +37,12 @@ class BatchedLinear(nn.Module):
         """``[count, tokens, inputs]`` to ``[count, tokens, outputs]``."""
         y = torch.bmm(x, self.weight.mT)
         return y if self.bias is None else y + self.bias[:, None]
+
+    def each(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """What matrix n makes of ``parts[n]`` ``[…, inputs]``, which may be of different lengths."""
+        weights = self.weight.unbind()  # all at once: the gradient of a slice alone is as large as the whole
+        biases = [None] * self.count if self.bias is None else self.bias.unbind()
+        return [nn.functional.linear(*given) for given in zip(parts, weights, biases, strict=True)]
 
     def one(self, number: int, x: Tensor) -> Tensor:
         """What matrix ``number`` makes of ``x`` ``[…, inputs]``."""

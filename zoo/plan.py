@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from zoo.schema import LAYER_OPTIONS, PLACES, SLOTS, STACK_OPTIONS, STACKS, check_part, overlay_part
@@ -37,11 +37,16 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """What one stack is made of; ``base`` is a layer without exceptions."""
+    """What one stack is made of; ``base`` is a layer without exceptions.
+
+    Layer i has the weights of layer i modulo ``distinct``; embeddings come with ``width`` features, unless None.
+    """
 
     name: str
     base: LayerPlan
     layers: tuple[LayerPlan, ...]
+    distinct: int
+    width: int | None
     causal: bool
     input_norm: bool
     cross: Part | None
@@ -101,10 +106,36 @@ def _plan_stack(checked: Mapping[str, Any], name: str, problems: list[str], path
         layers.append(base if here is level else _plan_layer(checked["dim"], here, here_paths, problems))
     if level["layers"] < 1:
         problems.append(f"{paths['layers']}.layers: must be positive: got {level['layers']}")
+    distinct = level["layers"] if level["distinct_layers"] is None else level["distinct_layers"]
+    problems += [f"{paths['distinct_layers']}.distinct_layers: {line}" for line in _unlike(layers, distinct)]
     cross = (
         _cross(checked, base, path, problems) if name == "decoder" and checked["variant"] == "encoder_decoder" else None
     )
-    return StackPlan(name, base, tuple(layers), name == "decoder", level["input_norm"], cross)
+    width = checked["embedding"]["width"]
+    return StackPlan(name, base, tuple(layers), distinct, width, name == "decoder", level["input_norm"], cross)
+
+
+def _unlike(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
+    """Why these layers cannot share the weights of the first ``distinct`` of them."""
+    if layers and not 1 <= distinct <= len(layers):
+        yield f"must be between 1 and layers: got distinct_layers={distinct}, layers={len(layers)}"
+        return
+    for number, layer in enumerate(layers):
+        like = layers[number % distinct]
+        differ = [
+            item.name for item in fields(LayerPlan) if not _same(getattr(layer, item.name), getattr(like, item.name))
+        ]
+        if differ:
+            both = f"layers {number % distinct} and {number}, which differ in {', '.join(differ)}"
+            yield f"layers that share weights must be alike: got distinct_layers={distinct} and {both}"
+            return
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of layers mean the same, wherever they were written."""
+    if isinstance(one, Part) and isinstance(other, Part):
+        return (one.name, one.options) == (other.name, other.options)
+    return bool(one == other)
 
 
 def _overlay(

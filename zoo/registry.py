@@ -28,7 +28,7 @@ C = TypeVar("C", bound=type)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the registry knows of one component."""
+    """What the registry knows of one component; ``filed`` is false of a class that was met on import only."""
 
     kind: str
     name: str
@@ -38,6 +38,7 @@ class Entry:
     description: str
     paper: str | None = None
     distribution: str | None = None
+    filed: bool = True
 
     @property
     def path(self) -> str:
@@ -105,7 +106,7 @@ def register(kind: str, name: str, *, paper: str | None = None) -> Callable[[C],
         seen = Entry(kind, name, cls.__module__, cls.__name__, options_of_class(cls), _first_line(cls.__doc__), paper)
         read = index().entries.get((kind, name))
         if read is None:
-            _unfiled[kind, name] = seen
+            _unfiled[kind, name] = replace(seen, filed=False)
             index.cache_clear()
         elif read.path != seen.path:
             raise Refused(f"{kind} {name!r} is taken: {read.path} and {seen.path}")
@@ -115,6 +116,13 @@ def register(kind: str, name: str, *, paper: str | None = None) -> Callable[[C],
         return cls
 
     return decorate
+
+
+def forget(kind: str, name: str) -> None:
+    """Take back the registration of a class that no file declares."""
+    _unfiled.pop((kind, name), None)
+    _loaded.pop((kind, name), None)
+    index.cache_clear()
 
 
 def live_options(kind: str, name: str) -> tuple[Option, ...]:

@@ -27,7 +27,12 @@ LAYER_OPTIONS = (
     Option("hidden", Maybe(_INT), None),
     Option("dropout", Scalar(float), 0.0),
 )
-STACK_OPTIONS = (Option("layers", _INT, 4), *LAYER_OPTIONS, Option("input_norm", Scalar(bool), False))
+STACK_OPTIONS = (
+    Option("layers", _INT, 4),
+    Option("distinct_layers", Maybe(_INT), None),
+    *LAYER_OPTIONS,
+    Option("input_norm", Scalar(bool), False),
+)
 WHERE = (
     Option("first", Maybe(_INT), None),
     Option("last", Maybe(_INT), None),
@@ -41,13 +46,13 @@ PLACES = ("first", "last", "every", "at")
 def model_options() -> tuple[Option, ...]:
     """The options of a model apart from its slots."""
     here = Path(__file__).parent
-    variant = parse(here / "variants" / "variant.py")
+    begin = parse(here / "variants" / "initialization.py")
     return (
         Option("variant", Choice(VARIANTS)),
         Option("dim", _INT, 256),
         Option("vocabulary", Maybe(_INT), None),
         *STACK_OPTIONS,
-        _together("initialization", record_of_tree(variant, find_class(variant, "Initialization"))),
+        _together("initialization", record_of_tree(begin, find_class(begin, "Initialization"))),
         _together("embedding", _signature(here / "embedding.py", "Embedding")),
         _together("head", _signature(here / "head.py", "Head")),
     )

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.tree import Tree
+from rich.table import Table
+from rich.text import Text
 
 from zoo import build
 from zoo.checking import check_data
 from zoo.checks import Refused
 from zoo.config import compose_run
-from zoo.cost import cost, on_meta, tree
+from zoo.cost import bill, cost, on_meta
 from zoo.plan import ModelPlan
+from zoo.report.format import count
+
+_COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
+_GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}
+"""The share that a module belongs to, by its name; ``embedding`` may have a longer one."""
 
 
 def describe(overrides: Sequence[str]) -> dict[str, Any]:
-    """Parameters, operations and modules of a model, as plain values.
+    """Parameters, operations, memory and modules of a model, as plain values.
 
     Raises:
         Refused: with every problem of model and data, one a line.
@@ -28,16 +34,31 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     data = check_data(given["data"], problems)
     if problems or plan is None:
         raise Refused("\n".join(problems))
+    _require_room(plan, data["length"])
     vocabulary = vocabulary_size(plan, data, str(given["cache"]))
     model = on_meta(plan, vocabulary)
-    costs = asdict(cost(model, data["length"], data["length"]))
+    costs = cost(model, data["length"], data["length"])
+    counted = bill(model, costs.length, costs.source)
     return {
-        **costs,
+        **asdict(costs),
+        **{name: counted[name] for name in _COSTS},
         "vocabulary": vocabulary,
-        "shares": shares(tree(model)),
-        "modules": tree(model)["modules"],
+        "shares": shares(counted),
+        "flops_shares": shares(counted, "flops"),
+        "modules": counted["modules"],
         "model": checked,
     }
+
+
+def _require_room(plan: ModelPlan, length: int) -> None:
+    short = {part.path: (part.name, limit) for stack in plan.stacks for part, limit in build.limits(stack)}
+    problems = [
+        f"{path}: {name} has {limit} positions: got data.length={length}"
+        for path, (name, limit) in short.items()
+        if limit < length
+    ]
+    if problems:
+        raise Refused("\n".join(problems))
 
 
 def vocabulary_size(plan: ModelPlan, data: Mapping[str, Any], cache: str) -> int:
@@ -51,49 +72,122 @@ def vocabulary_size(plan: ModelPlan, data: Mapping[str, Any], cache: str) -> int
     return prepare_data({"data": data, "cache": cache}).vocabulary.size
 
 
-def shares(modules: Mapping[str, Any]) -> dict[str, float]:
-    """Which share of the parameters attention, feed-forward and the rest hold."""
-    total = max(1, modules["parameters"])
-    counted = {"attention": 0, "ffn": 0, "embedding": 0}
-    _count(modules["modules"], counted)
-    known = {name: count / total for name, count in counted.items()}
+def shares(counted: Mapping[str, Any], figure: str = "parameters") -> dict[str, float]:
+    """Which share of the parameters, or of the forward operations, each sort of part has."""
+    total = max(1, _amount(counted, figure))
+    found = {"attention": 0, "ffn": 0, "embedding": 0, "head": 0}
+    _add_up(counted["modules"], figure, found)
+    known = {name: amount / total for name, amount in found.items()}
     return {**known, "other": 1 - sum(known.values())}
 
 
-def _count(modules: Mapping[str, Any], counted: dict[str, int]) -> None:
+def _add_up(modules: Mapping[str, Any], figure: str, found: dict[str, int]) -> None:
     for name, module in modules.items():
-        slot = "attention" if name == "cross" else name
-        if slot in counted:
-            counted[slot] += module["parameters"]
+        group = "embedding" if name.endswith("embedding") else _GROUPS.get(name)
+        if group is None:
+            _add_up(module["modules"], figure, found)
         else:
-            _count(module["modules"], counted)
+            found[group] += _amount(module, figure)
+
+
+def _amount(module: Mapping[str, Any], figure: str) -> int:
+    value = module[figure]
+    return int((value or {}).get("forward", 0) if figure == "flops" else value or 0)
+
+
+# --------------------------------------------------------------------------------------------------------- the terminal
 
 
 def render(described: Mapping[str, Any]) -> None:
-    """Print the model as a tree with parameters by module."""
-    console = Console()
-    model = described["model"]
-    root = Tree(f"[bold]{model['variant']}[/bold]  {described['parameters']:,} parameters")
-    _branch(root, described["modules"])
-    console.print(root)
-    parts = ", ".join(f"{name} {share:.0%}" for name, share in described["shares"].items())
-    rows = f"rows of {described['length']}" + (f" and {described['source']}" if described["source"] else "") + " tokens"
-    console.print(f"shares of the parameters: {parts}", highlight=False)
-    console.print(
-        f"training takes {described['flops_per_token']:,} operations a token, at {rows}; "
-        f"vocabulary {described['vocabulary']:,}",
-        highlight=False,
-    )
+    """Print the model as a tree with costs by module, and what they add up to."""
+    console = Console(highlight=False)
+    active, parameters = described["active_parameters"], described["parameters"]
+    some = f", {active:,} of them active" if active != parameters else ""
+    console.print(f"[bold]{described['model']['variant']}[/bold]  {parameters:,} parameters{some}")
+    between = 2 if console.width > 90 else 1
+    console.print(_table(described["modules"], active != parameters, between))
+    console.print()
+    console.print(_shares({"parameters": described["shares"], "operations": described["flops_shares"]}))
+    console.print()
+    for line in _summary(described):
+        console.print(line)
 
 
-def _branch(tree_: Tree, modules: Mapping[str, Any]) -> None:
-    """Equal neighbours become one line, as layers mostly are."""
-    names = list(modules)
+def _table(modules: Mapping[str, Any], active: bool, between: int) -> Table:
+    """A line for each module that holds or does something; what does not fit the terminal is cut off the classes."""
+    table = Table(box=None, padding=(0, between, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("", no_wrap=True)
+    heads = ["parameters", *(["active"] if active else []), "FLOPs", "cache", "activations"]
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", style="dim", overflow="ellipsis")
+    for label, module, times in _lines(modules, ""):
+        sums = [_times(module["parameters"], times)]
+        sums += [_times(module["active_parameters"] or 0, times)] if active else []
+        sums += [_times(_amount(module, "flops"), times)]
+        sums += [_bytes(times * module[name]) for name in ("cache_bytes", "activation_bytes")]
+        table.add_row(Text(label), *sums, Text(module["class"]))
+    return table
+
+
+def _lines(modules: Mapping[str, Any], guide: str) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    """Every line of the tree: its label, the module, and for how many equal neighbours it stands, as layers mostly do.
+
+    The parts of a list stand where the list is.
+    """
+    shown = list(_folded(modules))
+    for place, (name, module, times) in enumerate(shown):
+        last = place == len(shown) - 1
+        yield f"{guide}{'└─ ' if last else '├─ '}{name}", module, times
+        for label, part, inner in _lines(module["modules"], guide + ("   " if last else "│  ")):
+            yield label, part, times * inner
+
+
+def _folded(modules: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    names = [name for name, module in modules.items() if _shown(module)]
     while names:
-        same = [name for name in names if modules[name] == modules[names[0]]]
-        run = same if names[0].isdigit() else names[:1]
-        module = modules[names[0]]
-        label = f"{run[0]} to {run[-1]}" if len(run) > 1 else run[0]
-        count = f"{len(run)} x {module['parameters']:,}" if len(run) > 1 else f"{module['parameters']:,}"
-        _branch(tree_.add(f"{label}  [dim]{module['class']}[/dim]  {count}"), module["modules"])
-        names = [name for name in names if name not in run]
+        first, module = names[0], modules[names[0]]
+        run = 1
+        while first.isdigit() and run < len(names) and modules[names[run]] == module:
+            run += 1
+        label = f"{prefix}{first} to {names[run - 1]}" if run > 1 else prefix + first
+        if module["class"] == "ModuleList":
+            yield from _folded(module["modules"], f"{label} ")
+        else:
+            yield label, module, run
+        names = names[run:]
+
+
+def _shown(module: Mapping[str, Any]) -> bool:
+    return bool(module["parameters"] or module["cache_bytes"] or _amount(module, "flops"))
+
+
+def _times(value: int, times: int) -> str:
+    return count(value * times) if value else ""
+
+
+def _bytes(value: int) -> str:
+    text = count(value)
+    return "" if not value else f"{text}B" if text[-1].isalpha() else f"{text} B"
+
+
+def _shares(rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("shares")
+    for name in next(iter(rows.values())):
+        table.add_column(name, justify="right")
+    for what, parts in rows.items():
+        table.add_row(what, *(f"{share:.0%}" for share in parts.values()))
+    return table
+
+
+def _summary(described: Mapping[str, Any]) -> Iterator[str]:
+    length, source, flops = described["length"], described["source"], described["flops"]
+    row = f"a row of {length} tokens" + (f" that reads {source}" if source else "")
+    yield f"{row}: {count(flops['forward'])} operations forward, {count(flops['backward'])} backward"
+    kept = _bytes(described["activation_bytes"])
+    yield f"training: {described['flops_per_token']:,} operations a token; activations {kept}"
+    if described["cache_bytes"]:
+        further = _bytes(described["cache_bytes_per_token"]) or "nothing"
+        yield f"decoding: cache {_bytes(described['cache_bytes'])}, {further} more for each further token"
+    yield f"vocabulary {described['vocabulary']:,}; bytes are those of float32"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.cache import Cache
+from zoo.checks import Refused
 from zoo.interfaces import Attention, FeedForward, Norm, Position, Residual, Sublayer
 from zoo.mask import Mask, Tokens
 
@@ -76,6 +77,11 @@ class Layer(nn.Module):
             sublayers.append(lambda x: self.dropout(ffn(x, mask.query)))
         return self.residual(x, sublayers)
 
+    @property
+    def sublayers(self) -> int:
+        """How many sublayers are there."""
+        return sum(part is not None for part in (self.attention, self.cross, self.ffn))
+
     def flops(self, mask: Mask, cross_mask: Mask | None) -> int:
         """Forward operations for one row."""
         total = self.residual.flops(mask)
@@ -94,11 +100,13 @@ class Stack(nn.Module):
     """Layers one on another.
 
     Args:
-        layers: from the bottom up.
+        layers: those with weights of their own, from the bottom up.
         positions: one for each distinct position component of the layers.
         nowhere: the position of cross-attention.
+        depth: how many layers are applied, each of ``layers`` in turn.
         causal: whether tokens see only what arrived before them.
         input_norm: acts on the embeddings (BERT), or None.
+        project: from the width of the embeddings to that of the layers (ALBERT), or None where they are one.
         final_norm: acts after the last layer, or None where the residual component wants none.
         dropout: probability that a feature of the embeddings is zeroed in training.
     """
@@ -109,19 +117,21 @@ class Stack(nn.Module):
         positions: Sequence[Position],
         nowhere: Position,
         *,
+        depth: int,
         causal: bool,
         input_norm: Norm | None,
+        project: nn.Linear | None,
         final_norm: Norm | None,
         dropout: float,
     ) -> None:
         super().__init__()
         self.positions = nn.ModuleList(positions)
         self.nowhere = nowhere
-        self.input_norm = input_norm
+        self.input_norm, self.project = input_norm, project
         self.layers = nn.ModuleList(layers)
         self.final_norm = final_norm
         self.dropout = nn.Dropout(dropout)
-        self.causal = causal
+        self.depth, self.causal = depth, causal
 
     def forward(
         self,
@@ -132,13 +142,14 @@ class Stack(nn.Module):
         memory_tokens: Tokens | None = None,
         caches: Sequence[LayerCache] | None = None,
     ) -> Tensor:
-        """Embeddings ``[batch, length, dim]`` to hidden states of the same shape."""
+        """Embeddings ``[batch, length, width]`` to hidden states ``[batch, length, dim]``."""
         for position in self._positions():
             x = position.embed(x, tokens.position)
         x = self.dropout(x if self.input_norm is None else self.input_norm(x))
+        x = x if self.project is None else self.project(x)
         mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
         cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
-        positions, layers = self._positions(), self._layers()
+        positions, layers = self._positions(), self.applied()
         x = layers[0].residual.widen(x)
         for i, layer in enumerate(layers):
             cache = caches[i] if caches is not None else None
@@ -150,7 +161,7 @@ class Stack(nn.Module):
     def limit(self) -> int | None:
         """The longest row that its positions can tell apart and its attentions can mix; None is any."""
         limits = [p.limit for p in self._positions()]
-        limits += [layer.attention.limit for layer in self._layers() if layer.attention is not None]
+        limits += [layer.attention.limit for layer in self.distinct() if layer.attention is not None]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def flops(self, length: int, source: int | None = None) -> int:
@@ -158,13 +169,23 @@ class Stack(nn.Module):
         tokens = Tokens.row(length, device="cpu")
         mask = Mask(tokens, tokens, causal=self.causal)
         cross_mask = None if source is None else Mask(tokens, Tokens.row(source, device="cpu"))
-        return sum(layer.flops(mask, cross_mask) for layer in self._layers())
+        entrance = 0 if self.project is None else 2 * length * self.project.weight.numel()
+        positions, layers = self._positions(), self.applied()
+        biased = [item for item in layers if item.attention is not None and "bias" in item.attention.applies]
+        entrance += sum(positions[layer.place].flops(mask) for layer in biased)
+        return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
 
     def new_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
-        """Empty memories, one a layer."""
-        return [layer.new_cache(capacity, source) for layer in self._layers()]
+        """Empty memories, one for each layer that is applied."""
+        return [layer.new_cache(capacity, source) for layer in self.applied()]
 
-    def _layers(self) -> list[Layer]:
+    def applied(self) -> list[Layer]:
+        """The layers in the order in which they act; those that share weights are one and the same."""
+        layers = self.distinct()
+        return [layers[i % len(layers)] for i in range(self.depth)]
+
+    def distinct(self) -> list[Layer]:
+        """The layers with weights of their own, once each."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def _positions(self) -> list[Position]:
@@ -177,7 +198,13 @@ class Stack(nn.Module):
 def padding_tokens(
     length: int, start: int, position: Tensor | None, segment: Tensor | None, device: torch.device
 ) -> Tokens:
-    """A row's tokens; where only padding is known, positions count the tokens that are not padding."""
+    """A row's tokens; where only padding is known, positions count the tokens that are not padding.
+
+    Raises:
+        Refused: if tokens came before these whose padding is not known here.
+    """
     if position is None and segment is not None:
+        if start > 0:
+            raise Refused(f"position must be given with a segment once tokens came before: got start={start}")
         position = ((segment >= 0).long().cumsum(dim=1) - 1).clamp(min=0)
     return Tokens.row(length, start=start, position=position, segment=segment, device=device)

@@ -18,6 +18,7 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda x: (x + x.abs()) / 2,
     "gelu": lambda x: x / 2 * (1 + torch.erf(x / 2**0.5)),
     "gelu_tanh": lambda x: x / 2 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+    "quick_gelu": lambda x: x / (1 + torch.exp(-1.702 * x)),
     "silu": lambda x: x / (1 + torch.exp(-x)),
     "squared_relu": lambda x: ((x + x.abs()) / 2) ** 2,
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),

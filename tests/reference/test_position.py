@@ -7,6 +7,8 @@ import math
 
 import pytest
 import torch
+from transformers.models.bart.modeling_bart import BartLearnedPositionalEmbedding
+from x_transformers.x_transformers import AlibiPositionalBias
 
 from zoo.checks import Refused
 from zoo.position.alibi import Alibi
@@ -80,15 +82,48 @@ def test_alibi_is_the_loop(heads: int) -> None:
                     assert float(bias[row, head, i, j]) == pytest.approx(-slope * distance, rel=1e-5)
 
 
-def test_learned_adds_the_vector_of_each_position() -> None:
-    learned = Learned(4, 1, 4, True, length=701)
+@pytest.mark.parametrize("heads", [4, 6])
+def test_alibi_is_that_of_x_transformers(heads: int) -> None:
+    theirs = AlibiPositionalBias(heads).forward_custom_pos(POSITIONS, POSITIONS)
+    ours = Alibi(0, heads, 4, True).bias(torch.zeros(2, heads, 7, 4), POSITIONS, POSITIONS)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("offset", [0, 2])
+def test_learned_adds_the_vector_of_each_position(offset: int) -> None:
+    learned = Learned(4, 1, 4, True, length=701, offset=offset)
+    assert learned.table.weight.shape == (701 + offset, 4)
     x = torch.randn(2, 7, 4)
     out = learned.embed(x, POSITIONS)
     for row in range(2):
         for place in range(7):
-            assert torch.equal(out[row, place], x[row, place] + learned.table.weight[int(POSITIONS[row, place])])
-    with pytest.raises(Refused, match="length=3: got 7 tokens"):
-        Learned(4, 1, 4, True, length=3).embed(x, POSITIONS)
+            vector = learned.table.weight[int(POSITIONS[row, place]) + offset]
+            assert torch.equal(out[row, place], x[row, place] + vector)
+    out.sum().backward()
+    assert learned.table.weight.grad is not None
+    assert not learned.table.weight.grad[:offset].any()
+
+
+def test_learned_places_are_those_of_bart() -> None:
+    bart = BartLearnedPositionalEmbedding(9, 4)
+    learned = Learned(4, 1, 4, True, length=9, offset=2)
+    learned.load_state_dict({"table.weight": bart.weight})
+    tokens = torch.zeros(2, 5, dtype=torch.long)
+    for start in (0, 4):
+        out = learned.embed(torch.zeros(2, 5, 4), torch.arange(start, start + 5)[None])
+        assert torch.equal(out, bart(tokens, start).expand(2, -1, -1))
+
+
+@pytest.mark.parametrize("offset", [0, 2])
+def test_learned_looks_at_positions_not_at_the_length_of_a_row(offset: int) -> None:
+    learned = Learned(4, 1, 4, True, length=3, offset=offset)
+    packed = torch.tensor([[0, 1, 2, 0, 1, 0, 1, 2]])
+    assert learned.embed(torch.zeros(1, 8, 4), packed).shape == (1, 8, 4)
+    assert learned.embed(torch.zeros(1, 0, 4), packed[:, :0]).shape == (1, 0, 4)
+    with pytest.raises(Refused, match="length=3: got a token at position 3"):
+        learned.embed(torch.zeros(1, 1, 4), torch.tensor([[3]]))
+    with pytest.raises(Refused, match="offset must not be negative: got offset=-1"):
+        Learned(4, 1, 4, True, offset=-1)
 
 
 def test_odd_widths_are_refused() -> None:

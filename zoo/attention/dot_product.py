@@ -16,6 +16,7 @@ from zoo.linear import OutputLinear
 from zoo.mask import Mask
 
 Bias = Literal["none", "qkv", "all"]
+QkNorm = Literal["none", "head", "full"]
 
 
 class DotProductAttention(Attention):
@@ -33,6 +34,8 @@ class DotProductAttention(Attention):
         kv_heads: int,
         bias: Bias,
         scores: Scores,
+        qk_norm: QkNorm = "none",
+        output_gate: bool = False,
     ) -> None:
         super().__init__()
         require_divides("kv_heads", kv_heads, "heads", heads)
@@ -41,28 +44,47 @@ class DotProductAttention(Attention):
         self.key = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
         self.value = nn.Linear(dim, kv_heads * head_dim, bias=bias != "none")
         self.output = OutputLinear(heads * head_dim, dim, bias=bias == "all")
+        self.qk_norm = qk_norm
+        if qk_norm != "none":
+            per_head = qk_norm == "head"
+            self.query_norm = norm(head_dim if per_head else heads * head_dim)
+            self.key_norm = norm(head_dim if per_head else kv_heads * head_dim)
+        self.gate = nn.Linear(dim, heads * head_dim, bias=bias != "none") if output_gate else None
         self.sinks = nn.Parameter(torch.zeros(heads)) if scores.sinks else None
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
         """``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
-        q = self.query(x).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
-        k = self.key(memory).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
-        v = self.value(memory).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
+        q, k, v = self.query(x), self.key(memory), self.value(memory)
+        if self.qk_norm == "full":
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in (q, k, v))
+        if self.qk_norm == "head":
+            q, k = self.query_norm(q), self.key_norm(k)
         q = position.rotate_queries(q, mask.query.position)
         k = position.rotate_keys(k, mask.key.position)
         if cache is not None:
             (k, v), mask = cache.extend((k, v), mask)
-        mixed = attend(q, k, v, mask, position, self.scores, self.sinks, training=self.training)
-        merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        allowed = self.allowed(q, k, mask, position)
+        mixed = attend(q, k, v, mask, position, self.scores, self.sinks, allowed=allowed, training=self.training)
+        mixed = mixed.transpose(1, 2).flatten(2)
+        merged: Tensor = self.output(mixed if self.gate is None else mixed * self.gate(x).sigmoid())
         return merged
+
+    def allowed(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:
+        """Which keys may be seen, beyond what the mask says; here: all. As ``attend`` takes it."""
+        return None
 
     def flops(self, mask: Mask) -> int:
         """Projections of both sides, scores and averages."""
         per_query = linear_flops(self.query) + linear_flops(self.output)
+        per_query += 0 if self.gate is None else linear_flops(self.gate)
         per_key = linear_flops(self.key) + linear_flops(self.value)
-        pairs = mask.within(self.scores.window).pairs()
-        products = 4 * self.heads * self.head_dim * pairs
+        products = 4 * self.heads * self.head_dim * self.pairs(mask)
         return per_query * mask.query.length + per_key * mask.key.length + products
+
+    def pairs(self, mask: Mask) -> int:
+        """How many query-key pairs are seen in all rows."""
+        return mask.within(self.scores.window).pairs()
 
     def branch_weights(self) -> Iterator[Tensor]:
         """Values and output; queries and keys only steer (DeepNorm)."""

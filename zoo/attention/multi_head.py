@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import final
 
 from zoo.attend import Scores
-from zoo.attention.dot_product import Bias, DotProductAttention
+from zoo.attention.dot_product import Bias, DotProductAttention, QkNorm
 from zoo.interfaces import Norm
 from zoo.registry import register
 
@@ -23,6 +23,9 @@ class MultiHeadAttention(DotProductAttention):
         norm: makes the norm of queries and keys, where asked for.
         bias: which projections have biases: none, those of queries, keys and values, or all.
         scores: window, soft-cap, scale, dropout, sinks.
+        qk_norm: norm of queries and keys before rotation: none, of each head (Qwen 3, 2025), or of the full width
+            (OLMo 2, 2025).
+        output_gate: the mixed features are multiplied with sigmoid of a projection of the token (Qiu et al. 2025).
     Source: Vaswani et al. 2017.
     """
 
@@ -35,5 +38,7 @@ class MultiHeadAttention(DotProductAttention):
         *,
         bias: Bias = "none",
         scores: Scores = Scores(),
+        qk_norm: QkNorm = "none",
+        output_gate: bool = False,
     ) -> None:
-        super().__init__(dim, heads, head_dim, norm, heads, bias, scores)
+        super().__init__(dim, heads, head_dim, norm, heads, bias, scores, qk_norm, output_gate)

@@ -23,6 +23,7 @@ class CausalLm(Objective):
         vocabulary: size and special tokens.
         variant: what reads.
         label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Radford et al. 2018.
     """
 
@@ -30,8 +31,10 @@ class CausalLm(Objective):
     reason: ClassVar[str] = "it needs one stack whose tokens see only what came before"
     models_text: ClassVar[bool] = True
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0) -> None:
-        super().__init__(dim, vocabulary, variant, label_smoothing)
+    def __init__(
+        self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0, z_loss: float = 0.0
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """No randomness is used."""

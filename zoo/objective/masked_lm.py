@@ -6,10 +6,10 @@ from typing import ClassVar, final
 
 import torch
 
-from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, View
+from zoo.objective.hiding import Hiding
 from zoo.objective.rows import joined, padding
 from zoo.registry import register
 
@@ -26,6 +26,8 @@ class MaskedLm(Objective):
         vocabulary: size and special tokens.
         variant: what reads.
         rate: share of a document's tokens that are chosen; at least one a row.
+        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Devlin et al. 2018.
     """
 
@@ -33,12 +35,18 @@ class MaskedLm(Objective):
     reason: ClassVar[str] = "it needs one stack whose tokens see both ways"
     accuracy: ClassVar[str] = "masked_accuracy"
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, rate: float = 0.15) -> None:
-        super().__init__(dim, vocabulary, variant)
-        require_between("rate", rate, 0.01, 0.99)
-        self.rate = rate
-        special = set(vocabulary.unwritable())
-        self._writable = torch.tensor([i for i in range(vocabulary.size) if i not in special])
+    def __init__(
+        self,
+        dim: int,
+        vocabulary: Vocabulary,
+        variant: str,
+        *,
+        rate: float = 0.15,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
+        self.hiding = Hiding(vocabulary, rate)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """Which tokens are chosen, and what they become, is drawn."""
@@ -55,11 +63,6 @@ class MaskedLm(Objective):
 
     def _hide(self, batch: DocumentBatch, generator: torch.Generator) -> View:
         tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
-        hideable = (segment >= 0) & torch.isin(tokens, self._writable)
-        draw = torch.rand(tokens.shape, generator=generator).masked_fill(~hideable, 2.0)
-        chosen = (draw < self.rate) | ((draw == draw.min(dim=1, keepdim=True).values) & hideable)
-        fate = torch.rand(tokens.shape, generator=generator)
-        random = self._writable[torch.randint(len(self._writable), tokens.shape, generator=generator)]
-        read = torch.where(chosen & (fate < 0.8), self.vocabulary.mask, tokens)
-        read = torch.where(chosen & (fate >= 0.9), random, read)
+        chosen = self.hiding.choose(tokens, segment >= 0, generator)
+        read = self.hiding.hide(tokens, chosen, generator)
         return View(Inputs(read, segment, batch.position[:, :-1]), tokens, chosen)

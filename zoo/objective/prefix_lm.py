@@ -26,6 +26,7 @@ class PrefixLm(Objective):
         vocabulary: size and special tokens.
         variant: what reads.
         label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Raffel et al. 2020.
     """
 
@@ -35,8 +36,10 @@ class PrefixLm(Objective):
     reason: ClassVar[str] = "an encoder has no tokens that see only what came before"
     needs: ClassVar[frozenset[str]] = frozenset({"prefix"})
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0) -> None:
-        super().__init__(dim, vocabulary, variant, label_smoothing)
+    def __init__(
+        self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0, z_loss: float = 0.0
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """Where rows of documents are divided is drawn uniformly."""

@@ -23,14 +23,17 @@ class Seq2Seq(Objective):
         vocabulary: size and special tokens.
         variant: what reads.
         label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Vaswani et al. 2017; smoothing: Szegedy et al. 2016.
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder_decoder", "pairs")})
     reason: ClassVar[str] = "it needs pairs, one stack for the source and one for the target"
 
-    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0) -> None:
-        super().__init__(dim, vocabulary, variant, label_smoothing)
+    def __init__(
+        self, dim: int, vocabulary: Vocabulary, variant: str, *, label_smoothing: float = 0.0, z_loss: float = 0.0
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
     def prepare(self, batch: Batch, generator: torch.Generator) -> View:
         """No randomness is used."""

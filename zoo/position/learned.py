@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
-from zoo.checks import Refused, require_positive
+from zoo.checks import Refused, require, require_positive
 from zoo.interfaces import Position
 from zoo.registry import register
 
@@ -22,22 +23,30 @@ class Learned(Position):
         head_dim: not used.
         causal: not used.
         length: positions that have a vector.
+        offset: rows of the table before that of position 0. It exists for the weights of published systems, whose
+            tables begin with rows that no token uses (BART and RoBERTa: 2).
     Source: Gehring et al. 2017.
     """
 
-    def __init__(self, dim: int, heads: int, head_dim: int, causal: bool, *, length: int = 512) -> None:
+    def __init__(
+        self, dim: int, heads: int, head_dim: int, causal: bool, *, length: int = 512, offset: int = 0
+    ) -> None:
         super().__init__()
         require_positive("length", length)
-        self.limit = length
-        self.table = nn.Embedding(length, dim)
+        require(offset >= 0, f"offset must not be negative: got offset={offset}")
+        self.limit, self.offset = length, offset
+        self.table = nn.Embedding(length + offset, dim)
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Add the vectors to ``[batch, length, dim]``.
 
         Raises:
-            Refused: if a row is longer than the table.
+            Refused: if a position has no vector; on accelerators the look-up itself fails.
         """
-        if positions.shape[-1] > self.table.num_embeddings:
-            raise Refused(f"position learned has length={self.table.num_embeddings}: got {positions.shape[-1]} tokens")
-        vectors: Tensor = self.table(positions)
+        # To look at values would make an accelerator wait for them, and a compiler cannot.
+        if positions.device.type == "cpu" and positions.numel() and not torch.compiler.is_compiling():
+            largest = int(positions.max())
+            if largest >= self.table.num_embeddings - self.offset:
+                raise Refused(f"position learned has length={self.limit}: got a token at position {largest}")
+        vectors: Tensor = self.table(positions + self.offset)
         return x + vectors

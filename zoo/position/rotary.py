@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor
 
-from zoo.checks import require_even, require_positive
+from zoo.checks import require, require_even
 from zoo.interfaces import Position
+from zoo.position.scaling import Scaling
+from zoo.position.turning import frequencies, turn
 from zoo.registry import register
 
 
@@ -17,7 +18,7 @@ from zoo.registry import register
 class Rotary(Position):
     """Turn feature pairs of queries and keys by p / base^(2i/width), so that products depend on distance.
 
-    It has neither parameters nor buffers: frequencies come from the width it is handed, in float32.
+    It has neither parameters nor buffers: frequencies come from the width it is handed, at least in float32.
 
     Args:
         dim: not used.
@@ -26,18 +27,30 @@ class Rotary(Position):
         causal: not used.
         base: the longest wavelength is 2π * base.
         interleaved: pairs are neighbours (2i, 2i + 1); else feature i goes with i + width / 2.
+        fraction: only this share of the features turns, the first ones (GPT-NeoX 0.25, GLM 0.5).
+        scaling: other frequencies for longer rows.
     Raises:
-        Refused: if ``head_dim`` is odd.
-    Source: Su et al. 2021.
+        Refused: if the number of features that turn is odd.
+    Source: Su et al. 2021; a fraction: Black et al. 2022 (arXiv:2204.06745).
     """
 
     def __init__(
-        self, dim: int, heads: int, head_dim: int, causal: bool, *, base: float = 10000.0, interleaved: bool = False
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        causal: bool,
+        *,
+        base: float = 10000.0,
+        interleaved: bool = False,
+        fraction: float = 1.0,
+        scaling: Scaling = Scaling(),
     ) -> None:
         super().__init__()
-        require_even("head_dim", head_dim)
-        require_positive("base", base)
-        self.base, self.interleaved = base, interleaved
+        require(base > 1, f"base must be above 1: got base={base}")
+        require(0 < fraction <= 1, f"fraction must be above 0 and at most 1: got fraction={fraction}")
+        self.base, self.interleaved, self.fraction, self.scaling = base, interleaved, fraction, scaling
+        self._turned("head_dim", head_dim)
 
     def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
         """Turn ``[batch, heads, length, width]``."""
@@ -48,12 +61,19 @@ class Rotary(Position):
         return self._rotate(k, positions)
 
     def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        width = x.shape[-1]
-        exponents = torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width
-        angles = positions[:, None, :, None].float() * self.base**-exponents
-        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-        if self.interleaved:
-            a, b = x[..., 0::2], x[..., 1::2]
-            return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+        width = self._turned("width", x.shape[-1])
+        speed = self.scaling.scaled(frequencies(width, self.base, x), self.base)
+        angles = positions[:, None, :, None].to(speed.dtype) * speed
+        return turn(x, angles, self.scaling.size, interleaved=self.interleaved)
+
+    def _turned(self, name: str, width: int) -> int:
+        """How many of ``width`` features turn."""
+        if self.fraction == 1.0:
+            require_even(name, width)
+            return width
+        turned = round(self.fraction * width)
+        require(
+            turned > 0 and turned % 2 == 0 and abs(turned - self.fraction * width) < 1e-6,
+            f"fraction * {name} must be even: got fraction={self.fraction}, {name}={width}",
+        )
+        return turned

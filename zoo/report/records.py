@@ -15,7 +15,16 @@ from zoo.report.configs import ABSENT, differing, short_keys, texts
 from zoo.report.curves import measured, read_curves
 from zoo.report.reading import read_json, read_yaml
 
-_PRIMARY = ("exact_match", "token_accuracy", "masked_accuracy", "target_nll", "bits_per_byte", "loss", "perplexity")
+_PRIMARY = (
+    "exact_match",
+    "token_accuracy",
+    "masked_accuracy",
+    "replaced_accuracy",
+    "target_nll",
+    "bits_per_byte",
+    "loss",
+    "perplexity",
+)
 
 
 @dataclass(frozen=True)

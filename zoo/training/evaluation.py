@@ -42,7 +42,7 @@ class Evaluation(nn.Module):
         self.exact_match, self.target_nll = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
 
     def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
-        """Judge answers ``[asked, vocabulary]`` to the asked places of ``view``, row by row."""
+        """Judge answers ``[asked, classes]`` to the asked places of ``view``, row by row."""
         if len(targets) == 0:
             return
         logits = logits.float()
@@ -50,11 +50,13 @@ class Evaluation(nn.Module):
         self.total.update(nll.sum())
         self.count.update(len(targets))
         self.perplexity.update(logits[None], targets[None])
-        self.accuracy.update(logits, targets)
+        self.accuracy.update(logits.argmax(dim=-1), targets)  # answers may have fewer columns than tokens
         if self.pairs:
             row = view.valid.nonzero()[:, 0]
             rows = len(view.valid)
-            wrong = torch.zeros(rows, device=nll.device).index_add_(0, row, (logits.argmax(-1) != targets).float())
+            wrong = torch.zeros(rows, device=nll.device, dtype=torch.float32).index_add_(
+                0, row, (logits.argmax(-1) != targets).float()
+            )
             self.exact_match.update((wrong == 0).float())
             self.target_nll.update(torch.zeros(rows, device=nll.device).double().index_add_(0, row, nll).float())
 

@@ -45,6 +45,8 @@ class Training(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.model, self.objective, self.evaluation = model, objective, evaluation
+        if not objective.uses_head:
+            model.rest_head()
         self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
         self.tokens, self.seconds, self.diverged = 0, 0.0, False
         self.evaluated: dict[str, float] = {}
@@ -62,7 +64,8 @@ class Training(lightning.LightningModule):
         self.tokens += _tokens(batch) * self.trainer.world_size  # here, because a checkpoint precedes the batch's end
         terms = self.objective.loss(self.model, batch)
         for component in self.model.components():
-            terms |= component.losses()
+            for name, term in component.losses().items():
+                terms[name] = terms[name] + term if name in terms else term
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch.valid))
         if len(terms) > 1:
@@ -70,16 +73,20 @@ class Training(lightning.LightningModule):
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: View, batch_idx: int) -> None:
-        """Look at the clock, and let components act after the step."""
+        """Look at the clock."""
         self.seconds += time.perf_counter() - self._begun
-        for component in self.model.components():
-            component.after_step()
         rate = self.tokens / self.seconds
         self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
         self._log_progress()
         if self.global_step % _LOOK_EVERY == 0:
             self.diverged = bool(self.trainer.strategy.reduce_boolean_decision(not _finite(outputs), all=False))
             self.trainer.should_stop |= self.diverged
+
+    def optimizer_step(self, *given: Any, **more: Any) -> None:
+        """Let components act after the step: once for all its micro-batches, and before a checkpoint is written."""
+        super().optimizer_step(*given, **more)
+        for component in self.model.components():
+            component.after_step()
 
     def configure_gradient_clipping(
         self,
@@ -94,11 +101,25 @@ class Training(lightning.LightningModule):
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """Matrices decay, vectors do not; the schedule moves at every step."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        matrices = {"params": [p for p in trained if p.ndim >= 2]}
-        vectors = {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}
-        optimizer = self._optimizer([group for group in (matrices, vectors) if group["params"]])
+        """Matrices decay, vectors do not; the schedule moves at every step.
+
+        Where the initialisation asks for another learning rate, matrices with equal rates are a further group. Decay
+        per step, which is the product of rate and ``weight_decay``, is the same in all groups.
+        """
+        factors = {id(matrix): factor for matrix, factor in self.model.learning_rates()}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                groups.setdefault((factors.get(id(parameter), 1.0), parameter.ndim < 2), []).append(parameter)
+        kept = {key: members for key, members in groups.items() if members}
+        made = [
+            {"params": members} | ({"weight_decay": 0.0} if vector else {}) for (_, vector), members in kept.items()
+        ]
+        optimizer = self._optimizer(made)
+        for group in optimizer.param_groups:
+            if (factor := factors.get(id(group["params"][0]), 1.0)) != 1.0:
+                group["lr"] *= factor
+                group["weight_decay"] = group.get("weight_decay", 0.0) / factor
         return [optimizer], [{"scheduler": LambdaLR(optimizer, self._schedule), "interval": "step"}]
 
     # -------------------------------------------------------------------------------------------------- validation

@@ -20,8 +20,8 @@ import torch
 import zoo
 from zoo.registry import index
 
-_PRESENTATION = ("cli.py", "config.py", "statistics.py", "syntax.py", "registry.py", "cost.py")
-_PRESENTATION_FOLDERS = ("report", "study", "hub", "inspect", "conf", "experiments", "testing")
+_PRESENTATION = ("cli.py", "config.py", "statistics.py", "syntax.py", "registry.py", "cost.py", "memory.py", "show.py")
+_PRESENTATION_FOLDERS = ("report", "catalogue", "study", "hub", "inspect", "conf", "experiments", "testing")
 
 
 @functools.cache

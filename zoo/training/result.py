@@ -51,7 +51,10 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[st
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
     job.model.eval()
-    written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
+    named = job.objective.written(job.model, batch)
+    written = named
+    if written is None:
+        written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
     texts = [
         {
             "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
@@ -60,8 +63,11 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[st
         }
         for row, tokens in enumerate(written)
     ]
+    shown = [texts[row] for row in _spread(len(texts), job.config["examples"])]
+    if named is not None:  # BLEU is of texts
+        return shown, {}
     bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
-    return [texts[row] for row in _spread(len(texts), job.config["examples"])], {"bleu": float(bleu)}
+    return shown, {"bleu": float(bleu)}
 
 
 def _spread(rows: int, most: int) -> list[int]:

@@ -34,6 +34,7 @@ from zoo.training.folder import RunFolder
 from zoo.training.job import Job
 from zoo.training.metrics_file import MetricsFile
 from zoo.training.module import Training
+from zoo.training.precision import TrueBfloat16
 from zoo.training.progress import progress
 from zoo.training.provenance import (
     PeakMemory,
@@ -221,10 +222,12 @@ def _trainer(job: Job, resumed: int) -> lightning.Trainer:
         save_on_train_epoch_end=False,
     )
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
+    whole = config["precision"] == "bf16-true"
     trainer: lightning.Trainer = _target(config["trainer"] | defaults | config["trainer"])(
         max_steps=config["steps"],
         max_epochs=-1,
-        precision=config["precision"],
+        precision=None if whole else config["precision"],
+        plugins=[TrueBfloat16()] if whole else None,
         gradient_clip_val=config["clip"],
         accumulate_grad_batches=config["accumulate"],
         val_check_interval=config["evaluate"] * config["accumulate"],

@@ -18,14 +18,17 @@ from zoo.variants.variant import Variant
 
 @final
 class EncoderDecoder(Variant):
-    """Two stacks that share their embedding (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """Two stacks that share their embedding, or have one each (Vaswani et al. 2017, arXiv:1706.03762)."""
 
     name: ClassVar[str] = "encoder_decoder"
     default_objectives: ClassVar[dict[str, str]] = {"documents": "span_corruption", "pairs": "seq2seq"}
 
-    def __init__(self, embedding: Embedding, encoder: Stack, decoder: Stack, head: Head) -> None:
+    def __init__(
+        self, embedding: Embedding, encoder: Stack, decoder: Stack, head: Head, source_embedding: Embedding | None
+    ) -> None:
         super().__init__()
         self.embedding, self.encoder, self.decoder, self.head = embedding, encoder, decoder, head
+        self.source_embedding = source_embedding
 
     def forward(
         self,
@@ -68,17 +71,20 @@ class EncoderDecoder(Variant):
         ids = inputs.tokens
         memory, memory_tokens = self._encode(inputs, caches is not None and inputs.start > 0)
         tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
-        return self.decoder(self.embedding(ids), tokens, inputs.prefix, memory, memory_tokens, caches)
+        return self.decoder(
+            self.embedding(ids, inputs.token_type), tokens, inputs.prefix, memory, memory_tokens, caches
+        )
 
     def _encode(self, inputs: Inputs, remembered: bool) -> tuple[Tensor, Tokens]:
         if remembered:
-            nothing = self.embedding.table.weight.new_empty(len(inputs.tokens), 0, self.embedding.table.embedding_dim)
+            nothing = self.embedding.table.weight.new_empty(len(inputs.tokens), 0, self.embedding.dim)
             return nothing, Tokens.row(0, device=inputs.tokens.device)
         if inputs.source is None:
             raise Refused("an encoder_decoder reads a source and a target: got no source")
         source = inputs.source
         tokens = padding_tokens(source.shape[1], 0, inputs.source_position, inputs.source_segment, source.device)
-        return self.encoder(self.embedding(source), tokens), tokens
+        embedding = self.embedding if self.source_embedding is None else self.source_embedding
+        return self.encoder(embedding(source), tokens), tokens
 
     def flops(self, length: int, source: int) -> int:
         """Forward operations for one pair of ``source`` and ``length`` tokens."""

@@ -44,7 +44,7 @@ class SingleStack(Variant):
         """Last hidden states ``[batch, length, dim]``."""
         ids = inputs.tokens
         tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
-        return self.stack(self.embedding(ids), tokens, inputs.prefix, caches=caches)
+        return self.stack(self.embedding(ids, inputs.token_type), tokens, inputs.prefix, caches=caches)
 
     def flops(self, length: int, source: int) -> int:
         """Forward operations for one row of ``length`` tokens; there is no source."""

@@ -1,36 +1,19 @@
-"""What every variant promises, and how its weights begin."""
+"""What every variant promises."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from zoo.checks import require_positive
 from zoo.embedding import Embedding
 from zoo.head import Head
 from zoo.interfaces import Component, Inputs
-from zoo.linear import BatchedLinear
+from zoo.linear import BatchedLinear, OutputLinear
 from zoo.stack import Layer, LayerCache, Stack
-
-
-@dataclass(frozen=True)
-class Initialization:
-    """How weights begin.
-
-    Args:
-        scheme: matrices are normal with ``std`` (GPT-2), or xavier uniform with embeddings of std dim^-0.5 (2017).
-        std: standard deviation of the normal scheme.
-    """
-
-    scheme: Literal["normal", "xavier"] = "normal"
-    std: float = 0.02
-
-    def __post_init__(self) -> None:
-        require_positive("initialization.std", self.std)
+from zoo.variants.initialization import Initialization
 
 
 class Variant(nn.Module, ABC):
@@ -41,7 +24,9 @@ class Variant(nn.Module, ABC):
     """The objective for each form of data, where none is asked for."""
 
     embedding: Embedding
+    """Of the stack that reads ``Inputs.tokens``."""
     head: Head
+    initialization = Initialization()
 
     @abstractmethod
     def stacks(self) -> dict[str, Stack]:
@@ -70,6 +55,12 @@ class Variant(nn.Module, ABC):
         out: Tensor = self.head(hidden)
         return out
 
+    def rest_head(self) -> None:
+        """Train nothing that the head alone has, for objectives that do not ask for logits."""
+        shared = {id(parameter) for parameter in self.embedding.parameters()}
+        for parameter in self.head.parameters():
+            parameter.requires_grad_(id(parameter) in shared)
+
     @property
     def limit(self) -> int | None:
         """The longest row that its positions can tell apart; None is any."""
@@ -81,30 +72,41 @@ class Variant(nn.Module, ABC):
 
     def initialize(self, how: Initialization) -> None:
         """Give every matrix its first weights from torch's generator; vectors keep what their component gave them."""
+        self.initialization, dim = how, self.embedding.dim
+        if self.head.weight.is_meta:
+            return  # no values to give, and mixtures have thousands of matrices
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
                 for matrix in module.weight if module.weight.ndim == 3 else [module.weight]:
-                    self._matrix(matrix, how)
+                    how.matrix(matrix, dim)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
-                std = how.std if how.scheme == "normal" else module.embedding_dim**-0.5
-                nn.init.normal_(module.weight, std=std)
+                how.table(module.weight, dim)
         if self.head.weight is not self.embedding.table.weight:
-            self._matrix(self.head.weight, how)
+            how.head(self.head.weight, dim)
         for stack in self.stacks().values():
-            for layer in stack.layers:
-                if isinstance(layer, Layer) and layer.residual.branch_gain != 1.0:
-                    _scale_branches(layer)
+            sublayers = sum(layer.sublayers for layer in stack.applied())
+            for number, layer in enumerate(stack.distinct()):
+                _scale_outputs(layer, how.output_gain(number, stack.depth, sublayers))
+                _scale_branches(layer, layer.residual.branch_gain)
 
-    def _matrix(self, weight: Tensor, how: Initialization) -> None:
-        if how.scheme == "normal":
-            nn.init.normal_(weight, std=how.std)
-        else:
-            nn.init.xavier_uniform_(weight)
+    def learning_rates(self) -> Iterator[tuple[Tensor, float]]:
+        """Matrices whose learning rate differs from that of the run, and what it is multiplied with."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | BatchedLinear):
+                factor = self.initialization.factor(module.weight.shape[-1])
+                if factor != 1.0:
+                    yield module.weight, factor
 
 
-def _scale_branches(layer: Layer) -> None:
+def _scale_outputs(layer: Layer, gain: float) -> None:
+    for module in layer.modules():
+        if isinstance(module, OutputLinear) or (isinstance(module, BatchedLinear) and module.is_output):
+            module.weight.data.mul_(gain)
+
+
+def _scale_branches(layer: Layer, gain: float) -> None:
     for branch in (layer.attention, layer.cross, layer.ffn):
         for weight in branch.branch_weights() if branch is not None else ():
-            weight.data.mul_(layer.residual.branch_gain)
+            weight.data.mul_(gain)

@@ -49,6 +49,11 @@ class RunningMean(Attention):
         mean: Tensor = self.output(total / count.clamp(min=1))
         return mean
 
+    def flops(self, mask: Mask) -> int:
+        """Both projections, and sums over all pairs."""
+        sums = 2 * mask.query.length * mask.key.length * self.value.out_features
+        return super().flops(mask) + sums
+
 
 def _continued(cache: Cache, value: Tensor, segment: Tensor, total: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Add what is remembered of the document that goes on, and remember the one that is read last."""

@@ -1,0 +1,112 @@
+"""Whole configurations, drawn from what the registry and the signatures say there is; nothing is named here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from zoo.build import VARIANTS
+from zoo.options import Choice, Many, Maybe, Option, Record, Scalar
+from zoo.registry import Entry, index
+from zoo.schema import LAYER_OPTIONS, SLOTS, STACKS, model_options
+
+Draw = st.DrawFn
+SIZES: dict[str, Any] = {
+    "dim": [8, 12, 16],
+    "heads": [1, 2, 3, 4],
+    "head_dim": [None, None, 4, 6],
+    "hidden": [None, 8, 20],
+    "layers": [1, 2, 3],
+    "vocabulary": [None],
+    "dropout": [0.0, 0.1],
+}
+"""Sizes that are small; every other option of a model is drawn by its type."""
+
+
+def values(option: Option, draw: Draw) -> Any:
+    """A value of an option's type: mostly near its default, at times far from it."""
+    return _value(option.type, option.default, draw)
+
+
+def _value(kind: Any, default: Any, draw: Draw) -> Any:
+    match kind:
+        case Scalar(type=scalar) if scalar is bool:
+            return draw(st.booleans())
+        case Scalar(type=scalar) if scalar is int:
+            near = [default, 2 * default, default // 2] if isinstance(default, int) else [1]
+            return draw(st.sampled_from([*near, 1, 2, 3, 4, 8]))
+        case Scalar(type=scalar) if scalar is float:
+            near = [default, 2 * default, default / 2] if isinstance(default, float) else [1.0]
+            return draw(st.sampled_from([*near, 0.0, 0.1, 1.0, 3.0]))
+        case Choice(values=words):
+            return draw(st.sampled_from(words))
+        case Maybe(inner=inner):
+            return None if draw(st.booleans()) else _value(inner, None, draw)
+        case Many(inner=inner):
+            return [_value(inner, None, draw) for _ in range(draw(st.integers(1, 3)))]
+        case Record(options=options):
+            return _some(options, draw)
+    return default
+
+
+def _some(options: Any, draw: Draw) -> dict[str, Any]:
+    """A few of the options."""
+    return {option.name: values(option, draw) for option in options if draw(st.integers(0, 3)) == 0}
+
+
+def part(kind: str, draw: Draw) -> dict[str, Any]:
+    """A component of a kind, by name, with some of its options."""
+    entry: Entry = draw(st.sampled_from([index().get(kind, name) for name in index().names(kind)]))
+    return {"name": entry.name, **_some(entry.options, draw)}
+
+
+def _level(options: Any, draw: Draw) -> dict[str, Any]:
+    """Some layer values and some slots, as overlays and exceptions write them."""
+    chosen = {option.name: draw(st.sampled_from(SIZES[option.name])) for option in options if draw(st.booleans())}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    return chosen | {slot: part(slot, draw) for slot in SLOTS if draw(st.integers(0, 2)) == 0}
+
+
+def exception(draw: Draw) -> dict[str, Any]:
+    """Some layers, and what they have of their own."""
+    where: dict[str, Any] = draw(
+        st.sampled_from(
+            [{"first": 1}, {"last": 1}, {"every": 2}, {"every": 2, "offset": 0}, {"at": [0]}, {"at": [1, 2]}]
+        )
+    )
+    return {**where, **_level(LAYER_OPTIONS, draw)}
+
+
+def model(draw: Draw) -> dict[str, Any]:
+    """A model's config."""
+    variant = draw(st.sampled_from(sorted(VARIANTS)))
+    config: dict[str, Any] = {"variant": variant}
+    for option in model_options():
+        if option.name in SIZES:
+            config[option.name] = draw(st.sampled_from(SIZES[option.name]))
+        elif option.name != "variant" and draw(st.booleans()):
+            config[option.name] = values(option, draw)
+    config |= {slot: part(slot, draw) for slot in SLOTS}
+    config["exceptions"] = {f"number_{i}": exception(draw) for i in range(draw(st.sampled_from([0, 0, 0, 1, 2])))}
+    if variant == "encoder_decoder":
+        config |= {stack: _level(LAYER_OPTIONS, draw) for stack in STACKS if draw(st.booleans())}
+        if draw(st.booleans()):
+            config["cross"] = part("attention", draw)
+    return config
+
+
+@st.composite
+def runs(draw: Draw) -> dict[str, Any]:
+    """What distinguishes one training from another: model, objective, form of data."""
+    drawn = model(draw)
+    form = draw(st.sampled_from(["documents", "pairs"]))
+    suited = [
+        name
+        for name in index().names("objective")
+        if (drawn["variant"], form) in index().get("objective", name).load().combines  # type: ignore[attr-defined]
+    ]
+    any_of_them = draw(st.integers(0, 9)) == 0
+    name = draw(st.sampled_from(index().names("objective") if any_of_them or not suited else suited))
+    objective = {"name": name, **_some(index().get("objective", name).options, draw)}
+    return {"model": drawn, "objective": objective, "form": form}

@@ -1,0 +1,120 @@
+"""The commands ``zoo check`` and ``zoo new``."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import final
+
+import pytest
+
+from tests.command import zoo
+from zoo.registry import KINDS
+from zoo.testing import CHECKS, registered
+from zoo.testing.command import command
+
+
+def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
+    outcome = zoo("check", "norm/none", "--jobs", "1", "--only", "rows_do_not_meet", "--only", "a_paper_can_be_found")
+    assert outcome.code == 0, outcome.out
+    assert re.search(r"^norm/none  passed  4 checks: 4 passed$", outcome.out, re.MULTILINE)
+    assert outcome.out.endswith("1 components, 4 checks: 4 passed\n")
+
+
+def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    from zoo.norm.none import NoNorm
+
+    @final
+    class Undescribed(NoNorm):  # type: ignore[misc]
+        """A norm."""
+
+    with registered("norm", "undescribed", Undescribed):
+        code = command(["norm/undescribed", "--jobs", "1", "--only", "every_argument_is_described"])
+    assert code == 1
+    out = capsys.readouterr().out
+    assert "every_argument_is_described: failed" in out
+    assert "expected: every argument under Args" in out
+    assert "seen:     nothing about dim" in out
+    assert f"{__file__}:" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["norm/rmss"], "unknown norm 'rmss': did you mean rms?"),
+        (["nrm/rms"], "unknown kind 'nrm': did you mean norm?"),
+        (["rms"], "a component is KIND/NAME or package.module:Class: got 'rms'"),
+        (["no.module:Here"], "no.module:Here cannot be imported: ModuleNotFoundError"),
+        (["zoo.cost:Cost"], "zoo.cost.Cost must be registered: write @register(kind, name) above the class"),
+        (["zoo.cost:cost"], "zoo.cost:cost must be a class: got function"),
+        (["norm/rms", "--only", "cached_is_ful"], "unknown check 'cached_is_ful': did you mean cached_is_full?"),
+        (["norm/rms", "--al"], "unknown option --al: did you mean --all?"),
+        (["--only", "cached_is_full"], "nothing to check: give KIND/NAME, package.module:Class or --all"),
+        (["norm/rms", "--jobs", "many"], "--jobs must be a positive number: got many"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(arguments: list[str], line: str) -> None:
+    outcome = zoo("check", *arguments)
+    assert outcome.code == 2
+    assert line in outcome.err
+
+
+def test_the_list_describes_every_check() -> None:
+    out = zoo("check", "--list").out
+    for name, item in CHECKS.items():
+        assert f"  {name}: {item.description}\n" in out
+        assert item.description.endswith(".")
+        assert item.look
+
+
+def test_a_generated_plugin_is_installable_and_passes(tmp_path: Path) -> None:
+    """One of each kind, by pip, in a process of its own; the check is the whole kit."""
+    for kind in KINDS:
+        assert zoo("new", kind, f"my_{kind}", str(tmp_path / kind)).code == 0
+    site = tmp_path / "site"
+    folders = [str(tmp_path / kind) for kind in KINDS]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "-q"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(site), *folders], check=True)
+    env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-c", "from zoo.cli import main; main()", "check"]
+    done = subprocess.run(
+        [*run, *(f"{kind}/my_{kind}" for kind in KINDS), "--jobs", "1"],
+        env=env,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(KINDS)} components" in done.stdout
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "norm" / "tests")]
+    done = subprocess.run([*tests], env=env, capture_output=True, text=True, cwd=tmp_path / "norm", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d\d passed", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nrm", "mine"], "unknown kind 'nrm': did you mean norm?"),
+        (["norm", "rms"], "norm 'rms' is taken by zoo.norm.rms.RmsNorm"),
+        (["norm", "My-Norm"], "NAME must be a Python name in lower case: got 'My-Norm'"),
+        (["norm", "class"], "NAME must be a Python name in lower case: got 'class'"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(arguments: list[str], line: str, tmp_path: Path) -> None:
+    outcome = zoo("new", *arguments, str(tmp_path / "new"))
+    assert outcome.code == 2
+    assert line in outcome.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_that_are_there_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    outcome = zoo("new", "norm", "mine", str(tmp_path))
+    assert outcome.code == 2
+    assert f"FOLDER must be empty or absent: got {tmp_path}" in outcome.err
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,0 +1,267 @@
+"""Broken components, each with one fault: the check that is meant for it fails, and none that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zoo.attend import Scores, attend
+from zoo.cache import Cache
+from zoo.interfaces import Attention, Norm, Position, linear_flops
+from zoo.linear import OutputLinear
+from zoo.mask import Mask, Tokens
+from zoo.testing import BAD, check_component, registered
+
+
+class Sound(Attention):
+    """Softmax attention whose keys are its values, without a fault.
+
+    Args:
+        dim: features per token.
+        heads: heads.
+        head_dim: features per head.
+        norm: not used.
+        strength: what scores are multiplied with.
+    """
+
+    sees: ClassVar[frozenset[str]] = frozenset({"causal", "prefix", "packed"})
+    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+
+    def __init__(
+        self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, strength: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.heads, self.head_dim = heads, head_dim
+        self.scores = Scores(scale=self.strength(strength) / head_dim**0.5)
+        self.query = nn.Linear(dim, heads * head_dim, bias=False)
+        self.value = nn.Linear(dim, heads * head_dim, bias=False)
+        self.output = OutputLinear(heads * head_dim, dim, bias=False)
+
+    def strength(self, given: float) -> float:
+        return given
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        x, mask = self.before(x, mask)
+        q, v = (part(x).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2) for part in (self.query, self.value))
+        q, k = self.rotate(q, v, mask, position)
+        own = v
+        if cache is not None:
+            (k, v), mask = self.remember(cache, k, v, mask)
+        mixed = attend(q, k, v, mask, position, self.scores, training=self.training)
+        out: Tensor = self.output(self.after(mixed, own, mask).transpose(1, 2).flatten(2))
+        return out
+
+    def before(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        return x, mask
+
+    def rotate(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> tuple[Tensor, Tensor]:
+        return position.rotate_queries(q, mask.query.position), position.rotate_keys(k, mask.key.position)
+
+    def remember(self, cache: Cache, k: Tensor, v: Tensor, mask: Mask) -> tuple[tuple[Tensor, Tensor], Mask]:
+        (k, v), mask = cache.extend((k, v), mask)
+        return (k, v), mask
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return mixed
+
+    def flops(self, mask: Mask) -> int:
+        """Projections, scores and averages."""
+        products = 4 * self.heads * self.head_dim * mask.pairs()
+        return (linear_flops(self.query) + linear_flops(self.value) + linear_flops(self.output)) * (
+            mask.query.length
+        ) + products
+
+
+@final
+class Faultless(Sound):
+    __doc__ = Sound.__doc__
+
+
+@final
+class LeaksOneFutureToken(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        following = nn.functional.pad(own[..., 1:, :], (0, 0, 0, 1))
+        if (segment := mask.query.segment) is not None:
+            same = nn.functional.pad((segment[:, 1:] == segment[:, :-1]) & (segment[:, 1:] >= 0), (0, 1))
+            following = following * same[:, None, :, None]
+        return mixed + 0.1 * following
+
+
+@final
+class IgnoresPadding(Sound):
+    __doc__ = Sound.__doc__
+
+    def before(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        def padded(tokens: Tokens) -> Tokens:
+            return tokens if tokens.segment is None else replace(tokens, segment=tokens.segment.clamp(min=0))
+
+        return x, replace(mask, query=padded(mask.query), key=padded(mask.key))
+
+
+@final
+class IgnoresDocuments(Sound):
+    __doc__ = Sound.__doc__
+
+    def before(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        def joined(tokens: Tokens) -> Tokens:
+            return tokens if tokens.segment is None else replace(tokens, segment=tokens.segment.clamp(max=0))
+
+        return x, replace(mask, query=joined(mask.query), key=joined(mask.key))
+
+
+@final
+class RemembersAllButTheFirst(Sound):
+    __doc__ = Sound.__doc__
+
+    def remember(self, cache: Cache, k: Tensor, v: Tensor, mask: Mask) -> tuple[tuple[Tensor, Tensor], Mask]:
+        (k, v), mask = cache.extend((k, v), mask)
+        key = mask.key
+        if key.length > 1:
+            segment = None if key.segment is None else key.segment[:, 1:]
+            mask = replace(mask, key=Tokens(key.index[1:], key.position[:, 1:], segment))
+            k, v = k[..., 1:, :], v[..., 1:, :]
+        return (k, v), mask
+
+
+@final
+class ForgetsRotate(Sound):
+    __doc__ = Sound.__doc__
+
+    def rotate(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> tuple[Tensor, Tensor]:
+        return q, k
+
+
+@final
+class WrongFlops(Sound):
+    __doc__ = Sound.__doc__
+
+    def flops(self, mask: Mask) -> int:
+        return super().flops(mask) * 9 // 10
+
+
+@final
+class DeadParameter(Sound):
+    __doc__ = Sound.__doc__
+
+    def strength(self, given: float) -> float:
+        self.dead = nn.Parameter(torch.zeros(3))
+        return given
+
+
+@final
+class DependsOnTheBatch(Sound):
+    __doc__ = Sound.__doc__
+
+    def before(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        return x - 0.1 * x.mean(dim=0, keepdim=True), mask
+
+
+@final
+class Forgetful(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return mixed + mixed.detach().square()
+
+
+@final
+class Restless(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return mixed + 1e-12 * torch.rand(1, dtype=mixed.dtype, device=mixed.device)
+
+
+@final
+class OptionDoesNothing(Sound):
+    __doc__ = Sound.__doc__
+
+    def strength(self, given: float) -> float:
+        return 1.0
+
+
+@final
+class KeepsNoType(Sound):
+    __doc__ = Sound.__doc__
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        out = super().forward(x, memory, mask, position, cache)
+        return out.float() if out.dtype == torch.bfloat16 else out
+
+
+@final
+class ReadsValues(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return mixed * (1.0 if float(own.detach().sum()) < 1e9 else 2.0)
+
+
+@final
+class SaysNothing(Sound):
+    """A docstring that leaves its arguments out."""
+
+
+FAULTS: dict[type[Sound], set[str]] = {
+    Faultless: set(),
+    LeaksOneFutureToken: {"later_tokens_do_not_reach_back"},
+    IgnoresPadding: {"padding_has_no_influence"},
+    IgnoresDocuments: {"packed_documents_are_separate"},
+    RemembersAllButTheFirst: {"cached_is_full"},
+    ForgetsRotate: {"positions_act_or_are_refused"},
+    WrongFlops: {"declared_operations_are_counted_ones"},
+    DeadParameter: {"every_parameter_gets_a_gradient"},
+    DependsOnTheBatch: {"rows_do_not_meet"},
+    Forgetful: {"gradients_are_finite_differences"},
+    Restless: {"evaluation_is_deterministic"},
+    OptionDoesNothing: {"every_option_acts"},
+    KeepsNoType: {"shape_and_dtype_are_kept"},
+    ReadsValues: {"runs_on_the_meta_device"},
+    SaysNothing: {"every_argument_is_described"},
+}
+
+
+@pytest.mark.parametrize("cls", FAULTS, ids=lambda cls: cls.__name__)
+def test_a_fault_is_found_by_the_check_meant_for_it(cls: type[Sound]) -> None:
+    with registered("attention", "planted", cls) as entry:
+        outcomes = list(check_component(entry))
+    failed = {outcome.check.name for outcome in outcomes if outcome.status in BAD}
+    assert failed == FAULTS[cls], "\n".join(outcome.line for outcome in outcomes if outcome.status in BAD)
+    for outcome in outcomes:
+        if outcome.status in BAD:
+            assert "expected: " in outcome.line
+            assert "seen: " in outcome.line
+            assert f"{__file__}:" in outcome.line, "where to look"
+
+
+def test_an_expected_failure_is_counted_and_explained() -> None:
+    @final
+    class Known(Sound):
+        __doc__ = Sound.__doc__
+        expected_failures = {"declared_operations_are_counted_ones": "it counts ninety in a hundred"}  # noqa: RUF012
+
+        def flops(self, mask: Mask) -> int:
+            return super().flops(mask) * 9 // 10
+
+    with registered("attention", "planted", Known) as entry:
+        outcomes = list(check_component(entry, only=["declared_operations_are_counted_ones"]))
+    assert {outcome.status for outcome in outcomes} == {"expected failure"}
+    assert all("it counts ninety in a hundred" in outcome.line for outcome in outcomes)
+
+
+def test_an_expected_failure_that_passes_is_a_failure() -> None:
+    @final
+    class Cautious(Sound):
+        __doc__ = Sound.__doc__
+        expected_failures = {"evaluation_is_deterministic": "it was not, once"}  # noqa: RUF012
+
+    with registered("attention", "planted", Cautious) as entry:
+        outcomes = list(check_component(entry, only=["evaluation_is_deterministic"]))
+    assert {outcome.status for outcome in outcomes} == {"passed unexpectedly"}

@@ -1,0 +1,126 @@
+"""μP: what is learned in a few steps does not grow with the width, and the groups of the optimiser that see to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from zoo.build import build
+from zoo.data.interfaces import Vocabulary
+from zoo.interfaces import Inputs
+from zoo.objective.causal_lm import CausalLm
+from zoo.training.evaluation import Evaluation
+from zoo.training.module import Training
+from zoo.variants.variant import Variant
+
+Tiny = Callable[..., dict[str, Any]]
+WIDTHS = (32, 64, 128, 256)
+MUP = {"scheme": "mup", "base_dim": 32, "std": 0.1}
+NORMAL = {"scheme": "normal", "std": 0.1}
+
+
+def trained(model: Variant, vocabulary: Vocabulary, **options: Any) -> Training:
+    objective = CausalLm(model.embedding.dim, vocabulary, "decoder")
+    optimizer = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1, **options)
+    return Training(model, objective, cast("Evaluation", None), optimizer, lambda step: 1 / (1 + step), seed=0)
+
+
+# -------------------------------------------------------------------------------------------------- coordinate check
+
+
+def moved(width: int, how: dict[str, Any], tied: bool, tiny: Tiny, vocabulary: Vocabulary) -> tuple[float, float]:
+    """Root mean squares of the change of hidden states and of logits, from four steps on one batch (seed 0)."""
+    config = tiny(dim=width, hidden=4 * width, heads=width // 16, head={"tied": tied}, initialization=how)
+    model = build(config, 32, seed=0)
+    module = trained(model, vocabulary)
+    (optimizer,), _ = module.configure_optimizers()
+    tokens = torch.randint(6, 32, (8, 17), generator=torch.Generator().manual_seed(0))
+    states: list[torch.Tensor] = []
+    assert model.reader.final_norm is not None
+    model.reader.final_norm.register_forward_pre_hook(lambda norm, given: states.append(given[0].detach()))
+    logits = []
+    for _ in range(5):
+        out = model.logits(model.hidden(Inputs(tokens[:, :-1])))
+        logits.append(out.detach())
+        F.cross_entropy(out.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    changes = [float((kept[-1] - kept[0]).square().mean().sqrt()) for kept in (states, logits)]
+    return changes[0], changes[1]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_what_is_learned_does_not_grow_with_the_width(tied: bool, tiny: Tiny, vocabulary: Vocabulary) -> None:
+    """Negative control: with equal rates for all, both grow with each doubling."""
+    same = [moved(width, MUP, tied, tiny, vocabulary) for width in WIDTHS]
+    grown = [moved(width, NORMAL, tied, tiny, vocabulary) for width in WIDTHS]
+    for what in range(2):
+        steady, growing = [pair[what] for pair in same], [pair[what] for pair in grown]
+        assert max(steady) / min(steady) < 1.6
+        assert growing == sorted(growing)
+        assert growing[-1] / growing[0] > 3
+
+
+# -------------------------------------------------------------------------------------------------- logits and groups
+
+
+def test_logits_are_divided_by_the_width(tiny: Tiny) -> None:
+    x = torch.randn(3, 16)
+    for options, inputs in (({}, 16), ({"embedding": {"width": 8}}, 8), ({"head": {"tied": False}}, 16)):
+        head: Any = build(tiny(**options, initialization={"scheme": "mup", "base_dim": 4}), 32).head
+        mapped = x if head.map is None else head.map(x)
+        torch.testing.assert_close(head(x), mapped @ head.weight.T * 4 / inputs)
+
+
+def groups_of(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[Variant, list[dict[str, Any]]]:
+    model = build(config, 32)
+    (optimizer,), _ = trained(model, vocabulary).configure_optimizers()
+    return model, optimizer.param_groups
+
+
+def test_groups_have_their_rate_and_equal_decay_per_step(tiny: Tiny, vocabulary: Vocabulary) -> None:
+    """dim 16, hidden 24: matrices with 16 inputs, with 24 inputs, tables, vectors."""
+    config = tiny(position={"name": "learned", "length": 8}, initialization={"scheme": "mup", "base_dim": 4})
+    model, groups = groups_of(config, vocabulary)
+    found = {(group["lr"], group["weight_decay"]): group["params"] for group in groups}
+    assert len(found) == len(groups) == 4
+    for (rate, decay), members in found.items():
+        shapes = {tuple(parameter.shape) for parameter in members}
+        if decay == 0:
+            assert rate == 1e-2
+            assert all(len(shape) == 1 for shape in shapes)
+        else:
+            assert rate * decay == pytest.approx(1e-3)
+        if rate == 1e-2 and decay:
+            assert shapes == {(32, 16), (8, 16)}
+        if rate == pytest.approx(1e-2 * 4 / 16):
+            assert shapes == {(16, 16), (24, 16)}
+        if rate == pytest.approx(1e-2 * 4 / 24):
+            assert shapes == {(16, 24)}
+    assert sum(len(members) for members in found.values()) == len(list(model.parameters()))
+
+
+def test_the_schedule_keeps_the_ratio_of_the_rates(tiny: Tiny, vocabulary: Vocabulary) -> None:
+    module = trained(build(tiny(initialization={"scheme": "mup", "base_dim": 4}), 32), vocabulary)
+    (optimizer,), (scheduled,) = module.configure_optimizers()
+    schedule = scheduled["scheduler"]
+    first = [group["lr"] for group in optimizer.param_groups]
+    for _ in range(3):
+        optimizer.step()
+        schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rate / 4 for rate in first])
+
+
+@pytest.mark.parametrize("scheme", ["normal", "gpt2", "xavier", "small", "scaled"])
+def test_other_schemes_have_two_groups(scheme: str, tiny: Tiny, vocabulary: Vocabulary) -> None:
+    """Matrices, then vectors: what optimiser states of earlier runs were written for."""
+    model, groups = groups_of(tiny(initialization={"scheme": scheme}), vocabulary)
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim == 1]
+    assert [list(map(id, group["params"])) for group in groups] == [list(map(id, matrices)), list(map(id, vectors))]
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(1e-2, 0.1), (1e-2, 0.0)]

@@ -1,0 +1,29 @@
+"""The conformance kit: whether a component keeps what its kind promises.
+
+``zoo check attention/latent`` runs it on a registered component, ``zoo check my_package.my_module:MyAttention`` on a
+class. In a test of one's own:
+
+    from zoo.testing import parametrize_with_checks
+
+    @parametrize_with_checks(["attention/my_mixer"])
+    def test_my_mixer(check):
+        check()
+"""
+
+from zoo.testing.kit import BAD, CHECKS, Check, Failed, Outcome
+from zoo.testing.run import check_component, found, parametrize_with_checks, registered
+from zoo.testing.subject import Subject, subjects
+
+__all__ = [
+    "BAD",
+    "CHECKS",
+    "Check",
+    "Failed",
+    "Outcome",
+    "Subject",
+    "check_component",
+    "found",
+    "parametrize_with_checks",
+    "registered",
+    "subjects",
+]

@@ -1,0 +1,65 @@
+"""What data and tokenizers keep: the same texts each time, and texts that come back from their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from zoo.data.interfaces import Vocabulary
+from zoo.data.special import protect
+from zoo.testing.kit import check, fail_unless
+from zoo.testing.subject import Subject, built_alone
+
+TEXTS = [
+    "the cat sat on the mat",
+    "a fluffy blue creature roamed the forest",
+    "她每天吃一个苹果",
+    "f(x) = 2 * x + 1\n",
+    "<mask> <pad>",
+] * 4
+SOME = 20
+
+
+def first(subject: Subject, split: str) -> list[Any]:
+    """The first texts or pairs of a split."""
+    made = built_alone(subject)
+    read: Callable[[str], Iterator[Any]] = made.documents if made.form == "documents" else made.pairs
+    return list(islice(read(split), SOME))
+
+
+@check("data", "documents or pairs: the order must depend on nothing but identity()")
+def texts_are_the_same_each_time(subject: Subject) -> None:
+    """Identity and texts of a split are the same when read again, and there are some."""
+    fail_unless(built_alone(subject).identity() == built_alone(subject).identity(), "one identity", "two")
+    for split in ("train", "validation"):
+        one, other = first(subject, split), first(subject, split)
+        fail_unless(bool(one), f"texts in {split}", "none")
+        fail_unless(one == other, f"the same texts in {split}", "other ones")
+
+
+@check("data", "how texts are divided into train and validation", after=("texts_are_the_same_each_time",))
+def splits_do_not_begin_alike(subject: Subject) -> None:
+    """The splits do not begin with the same texts."""
+    same = [text for text in first(subject, "train") if text in first(subject, "validation")]
+    fail_unless(len(same) < SOME // 2, "other texts in validation", f"{len(same)} of {SOME} the same")
+
+
+@check("tokenizer", "build: pre-tokenizer and decoder")
+def texts_come_back_from_their_tokens(subject: Subject) -> None:
+    """Texts that it was built on are decoded to what they were."""
+    built = protect(built_alone(subject).build(TEXTS))
+    for text in TEXTS[:5]:
+        back = built.decode(built.encode(text, add_special_tokens=False).ids, skip_special_tokens=False)
+        fail_unless(back == text, repr(text), repr(back))
+
+
+@check("tokenizer", "special and build")
+def special_tokens_are_no_texts(subject: Subject) -> None:
+    """All special tokens are there, and no text is encoded to one of them."""
+    made = built_alone(subject)
+    built = protect(made.build(TEXTS))
+    vocabulary = Vocabulary.of(built, made.special(built))
+    special = set(vocabulary.unwritable())
+    used = {token for text in TEXTS for token in built.encode(text, add_special_tokens=False).ids}
+    fail_unless(not used & special, "no special token in a text", f"ids {sorted(used & special)}")

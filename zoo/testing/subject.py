@@ -1,0 +1,246 @@
+"""What a check looks at: a component with its options, put into a small model or asked by itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.build import build, check
+from zoo.checks import Refused
+from zoo.interfaces import Inputs
+from zoo.options import REQUIRED, Choice, Maybe, Option, Record, Scalar
+from zoo.registry import Entry
+from zoo.schema import SLOTS
+from zoo.variants.variant import Variant
+
+Scope = Literal["declaration", "model", "option", "objective", "data", "tokenizer"]
+
+TOKENS = 32
+LENGTH, SOURCE = 10, 6
+SMALL: dict[str, Any] = {
+    "dim": 16,
+    "layers": 2,
+    "heads": 4,
+    "hidden": 24,
+    "attention": {"name": "multi_head"},
+    "ffn": {"name": "mlp"},
+    "norm": {"name": "layer"},
+    "position": {"name": "sinusoidal"},
+    "residual": {"name": "pre"},
+}
+"""The model that each component is put into, one at a time."""
+TRAINING_ONLY = {"dropout"}  # options that do nothing in evaluation
+GUARDS = {"eps"}  # numbers that may do nothing but keep a quotient finite
+
+
+@dataclass(eq=False)
+class Subject:
+    """A component, what is written for it, and where it stands.
+
+    Args:
+        entry: what the registry knows of it.
+        scope: what kind of checks it is for.
+        part: its name and the options that are not left at their defaults.
+        place: of a model: a variant, or one stack of an encoder-decoder; of an objective: variant and form of data.
+        is_first: whether no other place is looked at before, for what is slow and needs one.
+    """
+
+    entry: Entry
+    scope: Scope
+    part: Mapping[str, Any]
+    place: str = ""
+    is_first: bool = True
+    outcomes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all options have their defaults."""
+        return len(self.part) == 1
+
+    @property
+    def label(self) -> str:
+        """Kind, name, options and place, as pytest shows it."""
+        options = ",".join(f"{key}={value}" for key, value in self.part.items() if key != "name")
+        found = f"{self.entry.kind}/{self.entry.name}" + (f"({options})" if options else "")
+        return f"{found} in {self.place}" if self.place else found
+
+    @property
+    def cls(self) -> Any:
+        """The class."""
+        return self.entry.load()
+
+    @property
+    def source(self) -> str:
+        """File and line of the class."""
+        try:
+            return f"{inspect.getsourcefile(self.cls)}:{inspect.getsourcelines(self.cls)[1]}"
+        except (OSError, TypeError):  # a class made in a notebook or by exec
+            return self.entry.path
+
+    @property
+    def expected_failures(self) -> Mapping[str, str]:
+        """Names of checks that the component says it cannot pass, with its reasons."""
+        found: Mapping[str, str] = getattr(self.cls, "expected_failures", {})
+        return found
+
+    # ------------------------------------------------------------------------------------------------------ models
+
+    @property
+    def variant(self) -> str:
+        """Of the small model."""
+        return self.place.partition(".")[0]
+
+    @property
+    def causal(self) -> bool:
+        """Whether the tokens that are read see only what came before them."""
+        return self.variant != "encoder"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The small model with the component in its slot."""
+        return placed(self.entry.kind, self.part, self.place)
+
+    @cached_property
+    def model(self) -> Variant:
+        """In evaluation mode and float64, every parameter random; not to be changed."""
+        return self.fresh()
+
+    def fresh(self, device: str = "cpu", **over: Any) -> Variant:
+        """Another such model, to be changed, on any device; ``over`` is written over its config."""
+        with torch.device(device):
+            made = build({**self.config, **over}, TOKENS, seed=0).eval().double()
+        if device != "meta":
+            enliven(made)
+        return made
+
+    def inputs(self, length: int = LENGTH, *, rows: int = 2, seed: int = 0) -> Inputs:
+        """Rows without padding; the source of an encoder-decoder has another length."""
+        source = tokens(SOURCE, rows, seed + 1) if self.variant == "encoder_decoder" else None
+        return Inputs(tokens(length, rows, seed), source=source)
+
+
+def tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
+    """Random tokens, none of them special."""
+    return torch.randint(6, TOKENS, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+def enliven(model: nn.Module, seed: int = 0) -> None:
+    """Move every parameter away from its first value, which may be zero or one by design."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+
+
+def placed(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The small model's config with ``part`` in its slot, everywhere or in one stack of an encoder-decoder."""
+    variant, _, stack = place.partition(".")
+    if not stack:
+        return {"variant": variant, **SMALL, kind: dict(part)}
+    cross = {"cross": SMALL["attention"]} if kind == "attention" else {}
+    return {"variant": variant, **SMALL, stack: {kind: dict(part)}, **cross}
+
+
+# --------------------------------------------------------------------------------------------------- all subjects
+
+PLACES = ("decoder", "encoder", "encoder_decoder", "encoder_decoder.decoder", "encoder_decoder.encoder")
+
+
+def places(kind: str, part: Mapping[str, Any]) -> list[str]:
+    """Where a component is accepted: as a decoder, an encoder, and in both stacks of an encoder-decoder or in one."""
+    found: list[str] = []
+    for place in PLACES:
+        if "." in place and any(known.startswith("encoder_decoder") for known in found):
+            break
+        if not refusals(kind, part, place):
+            found.append(place)
+    return found
+
+
+def refusals(kind: str, part: Mapping[str, Any], place: str) -> list[str]:
+    """Why a component is not accepted somewhere."""
+    return check(placed(kind, part, place))[2]
+
+
+def subjects(entry: Entry) -> Iterator[Subject]:
+    """All that is looked at of one component: its declaration, each place, each option apart from its default."""
+    plain = {"name": entry.name}
+    yield Subject(entry, "declaration", plain)
+    if entry.kind in SLOTS:
+        found = places(entry.kind, plain)
+        for place in found:
+            yield Subject(entry, "model", plain, place, place == found[0])
+        for part, place in _options(entry, others, found):
+            yield Subject(entry, "model", part, place)
+            yield Subject(entry, "option", part, place)
+        for part, place in _options(entry, numbers, found):
+            yield Subject(entry, "option", part, place)
+    elif entry.kind == "objective":
+        for variant, form in sorted(getattr(entry.load(), "combines", ())):
+            yield Subject(entry, "objective", plain, f"{variant} with {form}")
+    elif not any(option.default is REQUIRED for option in entry.options):
+        yield Subject(entry, "data" if entry.kind == "data" else "tokenizer", plain)
+
+
+def _options(
+    entry: Entry, values: Callable[[Option], list[Any]], found: list[str]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Each value of each option that is accepted somewhere, and the last place in the order that accepts it."""
+    for option in entry.options:
+        for value in values(option):
+            part = {"name": entry.name, option.name: value}
+            accepted = (place for place in reversed(found) if not refusals(entry.kind, part, place))
+            if (place := next(accepted, None)) is not None:
+                yield part, place
+
+
+def numbers(option: Option) -> list[Any]:
+    """Other numbers than an option's default: one larger, one smaller."""
+    if option.name in TRAINING_ONLY | GUARDS:
+        return []
+    match option:
+        case Option(type=Scalar(type=kind), default=int() | float() as default) if kind in (int, float):
+            found = [kind(default * 10 or 0.5 if kind is float else default * 2 or 1), kind(default / 2)]
+            return [value for value in found if value != default]
+        case Option(type=Record(options=options)):
+            return [{inner.name: value} for inner in options for value in numbers(inner)]
+    return []
+
+
+def others(option: Option) -> list[Any]:
+    """Values of an option that are not its default, where its type says which there are."""
+    if option.name in TRAINING_ONLY:
+        return []
+    match option.type:
+        case Scalar(type=kind) if kind is bool:
+            return [not option.default]
+        case Choice(values=words):
+            return [word for word in words if word != option.default]
+        case Maybe(inner=Scalar(type=kind)):
+            return [{int: 3, float: 0.7}[kind]] if kind in (int, float) else []
+        case Record(options=options):
+            return [{inner.name: value} for inner in options for value in others(inner)]
+    return []
+
+
+def built_alone(subject: Subject, *given: Any) -> Any:
+    """The component by itself, with its options.
+
+    Raises:
+        Refused: as the component says.
+    """
+    from zoo.options import check_options, construct_options
+    from zoo.registry import live_options
+
+    problems: list[str] = []
+    own = {key: value for key, value in subject.part.items() if key != "name"}
+    checked = check_options(subject.entry.options, own, subject.entry.name, problems)
+    if problems:
+        raise Refused("\n".join(problems))
+    return subject.cls(*given, **construct_options(live_options(subject.entry.kind, subject.entry.name), checked))
