@@ -14,7 +14,7 @@ test: $(VENV)/installed-test
 
 # Ten times as many random configurations as the tests draw.
 fuzz: $(VENV)/installed-test
-	ZOO_DRAWS=20000 $(BIN)/python -m pytest -n auto -s tests/fuzz
+	ZOO_DRAWS=20000 $(BIN)/python -m pytest -n auto -rP tests/fuzz
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

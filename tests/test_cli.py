@@ -28,7 +28,7 @@ SLOT_OF["attention"].append("model/cross")
 MISTAKES = {
     "unknown component": (
         ["model/attention=groupd_query"],
-        ["model/attention", "'groupd_query'", "did you mean grouped_query?", "multi_head, none"],
+        ["model/attention", "'groupd_query'", "did you mean grouped_query?", "multi_head, native_sparse, none"],
     ),
     "option that does not fit": (
         ["model/attention=grouped_query", "model.attention.kv_heads=3", "model.heads=4"],
@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "unknown option": (
         ["model/attention=grouped_query", "model.attention.kvheads=2"],
-        ["model.attention.kvheads", "did you mean kv_heads?", "choices: bias, kv_heads, scores"],
+        ["model.attention.kvheads", "did you mean kv_heads?", "choices: bias, kv_heads, output_gate, qk_norm, scores"],
     ),
     "type": (["model.dim=abc"], ["model.dim: must be an int: got 'abc'"]),
     "unknown key": (["stps=5"], ["stps: unknown key", "did you mean steps?", "seed, steps"]),
@@ -112,7 +112,7 @@ def test_debug_shows_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["lst"], "unknown command 'lst': did you mean list? choices: list, report, show, study, train"),
+        (["lst"], "unknown command 'lst': did you mean list? choices: check, list, new, report, show, study, train"),
         (["list", "atention"], "unknown kind 'atention': did you mean attention? choices: attention, data"),
         (["study", "three_variant"], "unknown study 'three_variant': did you mean three_variants?"),
         (["study", "three_variants", "stps=1"], "stps: unknown key: did you mean steps?"),

@@ -81,6 +81,8 @@ def _say(lines: Sequence[str], code: int) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    from zoo.listing import list_components
+
     commands = {
         "list": list_components,
         "show": show,
@@ -103,42 +105,6 @@ def _dispatch(arguments: list[str]) -> int:
             return commands[name](rest)
         case [name, *_]:
             raise Refused(f"unknown command {name!r}: {suggest(name, commands)}")
-    return 0
-
-
-# ------------------------------------------------------------------------------------------------------------ list
-
-
-def list_components(arguments: list[str]) -> int:
-    """``zoo list [KIND] [--json]``."""
-    from zoo.registry import KINDS, index
-
-    if {"-h", "--help"} & set(arguments):
-        print("zoo list [KIND] [--json]\n\nKINDS: " + ", ".join(KINDS))
-        return 0
-    kinds = [argument for argument in arguments if argument != "--json"]
-    for kind in kinds:
-        if kind not in KINDS:
-            raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
-    everything = index()
-    _say(everything.broken, 0)
-    chosen = [entry for entry in everything.entries.values() if not kinds or entry.kind in kinds]
-    chosen.sort(key=lambda entry: (KINDS.index(entry.kind), entry.name))
-    if "--json" in arguments:
-        print(json.dumps([entry.as_json() for entry in chosen], indent=1, ensure_ascii=False))
-        return 0
-    width = max((len(entry.name) for entry in chosen), default=0)
-    for kind in KINDS:
-        entries = [entry for entry in chosen if entry.kind == kind]
-        if not entries:
-            continue
-        print(f"\n{kind}")
-        for entry in entries:
-            notes = "".join(f" [{note}]" for note in (entry.paper, entry.distribution) if note)
-            print(f"  {entry.name:{width}}  {entry.description}{notes}")
-            for option in entry.options:
-                default = "" if option.as_json()["required"] else f" = {json.dumps(option.default)}"
-                print(f"  {'':{width}}    {option.name}: {option.type}{default}")
     return 0
 
 

@@ -39,7 +39,10 @@ class Component(nn.Module, ABC):
         return mask.query.length * linear_flops(self)
 
     def further_backward_flops(self, mask: Mask) -> int:
-        """Operations of the backward pass beyond twice the forward ones: a product of matrices has none."""
+        """Operations of the backward pass beyond twice the forward ones; of products of matrices: none.
+
+        Negative where less is done, as for a product of which one side needs no gradient.
+        """
         return 0
 
     def active(self) -> int:

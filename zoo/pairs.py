@@ -57,6 +57,7 @@ def model_problems(plan: ModelPlan) -> list[str]:
     """Everything that is wrong with a plan: parts that refuse their options, and pairs that mean nothing."""
     problems = dict.fromkeys(_end_problems(plan))
     for stack in plan.stacks:
+        problems.update(dict.fromkeys(_made(stack.base.norm, stack.base.dim)))  # of the ends of the stack
         for layer in dict.fromkeys(map(id, stack.layers)):
             chosen = next(item for item in stack.layers if id(item) == layer)
             problems.update(dict.fromkeys(_layer_problems(stack, chosen)))
@@ -94,14 +95,21 @@ def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
         if not part.name or min(layer.heads, layer.head_dim, layer.hidden) < 1:
             sound = False
             continue
-        try:
-            with without_memory():
-                make(part, *given[part.kind])
-        except Refused as error:
-            sound = False
-            yield str(error)
+        refused = list(_made(part, *given[part.kind]))
+        sound = sound and not refused
+        yield from refused
     if sound:
         yield from _pair_problems(stack, layer)
+
+
+def _made(part: Part, *given: Any) -> Iterator[str]:
+    """What a part says of its options when it is made."""
+    if part.name:
+        try:
+            with without_memory():
+                make(part, *given)
+        except Refused as error:
+            yield str(error)
 
 
 def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -52,30 +53,54 @@ def _value(kind: Any, default: Any, draw: Draw) -> Any:
 
 def _some(options: Any, draw: Draw) -> dict[str, Any]:
     """A few of the options."""
-    return {option.name: values(option, draw) for option in options if draw(st.integers(0, 3)) == 0}
+    return {option.name: values(option, draw) for option in options if draw(st.integers(0, 5)) == 0}
 
 
-def part(kind: str, draw: Draw) -> dict[str, Any]:
-    """A component of a kind, by name, with some of its options."""
-    entry: Entry = draw(st.sampled_from([index().get(kind, name) for name in index().names(kind)]))
+def part(kind: str, draw: Draw, suits: Callable[[Any], bool] = lambda cls: True) -> dict[str, Any]:
+    """A component of a kind, by name, with some of its options; one in ten is any, the others suit their partners."""
+    entries = [index().get(kind, name) for name in index().names(kind)]
+    if draw(st.integers(0, 9)):
+        entries = [entry for entry in entries if suits(entry.load())] or entries
+    entry: Entry = draw(st.sampled_from(entries))
     return {"name": entry.name, **_some(entry.options, draw)}
 
 
-def _level(options: Any, draw: Draw) -> dict[str, Any]:
+def parts(slots: list[str], need: str, draw: Draw) -> dict[str, Any]:
+    """Components for some slots that mostly go together, by what their classes declare."""
+    chosen: dict[str, Any] = {}
+    suits: dict[str, Callable[[Any], bool]] = {
+        "attention": lambda cls: need in cls.sees and "packed" in cls.sees,
+        "ffn": lambda cls: need in cls.sees,
+        "position": lambda cls: cls.hooks() <= _applied(chosen) | {"embed"},
+    }
+    for slot in slots:  # attention comes before position
+        chosen[slot] = part(slot, draw, suits.get(slot, lambda cls: True))
+    return chosen
+
+
+def _applied(chosen: dict[str, Any]) -> frozenset[str]:
+    return _class("attention", chosen["attention"]).applies if "attention" in chosen else frozenset()
+
+
+def _class(kind: str, chosen: dict[str, Any]) -> Any:
+    return index().get(kind, chosen["name"]).load()
+
+
+def _level(options: Any, need: str, draw: Draw) -> dict[str, Any]:
     """Some layer values and some slots, as overlays and exceptions write them."""
     chosen = {option.name: draw(st.sampled_from(SIZES[option.name])) for option in options if draw(st.booleans())}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    return chosen | {slot: part(slot, draw) for slot in SLOTS if draw(st.integers(0, 2)) == 0}
+    return chosen | parts([slot for slot in SLOTS if draw(st.integers(0, 2)) == 0], need, draw)
 
 
-def exception(draw: Draw) -> dict[str, Any]:
+def exception(need: str, draw: Draw) -> dict[str, Any]:
     """Some layers, and what they have of their own."""
     where: dict[str, Any] = draw(
         st.sampled_from(
             [{"first": 1}, {"last": 1}, {"every": 2}, {"every": 2, "offset": 0}, {"at": [0]}, {"at": [1, 2]}]
         )
     )
-    return {**where, **_level(LAYER_OPTIONS, draw)}
+    return {**where, **_level(LAYER_OPTIONS, need, draw)}
 
 
 def model(draw: Draw) -> dict[str, Any]:
@@ -85,14 +110,19 @@ def model(draw: Draw) -> dict[str, Any]:
     for option in model_options():
         if option.name in SIZES:
             config[option.name] = draw(st.sampled_from(SIZES[option.name]))
-        elif option.name != "variant" and draw(st.booleans()):
+        elif option.name != "variant" and draw(st.integers(0, 3)) == 0:
             config[option.name] = values(option, draw)
-    config |= {slot: part(slot, draw) for slot in SLOTS}
-    config["exceptions"] = {f"number_{i}": exception(draw) for i in range(draw(st.sampled_from([0, 0, 0, 1, 2])))}
+    need = "full" if variant == "encoder" else "causal"
+    config |= parts(list(SLOTS), need, draw)
+    exceptions = draw(st.sampled_from([0, 0, 0, 1, 2]))
+    config["exceptions"] = {f"number_{i}": exception(need, draw) for i in range(exceptions)}
     if variant == "encoder_decoder":
-        config |= {stack: _level(LAYER_OPTIONS, draw) for stack in STACKS if draw(st.booleans())}
+        needs = {"encoder": "full", "decoder": "causal"}
+        config |= {stack: _level(LAYER_OPTIONS, needs[stack], draw) for stack in STACKS if draw(st.booleans())}
+        if "full" not in _class("attention", config["attention"]).sees:
+            config["encoder"] = {**config.get("encoder", {}), **parts(["attention", "position"], "full", draw)}
         if draw(st.booleans()):
-            config["cross"] = part("attention", draw)
+            config["cross"] = part("attention", draw, lambda cls: "cross" in cls.sees)
     return config
 
 

@@ -25,6 +25,7 @@ from zoo.testing.subject import TOKENS, enliven
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
 SHARDS = 8
+PERTURBATIONS = 5
 DATA = {
     "documents": {"name": "pydocs", "length": 32, "tokenizer": {"name": "bytes"}},
     "pairs": {"name": "numbers", "length": 32, "tokenizer": {"name": "bytes"}},
@@ -45,29 +46,47 @@ def batch(form: str, objective: Any) -> Batch:
 
 
 def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
-    """Finite loss, and a gradient for every parameter, once weights are perturbed."""
+    """Finite loss, and a gradient for every parameter, once weights are perturbed.
+
+    One draw of weights may leave a ReLU dead; a parameter that gets no gradient in any draw is useless.
+    """
+    idle: set[str] | None = None
+    for perturbation in range(PERTURBATIONS):
+        found = _idle(config, plan, form, perturbation)
+        idle = found if idle is None else idle & found
+        if not idle:
+            return
+    raise AssertionError(f"no gradient: {sorted(idle or ())}")
+
+
+def _idle(config: dict[str, Any], plan: ModelPlan, form: str, perturbation: int) -> set[str]:
+    """Take one step; the parameters that got no gradient."""
     torch.manual_seed(0)
     model, objective = assemble(plan, TOKENS), make_objective(config, VOCABULARY)
-    for module in (model, objective):
-        enliven(module)
-        module.double().train()
     if not objective.uses_head:
         model.rest_head()
+    for module in (model, objective):
+        enliven(module, perturbation)
+        module.double().train()
     view = objective.prepare(batch(form, objective), torch.Generator().manual_seed(0))
-    terms = dict(objective.loss(model, view))
-    for component in model.components():
-        for name, term in component.losses().items():
-            terms[name] = terms.get(name, torch.zeros(())) + term
-    total = torch.stack([term.double() for term in terms.values()]).sum()
+    terms = list(objective.loss(model, view).values())
+    terms += [term for component in model.components() for term in component.losses().values()]
+    total = torch.stack([term.double() for term in terms]).sum()
     assert total.isfinite(), f"loss {float(total)}"
     total.backward()
-    trained = [(n, p) for module in (model, objective) for n, p in module.named_parameters() if p.requires_grad]
-    assert not [name for name, p in trained if p.grad is not None and not p.grad.isfinite().all()], "not finite"
-    assert not (idle := [name for name, p in trained if p.grad is None or not p.grad.any()]), f"no gradient: {idle}"
-    torch.optim.AdamW([p for _, p in trained]).step()
+    trained = {
+        f"{part}.{name}": p
+        for part, module in (("model", model), ("objective", objective))
+        for name, p in module.named_parameters()
+        if p.requires_grad
+    }
+    infinite = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
+    assert not infinite, f"gradient not finite: {infinite}"
+    torch.optim.AdamW(list(trained.values())).step()
     for component in model.components():
         component.after_step()
-    assert all(p.isfinite().all() for _, p in trained)
+    assert all(p.isfinite().all() for p in trained.values())
+    return {name for name, p in trained.items() if p.grad is None or not p.grad.any()}
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from tests.objective.test_span_corruption import VOCABULARY, batch_of
 from zoo.checks import Refused
@@ -76,7 +77,6 @@ def test_spans_fill_their_masks(lengths: list[list[int]], density: float, span: 
 
 def test_spans_come_in_any_order() -> None:
     """Three masks of one document, whose six orders are equally likely."""
-    stats = pytest.importorskip("scipy.stats")
     objective, batch = Infilling(16, VOCABULARY, "decoder", density=0.3, span=1.0), batch_of([[10]])
     orders: dict[tuple[int, ...], int] = {}
     for seed in range(600):

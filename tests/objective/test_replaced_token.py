@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from zoo.checks import Refused
@@ -70,7 +71,6 @@ def test_a_proposal_is_where_the_sum_first_exceeds_the_number() -> None:
 
 
 def test_proposals_follow_the_distribution() -> None:
-    stats = pytest.importorskip("scipy.stats")
     probabilities = torch.tensor([0.0, 0.1, 0.2, 0.0, 0.7])
     uniform = torch.rand(4000, generator=torch.Generator().manual_seed(0))
     drawn = _drawn(probabilities.log().expand(4000, 5), uniform).bincount(minlength=5)

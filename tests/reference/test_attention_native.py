@@ -94,7 +94,7 @@ def gradients(out: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     "options",
     [
         {"block": 2, "keep": 1, "window": 3},
-        {"block": 3, "keep": 2, "window": 1, "kv_heads": 4},
+        {"block": 3, "keep": 2, "window": 2, "kv_heads": 4},
         {"block": 4, "keep": 8, "window": 32, "kv_heads": 1},
         {"block": 1, "keep": 2, "window": 2},
     ],
@@ -149,7 +149,7 @@ def test_its_pairs_are_those_with_weights(length: int, options: dict[str, int]) 
         ({"kv_heads": 3}, "kv_heads must divide heads: got kv_heads=3, heads=4"),
         ({"block": 0}, "block must be positive: got block=0"),
         ({"keep": 0}, "keep must be positive: got keep=0"),
-        ({"window": 0}, "window must be positive: got window=0"),
+        ({"window": 1}, "window must be at least 2, the own token and another: got window=1"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, int], line: str) -> None:

@@ -36,7 +36,7 @@ MAKERS: dict[str, Callable[[], Attention]] = {
         DIM, HEADS, WIDTH, rms, block=2, keep=1, window=3, kv_heads=2
     ),
     "native_sparse(3, 2, 1)": lambda: NativeSparseAttention(
-        DIM, HEADS, WIDTH, rms, block=3, keep=2, window=1, kv_heads=4
+        DIM, HEADS, WIDTH, rms, block=3, keep=2, window=2, kv_heads=4
     ),
 }
 

@@ -195,7 +195,7 @@ def test_longer_slot_vectors_change_nothing_and_their_scale_does() -> None:
         (SoftMoe, {"slots": 0}, "slots must be positive: got slots=0"),
         (SoftMoe, {"experts": -1}, "experts must be positive: got experts=-1"),
         (ProductKey, {"key_dim": 7}, "key_dim must be even: got key_dim=7"),
-        (ProductKey, {"top_k": 17}, "top_k must be between 1 and 16: got top_k=17"),
+        (ProductKey, {"top_k": 17}, "top_k must be between 2 and 16: got top_k=17"),
         (ProductKey, {"heads": 0}, "heads must be positive: got heads=0"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 from zoo.data.batch import DocumentBatch, PairBatch
@@ -17,7 +18,6 @@ from zoo.objective.masked_lm import MaskedLm
 from zoo.objective.next_sentence import NextSentence
 from zoo.objective.replaced_token import ReplacedToken
 
-transformers = pytest.importorskip("transformers")
 VOCABULARY = Vocabulary(40, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 

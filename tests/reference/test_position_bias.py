@@ -224,7 +224,7 @@ def paper_fire(fire: Fire, network: nn.Module, i: int, j: int) -> Tensor:
 @pytest.mark.parametrize("threshold", [512.0, 4.0])
 def test_fire_is_the_formula(threshold: float) -> None:
     fire = made(Fire, width=5, threshold=threshold).double()
-    network = nn.Sequential(nn.Linear(1, 5), nn.ReLU(), nn.Linear(5, HEADS)).double()
+    network = nn.Sequential(nn.Linear(1, 5), nn.ReLU(), nn.Linear(5, HEADS, bias=False)).double()
     network[0].weight.data, network[0].bias.data = fire.slope.data[:, None], fire.offset.data
     network[2].load_state_dict(fire.output.state_dict())
     bias = fire.bias(some_queries().double(), QUERIES, KEYS)
@@ -270,5 +270,5 @@ def test_fire_stays_finite_where_c_is_zero() -> None:
 def test_wrong_options_of_fire_are_refused() -> None:
     with pytest.raises(Refused, match="width must be positive: got width=0"):
         made(Fire, width=0)
-    with pytest.raises(Refused, match="threshold must be positive: got threshold=-1"):
-        made(Fire, threshold=-1.0)
+    with pytest.raises(Refused, match=r"at least 1, the smallest distance: got threshold=0\.5"):
+        made(Fire, threshold=0.5)

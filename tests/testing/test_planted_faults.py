@@ -176,7 +176,7 @@ class Restless(Sound):
     __doc__ = Sound.__doc__
 
     def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
-        return mixed + 1e-12 * torch.rand(1, dtype=mixed.dtype, device=mixed.device)
+        return mixed + 1e-14 * torch.rand(1, dtype=mixed.dtype, device=mixed.device)
 
 
 @final

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo.attend import Scores, attend, form_scores
 from zoo.cache import Cache
-from zoo.checks import require_divides, require_positive
+from zoo.checks import require, require_divides, require_positive
 from zoo.interfaces import Attention, Norm, Position, linear_flops
 from zoo.linear import OutputLinear
 from zoo.mask import Mask, Tokens
@@ -112,8 +112,9 @@ class NativeSparseAttention(Attention):
     ) -> None:
         super().__init__()
         require_divides("kv_heads", kv_heads, "heads", heads)
-        for name, size in (("block", block), ("keep", keep), ("window", window)):
+        for name, size in (("block", block), ("keep", keep)):
             require_positive(name, size)
+        require(window > 1, f"window must be at least 2, the own token and another: got window={window}")
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
         self.block, self.keep, self.window = block, keep, window
         self.query = nn.Linear(dim, heads * head_dim, bias=False)

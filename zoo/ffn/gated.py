@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor, nn
 
 from zoo.activation import ACTIVATIONS, Activation, gate_product
-from zoo.checks import require_positive
+from zoo.checks import require_between, require_positive
 from zoo.interfaces import FeedForward
 from zoo.linear import OutputLinear
 from zoo.mask import Tokens
@@ -43,6 +43,7 @@ class Gated(FeedForward):
     ) -> None:
         super().__init__()
         require_positive("hidden", hidden)
+        require_between("dropout", dropout, 0.0, 0.99)
         if clamp is not None:
             require_positive("clamp", clamp)
         self.gate = nn.Linear(dim, hidden, bias=bias)

@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor, nn
 
 from zoo.activation import ACTIVATIONS, Activation
-from zoo.checks import require_positive
+from zoo.checks import require_between, require_positive
 from zoo.interfaces import FeedForward
 from zoo.linear import OutputLinear
 from zoo.mask import Tokens
@@ -33,6 +33,7 @@ class Mlp(FeedForward):
     ) -> None:
         super().__init__()
         require_positive("hidden", hidden)
+        require_between("dropout", dropout, 0.0, 0.99)
         self.up = nn.Linear(dim, hidden, bias=bias)
         self.down = OutputLinear(hidden, dim, bias=bias)
         self.activate = ACTIVATIONS[activation]

@@ -29,9 +29,9 @@ class ProductKey(FeedForward):
         keys: keys of each half.
         heads: queries per token, each with keys of its own; all share the values.
         key_dim: features of a query and of a key, half of them for each half.
-        top_k: values that a head reads.
+        top_k: values that a head reads; at least 2.
     Raises:
-        Refused: if ``key_dim`` is odd, or ``top_k`` more than ``keys``.
+        Refused: if ``key_dim`` is odd, or ``top_k`` not between 2 and ``keys``.
     Source: Lample et al. 2019.
     """
 
@@ -42,7 +42,7 @@ class ProductKey(FeedForward):
         require_positive("heads", heads)
         require_positive("key_dim", key_dim)
         require_even("key_dim", key_dim)
-        require_between("top_k", top_k, 1, keys)
+        require_between("top_k", top_k, 2, keys)  # the weight of a single value is one, and nothing would be learned
         self.count, self.heads, self.top_k = keys, heads, top_k
         self.query = nn.Linear(dim, heads * key_dim)
         self.keys = BatchedLinear(heads * 2, key_dim // 2, keys)

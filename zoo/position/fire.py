@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.checks import require_positive
+from zoo.checks import require, require_positive
 from zoo.interfaces import Position, linear_flops
 from zoo.mask import Mask
 from zoo.registry import register
@@ -38,13 +38,13 @@ class Fire(Position):
     ) -> None:
         super().__init__()
         require_positive("width", width)
-        require_positive("threshold", threshold)
+        require(threshold >= 1, f"threshold must be at least 1, the smallest distance: got threshold={threshold}")
         self.threshold = threshold
         self.c = nn.Parameter(torch.tensor(0.1))
         self.stretch = nn.Parameter(torch.tensor(1.0))  # L / threshold, so that it learns at the pace of the others
         self.slope = nn.Parameter(torch.rand(width) * 2 - 1)
         self.offset = nn.Parameter(torch.rand(width) * 2 - 1)
-        self.output = nn.Linear(width, heads)
+        self.output = nn.Linear(width, heads, bias=False)  # what all keys get alike, a softmax does not see
 
     def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor:
         """``[batch or 1, heads, query, key]``."""
@@ -54,7 +54,7 @@ class Fire(Position):
         most = torch.maximum(torch.maximum(i, j), furthest)
         share = torch.log1p(c * (i - j).abs()) / (torch.log1p(c * most) + 1e-6)  # c may come to be zero
         hidden = F.relu(share[..., None] * self.slope.to(dtype) + self.offset.to(dtype))
-        out = F.linear(hidden, self.output.weight.to(dtype), self.output.bias.to(dtype))
+        out = F.linear(hidden, self.output.weight.to(dtype))
         return out.permute(0, 3, 1, 2).to(q.dtype)
 
     def flops(self, mask: Mask) -> int:

@@ -127,7 +127,7 @@ def rows_of_caches_can_be_selected(subject: Subject) -> None:
 @check(
     "model",
     "new_cache, and what forward puts into cache.state on the meta device",
-    after=("cached_is_full",),
+    after=("cached_is_full", "runs_on_the_meta_device"),
     when=lambda subject: subject.causal,
 )
 @torch.no_grad()

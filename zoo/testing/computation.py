@@ -49,7 +49,12 @@ def equal_seeds_give_equal_weights(subject: Subject) -> None:
     fail_unless(not unequal, "equal weights", f"other ones in {', '.join(unequal)}")
 
 
-@check("model", "tensors that are neither parameter nor buffer", defaults=True)
+@check(
+    "model",
+    "tensors that are neither parameter nor buffer",
+    after=("evaluation_is_deterministic",),
+    defaults=True,
+)
 @torch.no_grad()
 def weights_survive_a_file(subject: Subject) -> None:
     """Saved, loaded into another model and run: the same hidden states."""

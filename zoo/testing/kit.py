@@ -91,6 +91,7 @@ class Outcome:
     status: Status
     expected: str = ""
     seen: str = ""
+    look: str = ""
 
     @property
     def line(self) -> str:
@@ -98,8 +99,7 @@ class Outcome:
         head = f"{self.subject.label}: {self.check.name}: {self.status}"
         if self.status in ("passed", "not run"):
             return f"{head}{': ' + self.seen if self.seen else ''}"
-        look = f"{self.check.look}; {self.subject.source}"
-        return f"{head}\n  expected: {self.expected}\n  seen:     {self.seen}\n  look at:  {look}"
+        return f"{head}\n  expected: {self.expected}\n  seen:     {self.seen}\n  look at:  {self.look}"
 
 
 def checks_of(subject: Subject) -> Iterator[Check]:
@@ -121,19 +121,20 @@ def _run(subject: Subject, item: Check) -> Outcome:
             earlier = run_check(subject, CHECKS[name])
             if earlier.status not in ("passed", "passed unexpectedly"):
                 return Outcome(subject, item, "not run", seen=f"it presupposes {name}, which did not pass")
-    reason = subject.expected_failures.get(item.name)
+    reason, look = subject.expected_failures.get(item.name), f"{item.look}; {subject.source}"
     try:
         item.run(subject)
     except Failed as failure:
-        status: Status = "failed" if reason is None else "expected failure"
-        return Outcome(subject, item, status, failure.expected, failure.seen + (f" ({reason})" if reason else ""))
+        expected, seen = failure.expected, failure.seen
     except Exception as error:  # whatever a stranger's component may raise
-        if reason is not None:
-            return Outcome(subject, item, "expected failure", "no error", f"{_where(error)} ({reason})")
-        return Outcome(subject, item, "failed", "no error", _where(error))
-    if reason is not None:
-        return Outcome(subject, item, "passed unexpectedly", f"a failure: {reason}", "none: take the entry away")
-    return Outcome(subject, item, "passed")
+        expected, seen = "no error", _where(error)
+    else:
+        if reason is None:
+            return Outcome(subject, item, "passed")
+        return Outcome(subject, item, "passed unexpectedly", f"a failure: {reason}", "none: take the entry away", look)
+    if reason is None:
+        return Outcome(subject, item, "failed", expected, seen, look)
+    return Outcome(subject, item, "expected failure", expected, f"{seen} ({reason})", look)
 
 
 def _where(error: Exception) -> str:
