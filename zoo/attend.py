@@ -46,6 +46,7 @@ class Scores:
             require(self.window > 1 or self.sinks, f"{alone}: got sinks={self.sinks}")
         if self.softcap is not None:
             require_positive("scores.softcap", self.softcap)
+        require(self.scale != 0, "scores.scale must not be zero, for all scores would be: got scores.scale=0")
         require_between("scores.dropout", self.dropout, 0.0, 0.99)
 
 

@@ -25,7 +25,7 @@ from zoo.testing.subject import TOKENS, enliven
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
 SHARDS = 8
-PERTURBATIONS = 5
+PERTURBATIONS = 10
 DATA = {
     "documents": {"name": "pydocs", "length": 32, "tokenizer": {"name": "bytes"}},
     "pairs": {"name": "numbers", "length": 32, "tokenizer": {"name": "bytes"}},
@@ -61,7 +61,7 @@ def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
 
 def _idle(config: dict[str, Any], plan: ModelPlan, form: str, perturbation: int) -> set[str]:
     """Take one step; the parameters that got no gradient."""
-    torch.manual_seed(0)
+    torch.manual_seed(perturbation)
     model, objective = assemble(plan, TOKENS), make_objective(config, VOCABULARY)
     if not objective.uses_head:
         model.rest_head()

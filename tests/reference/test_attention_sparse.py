@@ -89,7 +89,7 @@ def test_local_pairs_are_those_of_the_matrix(
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("keep", [1, 3, 8])
+@pytest.mark.parametrize("keep", [2, 3, 8])
 @pytest.mark.parametrize("length", [1, 7, 63])
 def test_the_largest_scores_are_x_transformers(length: int, keep: int, causal: bool) -> None:
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=keep))
@@ -147,7 +147,11 @@ def test_choosing_is_declared() -> None:
     [
         (LocalAttention, {"block": 0}, "block must be positive: got block=0"),
         (LocalAttention, {"look_back": -1}, "look_back must be between 0 and inf: got look_back=-1"),
-        (SparseTopKAttention, {"keep": 0}, "keep must be positive: got keep=0"),
+        (
+            SparseTopKAttention,
+            {"keep": 1},
+            "keep must be at least 2, for the weight of a single key is one",
+        ),
     ],
 )
 def test_bad_options_are_refused(make: type[DotProductAttention], options: dict[str, int], line: str) -> None:

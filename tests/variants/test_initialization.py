@@ -138,7 +138,7 @@ def test_shared_layers_count_each_application(tiny: Tiny) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"std": -1.0}, "model.initialization.std: std must be positive: got std=-1.0"),
+        ({"std": -1.0}, "model.initialization.std: std must be above 0 and at most 1: got std=-1.0"),
         (
             {"scheme": "xavier", "std": 0.1},
             "model.initialization.std: std goes with normal, gpt2 and mup: got std=0.1, scheme=xavier",

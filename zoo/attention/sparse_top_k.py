@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.attend import Scores, form_scores
 from zoo.attention.dot_product import Bias, DotProductAttention
-from zoo.checks import require_positive
+from zoo.checks import require
 from zoo.interfaces import Norm, Position
 from zoo.mask import Mask
 from zoo.registry import register
@@ -30,7 +30,7 @@ class SparseTopKAttention(DotProductAttention):
         bias: which projections have biases: none, those of queries, keys and values, or all.
         scores: window, soft-cap, scale, dropout, sinks; a sink is not counted.
     Raises:
-        Refused: if ``keep`` is not positive.
+        Refused: if ``keep`` is less than 2.
     Source: Zhao et al. 2019 (Explicit Sparse Transformer).
     """
 
@@ -46,7 +46,7 @@ class SparseTopKAttention(DotProductAttention):
         scores: Scores = Scores(),
     ) -> None:
         super().__init__(dim, heads, head_dim, norm, heads, bias, scores)
-        require_positive("keep", keep)
+        require(keep > 1, f"keep must be at least 2, for the weight of a single key is one: got keep={keep}")
         self.keep = keep
 
     def allowed(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:

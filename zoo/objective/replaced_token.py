@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.checks import require_between, require_divides, require_even, require_positive
+from zoo.checks import require_divides, require_even, require_positive
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
@@ -74,7 +74,7 @@ class ReplacedToken(Objective):
         generator: Generator = Generator(),
     ) -> None:
         super().__init__(dim, vocabulary, variant)
-        require_between("weight", weight, 0.0, 1e4)
+        require_positive("weight", weight)
         self.hiding, self.weight = Hiding(vocabulary, rate), weight
         self.generator = _Proposals(vocabulary.size, generator)
         self.score = nn.Linear(dim, 1)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from zoo.checks import require, require_positive
+from zoo.checks import require
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Initialization:
     base_dim: int | None = None
 
     def __post_init__(self) -> None:
-        require_positive("std", self.std)
+        require(0 < self.std <= 1, f"std must be above 0 and at most 1: got std={self.std}")
         known = self.scheme in ("normal", "gpt2", "mup") or self.std == 0.02
         require(known, f"std goes with normal, gpt2 and mup: got std={self.std}, scheme={self.scheme}")
         fits = (self.scheme == "mup") == (self.base_dim is not None)
