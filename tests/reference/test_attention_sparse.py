@@ -150,7 +150,7 @@ def test_choosing_is_declared() -> None:
         (
             SparseTopKAttention,
             {"keep": 1},
-            "keep must be at least 2, for the weight of a single key is one",
+            "keep must be at least 2, since one key has weight one: got keep=1",
         ),
     ],
 )

@@ -46,7 +46,7 @@ class SparseTopKAttention(DotProductAttention):
         scores: Scores = Scores(),
     ) -> None:
         super().__init__(dim, heads, head_dim, norm, heads, bias, scores)
-        require(keep > 1, f"keep must be at least 2, for the weight of a single key is one: got keep={keep}")
+        require(keep > 1, f"keep must be at least 2, since one key has weight one: got keep={keep}")
         self.keep = keep
 
     def allowed(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:
