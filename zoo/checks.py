@@ -38,6 +38,11 @@ def require_between(name: str, value: float, low: float, high: float) -> None:
         raise Refused(f"{name} must be between {low} and {high}: got {name}={value}")
 
 
+def require_several(name: str, value: int) -> None:
+    """Refuse fewer than two features: what brings features to a common size leaves of one no more than its sign."""
+    require(value > 1, f"{name} must be at least 2, for of one feature a norm leaves its sign: got {name}={value}")
+
+
 def require_even(name: str, value: int) -> None:
     """Refuse unless ``value`` is even."""
     if value % 2:

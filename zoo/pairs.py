@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
 from zoo.checks import Refused
 from zoo.embedding import Embedding
 from zoo.head import Head
 from zoo.interfaces import Residual
-from zoo.parts import attention_arguments, blame, component_class, make, position_arguments, without_memory
+from zoo.parts import attention_arguments, blame, component_class, make, norm_of, position_arguments, without_memory
 from zoo.plan import LayerPlan, ModelPlan, Part, StackPlan
 from zoo.variants.initialization import Initialization
 
@@ -66,10 +64,11 @@ def model_problems(plan: ModelPlan) -> list[str]:
 
 def _end_problems(plan: ModelPlan) -> Iterator[str]:
     """What initialisation, embedding and head say of their options."""
+    norm = norm_of(plan.stacks[-1].base)
     makers: dict[str, Callable[[], object]] = {
         "initialization": lambda: Initialization(**plan.initialization),
         "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
-        "head": lambda: Head(plan.dim, Embedding(plan.dim, 1), lambda width: nn.Identity(), **plan.head),  # type: ignore[arg-type, return-value]
+        "head": lambda: Head(plan.dim, Embedding(plan.dim, 1), norm, **plan.head),
     }
     for name, maker in makers.items():
         try:
@@ -86,8 +85,8 @@ def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
         "norm": (layer.dim,),
         "position": position_arguments(stack, layer),
         "ffn": (layer.dim, layer.hidden),
-        "attention": (layer.dim, layer.heads, layer.head_dim, lambda width: nn.Identity()),
-        "residual": (layer.dim, lambda width: nn.Identity(), 2, 0, 1),
+        "attention": attention_arguments(layer),
+        "residual": (layer.dim, norm_of(layer), 2, 0, 1),
     }
     parts = [layer.norm, layer.position, layer.ffn, layer.attention, layer.residual]
     sound = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,16 +20,18 @@ from zoo.build import assemble
 from zoo.checking import check_run, make_objective
 from zoo.config import compose_run
 from zoo.data.batch import Batch
+from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
-from zoo.testing.asking import PAIRS, VOCABULARY, documents, pairs
+from zoo.testing.asking import VOCABULARY, documents, pairs
 from zoo.testing.subject import TOKENS, enliven
+from zoo.variants.variant import Variant
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
 SHARDS = 8
 PERTURBATIONS = 10
 DATA = {
-    "documents": {"name": "pydocs", "length": 32, "tokenizer": {"name": "bytes"}},
-    "pairs": {"name": "numbers", "length": 32, "tokenizer": {"name": "bytes"}},
+    "documents": {"name": "pydocs", "length": 64, "tokenizer": {"name": "bytes"}},
+    "pairs": {"name": "numbers", "length": 64, "tokenizer": {"name": "bytes"}},
 }
 
 
@@ -38,55 +41,66 @@ def base() -> dict[str, Any]:
 
 
 def batch(form: str, objective: Any) -> Batch:
+    """Rows long enough that what is written of a document has several blocks, windows and experts."""
     generator = torch.Generator().manual_seed(0)
     if form == "documents":
-        return documents(generator)
+        return documents(generator, ((48,), (20, 24)))
     one_token = objective.one_token_targets
-    return pairs([(source, 1 if one_token else target) for source, target in PAIRS], generator)
+    return pairs([(source, 1 if one_token else target) for source, target in ((5, 20), (16, 12))], generator)
 
 
 def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
-    """Finite loss, and a gradient for every parameter, once weights are perturbed.
+    """Finite loss with the first weights, and a gradient for every parameter once they are perturbed.
 
-    One draw of weights may leave a ReLU dead; a parameter that gets no gradient in any draw is useless.
+    One draw of weights may leave a ReLU dead, or overflow where nothing is normed; a parameter that gets no gradient
+    in any draw is useless.
     """
+    model, objective = made(config, plan, 0)
+    assert bool(step(model, objective, form).isfinite()), "loss not finite"
     idle: set[str] | None = None
     for perturbation in range(PERTURBATIONS):
-        found = _idle(config, plan, form, perturbation)
+        model, objective = made(config, plan, perturbation)
+        for module in (model, objective):
+            enliven(module, perturbation)
+        if not step(model, objective, form).isfinite():
+            continue
+        found = {name for name, p in trained(model, objective) if p.grad is None or not p.grad.any()}
         idle = found if idle is None else idle & found
         if not idle:
             return
-    raise AssertionError(f"no gradient: {sorted(idle or ())}")
+    raise AssertionError("no finite loss" if idle is None else f"no gradient: {sorted(idle)}")
 
 
-def _idle(config: dict[str, Any], plan: ModelPlan, form: str, perturbation: int) -> set[str]:
-    """Take one step; the parameters that got no gradient."""
-    torch.manual_seed(perturbation)
-    model, objective = assemble(plan, TOKENS), make_objective(config, VOCABULARY)
+def made(config: dict[str, Any], plan: ModelPlan, seed: int) -> tuple[Variant, Objective]:
+    """Model and objective in training mode and float64."""
+    torch.manual_seed(seed)
+    model, objective = assemble(plan, TOKENS).double().train(), make_objective(config, VOCABULARY).double().train()
     if not objective.uses_head:
         model.rest_head()
-    for module in (model, objective):
-        enliven(module, perturbation)
-        module.double().train()
+    return model, objective
+
+
+def trained(model: Variant, objective: Objective) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    for part, module in (("model", model), ("objective", objective)):
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                yield f"{part}.{name}", parameter
+
+
+def step(model: Variant, objective: Objective, form: str) -> torch.Tensor:
+    """The loss before the step; weights are finite after it where the loss is."""
     view = objective.prepare(batch(form, objective), torch.Generator().manual_seed(0))
     terms = list(objective.loss(model, view).values())
     terms += [term for component in model.components() for term in component.losses().values()]
     total = torch.stack([term.double() for term in terms]).sum()
-    assert total.isfinite(), f"loss {float(total)}"
     total.backward()
-    trained = {
-        f"{part}.{name}": p
-        for part, module in (("model", model), ("objective", objective))
-        for name, p in module.named_parameters()
-        if p.requires_grad
-    }
-    infinite = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
-    assert not infinite, f"gradient not finite: {infinite}"
-    torch.optim.AdamW(list(trained.values())).step()
+    torch.optim.AdamW([p for _, p in trained(model, objective)]).step()
     for component in model.components():
         component.after_step()
-    assert all(p.isfinite().all() for p in trained.values())
-    return {name for name, p in trained.items() if p.grad is None or not p.grad.any()}
+    if total.isfinite():
+        broken = [name for name, p in trained(model, objective) if not p.isfinite().all()]
+        assert not broken, f"not finite after a step: {broken}"
+    return total.detach()
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

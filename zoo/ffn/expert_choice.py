@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.activation import Activation
-from zoo.checks import require_between, require_positive
+from zoo.checks import require, require_between, require_positive
 from zoo.documents import Documents
 from zoo.ffn.experts import Experts
 from zoo.interfaces import FeedForward, linear_flops
@@ -49,6 +49,7 @@ class ExpertChoice(FeedForward):
         super().__init__()
         self.experts = Experts(experts, dim, hidden, activation, bias)
         require_positive("capacity", capacity)
+        require(experts > 1, f"experts must be at least 2, for there is nothing to choose: got experts={experts}")
         require_between("capacity", capacity, 0, experts)
         self.capacity = capacity
         self.router = nn.Linear(dim, experts, bias=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.activation import Activation
-from zoo.checks import require, require_positive
+from zoo.checks import require
 from zoo.ffn.experts import Experts
 from zoo.ffn.gated import Gated
 from zoo.ffn.router import Router, TopK
@@ -55,7 +55,7 @@ class Moe(FeedForward):
         router: Router = Router(),
     ) -> None:
         super().__init__()
-        require_positive("experts", experts)
+        require(experts > 1, f"experts must be at least 2, for there is nothing to choose: got experts={experts}")
         require(shared >= 0, f"shared must not be negative: got shared={shared}")
         require(shared > 0 or not shared_gate, f"shared_gate needs shared experts: got shared={shared}")
         self.router = TopK(dim, experts, router)

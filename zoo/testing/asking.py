@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -30,12 +30,12 @@ def batch(subject: Subject) -> Batch:
     return pairs([(source, 1 if subject.cls.one_token_targets else target) for source, target in PAIRS], generator)
 
 
-def documents(generator: torch.Generator) -> DocumentBatch:
-    """Rows of one to three documents, which end with eos."""
-    longest = max(sum(row) for row in DOCUMENTS)
-    tokens = torch.zeros(len(DOCUMENTS), longest, dtype=torch.long)
+def documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOCUMENTS) -> DocumentBatch:
+    """Rows of documents of these lengths, which end with eos."""
+    longest = max(sum(row) for row in lengths)
+    tokens = torch.zeros(len(lengths), longest, dtype=torch.long)
     segment, position = torch.full_like(tokens, -1), torch.zeros_like(tokens)
-    for number, row in enumerate(DOCUMENTS):
+    for number, row in enumerate(lengths):
         begin = 0
         for document, length in enumerate(row):
             cut = slice(begin, begin + length)
