@@ -17,7 +17,7 @@ zoo: find out which parts of a Transformer help, at what cost, and how sure one 
   zoo list [KIND] [--json]           components, their papers and options
   zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations, memory
   zoo train OVERRIDES                one training, or with -m a sweep of them
-  zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run prints the runs
+  zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run, --status
   zoo report STUDY | RUN-FOLDER ...  the report of what is there
   zoo check KIND/NAME ... | --all    whether components keep what their kind promises
   zoo new KIND NAME                  a plug-in with one component and its test, to begin from
@@ -182,23 +182,55 @@ def _refuse_unknown(overrides: Sequence[str]) -> None:
         raise Refused("\n".join(problems.values()))
 
 
-def study(arguments: list[str]) -> int:
-    """``zoo study STUDY [--dry-run] [OVERRIDES]``: a Hydra sweep over the cells of a study."""
-    names = [argument for argument in arguments if not argument.startswith("-") and "=" not in argument]
-    if {"-h", "--help"} & set(arguments) or len(names) != 1:
-        print("zoo study STUDY [--dry-run] [OVERRIDES]\n")
-        print("STUDY is a name under experiments/, a folder, or a study.yaml.")
-        print("OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2")
-        return 0 if {"-h", "--help"} & set(arguments) else 2
-    from zoo.study.plan import find_study
-    from zoo.study.sweep import local_launcher
+STUDY_HELP = """\
+zoo study STUDY [OVERRIDES]
 
-    dry = "--dry-run" in arguments
-    rest = [argument for argument in arguments if argument not in (names[0], "--dry-run")]
+STUDY is a name under experiments/, a folder, or a study.yaml.
+OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2
+
+  --dry-run                    print the runs, and train nothing
+  --status [--json]            where it stands, also while it runs elsewhere
+  --on-failure {go_on,stop}    what follows a run that failed (go_on)
+  --retries N                  how often a run that failed is tried again (0)
+"""
+
+
+def study(arguments: list[str]) -> int:
+    """``zoo study STUDY [OVERRIDES]``: a Hydra sweep over the cells of a study."""
+    flags = {"--dry-run", "--status", "--json"} & set(arguments)
+    rest, policy = _policy([argument for argument in arguments if argument not in flags])
+    names = [argument for argument in rest if not argument.startswith("-") and "=" not in argument]
+    if {"-h", "--help"} & set(arguments) or len(names) != 1:
+        print(STUDY_HELP, end="")
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    rest.remove(names[0])
     _refuse_unknown(_without_hydra(_overrides(rest)))
+    from zoo.study.plan import find_study
+    from zoo.study.sweep import local_launcher, status
+
     path = find_study(names[0])
-    chosen = [f"hydra.sweeper.study='{path}'", f"hydra.sweeper.dry_run={str(dry).lower()}"]
-    return _hydra(["-m", "hydra/sweeper=zoo_study", *chosen, *local_launcher(rest), *rest])
+    told = [*local_launcher(rest), *rest]
+    if "--status" in flags:
+        status(str(path), _without_hydra(_overrides(told)), as_json="--json" in flags)
+        return 0
+    if "--json" in flags:
+        raise Refused("--json goes with --status")
+    chosen = [f"hydra.sweeper.study='{path}'", f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}", *policy]
+    return _hydra(["-m", "hydra/sweeper=zoo_study", *chosen, *told])
+
+
+def _policy(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What follows a failure is told to the sweeper; the other arguments, and its overrides."""
+    rest, policy = list(arguments), []
+    for flag, key in (("--on-failure", "on_failure"), ("--retries", "retries")):
+        rest = [word for given in rest for word in (given.split("=", 1) if given.startswith(f"{flag}=") else [given])]
+        while flag in rest:
+            place = rest.index(flag)
+            if place + 1 == len(rest):
+                raise Refused(f"{flag} must be given a value")
+            policy.append(f"hydra.sweeper.{key}={rest[place + 1]}")
+            del rest[place : place + 2]
+    return rest, policy
 
 
 def _hydra(arguments: Sequence[str]) -> int:
@@ -257,11 +289,18 @@ def _train(config: Any) -> float | None:
     checked.require()
     _keep_command()
     label = str(checked.config["label"])
-    result = train(checked)
+    result = train(checked, wait=not _in_study())
     if result:
         print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
     loss: float | None = result.get("metrics", {}).get("loss")
     return loss
+
+
+def _in_study() -> bool:
+    """Whether there is other work to do than to wait for what another process trains."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
 
 
 def _keep_command() -> None:

@@ -55,7 +55,9 @@ def model_problems(plan: ModelPlan) -> list[str]:
     """Everything that is wrong with a plan: parts that refuse their options, and pairs that mean nothing."""
     problems = dict.fromkeys(_end_problems(plan))
     for stack in plan.stacks:
-        problems.update(dict.fromkeys(_made(stack.base.norm, stack.base.dim)))  # of the ends of the stack
+        widths = [stack.base.dim, *([stack.width or stack.base.dim] if stack.input_norm else [])]
+        for width in widths:  # at the ends of the stack
+            problems.update(dict.fromkeys(_made(stack.base.norm, width)))
         for layer in dict.fromkeys(map(id, stack.layers)):
             chosen = next(item for item in stack.layers if id(item) == layer)
             problems.update(dict.fromkeys(_layer_problems(stack, chosen)))
@@ -68,12 +70,14 @@ def _end_problems(plan: ModelPlan) -> Iterator[str]:
     makers: dict[str, Callable[[], object]] = {
         "initialization": lambda: Initialization(**plan.initialization),
         "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
-        "head": lambda: Head(plan.dim, Embedding(plan.dim, 1), norm, **plan.head),
+        "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **plan.head),
     }
+    embedding: Embedding | None = None
     for name, maker in makers.items():
         try:
             with without_memory():
-                maker()
+                made = maker()
+            embedding = made if isinstance(made, Embedding) else embedding
         except Refused as error:
             yield f"{blame(f'model.{name}', getattr(plan, name), str(error))}: {error}"
     if len(plan.stacks) == 1 and not plan.embedding["shared"]:

@@ -52,8 +52,8 @@ def batch(form: str, objective: Any) -> Batch:
 def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
     """Finite loss with the first weights, and a gradient for every parameter once they are perturbed.
 
-    One draw of weights may leave a ReLU dead, or overflow where nothing is normed; a parameter that gets no gradient
-    in any draw is useless.
+    One draw of weights may leave a ReLU dead, or saturate and overflow where nothing is normed; a parameter that gets
+    no gradient in any draw is useless.
     """
     model, objective = made(config, plan, 0)
     assert bool(step(model, objective, form).isfinite()), "loss not finite"
@@ -61,7 +61,7 @@ def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
     for perturbation in range(PERTURBATIONS):
         model, objective = made(config, plan, perturbation)
         for module in (model, objective):
-            enliven(module, perturbation)
+            enliven(module, perturbation, 0.3 / 3 ** (perturbation % 4))
         if not step(model, objective, form).isfinite():
             continue
         found = {name for name, p in trained(model, objective) if p.grad is None or not p.grad.any()}

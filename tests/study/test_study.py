@@ -19,8 +19,8 @@ from zoo.checking import check_run
 from zoo.checks import Refused
 from zoo.config import compose_run, folder
 from zoo.cost import cost, on_meta
+from zoo.study.cells import launched
 from zoo.study.plan import expand, find_study, read_study
-from zoo.study.sweep import launched
 from zoo.training.run import standing
 
 BASIC = ["hydra/launcher=basic", "threads=1"]

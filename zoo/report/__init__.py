@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,14 +32,16 @@ __all__ = [
 
 
 def write_report(study: Study, runs: Sequence[Run], folder: Path) -> Path:
-    """Write ``folder/report.html``, whole or not at all, and return its path.
+    """Write ``folder/report.html`` and ``folder/report.json``, each whole or not at all; the path of the page.
 
     The page needs nothing but itself: no network, no server.
     """
     from zoo.report.html import page  # late: charts take a second to import
+    from zoo.report.numbers import numbers
 
     folder.mkdir(parents=True, exist_ok=True)
-    path, unfinished = folder / "report.html", folder / "report.html.part"
-    unfinished.write_text(page(study, runs), encoding="utf-8")
-    unfinished.replace(path)
-    return path
+    for name, text in (("report.json", numbers(study, runs)), ("report.html", page(study, runs))):
+        unfinished = folder / f"{name}.{os.getpid()}.part"
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(folder / name)
+    return folder / "report.html"

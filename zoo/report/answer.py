@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from zoo.report.format import bounds, count, difference, quantity
+from zoo.report.format import bounds, count, quantity
 from zoo.report.metrics import Metric
 from zoo.report.table import Row, Table
+from zoo.report.verdicts import judged, listed
 from zoo.statistics import Interval
 
 
 def answer(table: Table, named: int = 3) -> str:
-    """What the table says about its first metric; ``named`` arms behind the first are listed by name."""
+    """What the table says about its first metric, in verdicts if there is a baseline.
+
+    ``named`` arms of each verdict, or behind the first, are listed by name.
+    """
     task, ranked = table.task, table.ranked
     if not any(row.done for row in table.rows):
         return f"On {task.name}, no run has finished yet."
     if not task.comparable:
         return _not_compared(table)
+    if told := judged(table, named):
+        unfinished = " Until all are, verdicts are provisional." if any(row.unfinished for row in table.rows) else ""
+        return f"{told}{_caveats(table)}{unfinished}"
     if not ranked:
         return f"On {task.name}, no finished run has a finite {_label(table)}."
     first, rest = ranked[0], ranked[1:]
     if not rest or table.metrics[0].goal is None:
-        listed = "; ".join(_value(table.metrics[0], row) for row in ranked[: named + 1])
+        values = "; ".join(_value(table.metrics[0], row) for row in ranked[: named + 1])
         unclear = f" Whether a higher or lower {_label(table)} is better is not known: no ranking." if rest else ""
-        return f"On {task.name}, {_label(table)}: {listed}.{unclear}{_caveats(table)}"
+        return f"On {task.name}, {_label(table)}: {values}.{unclear}{_caveats(table)}"
     level = [row.arm for row in ranked if _interval(row).mean == _interval(first).mean]
     if len(level) > 1:
         value = _value(table.metrics[0], first, False)
-        return f"On {task.name}, {_listed(level)} are level in {_label(table)}: {value}. {_caveats(table)}".strip()
+        return f"On {task.name}, {listed(level)} are level in {_label(table)}: {value}. {_caveats(table)}".strip()
     rank = "highest" if table.metrics[0].goal == "higher" else "lowest"
     others = "; ".join(_value(table.metrics[0], row) for row in rest[:named])
     more = f"; and {len(rest) - named} more" if len(rest) > named else ""
     lead = f"On {task.name}, {first.arm} has the {rank} {_label(table)}: {_value(table.metrics[0], first, False)}; "
-    return f"{lead}{others}{more}. {_decided(first, rest)}{_paired(table, first)}{_caveats(table)}"
+    return f"{lead}{others}{more}. {_decided(first, rest)}{_caveats(table)}"
 
 
 def budget(table: Table) -> str:
@@ -84,24 +91,13 @@ def _decided(first: Row, rest: Sequence[Row]) -> str:
         return f"This is not decided: {first.diverged} of {first.done} finished runs of {first.arm} diverged."
     lone = [row.arm for row in (first, *rest) if not _interval(row).known]
     if lone:
-        return f"This is not decided: with one seed there is no interval ({_listed(lone)})."
+        return f"This is not decided: with one seed there is no interval ({listed(lone)})."
     close = [row.arm for row in rest if _interval(first).overlaps(_interval(row))]
     if close:
         return f"This is not decided: its interval overlaps with {'that' if len(close) == 1 else 'those'} " + (
-            f"of {_listed(close)}."
+            f"of {listed(close)}."
         )
     return "Its interval overlaps with no other."
-
-
-def _paired(table: Table, first: Row) -> str:
-    """The first arm against the baseline, where pairs of seeds set them apart."""
-    cell = first.cells[0]
-    baseline = next((row.arm for row in table.rows if row.baseline), "")
-    if cell.difference is None or not cell.difference.excludes(0.0):
-        return ""
-    unit = " points" if cell.metric.percent else ""
-    told = f"{difference(cell.metric, cell.difference)}{unit}, {cell.difference.count} pairs"
-    return f" Paired by seed, it differs from the baseline {baseline} by {told}."
 
 
 def _interval(row: Row) -> Interval:
@@ -119,10 +115,3 @@ def _caveats(table: Table) -> str:
     parts += [f"{failed} of {planned} failed"] if failed else []
     parts += [f"{diverged} of {done} finished runs diverged and are in no mean"] if diverged else []
     return f" So far, {', '.join(parts)}." if parts else ""
-
-
-def _listed(names: Iterable[str], limit: int = 4) -> str:
-    listed = list(names)
-    if len(listed) > limit:
-        return f"{', '.join(listed[:limit])} and {len(listed) - limit} more"
-    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)

@@ -70,6 +70,29 @@ def difference(metric: Metric, interval: Interval | None) -> str:
     return text + (f" ± {_decimal(metric, interval.half_width, finest)}" if interval.known else "")
 
 
+def amount(metric: Metric, value: float) -> str:
+    """The size of a difference in two digits; of shares, in points of a percent."""
+    if not math.isfinite(value):
+        return _NONE
+    scaled = 100 * abs(value) if metric.percent else abs(value)
+    decimals = min(8, max(0, 1 - math.floor(math.log10(scaled)))) if scaled else 0
+    text = f"{scaled:,.{decimals}f}"
+    return f"{text}\N{NO-BREAK SPACE}{'point' if text == '1' else 'points'}" if metric.percent else text
+
+
+def probability(value: float) -> str:
+    """A p-value: two digits, and no more than three decimals."""
+    if math.isnan(value):
+        return _NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+def chance(value: float) -> str:
+    """A probability in whole percent, never certain."""
+    text = "under 1" if value < 0.01 else "over 99" if value > 0.99 else f"{100 * value:.0f}"
+    return f"{text}\N{NO-BREAK SPACE}%"
+
+
 def _decimal(metric: Metric, value: float, scale: float, least: float = 0.0) -> str:
     """``value`` with the decimals that suit ``scale``, and enough for ``least`` not to vanish; percent with one."""
     if metric.percent:

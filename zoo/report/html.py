@@ -24,6 +24,7 @@ from zoo.report.records import Run, Study
 from zoo.report.samples import samples
 from zoo.report.strips import strips
 from zoo.report.table import Table, summary
+from zoo.report.verdicts import design, missing
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 
@@ -68,6 +69,7 @@ def _section(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> dict
         "table": table,
         "answer": answer(table),
         "budget": budget(table),
+        "design": design(table),
         "strips": {row.arm: [column[i] for column in columns] for i, row in enumerate(live)},
         "chart": chart(table.task, arms, runs),
         "samples": samples(runs),
@@ -137,9 +139,12 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         breakable=breakable,
         embedded=embedded,
+        chance=formats.chance,
         count=formats.count,
         duration=formats.duration,
         difference=formats.difference,
+        missing=missing,
+        probability=formats.probability,
         with_spread=formats.with_spread,
     )
     return environment

@@ -31,13 +31,16 @@ _PRIMARY = (
 class Task:
     """What the arms are trained on. The first of ``metrics`` is the one that decides.
 
-    ``comparable`` is false where the arms minimise different things, so that no ranking means anything.
+    ``comparable`` is false where the arms minimise different things, so that no ranking means anything. ``margin`` is
+    the difference of the deciding metric up to which arms count as equal, as the report writes it: of a share, in
+    points of a percent.
     """
 
     name: str
     comparable: bool
     metrics: tuple[str, ...]
     note: str = ""
+    margin: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from zoo.checks import require, suggest
 from zoo.report.configs import flatten, shown
 from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study, Task
-from zoo.statistics import Interval, mean_interval, paired_difference
+from zoo.statistics import Comparison, Family, Interval, compare, mean_interval, paired_difference
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one task, in the order of the study's arms."""
+    """The rows of one task, in the order of the study's arms.
+
+    ``family`` compares them with the baseline by the first metric; None where there is no baseline with a result,
+    nothing is comparable, or the metric's goal is not known.
+    """
 
     task: Task
     metrics: tuple[Metric, ...]
     rows: tuple[Row, ...]
+    family: Family | None = None
+
+    @property
+    def baseline(self) -> Row | None:
+        """The row that others are compared with."""
+        return next((row for row in self.rows if row.baseline), None)
+
+    def compared(self, row: Row) -> Comparison | None:
+        """The row against the baseline; None for the baseline itself and where nothing is compared."""
+        return self.family.comparisons.get(row.arm) if self.family else None
 
     @property
     def ranked(self) -> list[Row]:
@@ -96,7 +110,23 @@ def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
         for arm, members in of_arm.items()
         if members or arm in reasons
     )
-    return Table(task, metrics, rows)
+    return Table(task, metrics, rows, _family(task, rows) if study.baseline and task.comparable and metrics else None)
+
+
+def _family(task: Task, rows: Sequence[Row]) -> Family | None:
+    """All arms against the baseline by the first metric. A seed that diverged in any metric is lost for this one."""
+    values = {row.arm: _with_lost(row) for row in rows if row.cells and not row.not_applicable}
+    baseline = next((values.pop(row.arm) for row in rows if row.baseline and row.arm in values), {})
+    metric = Metric.named(task.metrics[0])
+    if not baseline or not values or metric.goal is None:
+        return None
+    margin = None if task.margin is None else task.margin / (100 if metric.percent else 1)
+    return compare(values, baseline, higher_is_better=metric.goal == "higher", margin=margin)
+
+
+def _with_lost(row: Row) -> dict[int, float]:
+    lost = {seed for cell in row.cells for seed, value in cell.values.items() if not math.isfinite(value)}
+    return {**row.cells[0].values, **dict.fromkeys(sorted(lost), math.nan)}
 
 
 def _row(

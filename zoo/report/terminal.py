@@ -10,10 +10,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from zoo.report.answer import answer
-from zoo.report.format import count, difference, with_spread
+from zoo.report.format import count, difference, probability, with_spread
 from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study
 from zoo.report.table import Row, Table, summary
+from zoo.report.verdicts import design
 
 
 def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:
@@ -23,12 +24,15 @@ def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:
         for row in table.rows:
             if row.not_applicable:
                 console.print(Text(f"{row.arm} is not applicable: {row.not_applicable}"))
-        console.print(Text(answer(table)), end="\n\n")
+        console.print(Text(answer(table)))
+        if told := design(table):
+            console.print(Text(told))
+        console.print()
 
 
 def _drawn(study: Study, table: Table, console: Console) -> RichTable:
     """As many columns as the terminal has room for; the report has all of them."""
-    optional = ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s"]
+    optional = ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s", "parameters"]
     for dropped in range(len(optional) + 1):
         drawn = _with_columns(study, table, set(optional[:dropped]))
         if Measurement.get(console, console.options.update(max_width=1000), drawn).maximum <= console.width:
@@ -57,6 +61,7 @@ def _heading(metric: Metric) -> str:
 def _headings(study: Study, table: Table) -> list[str]:
     metrics = [_heading(metric) for metric in table.metrics]
     against = [f"against {study.baseline}"] if _differs(study, table) else []
+    against += ["adjusted p", "verdict"] if table.family else []
     return ["parameters", "FLOPs/token", *metrics[:1], *against, *metrics[1:], "tokens/s", "seeds"]
 
 
@@ -69,6 +74,9 @@ def _texts(study: Study, table: Table, row: Row) -> list[str]:
         return [row.arm, "not applicable"]
     values = [with_spread(cell.metric, cell.interval, unit=False) for cell in row.cells]
     against = [difference(row.cells[0].metric, row.cells[0].difference)] if _differs(study, table) else []
+    if table.family:
+        one = table.compared(row)
+        against += [probability(one.adjusted_p), one.verdict or "—"] if one else ["—", "baseline"]
     speed = count(row.tokens_per_second.mean if row.tokens_per_second else None)
     costs = [count(row.parameters), count(row.flops_per_token)]
     return [row.arm, *costs, *values[:1], *against, *values[1:], speed, seeds(row)]

@@ -24,6 +24,7 @@ STUDY_OPTIONS = (
 TASK_OPTIONS = (
     Option("metrics", Many(Scalar(str))),
     Option("comparable", Scalar(bool), True),
+    Option("margin", Maybe(Scalar(float)), None),
     Option("note", Scalar(str), ""),
 )
 
@@ -32,13 +33,17 @@ Overrides = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """What arms are trained on, and by which metrics they are compared; the first is the primary one."""
+    """What arms are trained on, and by which metrics they are compared; the first is the primary one.
+
+    Differences of it up to ``margin`` count as none; in points of a percent if it is a share.
+    """
 
     name: str
     metrics: tuple[str, ...]
     comparable: bool
     note: str
     overrides: Overrides
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,10 @@ def _task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
     overrides = _mapping(what.get("overrides", {}), f"tasks.{name}.overrides", problems)
     if any(option.default is REQUIRED and option.name not in checked for option in TASK_OPTIONS):
         return None
-    return TaskPlan(name, tuple(checked["metrics"]), checked["comparable"], checked["note"], overrides)
+    margin = checked["margin"]
+    if margin is not None and (margin <= 0 or not checked["comparable"]):
+        problems.append(f"tasks.{name}.margin: must be above 0, and the task comparable: got {margin}")
+    return TaskPlan(name, tuple(checked["metrics"]), checked["comparable"], checked["note"], overrides, margin)
 
 
 def _mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:

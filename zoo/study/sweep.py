@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from zoo.cost import cost, on_meta
 from zoo.report import Run, Study, Task, print_summary, read_run, write_report
 from zoo.show import vocabulary_size
+from zoo.study import state
+from zoo.study.cells import Launch, Policy, run_cells
 from zoo.study.plan import Cell, StudyPlan, expand, find_study, read_study
+from zoo.study.state import Standing, standing_of
 from zoo.training.run import run_folder, standing
 
-Launch = Callable[[Sequence[Sequence[str]]], None]
 
-
-def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) -> int:
+def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, policy: Policy) -> int:
     """Run a study and write its report.
 
     What is there already is not run again; the state of a cell is that of its folder, whoever made it.
@@ -33,6 +35,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
         further: overrides for all cells.
         launch: runs lists of overrides, each one training; its word on success is not taken.
         dry_run: print the cells and stop.
+        policy: what follows a failure.
     Returns:
         how many cells have no result.
     """
@@ -46,41 +49,31 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool) 
         return len(missing)
     console.print(f"{len(cells)} runs, {len(cells) - len(missing)} there already", highlight=False)
     begun = time.monotonic()
-    # Those with a result are launched too: whether the data are still the same, only the run itself can tell.
-    total = len(cells)
-    launched(launch, [(*cell.overrides, _label(cell, number, total)) for number, cell in enumerate(cells, 1)])
-    left = [cell for cell in cells if run_folder(cell.checked).state != "done"]
+    said = run_cells(cells, launch, policy)
+    left = [each for each in map(standing_of, cells) if each.state != "done"]
     described, runs = _study(plan, further), _runs(cells)
     path = write_report(described, runs, _report_folder(plan, cells)).resolve()
     print_summary(described, runs, console)
-    console.print(f"{len(cells) - len(left)} of {total} runs done in {time.monotonic() - begun:.0f} s", highlight=False)
-    for cell in left:
-        console.print(f"[red]no result[/red]: {cell.name}: {_why(cell)}", highlight=False)
+    console.print(
+        f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s", highlight=False
+    )
+    for each in left:
+        told = f"{_why(each, said)}  {run_folder(each.cell.checked).path}"
+        console.print(f"[red]no result[/red]: {each.cell.name}: {escape(told)}", highlight=False, soft_wrap=True)
     console.print(f"report: {path}", highlight=False, soft_wrap=True)
     return len(left)
 
 
-def launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> None:
-    """Launch; what a launcher itself dies of is told, and the folders say what is missing.
-
-    Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.
-    """
-    heard: list[int] = []
-
-    def hear(number: int, frame: object) -> None:
-        heard.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, hear)
-    try:
-        launch(jobs)
-    except Exception as error:
-        if heard:
-            raise KeyboardInterrupt from error
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        print(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}", file=sys.stderr)
-    finally:
-        signal.signal(signal.SIGINT, before)
+def status(study: str, further: Sequence[str], *, as_json: bool) -> None:
+    """Print where a study stands, also while it runs elsewhere."""
+    plan = read_study(find_study(study))
+    found = [standing_of(cell) for cell in expand(plan, further)]
+    if as_json:
+        print(json.dumps(state.as_json(plan.name, found), indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(f"[bold]{plan.name}[/bold]: {plan.question}", highlight=False)
+    state.show(found, console)
 
 
 def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
@@ -95,7 +88,7 @@ def _report_folder(plan: StudyPlan, cells: Sequence[Cell]) -> Path:
 
 
 def _study(plan: StudyPlan, further: Sequence[str]) -> Study:
-    tasks = tuple(Task(task.name, task.comparable, task.metrics, task.note) for task in plan.tasks)
+    tasks = tuple(Task(task.name, task.comparable, task.metrics, task.note, task.margin) for task in plan.tasks)
     command = shlex.join(["zoo", "study", plan.name, *further])
     return Study(plan.name, plan.question, plan.expected, plan.baseline, plan.arms, tasks, (), command)
 
@@ -104,13 +97,12 @@ def _runs(cells: Sequence[Cell]) -> list[Run]:
     return [read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed) for cell in cells]
 
 
-def _label(cell: Cell, number: int, total: int) -> str:
-    return f'label="{number}/{total} {cell.name}"'
-
-
-def _why(cell: Cell) -> str:
-    failed = run_folder(cell.checked).read("failed.json")
-    return str(failed["error"]) if failed else "it did not finish"
+def _why(each: Standing, said: Mapping[str, str]) -> str:
+    if each.error:
+        return each.error
+    if each.state == "running":
+        return f"{each.process} trains it"
+    return said.get(each.cell.checked.hash, "it was not begun" if each.state == "planned" else "it did not finish")
 
 
 def _plan_table(cells: Sequence[Cell]) -> Table:

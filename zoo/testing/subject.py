@@ -130,12 +130,12 @@ def tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
     return torch.randint(6, TOKENS, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
-def enliven(model: nn.Module, seed: int = 0) -> None:
+def enliven(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
     """Move every parameter away from its first value, which may be zero or one by design."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
 
 
 def placed(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class RunFolder:
     """The files of a run, each written at once or not at all.
 
     ``config.yaml`` and ``started.json`` at the beginning, ``metrics.csv`` and ``checkpoints/`` on the way,
-    ``result.json`` or ``failed.json`` in the end.
+    ``result.json`` or ``failed.json`` in the end; while a process trains it, ``claim/``.
     """
 
     path: Path
@@ -68,12 +68,19 @@ class RunFolder:
         self._write("failed.json", json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False))
 
     def set_aside(self, reason: str) -> Path:
-        """Move a run of other code or data out of the way; nothing is deleted."""
+        """Move a run of other code or data out of the way; nothing is deleted, and a claim stays.
+
+        What says that the run is of other code or data is moved last, so that a kill in between is made up for.
+        """
         number = 0
         while (target := self.path.parent / "stale" / f"{self.path.name}-{reason}-{number}").exists():
             number += 1
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return self.path.rename(target)
+        target.mkdir(parents=True)
+        last = ("started.json", "result.json")
+        for item in sorted(self.path.iterdir(), key=lambda item: item.name in last):
+            if not item.name.startswith(("claim", ".claim")):
+                item.rename(target / item.name)
+        return target
 
     def _write(self, name: str, text: str) -> None:
         draft = self.path / f".{name}.draft"

@@ -17,6 +17,9 @@ _FIRST = ("step", "tokens", "seconds")
 class MetricsFile(Logger):
     """Appends a line each time something is logged, flushed at once; new metrics widen the table.
 
+    The same metrics of the same step take the place of a last line that has them already: of a run that was
+    interrupted after its last evaluation, which is then made again.
+
     Lightning's own CSV logger deletes what an earlier process of the same run has written.
 
     Args:
@@ -28,7 +31,7 @@ class MetricsFile(Logger):
     def __init__(self, folder: Path, resumed: int) -> None:
         super().__init__()
         self._path = folder / "metrics.csv"
-        self._lines = [line for line in _read(self._path) if float(line["step"]) <= resumed]
+        self._lines = [line for line in read_metrics(self._path) if float(line["step"]) <= resumed]
         self._columns = list(dict.fromkeys([*_FIRST, *(key for line in self._lines for key in line)]))
         self._started = False
 
@@ -48,10 +51,12 @@ class MetricsFile(Logger):
         line = {key: value for key, value in metrics.items() if key != "epoch"}
         line["step"] = line.get("step", float(step or 0))
         text = {key: f"{value:.10g}" for key, value in line.items()}
+        if again := bool(self._lines) and _alike(self._lines[-1], text):
+            self._lines.pop()
         self._lines.append(text)
         new = [key for key in text if key not in self._columns]
         self._columns += new
-        if new or not self._started:
+        if new or again or not self._started:
             self._rewrite()
         else:
             with self._path.open("a", newline="", encoding="utf8") as file:
@@ -71,7 +76,11 @@ class MetricsFile(Logger):
         self._started = True
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _alike(one: dict[str, str], other: dict[str, str]) -> bool:
+    return float(one["step"]) == float(other["step"]) and one.keys() == other.keys()
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
     """Complete lines of an earlier process; a last line that was cut off by a kill is left out."""
     if not path.exists():
         return []

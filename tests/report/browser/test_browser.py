@@ -129,6 +129,19 @@ def test_a_table_is_sorted_by_mouse_and_keyboard(browser: Browser, report: Path)
         assert [column.get_attribute("aria-sort") for column in sorted_columns.all()] == ["descending"]
 
 
+def test_verdicts_are_read_without_scrolling_and_sorted(browser: Browser, report: Path) -> None:
+    with silent(browser, report, 390) as page:
+        told = page.locator(".answer").first
+        assert "encoder_decoder is better" in told.inner_text()
+        box = told.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+        assert box["y"] + box["height"] <= 900
+        page.locator("table.results").first.get_by_role("button", name="verdict").click()
+        verdicts = page.locator("table.results").first.locator("td.verdict b").all_inner_texts()
+        assert verdicts == ["better", "worse"]
+
+
 def test_the_choosers_and_the_legend_change_the_chart(browser: Browser, report: Path) -> None:
     with silent(browser, report) as page:
         before = drawn(page)

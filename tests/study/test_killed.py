@@ -1,0 +1,247 @@
+"""Studies that are killed at any moment, or run by several at once, end as one that nothing disturbed.
+
+ZOO_KILLS is how often the test kills; 6 if it is not given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.command import without_times
+from tests.study.test_study import BASIC, STUDY
+
+KILLS = int(os.environ.get("ZOO_KILLS", "6"))
+OFTEN = {"steps": 30, "evaluate": 7, "checkpoint": 2, "model.dropout": 0.1}
+Begin = Callable[..., "Process"]
+
+
+class Process(NamedTuple):
+    """A command that was begun, and all processes that it began."""
+
+    group: int
+    out: Path
+
+    def runs(self) -> bool:
+        return Path(f"/proc/{self.group}").exists()
+
+    def ended(self, within: float = 240.0) -> str:
+        """What it printed; its exit code is the last line."""
+        until = time.monotonic() + within
+        while self.runs():
+            assert time.monotonic() < until, self.out.read_text()
+            time.sleep(0.02)
+        return self.out.read_text()
+
+    def kill(self) -> None:
+        os.killpg(self.group, signal.SIGKILL)
+        self.ended()
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    ready = tmp_path_factory.mktemp("zygote") / "ready"
+    command = [sys.executable, "-m", "tests.study.zygote", str(ready)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        while not ready.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def begin(zygote: subprocess.Popen[str], tmp_path: Path) -> Iterator[Begin]:
+    """Begin ``zoo study`` in a folder; what is left of it in the end is killed."""
+    begun: list[Process] = []
+
+    def make(where: Path, *arguments: str, launcher: list[str] = BASIC) -> Process:
+        out = tmp_path / f"{len(begun)}.out"
+        out.touch()
+        line = json.dumps([str(out), str(where), ["study", str(tmp_path / "heads"), *launcher, *arguments]])
+        assert zygote.stdin is not None
+        assert zygote.stdout is not None
+        zygote.stdin.write(f"{line}\n")
+        zygote.stdin.flush()
+        begun.append(Process(int(zygote.stdout.readline()), out))
+        return begun[-1]
+
+    yield make
+    for process in begun:
+        if process.runs():
+            process.kill()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Two arms with two seeds, evaluated and kept often."""
+    path = tmp_path / "heads" / "study.yaml"
+    path.parent.mkdir()
+    overrides = {**STUDY["overrides"], **OFTEN}
+    path.write_text(yaml.safe_dump({**STUDY, "seeds": [1, 2], "overrides": overrides}, sort_keys=False))
+    return path
+
+
+def made(where: Path) -> dict[str, Any]:
+    """All that runs left, apart from times and what they took of this machine."""
+    return {folder.name: _made(folder) for folder in (where / "runs").iterdir() if folder.name != "reports"}
+
+
+def _made(folder: Path) -> dict[str, Any]:
+    result = json.loads((folder / "result.json").read_text())
+    for timed in (("seconds",), ("started",), ("metrics", "tokens_per_second"), ("cost", "peak_memory_bytes")):
+        *outer, last = timed
+        (result[outer[0]] if outer else result).pop(last)
+    files = sorted(file.name for file in folder.iterdir())
+    weights = (folder / "model.safetensors").read_bytes()
+    return {"result": result, "files": files, "csv": without_times((folder / "metrics.csv").read_text()), "w": weights}
+
+
+def trained(where: Path) -> Counter[str]:
+    return Counter((where / "trained.log").read_text().split())
+
+
+@pytest.fixture
+def undisturbed(study: Path, begin: Begin, tmp_path: Path) -> tuple[dict[str, Any], float]:
+    """What it ends with, and in how many seconds."""
+    (tmp_path / "undisturbed").mkdir()
+    before = time.monotonic()
+    assert begin(tmp_path / "undisturbed").ended().splitlines()[-1] == "0"
+    return made(tmp_path / "undisturbed"), time.monotonic() - before
+
+
+def test_a_study_that_is_killed_ends_as_an_undisturbed_one(
+    undisturbed: tuple[dict[str, Any], float], begin: Begin, tmp_path: Path
+) -> None:
+    expected, seconds = undisturbed
+    assert len(expected) == 4
+    assert [line["step"] for line in next(iter(expected.values()))["csv"]] == [
+        "7",
+        "10",
+        "14",
+        "20",
+        "21",
+        "28",
+        "30",
+        "30",
+    ]
+    draw = random.Random(0)
+    kills = rounds = resumed = 0
+    while kills < KILLS:
+        where = tmp_path / f"killed-{rounds}"
+        where.mkdir()
+        rounds += 1
+        while True:
+            process = begin(where)
+            if draw.random() < 0.75:  # else start and report, which take longer, would have all the kills
+                while process.runs() and not is_claimed(where, process):
+                    time.sleep(0.005)
+                until = time.monotonic() + draw.uniform(0, 1.5)
+            else:
+                until = time.monotonic() + draw.uniform(0, seconds)
+            while process.runs() and time.monotonic() < until and kills < KILLS:
+                time.sleep(0.005)
+            if kills < KILLS and process.runs():
+                kills += 1
+                process.kill()
+                continue
+            assert process.ended().splitlines()[-1] == "0"
+            break
+        assert made(where) == expected
+        resumed += sum(trained(where).values()) - len(expected)
+        assert "stale" not in [folder.name for folder in (where / "runs").iterdir()]
+    assert kills == KILLS
+    print(f"{kills} kills in {rounds} studies of {seconds:.1f} s; {resumed} times a run went on after a kill")
+
+
+def test_a_worker_or_the_head_is_killed_and_the_rest_goes_on(
+    undisturbed: tuple[dict[str, Any], float], begin: Begin, tmp_path: Path
+) -> None:
+    """First the process of the command, whose workers train on; then, of another command, one worker."""
+    where = tmp_path / "killed"
+    where.mkdir()
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
+    first = begin(where, launcher=joblib)
+    workers = claimed(where, {first.group})
+    os.kill(first.group, signal.SIGKILL)
+    second = begin(where, launcher=joblib)
+    own = claimed(where, {second.group, *workers})
+    os.kill(own.pop(), signal.SIGKILL)
+    told = second.ended()
+    assert told.splitlines()[-1] == "0", told
+    assert "4 of 4 runs done" in told
+    expected, _ = undisturbed
+    assert {name: {**run, "files": []} for name, run in made(where).items()} == {
+        name: {**run, "files": []} for name, run in expected.items()
+    }
+
+
+def is_claimed(where: Path, process: Process) -> bool:
+    return any(f"~{process.group}~" in file.name for file in where.glob("runs/*/claim/*"))
+
+
+def claimed(where: Path, but: set[int]) -> set[int]:
+    """Processes that train, once there is one besides those given."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        found = {int(file.name.split("~")[2]) for file in where.glob("runs/*/claim/*")} - but
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("nothing is trained")
+
+
+def test_studies_that_run_at_once_train_each_cell_once(
+    undisturbed: tuple[dict[str, Any], float], begin: Begin, tmp_path: Path
+) -> None:
+    where = tmp_path / "together"
+    where.mkdir()
+    ended = [process.ended() for process in [begin(where) for _ in range(3)]]
+    for told in ended:
+        assert told.splitlines()[-1] == "0", told
+        assert "4 of 4 runs done" in told
+    expected, _ = undisturbed
+    assert made(where) == expected
+    assert set(trained(where).values()) == {1}
+    assert len(trained(where)) == 4
+    assert any("left to it" in told for told in ended)
+
+
+def test_the_status_of_a_study_that_runs_elsewhere(study: Path, begin: Begin, tmp_path: Path) -> None:
+    where = tmp_path / "looked-at"
+    where.mkdir()
+
+    def status() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(
+            begin(where, "--status", "--json", "steps=3000").ended().rpartition("}")[0] + "}"
+        )
+        return told
+
+    assert status()["states"] == {"planned": 4}
+    process = begin(where, "steps=3000")
+    assert claimed(where, set()) == {process.group}
+    until = time.monotonic() + 60
+    while not list(where.glob("runs/*/metrics.csv")) and time.monotonic() < until:
+        time.sleep(0.02)
+    seen = status()
+    assert seen["states"] == {"running": 1, "planned": 3}
+    (cell,) = (cell for cell in seen["cells"] if cell["state"] == "running")
+    assert 0 < cell["step"] < cell["steps"] == 3000
+    assert 1 < cell["loss"] < 10
+    assert 0 <= cell["silent"] < 60
+    assert cell["process"].startswith(f"process {process.group} on ")
+    process.kill()
+    assert status()["states"] == {"interrupted": 1, "planned": 3}

@@ -1,0 +1,142 @@
+"""The training of a job with Lightning."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import pickle
+import shutil
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ProgressBar
+from safetensors.torch import save_model
+
+from zoo.checks import require
+from zoo.training.batches import Share, TrainingViews, ValidationViews, loader
+from zoo.training.checkpoints import Checkpoints
+from zoo.training.claim import Claim
+from zoo.training.evaluation import Evaluation
+from zoo.training.folder import RunFolder
+from zoo.training.job import Job
+from zoo.training.metrics_file import MetricsFile
+from zoo.training.module import Training
+from zoo.training.precision import TrueBfloat16
+from zoo.training.progress import progress
+from zoo.training.provenance import PeakMemory
+from zoo.training.result import result_of
+
+_log = logging.getLogger("zoo")
+
+
+def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
+    """Train to the end, from the last checkpoint on, and leave the result in the folder.
+
+    Args:
+        job: what to train.
+        claim: the right to; None in the further processes of a run on several devices, which get no result.
+    """
+    _quieten_lightning()
+    memory, config, prepared = PeakMemory(), job.config, job.prepared
+    evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
+    optimizer, schedule = target(config["optimizer"]), target(config["schedule"])()
+    module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
+    checkpoint, resumed = _resumable(job.folder)
+    trainer = _trainer(job, resumed, claim)
+    share = Share(trainer.global_rank, trainer.world_size)
+    require(
+        share.world <= config["batch"],
+        f"batch must be at least the number of devices: got batch={config['batch']}, devices={share.world}",
+    )
+    start = resumed * config["accumulate"]
+    training = TrainingViews(prepared.train, job.objective, config["batch"], config["seed"], start, share)
+    validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
+    with _interruptible():
+        trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
+        if module.global_step % config["evaluate"] or not module.evaluated:
+            trainer.validate(module, validation, verbose=False)
+    if not trainer.is_global_zero or claim is None:
+        return {}
+    result = result_of(job, module, memory.bytes())
+    claim.check(surely=True)
+    save_model(job.model, str(job.folder.path / "model.safetensors"))
+    prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
+    job.folder.finish(result)
+    shutil.rmtree(job.folder.checkpoints, ignore_errors=True)
+    return result
+
+
+def _resumable(folder: RunFolder) -> tuple[Path | None, int]:
+    """The newest checkpoint that is whole (a kill may cut one off), and the steps that were done by then."""
+    for path in folder.newest_checkpoints():
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            _log.info("%s: going on from step %d", folder.path, state["global_step"])
+            return path, int(state["global_step"])
+        except (OSError, RuntimeError, KeyError, pickle.UnpicklingError, EOFError) as error:
+            _log.info("%s cannot be read and is passed over: %s", path, error)
+    return None, 0
+
+
+def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:
+    config = job.config
+    bar = progress(config["label"], config["steps"])
+    keep = Checkpoints(job.folder, config["checkpoint"], resumed, claim)
+    defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
+    whole = config["precision"] == "bf16-true"
+    trainer: lightning.Trainer = target(config["trainer"] | defaults | config["trainer"])(
+        max_steps=config["steps"],
+        max_epochs=-1,
+        precision=None if whole else config["precision"],
+        plugins=[TrueBfloat16()] if whole else None,
+        gradient_clip_val=config["clip"],
+        accumulate_grad_batches=config["accumulate"],
+        val_check_interval=config["evaluate"] * config["accumulate"],
+        check_val_every_n_epoch=None,
+        default_root_dir=job.folder.path,
+        use_distributed_sampler=False,
+        logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
+        callbacks=[keep, bar, *job.callbacks],
+        enable_progress_bar=isinstance(bar, ProgressBar),
+    )
+    return trainer
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns the first Ctrl-C into an exit, and is deaf to the next."""
+    heard = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from end
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, heard)
+
+
+def _quieten_lightning() -> None:
+    """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Metrics of a whole split are summed over processes by torchmetrics before they are logged.
+    warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
+    warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def target(section: Mapping[str, Any]) -> Any:
+    """The class or function that a section names, with the section's other values as arguments."""
+    module, _, name = str(section["_target_"]).rpartition(".")
+    arguments = {key: value for key, value in section.items() if key != "_target_"}
+    return partial(getattr(importlib.import_module(module), name), **arguments)
