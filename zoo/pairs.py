@@ -10,7 +10,16 @@ from zoo.checks import Refused
 from zoo.embedding import Embedding
 from zoo.head import Head
 from zoo.interfaces import Residual
-from zoo.parts import attention_arguments, blame, component_class, make, norm_of, position_arguments, without_memory
+from zoo.parts import (
+    Blamed,
+    attention_arguments,
+    blame,
+    component_class,
+    make,
+    norm_of,
+    position_arguments,
+    without_memory,
+)
 from zoo.plan import LayerPlan, ModelPlan, Part, StackPlan
 from zoo.variants.initialization import Initialization
 
@@ -78,6 +87,8 @@ def _end_problems(plan: ModelPlan) -> Iterator[str]:
             with without_memory():
                 made = maker()
             embedding = made if isinstance(made, Embedding) else embedding
+        except Blamed as error:
+            yield str(error)
         except Refused as error:
             yield f"{blame(f'model.{name}', getattr(plan, name), str(error))}: {error}"
     if len(plan.stacks) == 1 and not plan.embedding["shared"]:

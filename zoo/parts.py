@@ -17,17 +17,23 @@ from zoo.plan import LayerPlan, Part, StackPlan
 from zoo.registry import index, live_options
 
 
+class Blamed(Refused):
+    """A refusal that begins with the config path of what is to blame."""
+
+
 def make(part: Part, *given: Any) -> Component:
     """The component of a part; ``given`` is what stands left of ``*``.
 
     Raises:
-        Refused: with the config path in front.
+        Blamed: with the config path of the part in front, or of the norm that it was given.
     """
     try:
         cls = index().get(part.kind, part.name).load()
         return cast("Component", cls(*given, **construct_options(live_options(part.kind, part.name), part.options)))
+    except Blamed:
+        raise
     except Refused as error:
-        raise Refused(f"{blame(part.path, part.options, str(error))}: {error}") from None
+        raise Blamed(f"{blame(part.path, part.options, str(error))}: {error}") from None
 
 
 @contextmanager

@@ -247,7 +247,7 @@ def test_operations_are_counted_and_idle_parameters_left_out(options: dict[str, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"experts": 0}, "experts must be positive: got experts=0"),
+        ({"experts": 0}, "experts must be at least 2, for there is nothing to choose: got experts=0"),
         ({"shared": -1}, "shared must not be negative: got shared=-1"),
         ({"shared_gate": True}, "shared_gate needs shared experts: got shared=0"),
         ({"clamp": 0.0}, "clamp must be positive: got clamp=0.0"),

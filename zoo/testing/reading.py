@@ -41,7 +41,8 @@ def texts_are_the_same_each_time(subject: Subject) -> None:
 @check("data", "how texts are divided into train and validation", after=("texts_are_the_same_each_time",))
 def splits_do_not_begin_alike(subject: Subject) -> None:
     """The splits do not begin with the same texts."""
-    same = [text for text in first(subject, "train") if text in first(subject, "validation")]
+    held_out = first(subject, "validation")
+    same = [text for text in first(subject, "train") if text in held_out]
     fail_unless(len(same) < SOME // 2, "other texts in validation", f"{len(same)} of {SOME} the same")
 
 
