@@ -43,7 +43,3 @@ class BatchedLinear(nn.Module):
         weights = self.weight.unbind()  # all at once: the gradient of a slice alone is as large as the whole
         biases = [None] * self.count if self.bias is None else self.bias.unbind()
         return [nn.functional.linear(*given) for given in zip(parts, weights, biases, strict=True)]
-
-    def one(self, number: int, x: Tensor) -> Tensor:
-        """What matrix ``number`` makes of ``x`` ``[…, inputs]``."""
-        return nn.functional.linear(x, self.weight[number], None if self.bias is None else self.bias[number])
