@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from zoo import build
-from zoo.checks import Refused, suggest
+from zoo.checks import Refused, Unfit, suggest
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Objective
 from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_options
@@ -82,6 +82,11 @@ class Checked:
         config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
         return hashlib.sha256(json.dumps(_one_form(config), sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def unfit(self) -> bool:
+        """Whether all that is wrong is that things do not go together which would do with others."""
+        return bool(self.problems) and all(isinstance(problem, Unfit) for problem in self.problems)
+
     def require(self) -> None:
         """Refuse with all problems, one a line."""
         if self.problems:
@@ -121,7 +126,7 @@ def check_run(given: Mapping[str, Any]) -> Checked:
         for name, item in config[section].items():
             problems += _target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
-        problems += _fit_problems(config, plan)
+        problems += map(Unfit, _fit_problems(config, plan))
     problems += _precision_problems(str(config.get("precision")), config)
     config["precision"] = _precision(str(config.get("precision")), config["trainer"])
     return Checked(config, plan, tuple(dict.fromkeys(problems)))

@@ -6,6 +6,12 @@ import difflib
 from collections.abc import Iterable
 
 
+class Unfit(str):
+    """A problem of things that do not go together, each of which would do with others."""
+
+    __slots__ = ()
+
+
 class Refused(ValueError):
     """What was asked for cannot be done.
 

@@ -223,18 +223,21 @@ class View:
         targets: ``[batch, length]``: the token asked for at each place of ``inputs.tokens``.
         valid: ``[batch, length]``, bool: the places that are asked.
         extra: further tensors that only the objective understands, ``[batch, …]``.
+        source_length: ``[batch]``, of pairs: tokens of the source, by which answers are judged apart.
     """
 
     inputs: Inputs
     targets: Tensor
     valid: Tensor
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    source_length: Tensor | None = None
 
     def to(self, device: torch.device) -> View:
         """The same on another device."""
         inputs = Inputs(**{item.name: _moved(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
         extra = {name: _moved(tensor, device) for name, tensor in self.extra.items()}
-        return View(inputs, _moved(self.targets, device), _moved(self.valid, device), extra)
+        further = (extra, _moved(self.source_length, device))
+        return View(inputs, _moved(self.targets, device), _moved(self.valid, device), *further)
 
 
 def _moved(value: Any, device: torch.device) -> Any:

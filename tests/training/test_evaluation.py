@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_model
 
 from zoo.build import assemble
 from zoo.checking import Checked, make_objective
 from zoo.training.batches import Share, TrainingViews, ValidationViews
+from zoo.training.evaluation import Evaluation
 from zoo.training.run import prepare_data
 from zoo.training.streams import generator
 
@@ -94,3 +96,26 @@ def test_processes_share_each_batch_of_training(documents: Callable[..., Checked
         rows = next(whole).inputs.tokens
         assert torch.equal(rows[0::2], next(parts[0]).inputs.tokens)
         assert torch.equal(rows[1::2], next(parts[1]).inputs.tokens)
+
+
+def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checked]) -> None:
+    """Answers made up: row by row right or wrong, against a loop over the rows."""
+    checked = pairs()
+    prepared = prepare_data(checked.config)
+    objective = make_objective(checked.config, prepared.vocabulary)
+    evaluation = Evaluation(objective, "pairs", prepared.vocabulary.size, 0)
+    views = ValidationViews(prepared.validation, objective, 8, Share())
+    found: dict[str, list[bool]] = {}
+    for number in range(len(views)):
+        view = views[number]
+        logits = F.one_hot(view.targets, prepared.vocabulary.size).float()
+        for row in range(len(view.valid)):
+            wrong = (8 * number + row) % 3 == 0
+            if wrong:  # in one of its places
+                logits[row, view.valid[row].nonzero()[0]] = -logits[row, view.valid[row].nonzero()[0]]
+            length = int(prepared.validation.batch([8 * number + row]).source_length)
+            found.setdefault(str(length), []).append(not wrong)
+        evaluation.update(logits[view.valid], view.targets[view.valid], view)
+    evaluation.compute()
+    assert len(found) > 1
+    assert evaluation.by_length == {k: {"exact_match": sum(v) / len(v), "rows": len(v)} for k, v in found.items()}

@@ -63,8 +63,8 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> type[Stops]:
     made = run_module._made
 
     def with_stop(*given: Any) -> Any:
-        model, objective, loggers, callbacks = made(*given)
-        return model, objective, loggers, [*callbacks, Stops()]
+        *others, callbacks = made(*given)
+        return *others, [*callbacks, Stops()]
 
     monkeypatch.setattr(run_module, "_made", with_stop)
     monkeypatch.setattr(Stops, "what", None)

@@ -129,8 +129,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> type[Looks]:
     made = run_module._made
 
     def with_looks(*given: Any) -> Any:
-        model, objective, loggers, callbacks = made(*given)
-        return model, objective, loggers, [*callbacks, Looks()]
+        *others, callbacks = made(*given)
+        return *others, [*callbacks, Looks()]
 
     monkeypatch.setattr(run_module, "_made", with_looks)
     monkeypatch.setattr(Looks, "logged", [], raising=False)

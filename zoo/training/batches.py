@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from zoo.data.batch import PairBatch
 from zoo.data.order import indices
 from zoo.data.rows import Rows
 from zoo.interfaces import Objective, View
@@ -72,7 +73,9 @@ class ValidationViews(Dataset[View]):
         if not chosen:
             view = self.objective.prepare(self.rows.batch([0]), generator(0, "validation", number))
             return replace(view, valid=torch.zeros_like(view.valid))
-        return self.objective.prepare(self.rows.batch(chosen), generator(0, "validation", number))
+        batch = self.rows.batch(chosen)
+        view = self.objective.prepare(batch, generator(0, "validation", number))
+        return replace(view, source_length=batch.source_length) if isinstance(batch, PairBatch) else view
 
 
 def loader(views: Dataset[View]) -> DataLoader[View]:

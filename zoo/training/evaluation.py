@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, SumMetric
+from torchmetrics import CatMetric, MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.text import Perplexity
 
@@ -20,7 +20,8 @@ class Evaluation(nn.Module):
     loss is the mean cross-entropy of an asked token in nats, without smoothing; perplexity its exponential. For pairs,
     target_nll is the cross-entropy of a whole target in nats, exact_match the share of targets whose every token is
     the likeliest one (which is what greedy decoding would write: it goes wrong only where it first differs). For
-    objectives that predict every token of a text, bits_per_byte is comparable over tokenizers.
+    objectives that predict every token of a text, bits_per_byte is comparable over tokenizers. ``by_length`` is the
+    exact match of the last pass by tokens of the source, for pairs whose sources differ in length.
 
     Args:
         objective: what is asked.
@@ -40,6 +41,8 @@ class Evaluation(nn.Module):
         self.perplexity = Perplexity()
         self.accuracy = MulticlassAccuracy(num_classes=vocabulary, average="micro")
         self.exact_match, self.target_nll = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        self.right, self.lengths = CatMetric(nan_strategy="disable"), CatMetric(nan_strategy="disable")
+        self.by_length: dict[str, dict[str, float]] = {}
 
     def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
         """Judge answers ``[asked, classes]`` to the asked places of ``view``, row by row."""
@@ -58,6 +61,9 @@ class Evaluation(nn.Module):
                 0, row, (logits.argmax(-1) != targets).float()
             )
             self.exact_match.update((wrong == 0).float())
+            if view.source_length is not None:
+                self.right.update((wrong == 0).float())
+                self.lengths.update(view.source_length.float())
             self.target_nll.update(torch.zeros(rows, device=nll.device).double().index_add_(0, row, nll).float())
 
     def compute(self) -> dict[str, float]:
@@ -70,6 +76,21 @@ class Evaluation(nn.Module):
         if self.pairs:
             metrics["exact_match"] = float(self.exact_match.compute())
             metrics["target_nll"] = float(self.target_nll.compute())
+            self.by_length = _by_length(self.lengths, self.right)
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
         return metrics
+
+
+def _by_length(lengths: CatMetric, right: CatMetric) -> dict[str, dict[str, float]]:
+    """Share of right answers and their number by length; nothing where all are of one."""
+    if not lengths.update_called:
+        return {}
+    known, of_row = torch.unique(torch.as_tensor(lengths.compute()).reshape(-1), return_inverse=True)
+    rows = torch.bincount(of_row).tolist()
+    hits = torch.bincount(of_row, weights=torch.as_tensor(right.compute()).reshape(-1).double()).tolist()
+    return {
+        str(int(length)): {"exact_match": hit / count, "rows": count}
+        for length, hit, count in zip(known.tolist(), hits, rows, strict=True)
+        if len(rows) > 1
+    }

@@ -24,6 +24,7 @@ from zoo.checks import require
 from zoo.training.batches import Share, TrainingViews, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.claim import Claim
+from zoo.training.depth import Depth
 from zoo.training.evaluation import Evaluation
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
@@ -31,7 +32,7 @@ from zoo.training.metrics_file import MetricsFile
 from zoo.training.module import Training
 from zoo.training.precision import TrueBfloat16
 from zoo.training.progress import progress
-from zoo.training.provenance import PeakMemory
+from zoo.training.provenance import Energy, PeakMemory
 from zoo.training.result import result_of
 
 _log = logging.getLogger("zoo")
@@ -45,7 +46,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
         claim: the right to; None in the further processes of a run on several devices, which get no result.
     """
     _quieten_lightning()
-    memory, config, prepared = PeakMemory(), job.config, job.prepared
+    memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
     optimizer, schedule = target(config["optimizer"]), target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
@@ -65,7 +66,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
             trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero or claim is None:
         return {}
-    result = result_of(job, module, memory.bytes())
+    result = result_of(job, module, memory.bytes(), None if resumed else energy.joules())
     claim.check(surely=True)
     save_model(job.model, str(job.folder.path / "model.safetensors"))
     prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
@@ -104,7 +105,7 @@ def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:
         default_root_dir=job.folder.path,
         use_distributed_sampler=False,
         logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
-        callbacks=[keep, bar, *job.callbacks],
+        callbacks=[keep, Depth(config["evaluate"]), bar, *job.callbacks],
         enable_progress_bar=isinstance(bar, ProgressBar),
     )
     return trainer

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from zoo.data.prepare import Prepared
 from zoo.interfaces import Objective
+from zoo.plan import ModelPlan
 from zoo.training.folder import RunFolder
 from zoo.variants.variant import Variant
 
@@ -22,6 +23,7 @@ class Job:
     config: Mapping[str, Any]
     folder: RunFolder
     prepared: Prepared
+    plan: ModelPlan
     model: Variant
     objective: Objective
     loggers: Sequence[Logger]

@@ -20,8 +20,29 @@ import torch
 import zoo
 from zoo.registry import index
 
-_PRESENTATION = ("cli.py", "config.py", "statistics.py", "syntax.py", "registry.py", "cost.py", "memory.py", "show.py")
-_PRESENTATION_FOLDERS = ("report", "catalogue", "study", "hub", "inspect", "conf", "experiments", "testing")
+_PRESENTATION = (
+    "cli.py",
+    "config.py",
+    "listing.py",
+    "new.py",
+    "syntax.py",
+    "registry.py",
+    "cost.py",
+    "memory.py",
+    "show.py",
+)
+_PRESENTATION_FOLDERS = (
+    "report",
+    "statistics",
+    "catalogue",
+    "study",
+    "hub",
+    "commands",
+    "inspect",
+    "conf",
+    "experiments",
+    "testing",
+)
 
 
 @functools.cache
@@ -110,3 +131,32 @@ class PeakMemory:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
         except (OSError, StopIteration):
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
+class Energy:
+    """What the GPUs that this process sees have used since this object was made, all processes on them together.
+
+    Known where NVML is (``nvidia-ml-py``), and where the GPUs count it; that of processors cannot be told apart by run.
+    """
+
+    def __init__(self) -> None:
+        self._begun = _used_joules()
+
+    def joules(self) -> float | None:
+        """None where it is not known."""
+        now = _used_joules()
+        return None if now is None or self._begun is None else now - self._begun
+
+
+def _used_joules() -> float | None:
+    if not torch.cuda.is_available():
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        names = (f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(torch.cuda.device_count()))
+        millijoules = (pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(n)) for n in names)
+        return float(sum(millijoules)) / 1000
+    except Exception:  # a library or a GPU that does not know is no reason to lose a run
+        return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from torchmetrics.text import BLEUScore
 
-from zoo.cost import Cost, cost
+from zoo.cost import cache_bytes, cost, on_meta
 from zoo.data.batch import PairBatch
 from zoo.generation.greedy import answer
 from zoo.training.batches import Share, ValidationViews
@@ -18,27 +18,39 @@ from zoo.training.module import Training
 _BLEU_PAIRS = 128
 
 
-def result_of(job: Job, module: Training, peak: int) -> dict[str, Any]:
-    """The content of ``result.json``; ``peak`` is the most memory that was held, in bytes."""
+def result_of(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
+    """The content of ``result.json``.
+
+    Args:
+        job: what was trained.
+        module: at the end.
+        peak: the most memory that was held, in bytes.
+        energy: that the training took, in joules, where it is known.
+    """
     examples, bleu = _examples(job, module)
     metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
-        "cost": {**vars(_cost(job)), "peak_memory_bytes": peak},
+        "by_length": module.evaluation.by_length,
+        "cost": {**_cost(job), "peak_memory_bytes": peak},
         "steps": module.global_step,
         "tokens": module.tokens,
         "seconds": module.seconds,
+        "energy_joules": energy,
         "samples": examples,
         **job.facts,
     }
 
 
-def _cost(job: Job) -> Cost:
+def _cost(job: Job) -> dict[str, int | None]:
     """Of the first batch of the validation split: what rows of this data and objective look like."""
     views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
     inputs = views[0].inputs
-    return cost(job.model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
+    model = on_meta(job.plan, job.prepared.vocabulary.size)
+    what = cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
+    remembered = cache_bytes(model, what.length, what.source) if model.reader.causal else None
+    return {**vars(what), "cache_bytes": remembered}
 
 
 def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:

@@ -20,6 +20,7 @@ from zoo.checking import Checked, install, make_objective, part_of
 from zoo.checks import Refused
 from zoo.data.prepare import Prepared, prepare
 from zoo.interfaces import Objective
+from zoo.plan import ModelPlan
 from zoo.training.claim import Claim, Lost
 from zoo.training.fit import fit, target
 from zoo.training.folder import RunFolder
@@ -103,7 +104,7 @@ def _trained(job: Job, claim: Claim) -> dict[str, Any]:
         raise
 
 
-def _made(checked: Checked, prepared: Prepared) -> tuple[Variant, Objective, list[Logger], list[Callback]]:
+def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
     """What a job needs and what can still be refused: model, objective, further loggers and callbacks."""
     config = checked.config
     if checked.plan is None:
@@ -114,7 +115,7 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[Variant, Objective, lis
         objective = make_objective(config, prepared.vocabulary)
     loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
     callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]
-    return model, objective, loggers, callbacks
+    return checked.plan, model, objective, loggers, callbacks
 
 
 def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
