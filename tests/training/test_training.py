@@ -48,8 +48,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     made = run_module._made
 
     def with_watch(*given: Any) -> Any:
-        model, objective, loggers, callbacks = made(*given)
-        return model, objective, loggers, [*callbacks, watching]
+        *others, callbacks = made(*given)
+        return *others, [*callbacks, watching]
 
     monkeypatch.setattr(run_module, "_made", with_watch)
     return watching
