@@ -174,6 +174,7 @@ def test_modular_addition_is_the_whole_table():
 
 def test_facts_are_asked_as_they_were_told():
     facts = made("facts", facts=200, symbols=4, key=4, value=3)
+    assert facts.bits() == 200 * 3 * 2
     train, validation = list(facts.pairs("train")), list(facts.pairs("validation"))
     assert train == validation
     assert len({key for key, _ in train}) == 200

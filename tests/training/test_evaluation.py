@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 
 from zoo.build import assemble
 from zoo.checking import Checked, make_objective
@@ -119,3 +119,14 @@ def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checke
     evaluation.compute()
     assert len(found) > 1
     assert evaluation.by_length == {k: {"exact_match": sum(v) / len(v), "rows": len(v)} for k, v in found.items()}
+
+
+def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., Checked], trained: Trained) -> None:
+    """Of 64 facts of 2 symbols of 8: 384 bits; an untrained model lacks more than all, a trained one less."""
+    facts = ["~data.limit", "data=facts", "data.facts=64", "data.symbols=8", "data/tokenizer=characters", "batch=64"]
+    for steps, sign in ((1, -1), (150, 1)):
+        path, result = trained(pairs(*facts, f"steps={steps}", f"evaluate={steps}", "optimizer.lr=0.01"))
+        weights = sum(tensor.numel() for tensor in load_file(path / "model.safetensors").values())
+        missing = result["metrics"]["target_nll"] / math.log(2) * 64
+        assert result["metrics"]["bits_per_parameter"] == pytest.approx((384 - missing) / weights)
+        assert result["metrics"]["bits_per_parameter"] * sign > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -18,9 +19,10 @@ from zoo.registry import register
 class Facts(Pairs):
     """Say the value of a key that only memory can tell; validation asks for the facts that were trained.
 
-    A fact is ``value · log₂ symbols`` bits; ``target_nll`` of validation, in nats, is what is still missing of them.
-    Transformers store about two bits a parameter where each fact is seen a thousand times, about one where it is seen
-    a hundred times, and then gated feed-forward layers fewer than others (arXiv:2404.05405).
+    A fact is ``value · log₂ symbols`` bits; ``target_nll`` of validation, in nats, is what is still missing of them,
+    ``bits_per_parameter`` what is stored. Transformers store about two bits a parameter where each fact is seen a
+    thousand times, about one where it is seen a hundred times, and then gated feed-forward layers fewer than others
+    (arXiv:2404.05405).
 
     Args:
         facts: how many there are.
@@ -56,6 +58,10 @@ class Facts(Pairs):
         """Version, options, and the Python that draws."""
         sizes = f"facts={self.facts} symbols={len(self.alphabet)} key={self.key} value={self.value} seed={self.seed}"
         return f"facts 1 {sizes} python={sys.version_info.major}.{sys.version_info.minor}"
+
+    def bits(self) -> float:
+        """Of all values."""
+        return self.facts * self.value * math.log2(len(self.alphabet))
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
         """All facts, whatever the split."""

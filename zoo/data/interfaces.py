@@ -42,6 +42,10 @@ class Pairs(ABC):
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
         """Source and target of every pair of a split, in an order that depends on nothing but ``identity``."""
 
+    def bits(self) -> float | None:
+        """Of all targets of the validation split, where only memory can tell them; None where they can be found out."""
+        return None
+
 
 class Tokenizer(ABC):
     """Turns texts into tokens."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from torchmetrics.text import BLEUScore
 
+from zoo import build
+from zoo.checking import part_of
 from zoo.cost import cache_bytes, cost, on_meta
 from zoo.data.batch import PairBatch
 from zoo.generation.greedy import answer
@@ -28,7 +30,12 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         energy: that the training took, in joules, where it is known.
     """
     examples, bleu = _examples(job, module)
-    metrics = {**module.evaluated, **bleu, "tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
+    metrics = {
+        **module.evaluated,
+        **bleu,
+        **_stored(job, module),
+        "tokens_per_second": module.tokens / max(module.seconds, 1e-9),
+    }
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
@@ -51,6 +58,16 @@ def _cost(job: Job) -> dict[str, int | None]:
     what = cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
     remembered = cache_bytes(model, what.length, what.source) if model.reader.causal else None
     return {**vars(what), "cache_bytes": remembered}
+
+
+def _stored(job: Job, module: Training) -> dict[str, float]:
+    """Bits that each parameter stores of targets that only memory can tell: all of them less those still missing."""
+    data: Any = build.make(part_of("data", job.config["data"], "data"))
+    bits = data.bits() if job.prepared.form == "pairs" else None
+    if bits is None:
+        return {}
+    missing = module.evaluated["target_nll"] / math.log(2) * len(job.prepared.validation)
+    return {"bits_per_parameter": (bits - missing) / sum(parameter.numel() for parameter in job.model.parameters())}
 
 
 def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
