@@ -30,12 +30,8 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         energy: that the training took, in joules, where it is known.
     """
     examples, bleu = _examples(job, module)
-    metrics = {
-        **module.evaluated,
-        **bleu,
-        **_stored(job, module),
-        "tokens_per_second": module.tokens / max(module.seconds, 1e-9),
-    }
+    speed = {"tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
+    metrics = {**module.evaluated, **bleu, **_stored(job, module), **speed}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
