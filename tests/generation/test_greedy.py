@@ -98,3 +98,12 @@ def test_exact_match_by_teacher_forcing_is_that_of_greedy_decoding(variant: str,
     written = answer(model, batch, prepared.vocabulary, prefix=objective == "prefix_lm")
     targets = [batch.target[row, : batch.target_length[row] - 1].tolist() for row in range(batch.rows)]
     assert [mine == true for mine, true in zip(written, targets, strict=True)] == forced.tolist()
+
+
+def test_writing_ends_where_positions_do(built: Callable[..., Any], vocabulary: Vocabulary) -> None:
+    """The last token that is written needs no position: of 12, 5 are for the prompt and 7 for what is read again."""
+    model = built("decoder", position={"name": "learned", "length": 12}, head={"tied": False})
+    prompt = Inputs(torch.randint(14, 32, (2, 5), generator=torch.Generator().manual_seed(1)))
+    never = Vocabulary(**{**vars(vocabulary), "eos": vocabulary.size + 1})
+    assert [len(row) for row in write(model, prompt, never, 30)] == [8, 8]
+    assert [len(row) for row in write(model, prompt, never, 6)] == [6, 6]

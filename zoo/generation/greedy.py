@@ -23,12 +23,14 @@ def write(model: Variant, inputs: Inputs, vocabulary: Vocabulary, limit: int) ->
         model: a decoder or an encoder-decoder, in evaluation mode.
         inputs: prompts ``[batch, length]``, padded on the left where they differ in length.
         vocabulary: knows eos.
-        limit: the largest number of tokens to write.
+        limit: the largest number of tokens to write; fewer where the model has no positions for as many.
     Returns:
         the tokens written in each row, up to and without eos.
     """
     rows, length = inputs.tokens.shape
     source = 0 if inputs.source is None else inputs.source.shape[1]
+    if model.reader.limit is not None:
+        limit = min(limit, model.reader.limit - length + 1)  # the last one that is written is not read
     caches = model.reader.new_caches(length + limit, source)
     shift = torch.zeros(rows, dtype=torch.long) if inputs.segment is None else (inputs.segment < 0).sum(dim=1)
     written: list[Tensor] = []
