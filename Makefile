@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz lint format clean
+.PHONY: demo test test-launchers speed fuzz lint format clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
@@ -11,6 +11,14 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+
+# The same study through submitit and Ray, which the other tests do without.
+test-launchers: $(VENV)/installed-launchers
+	$(BIN)/python -m pytest tests/launchers $(PYTEST)
+
+# How long a study takes, and its runs one after another: about half an hour on two cores that do nothing else.
+speed: $(VENV)/installed
+	$(BIN)/python experiments/speed/measure.py
 
 # Ten times as many random configurations as the tests draw.
 fuzz: $(VENV)/installed-test
@@ -41,4 +49,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+$(VENV)/installed-launchers: $(VENV)/installed-test
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[slurm,ray]'
 	touch $@

@@ -4,8 +4,11 @@ Hydra runs this module before it is in ``sys.modules``, so the dataclass must no
 """
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -47,7 +50,10 @@ class StudySweeper(Sweeper):
         self._launcher: Launcher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher."""
+        """Make the launcher; submitit keeps its scripts and logs beside the runs unless it is told where."""
+        told = any(line.startswith("hydra.launcher.submitit_folder=") for line in config.hydra.overrides.hydra)
+        if "submitit_folder" in config.hydra.launcher and not told:
+            config.hydra.launcher.submitit_folder = f"{config.runs}/.submitit/%j"
         self.config = config
         self.hydra_context = hydra_context
         self._launcher = Plugins.instance().instantiate_launcher(
@@ -65,18 +71,49 @@ class StudySweeper(Sweeper):
             raise SystemExit(1)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[str | None]:
-        """Run jobs; what each failed of, where its launcher says so."""
+        """Run jobs, where this command was called; what each failed of, where its launcher says so."""
         if self._launcher is None or not jobs:
             return []
-        returns = self._launcher.launch(jobs, initial_job_idx=0)
-        return [_error(each) for each in returns]
+        here = (f"hydra.sweep.dir='{os.getcwd()}'", "hydra.job.chdir=true")  # a worker may have begun anywhere
+        placed = [(*job, *here) for job in jobs]
+        local = self._is("LocalLauncher")  # of submitit: begins all that it is given at once
+        size = self._abreast() if local else len(placed)
+        with _all_waited_for() if local or self._is("SlurmLauncher") else nullcontext():
+            batches = (placed[at : at + size] for at in range(0, len(placed), size))
+            return [_error(each) for batch in batches for each in self._launcher.launch(batch, initial_job_idx=0)]
 
     def _abreast(self) -> int:
-        """How many runs the launcher has going at a time, where it has an option that says so."""
+        """How many runs the launcher has going at a time, as far as can be told here."""
         for option in ("n_jobs", "array_parallelism"):
             if self.config is not None and (given := OmegaConf.select(self.config, f"hydra.launcher.{option}")):
                 return int(given) if int(given) > 0 else os.cpu_count() or 1
-        return 1
+        return (os.cpu_count() or 1) if self._is("LocalLauncher") or self._is("RayLauncher") else 1
+
+    def _is(self, launcher: str) -> bool:
+        return type(self._launcher).__name__ == launcher
+
+
+@contextmanager
+def _all_waited_for() -> Iterator[None]:
+    """Have a job that submitit lost (killed, cancelled, out of time) not end the wait for the others."""
+    from submitit import Job
+
+    results = Job.results
+
+    def results_or_nothing(job: Any) -> Any:
+        try:
+            return results(job)
+        except Exception as error:  # what became of the run, its folder says
+            print(next(iter(str(error).splitlines()), ""), file=sys.stderr)
+            lost = JobReturn()
+            lost.status = JobStatus.UNKNOWN
+            return [lost]
+
+    Job.results = results_or_nothing
+    try:
+        yield
+    finally:
+        Job.results = results
 
 
 def _error(result: JobReturn) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -118,6 +119,10 @@ def test_debug_shows_where(tmp_path: Path) -> None:
         (["study", "three_variants", "stps=1"], "stps: unknown key: did you mean steps?"),
         (["show", "model=gpx"], "model: unknown choice 'gpx'"),
         (["report", "nope"], "unknown study 'nope'"),
+        (["report", "three_variants", "--otu", "x"], "unknown flag '--otu': choices: --out, -m"),
+        (["study", "three_variants", "--watch"], "--watch: goes with --status"),
+        (["study", "seeds=3"], "name a study, or ask for one with arms={…}"),
+        (["study", "three_variants", "seeds=0"], "seeds: must be at least one: got 0"),
     ],
 )
 def test_other_commands_refuse_alike(arguments: list[str], told: str) -> None:
@@ -210,6 +215,47 @@ def test_a_sweep_of_two_values_makes_two_runs(tmp_path: Path) -> None:
     assert code == 0, err
     assert len(runs(tmp_path)) == 2
     assert out.count("exact_match") == 2
+
+
+def test_a_sweep_is_reported_on_by_the_words_that_made_it(tmp_path: Path) -> None:
+    overrides = [*TINY, "model/norm=layer,rms", "steps=1"]
+    code, out, err = zoo("train", "-m", *overrides, "seed=0,1", "hydra/launcher=basic")
+    assert code == 0, err
+    command = shlex.split(out.splitlines()[-1].removeprefix("report: "))
+    assert command == ["zoo", "report", "-m", *overrides, "seed=0,1"]
+    code, out, err = zoo(*command[1:])
+    assert code == 0, err
+    assert "not finished" not in out
+    arms = [row["arm"] for row in json.loads((tmp_path / "report.json").read_text())["tasks"][0]["arms"]]
+    assert [arm.split(",")[0] for arm in arms] == ["norm=layer", "norm=rms"]
+    code, out, err = zoo("report", "-m", *overrides, "seed=1,2", "--out", "further")
+    assert code == 0, err
+    told = sorted(line for line in out.splitlines() if line.startswith("not finished: "))
+    assert [line.split("  ")[0] for line in told] == [f"not finished: numbers {arm} seed 2" for arm in arms]
+    assert (tmp_path / "further" / "report.html").exists()
+    assert zoo("report", "-m", *overrides, "sead=1,2").err.startswith("zoo: sead: unknown key: did you mean seed?")
+
+
+def test_a_study_without_a_file_runs_and_is_found_again(tmp_path: Path) -> None:
+    """With a name of all the characters that YAML, Hydra's grammar and shells care for."""
+    arm = "a \"b\", {c}: 'd' \\ é=~#"
+    tiny = [word for word in TINY if not word.startswith("threads=")]
+    words = [*tiny, f"arms={json.dumps({arm: {'model/norm': 'rms'}})}", "seeds=1", "steps=1", "name=mine"]
+    code, out, err = zoo("study", *words, "hydra/launcher=basic")
+    assert code == 0, err
+    assert "2 of 2 runs done" in out
+    assert len(runs(tmp_path)) == 2
+    found = json.loads(zoo("study", *words, "--status", "--json").out)
+    assert {(cell["arm"], cell["state"]) for cell in found["cells"]} == {(arm, "done"), ("baseline", "done")}
+    report = tmp_path / "runs" / "reports" / "mine" / "report.json"
+    before = json.loads(report.read_text())
+    report.unlink()
+    code, out, err = zoo("report", *words, "hydra/launcher=basic")
+    assert code == 0, err
+    assert [row["arm"] for row in json.loads(report.read_text())["tasks"][0]["arms"]] == ["baseline", arm]
+    assert before["tasks"][0]["arms"] == json.loads(report.read_text())["tasks"][0]["arms"]
+    assert "2 of 2 runs done" in zoo("study", *words, "hydra/launcher=basic").out
+    assert len(runs(tmp_path)) == 2
 
 
 def test_cfg_job_prints_the_config_and_runs_nothing(tmp_path: Path) -> None:

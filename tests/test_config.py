@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from zoo.checks import Refused
-from zoo.config import compose_run, config_groups, folder, group_choices, override_problems
+from zoo.config import Composer, compose_run, config_groups, folder, group_choices, override_problems, plain, publish
 from zoo.registry import index
 from zoo.schema import SLOTS
 
@@ -41,6 +43,7 @@ def test_what_hydra_can_apply_is_left_to_it(override: str) -> None:
         ("model/fnn=mlp", "model/fnn: unknown config group: did you mean model/ffn?"),
         ("objective=causal", "objective: unknown choice 'causal': did you mean causal_lm?"),
         ("data/tokenizer=byte", "data/tokenizer: unknown choice 'byte': did you mean bytes?"),
+        ("model/norm=null", "model/norm: must be chosen: choices: derf, dyt"),
         ("stepz=1", "stepz: unknown key: did you mean steps?"),
         ("steps", "steps: cannot be read as key=value"),
     ],
@@ -59,3 +62,31 @@ def test_what_cannot_be_applied_does_not_hide_the_rest() -> None:
 def test_a_missing_interpolation_is_told() -> None:
     with pytest.raises(Refused, match="nowhere"):
         compose_run(["optimizer.lr=${nowhere}"])
+
+
+ALIKE = (
+    [],
+    ["model=llama", "data=numbers", "model/attention=multi_head", "model.attention.bias=all", "steps=7"],
+    ["model=llama", "model/attention=grouped_query"],  # the preset's options go, though its component is chosen again
+    ["model.norm.eps=1e-3", "model/norm=rms", "model=llama/tiny", "seed=3", "steps=1", "steps=2", "steps=1"],
+    ["model=transformer", "model/encoder/attention=none", "model/cross=multi_head", "model.encoder.layers=1"],
+    ["model=transformer", "model/decoder/norm=dyt", "model.decoder={layers: 2}", "+model.new={a: [1, {b: null}]}"],
+    ["model=local_global", "model.exceptions=null", "+model.exceptions={all: {first: 1}}", "~optimizer.weight_decay"],
+    ["data=pydocs", "data/tokenizer=characters", "~data.tokenizer.name", "+data.tokenizer.name=bytes"],
+    ["optimizer=adam", "optimizer={lr: 0.5}", "schedule=constant", "runs=${cache}/${steps}", "label='a, ${seed}'"],
+    ["model={norm: {name: l2}}", "model/norm=scale", "model/norm=rms", "trainer=cpu", "logger=none"],
+    ["objective=causal_lm", "model/position=none", "++model.dim=3", "callbacks={a: {_target_: b}}"],
+)
+
+
+def test_configs_composed_quickly_are_those_of_hydra() -> None:
+    """Of one composer, in both orders, so that nothing of one config gets into another."""
+    quick = Composer()
+    publish()
+    with initialize_config_dir(str(folder("conf")), version_base="1.3"):
+        whole = [plain(compose("train", overrides=list(lines))) for lines in ALIKE]
+        assert [quick(lines) for lines in ALIKE] == whole
+        assert [quick(lines) for lines in reversed(ALIKE)] == whole[::-1]
+    assert len({str(config) for config in whole}) == len(ALIKE)
+    assert not GlobalHydra.instance().is_initialized()
+    assert Composer()(ALIKE[3]) == whole[3]

@@ -24,6 +24,7 @@ from zoo.checking import RUN_OPTIONS, SECTIONS, check_run
 from zoo.cli import HELP
 from zoo.config import compose_run, group_choices
 from zoo.registry import KINDS, index
+from zoo.study.plan import SECTIONS as SECTIONS_OF_A_STUDY
 from zoo.study.plan import STUDY_OPTIONS, TASK_OPTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -69,21 +70,25 @@ def commands(body: str) -> Iterator[list[str]]:
 
 def small(arguments: list[str]) -> list[str]:
     """The command with overrides behind its own that make it short."""
-    if not arguments or {"-h", "--help", "--cfg"} & set(arguments):
+    if not arguments or {"-h", "--help", "--cfg", "--status"} & set(arguments):
         return arguments
-    if arguments[0] == "train":
-        return [
-            *arguments,
-            *SMALL,
-            *FEWER.get(next((w for w in arguments if w.startswith("data=")), "data=pydocs"), []),
-        ]
-    if arguments[0] == "study":
-        chosen = any(word.startswith("hydra/launcher=") for word in arguments)
-        one_process = [] if "hydra/launcher=basic" in arguments else ["hydra.launcher.n_jobs=1"]
-        return [*arguments, *SMALL, *([] if chosen else ["hydra/launcher=joblib"]), *one_process]
-    if arguments[0] == "report" and not glob.glob(f"{arguments[1]}/config.yaml"):
-        return [*arguments, *SMALL]
+    name, *rest = arguments
+    swept = name == "report" and "-m" in rest
+    fewer = FEWER.get(next((word for word in rest if word.startswith("data=")), "data=pydocs"), [])
+    if name == "train" or swept:
+        return [*arguments, *SMALL, *fewer]
+    if name == "report" and not glob.glob(f"{rest[0]}/config.yaml"):
+        return [name, *_one_seed(rest), *SMALL, *([] if "=" not in rest[0] else fewer)]
+    if name == "study":
+        chosen = any(word.startswith("hydra/launcher=") for word in rest)
+        one_process = [] if "hydra/launcher=basic" in rest else ["hydra.launcher.n_jobs=1"]
+        launcher = [] if chosen else ["hydra/launcher=joblib"]
+        return [name, *_one_seed(rest), *SMALL, *([] if "=" not in rest[0] else fewer), *launcher, *one_process]
     return arguments
+
+
+def _one_seed(words: list[str]) -> list[str]:
+    return ["seeds=1" if word.startswith("seeds=") else word for word in words]
 
 
 def prepare(arguments: list[str]) -> None:
@@ -105,7 +110,8 @@ def prepare(arguments: list[str]) -> None:
                     key, value = line.split("=")
                     what["overrides"][key] = float(value) if "." in value else int(value)
                     what["overrides"].pop("data.tokenizer.vocabulary", None)  # so that texts are tokenised once
-            here.write_text(yaml.safe_dump({**study, "seeds": study["seeds"][:1]}, sort_keys=False), encoding="utf8")
+            one = {"seeds": [1]} if isinstance(study["seeds"], list | int) else {}
+            here.write_text(yaml.safe_dump({**study, **one}, sort_keys=False), encoding="utf8")
 
 
 def expanded(arguments: list[str]) -> list[str]:
@@ -232,7 +238,7 @@ def test_every_source_and_tokenizer_is_documented() -> None:
 
 def test_every_key_of_a_study_is_documented() -> None:
     keys = [option.name for option in (*STUDY_OPTIONS, *TASK_OPTIONS)]
-    assert not missing(DOCS["studies"], [*keys, "overrides", "arms", "tasks"])
+    assert not missing(DOCS["studies"], [*keys, *SECTIONS_OF_A_STUDY])
 
 
 def test_every_extra_is_documented() -> None:

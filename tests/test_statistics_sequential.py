@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 from zoo.checks import Refused
-from zoo.statistics import decide, interquartile_interval, interquartile_mean, sequence_interval
+from zoo.statistics import compare_by_looks, decide, interquartile_interval, interquartile_mean, sequence_interval
 
 
 def marginal(values: np.ndarray, variance: float) -> float:
@@ -131,3 +131,40 @@ def test_the_interval_covers_nearly_as_stated() -> None:
 def test_scores_that_say_nothing_are_refused(scores: dict[str, list[float]]) -> None:
     with pytest.raises(Refused, match="scores"):
         interquartile_mean(scores)
+
+
+# ---------------------------------------------------------------------------------------------------- comparisons
+
+
+def test_comparisons_by_looks_are_the_rule_of_each_pair() -> None:
+    generator, seeds = np.random.default_rng(31), range(1, 13)
+    base = dict(zip(seeds, generator.normal(size=12), strict=True))
+    arms = {gain: {seed: base[seed] + gain + generator.normal() for seed in seeds} for gain in (4.0, 0.1)}
+    arms[9.0] = {**arms[4.0], 2: math.nan}
+    told = compare_by_looks(
+        {gain: (values, base) for gain, values in arms.items()}, most=12, higher_is_better=True, margin=0.01
+    )
+    for gain in (4.0, 0.1):
+        gaps = [arms[gain][seed] - base[seed] for seed in seeds]
+        look = decide(gaps, most=12, higher_is_better=True, margin=0.01, arms=3)
+        one = told[gain]
+        assert (one.verdict, one.interval, one.pairs) == (look.verdict, look.interval, look.pairs)
+        assert one.differences == tuple(gaps[: look.pairs])
+        assert math.isnan(one.p)
+        assert math.isnan(one.smallest), "power is of the rule that judges once"
+    assert (told[4.0].verdict, told[0.1].verdict) == ("better", "undecided")
+    assert told[4.0].pairs < 12
+    lost = told[9.0]
+    assert (lost.verdict, lost.diverged, lost.pairs) == ("diverged", 1, 1)
+    unfinished = compare_by_looks({"a": (dict(list(arms[0.1].items())[:5]), base)}, most=12, higher_is_better=True)
+    assert unfinished["a"].verdict is None
+
+
+def test_comparisons_by_looks_of_arms_that_do_not_differ_err_in_one_study_of_twenty() -> None:
+    generator, wrong = np.random.default_rng(32), 0
+    for _ in range(400):
+        base = dict(enumerate(generator.normal(size=12)))
+        pairs = {arm: (dict(enumerate(generator.normal(size=12))), base) for arm in range(3)}
+        told = compare_by_looks(pairs, most=12, higher_is_better=True)
+        wrong += any(one.verdict != "undecided" for one in told.values())
+    assert wrong <= 400 * 0.05 + 3 * math.sqrt(400 * 0.05 * 0.95)

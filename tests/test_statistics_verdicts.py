@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from scipy import stats
 
 from zoo.checks import Refused
 from zoo.statistics import (
+    Comparison,
     Verdict,
     bootstrap_interval,
     compare,
@@ -174,15 +176,20 @@ def by_seed(values: object) -> dict[int, float]:
     return dict(enumerate(np.asarray(values, dtype=float).tolist()))
 
 
+def against(arms: dict[str, dict[int, float]], base: dict[int, float], **options: Any) -> dict[str, Comparison]:
+    """All arms with one baseline."""
+    return compare({arm: (values, base) for arm, values in arms.items()}, **options)
+
+
 def test_verdicts_of_a_study_with_everything() -> None:
     generator, base = np.random.default_rng(8), np.zeros(8)
     arms = {"up": 3 + 0.1 * generator.normal(size=8), "down": -3 + 0.1 * generator.normal(size=8)}
     arms |= {"same": 0.01 * generator.normal(size=8), "wide": 0.3 + 2 * generator.normal(size=8)}
     arms |= {"lost": np.array([5.0] * 7 + [math.nan]), "one": np.array([1.0])}
-    told = compare(
+    told = against(
         {arm: by_seed(values) for arm, values in arms.items()}, by_seed(base), higher_is_better=True, margin=0.1
     )
-    found = {arm: one.verdict for arm, one in told.comparisons.items()}
+    found = {arm: one.verdict for arm, one in told.items()}
     assert found == {
         "up": "better",
         "down": "worse",
@@ -191,54 +198,66 @@ def test_verdicts_of_a_study_with_everything() -> None:
         "lost": "diverged",
         "one": None,
     }
-    lost = told.comparisons["lost"]
+    lost = told["lost"]
     assert (lost.diverged, lost.seeds, lost.pairs) == (1, 8, 7)
     assert math.isnan(lost.p)
-    flipped = compare({"up": by_seed(arms["up"])}, by_seed(base), higher_is_better=False).comparisons["up"]
+    flipped = against({"up": by_seed(arms["up"])}, by_seed(base), higher_is_better=False)["up"]
     assert flipped.verdict == "worse"
-    assert flipped.better_chance == pytest.approx(1 - told.comparisons["up"].better_chance)
+    assert flipped.better_chance == pytest.approx(1 - told["up"].better_chance)
 
 
 def test_a_difference_within_the_margin_is_equal_though_it_is_certain() -> None:
     arm = by_seed(0.5 + 0.01 * np.random.default_rng(9).normal(size=6))
     for margin, verdict in ((None, "better"), (1.0, "equal"), (0.1, "better")):
-        told = compare({"arm": arm}, by_seed(np.zeros(6)), higher_is_better=True, margin=margin)
-        assert told.comparisons["arm"].verdict == verdict
+        told = against({"arm": arm}, by_seed(np.zeros(6)), higher_is_better=True, margin=margin)
+        assert told["arm"].verdict == verdict
 
 
 def test_a_baseline_that_diverged_decides_nothing() -> None:
     base = by_seed([0.0, 0.1, math.nan, 0.0])
     arms = {"arm": by_seed([9.0, 9.1, 9.2, 9.3]), "few": {0: 1.0}, "none": {}}
-    told = compare(arms, base, higher_is_better=True)
-    assert told.comparisons["few"].verdict == "undecided"
-    one = told.comparisons["arm"]
-    assert (one.verdict, one.baseline_diverged, one.pairs, one.more_pairs) == ("undecided", 1, 3, None)
-    assert told.comparisons["none"].verdict is None
+    told = against(arms, base, higher_is_better=True)
+    assert told["few"].verdict == "undecided"
+    one = told["arm"]
+    assert (one.verdict, one.other_diverged, one.pairs, one.more_pairs) == ("undecided", 1, 3, None)
+    assert told["none"].verdict is None
 
 
 def test_more_seeds_are_what_the_power_asks_for() -> None:
     values = [0.9, -0.5, 0.7, 0.1]
-    one = compare({"arm": by_seed(values)}, by_seed(np.zeros(4)), higher_is_better=True).comparisons["arm"]
+    one = against({"arm": by_seed(values)}, by_seed(np.zeros(4)), higher_is_better=True)["arm"]
     assert one.verdict == "undecided"
     needed = pairs_to_decide(float(np.mean(values)), float(np.std(values, ddof=1)))
     assert needed is not None
     assert one.more_pairs == needed - 4
 
 
-def test_noise_and_smallest_effects_of_a_family() -> None:
+def test_one_family_spans_comparisons_with_different_arms() -> None:
+    """A path of steps, each against the one before: the p-values are scipy's, Holm's factor is that of all steps."""
+    generator = np.random.default_rng(14)
+    steps = [0.0 + generator.normal(size=5)]
+    for gain in (2.0, 0.4, 1.5):
+        steps.append(steps[-1] + gain + 0.5 * generator.normal(size=5))
+    told = compare({i: (by_seed(steps[i]), by_seed(steps[i - 1])) for i in (1, 2, 3)}, higher_is_better=True)
+    raw = [stats.ttest_rel(steps[i], steps[i - 1]).pvalue for i in (1, 2, 3)]
+    assert [one.p for one in told.values()] == pytest.approx(raw)
+    assert [one.adjusted_p for one in told.values()] == pytest.approx(plain_holm([float(p) for p in raw]))
+    assert {one.level for one in told.values()} == {0.05 / 3}
+
+
+def test_smallest_effects_of_a_family() -> None:
     base, arm = [1.0, 2.0, 3.0, 5.0], [1.5, 2.1, 3.9, 5.2]
-    told = compare({"a": by_seed(arm), "b": by_seed(base), "c": {}}, by_seed(base), higher_is_better=True)
-    assert told.noise == pytest.approx(np.std(base, ddof=1))
+    told = against({"a": by_seed(arm), "b": by_seed(base), "c": {}}, by_seed(base), higher_is_better=True)
     spread = float(np.std(np.subtract(arm, base), ddof=1))
-    assert told.comparisons["a"].smallest == pytest.approx(detectable(spread, 4, 0.05 / 3))
-    assert math.isnan(told.comparisons["b"].smallest), "it differs nowhere, so its spread is not known"
-    assert math.isnan(told.comparisons["c"].smallest)
+    assert told["a"].smallest == pytest.approx(detectable(spread, 4, 0.05 / 3))
+    assert math.isnan(told["b"].smallest), "it differs nowhere, so its spread is not known"
+    assert math.isnan(told["c"].smallest)
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0])
 def test_a_margin_is_above_nothing(margin: float) -> None:
     with pytest.raises(Refused, match=f"margin={margin}"):
-        compare({"a": {0: 1.0}}, {0: 1.0}, higher_is_better=True, margin=margin)
+        against({"a": {0: 1.0}}, {0: 1.0}, higher_is_better=True, margin=margin)
     with pytest.raises(Refused, match=f"margin={margin}"):
         equivalence_p([1.0, 2.0], margin)
 
@@ -253,8 +272,8 @@ def studies(
         luck = generator.normal(0, 3, seeds)
         base = by_seed(luck + generator.normal(size=seeds))
         arms = {str(i): by_seed(luck + effect + generator.normal(size=seeds)) for i, effect in enumerate(effects)}
-        told = compare(arms, base, higher_is_better=True, margin=margin)
-        found.append([one.verdict for one in told.comparisons.values()])
+        told = against(arms, base, higher_is_better=True, margin=margin)
+        found.append([one.verdict for one in told.values()])
     return found
 
 

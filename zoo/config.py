@@ -6,15 +6,17 @@ not Hydra's business: one pass of our own checks the composed config (``checking
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -63,18 +65,85 @@ def slots() -> Iterator[tuple[str, str]]:
             yield f"{prefix}/{slot}", slot
 
 
+class Composer:
+    """Composes configs of trainings, many of them quickly.
+
+    Hydra composes once for each set of presets; components that are chosen are put into their slots of a copy, as
+    their nodes in the store say, and the values among the overrides are written over it by Hydra's own function.
+    Every override is parsed once.
+    """
+
+    def __init__(self) -> None:
+        self._parser = OverridesParser.create()
+        self._parsed: dict[str, tuple[Override | None, str | None]] = {}
+        self._preset: dict[tuple[str, ...], DictConfig] = {}
+
+    def __call__(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The composed config, before our checking pass.
+
+        Raises:
+            Refused: with every override that cannot be, one a line.
+        """
+        problems = self.problems(overrides)
+        given = self._compose([line for line in overrides if line not in problems])
+        if problems:
+            raise Refused("\n".join([*problems.values(), *_further(given, problems)]))
+        return given
+
+    def problems(self, overrides: Sequence[str]) -> dict[str, str]:
+        """The overrides that Hydra could not apply, each with a line that says why."""
+        return {line: problem for line in overrides if (problem := self._parse(line)[1])}
+
+    def _parse(self, line: str) -> tuple[Override | None, str | None]:
+        if line not in self._parsed:
+            try:
+                override = self._parser.parse_override(line)
+                self._parsed[line] = override, _problem(override)
+            except HydraException as error:
+                self._parsed[line] = None, f"{line}: cannot be read as key=value: {one_line(error)}"
+        return self._parsed[line]
+
+    def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        parsed = [override for line in overrides if (override := self._parse(line)[0]) is not None]
+        values = [override for override in parsed if _is_value(override)]
+        components = [override for override in parsed if _is_component(override)]
+        presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
+        try:
+            if presets not in self._preset:
+                self._preset[presets] = _composed(presets, publishing=not self._preset)
+            config = copy.deepcopy(self._preset[presets])
+            for override in components:
+                slot = override.key_or_group.replace("/", ".")
+                OmegaConf.update(config, slot, {"name": override.value()}, merge=False, force_add=True)
+            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise Refused(one_line(error)) from None
+        return plain(config)
+
+
 def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
     """The composed config of a training, before our checking pass.
 
     Raises:
         Refused: with every override that cannot be, one a line.
     """
-    problems = override_problems(overrides)
-    sound = [line for line in overrides if line not in problems]
-    given = _compose(sound)
-    if problems:
-        raise Refused("\n".join([*problems.values(), *_further(given, problems)]))
-    return given
+    return Composer()(overrides)
+
+
+def _is_value(override: Override) -> bool:
+    """Whether it changes nothing of what Hydra chooses, and so may be written over the config afterwards."""
+    key = override.key_or_group
+    chooses = override.package is not None or (key in config_groups() and not isinstance(override.value(), dict))
+    return not (chooses or override.is_sweep_override() or "/" in key or key.split(".")[0] == "hydra")
+
+
+def _is_component(override: Override) -> bool:
+    """Whether it chooses what :func:`publish` put into the store, for which nothing else stands in its place."""
+    group, name = override.key_or_group, override.value()
+    kind = dict(slots()).get(group)
+    changed = override.package is not None or override.type is not OverrideType.CHANGE or override.is_sweep_override()
+    known = kind is not None and isinstance(name, str) and name in index().names(kind)
+    return known and not changed and not (folder("conf") / group / f"{name}.yaml").exists()
 
 
 def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
@@ -85,15 +154,13 @@ def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
     return [problem for problem in check_run(given).problems if not problem.startswith(slots)]
 
 
-def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    try:
-        if GlobalHydra.instance().is_initialized():  # inside a sweep, whose config store is this one
-            return plain(compose("train", overrides=list(overrides)))
+def _composed(presets: Sequence[str], *, publishing: bool) -> DictConfig:
+    if GlobalHydra.instance().is_initialized():  # inside a sweep, whose config store is this one
+        return compose("train", overrides=list(presets))
+    if publishing:
         publish()
-        with initialize_config_dir(str(folder("conf")), version_base="1.3"):
-            return plain(compose("train", overrides=list(overrides)))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise Refused(one_line(error)) from None
+    with initialize_config_dir(str(folder("conf")), version_base="1.3"):
+        return compose("train", overrides=list(presets))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -119,16 +186,7 @@ def one_line(error: Exception) -> str:
 
 def override_problems(overrides: Sequence[str]) -> dict[str, str]:
     """The overrides that Hydra could not apply, each with a line that says why."""
-    parser = OverridesParser.create()
-    problems = {}
-    for line in overrides:
-        try:
-            problem = _problem(parser.parse_override(line))
-        except HydraException as error:
-            problem = f"{line}: cannot be read as key=value: {one_line(error)}"
-        if problem:
-            problems[line] = problem
-    return problems
+    return Composer().problems(overrides)
 
 
 def _problem(override: Override) -> str | None:
@@ -140,6 +198,8 @@ def _problem(override: Override) -> str | None:
         if key not in groups:
             return f"{key}: unknown config group: {suggest(key, groups)}"
         choices = group_choices(key)
+        if not override.is_delete() and not override.is_sweep_override() and override.value() is None:
+            return f"{key}: must be chosen: {suggest('null', choices)}"
         for value in _values(override):
             if str(value) not in choices:
                 return f"{key}: unknown choice {str(value)!r}: {suggest(str(value), choices)}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -140,3 +141,58 @@ def make_study(tmp_path: Path, write_run: WriteRun) -> MakeStudy:
         return Study("Encoders and numbers", question, "", baseline, overrides, tuple(tasks), (), command), runs
 
     return make
+
+
+@pytest.fixture
+def runs_of() -> Callable[..., list[Run]]:
+    """Runs without folders, of values by arm and seed; null is a run that diverged, and ``...`` one not finished."""
+
+    def make(
+        values: Mapping[str, Mapping[int, Any]], task: str = "t", metric: str = "exact_match", **more: Any
+    ) -> list[Run]:
+        found = []
+        for arm, by_seed in values.items():
+            for seed, value in by_seed.items():
+                result = None if value is ... else {"metrics": {metric: value}, **more}
+                config = {"data": {"name": task}, "model": {"name": arm}, "seed": seed}
+                folder = Path(f"{task} {arm} {seed}")
+                found.append(Run(arm, task, seed, folder, config, result, None, pl.DataFrame()))
+        return found
+
+    return make
+
+
+def _full_run(arm: str, number: int, task: Task, seed: int, rate: float, tuning: bool) -> Run:
+    """A run that tells all that a report can draw; arms are ``number`` times 5 points apart."""
+    luck = random.Random(f"{arm}{task.name}{seed}{rate}{tuning}").gauss(0, 0.01)
+    score = 0.7 + 0.05 * number + luck - (0.1 if rate > 2e-3 else 0.0)
+    steps = [float(step) for step in range(10, 210, 10)]
+    curves: dict[str, list[float | None]] = {"step": [*steps], "tokens": [512 * s for s in steps], "seconds": [*steps]}
+    curves["train/loss"] = [4 - 3 * score * step / 200 for step in steps]
+    curves["validation/exact_match"] = [score * step / 200 if step % 50 == 0 else None for step in steps]
+    for layer in range(4):
+        told = {10.0: 1.0 + layer, 200.0: 2.0 + layer * (1 + number)}
+        curves[f"depth/activation/decoder/{layer}"] = [told.get(step) for step in steps]
+        curves[f"depth/gradient/decoder/{layer}"] = [told.get(step, 0.0) / 100 or None for step in steps]
+    cost = {"parameters": 10**6 * (1 + number), "active_parameters": 10**6, "flops_per_token": 6 * 10**6 * (3 - number)}
+    cost |= {"cache_bytes": 4096 * (1 + number), "length": 32, "peak_memory_bytes": 10**8}
+    lengths = {str(n): {"exact_match": score * min(1.0, 16 / n), "rows": 9} for n in (8, 16, 32)}
+    metrics = {"exact_match": score, "loss": 4 - 3 * score, "tokens_per_second": 16000.0}
+    result = {"metrics": metrics, "cost": cost, "tokens": 102400, "seconds": 200.0, "by_length": lengths}
+    config = {"model": {"name": arm}, "data": {"name": "copy", "train_length": 16}, "optimizer": {"lr": rate}}
+    folder = Path(f"{task.name}{number}{seed}{rate}{tuning}")
+    return Run(arm, task.name, seed, folder, config, result, None, pl.DataFrame(curves), (), rate, tuning)
+
+
+@pytest.fixture(scope="session")
+def full_study() -> tuple[Study, list[Run]]:
+    """Three arms on one task at two sizes, their learning rates tried: there is something to show in every chart."""
+    tasks = tuple(
+        Task(f"copy {size}", True, ("exact_match", "loss"), "", 1.0, "copy", size) for size in ("small", "large")
+    )
+    arms = ("plain", "gated", "doubly gated")
+    runs = [_full_run(arm, i, task, s, 1e-3, False) for task in tasks for i, arm in enumerate(arms) for s in (1, 2, 3)]
+    tried = (5e-4, 1e-3, 4e-3)
+    runs += [_full_run(arm, i, t, 101, rate, True) for t in tasks for i, arm in enumerate(arms) for rate in tried]
+    overrides = {arm: {} if arm == "plain" else {"model/ffn": arm} for arm in arms}
+    return Study("Gates", "Do gates help?", "They do.", "plain", overrides, tasks, (), "zoo study gates"), runs

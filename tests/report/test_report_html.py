@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from dataclasses import replace
@@ -12,19 +11,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import altair as alt
-import polars as pl
 import pytest
 
-from zoo.report import Study, Task, read_run, runs_study, write_report
-from zoo.report.charts import chart
-from zoo.report.curves import over_seeds
-from zoo.report.html import breakable, embedded
+from zoo.report import Run, Study, Task, read_run, runs_study, write_report
+from zoo.report.html import page
 from zoo.report.metrics import Metric
 from zoo.report.provenance import warnings
 from zoo.report.samples import samples
 from zoo.report.strips import WIDTH, strips
 from zoo.report.table import Cell
+from zoo.report.templates import breakable, embedded
 from zoo.statistics import mean_interval
 
 if TYPE_CHECKING:
@@ -130,40 +126,18 @@ def test_the_page_replaces_the_old_one_whole(make_study: MakeStudy, tmp_path: Pa
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_fifty_arms_of_five_seeds_take_seconds(make_study: MakeStudy, tmp_path: Path) -> None:
-    study, runs = make_study({f"arm {i}": 0.2 + i / 100 for i in range(50)}, seeds=range(5), baseline="arm 0")
-    started = time.perf_counter()
-    path = write_report(study, runs, tmp_path)
-    assert time.perf_counter() - started < 10, "about 4 s on a quiet machine, half of them the bundle of Vega"
-    assert path.stat().st_size < 4e6
-
-
-def test_curves_are_thinned_and_gaps_kept() -> None:
-    steps = [float(i) for i in range(1000)]
-    values = [math.nan if step > 900 else step for step in steps]
-    seeds = [pl.DataFrame({"step": steps, "loss": [value + luck for value in values]}) for luck in (0, 2)]
-    band = over_seeds(seeds, "loss", 200)
-    assert len(band["step"]) == 200
-    assert (band["step"][0], band["step"][-1]) == (0, 999)
-    assert (band["low"][0], band["mean"][0], band["high"][0], band["seeds"][0]) == (0, 1, 2, 2)
-    assert band["mean"][-1] is None
-    assert band["seeds"][-1] == 0
-    assert band["tokens"][0] is None
-
-
-def test_a_step_written_twice_counts_once() -> None:
-    seed = pl.DataFrame({"step": [1.0, 2.0, 2.0], "loss": [3.0, 9.0, 1.0]})
-    assert over_seeds([seed], "loss", 10)["mean"] == [3.0, 1.0]
-
-
-def test_the_chart_is_valid_vega_lite(make_study: MakeStudy) -> None:
-    study, runs = make_study({f"arm {i}": 0.3 for i in range(9)})
-    drawn = chart(study.tasks[0], {arm: i for i, arm in enumerate(study.arms)}, runs)
-    assert drawn is not None
-    assert alt.Chart.from_dict(drawn["spec"], validate=True) is not None
-    assert drawn["metrics"][0]["name"] == "validation/exact_match", "the task's own metric comes first"
-    assert drawn["colours"][7:] == ["c0", "c1"], "colours begin again, with another dash"
-    assert list(drawn["axes"]) == ["step", "tokens", "seconds"]
+def test_a_thousand_runs_make_a_small_page_soon(full_study: tuple[Study, list[Run]]) -> None:
+    study, few = full_study
+    judged = [run for run in few if not run.tuning]
+    arms = {f"arm number {i}": {} for i in range(50)}
+    runs = [replace(judged[(i + s) % 18], arm=arm, task=t.name, seed=s)
+            for t in study.tasks for i, arm in enumerate(arms) for s in range(10)]  # fmt: skip
+    started = time.process_time()
+    html = page(replace(study, arms=arms, baseline="arm number 0"), runs)
+    assert time.process_time() - started < 20, "about 5 s of a quiet processor"
+    assert len(runs) == 1000
+    assert len(html) < 5e6
+    assert html.count('aria-pressed="true"') == 24, "charts begin with as many arms as can be told apart"
 
 
 def test_different_fingerprints_are_warned_of(make_study: MakeStudy) -> None:

@@ -59,7 +59,7 @@ def test_a_diverged_run_is_counted_and_in_no_mean(make_study: MakeStudy, lost: f
     assert row.cells[1].interval is not None
     assert row.cells[1].interval.count == 2
     assert "1 of 6 finished runs diverged" in answer(table)
-    assert "This is not decided: 1 of 3 finished runs of a diverged." in answer(table)
+    assert "but this is not decided, for 1 of its 3 finished runs diverged: " in answer(table)
 
 
 def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
@@ -74,15 +74,17 @@ def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
 def test_the_first_is_decided_only_where_intervals_are_apart(make_study: MakeStudy) -> None:
     study, runs = make_study({"near": 0.4, "far": 2.0, "nearer": 0.401})
     (table,) = summary(study, runs)
-    assert "This is not decided: its interval overlaps with that of near" in answer(table)
+    why = "but this is not decided, for its interval overlaps with that of nearer: "
+    assert f"near has the highest exact match, {why}" in answer(table)
     (apart,) = summary(study, [run for run in runs if run.arm != "nearer"])
-    assert answer(apart).startswith("On numbers, near has the highest exact match: ")
-    assert "Its interval overlaps with no other." in answer(apart)
+    lead = "On numbers, near has the highest exact match, and its interval overlaps with no other: "
+    assert answer(apart).startswith(lead)
 
 
 def test_the_goal_decides_who_is_first(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.9, "b": 0.2}, tasks=(Task("text", True, ("loss",)),))
-    assert answer(summary(study, runs)[0]).startswith("On text, b has the lowest loss: ")
+    lead = "On text, b has the lowest loss, and its interval overlaps with no other: 0.2"
+    assert answer(summary(study, runs)[0]).startswith(lead)
     study, runs = make_study({"a": 0.9}, tasks=(Task("more", True, ("tokens_per_second",)),))
     assert answer(summary(study, runs)[0]).startswith("On more, tokens per second: a 1")
 
@@ -91,14 +93,15 @@ def test_one_seed_decides_nothing(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, seeds=(0,))
     told = answer(summary(study, runs)[0])
     assert "(one seed)" in told
-    assert "This is not decided: with one seed there is no interval (a and b)." in told
+    assert "but this is not decided, for with one seed there is no interval (a and b): " in told
 
 
 def test_what_cannot_be_compared_is_not_ranked(make_study: MakeStudy) -> None:
     task = Task("text", False, ("loss",), "a denoises.")
     study, runs = make_study({"a": 0.2, "b": 0.6}, tasks=(task,), baseline="b")
     (table,) = summary(study, runs)
-    assert "cannot be compared. No ranking is made. a denoises." in answer(table)
+    assert "On text, nothing is ranked: " in answer(table)
+    assert answer(table).endswith("cannot be compared. a denoises.")
     assert all(cell.difference is None for row in table.rows for cell in row.cells)
 
 

@@ -70,40 +70,47 @@ def test_every_arm_has_its_verdict(decided: tuple[Study, list[Run]]) -> None:
     values = {row.arm: dict(row.cells[0].values) for row in table.rows if row.cells and not row.not_applicable}
     values["lost"] |= {0: math.nan, 1: math.nan}  # diverged in loss, though exact match is a number
     base = values.pop("base")
-    assert table.family == compare(values, base, higher_is_better=True, margin=0.015), "1.5 points are 0.015 of one"
+    pairs = {arm: (by_seed, base) for arm, by_seed in values.items()}
+    told = compare(pairs, higher_is_better=True, margin=0.015)
+    assert table.family.comparisons == told, "1.5 points are 0.015 of one"
+    assert table.family.noise == pytest.approx(np.std(list(base.values()), ddof=1))
 
 
 def test_the_answer_is_in_verdicts(decided: tuple[Study, list[Run]]) -> None:
     told = answer(table_of(*decided)).replace("\N{NO-BREAK SPACE}", " ")
-    assert told.startswith("On numbers, against the baseline base (exact match 55.0 ± 3.9 %): up is better (+10.0 ± ")
+    lead = "On numbers, judged by exact match, up beats base by 10.0 ± 0.9 points (adjusted p < 0.001, 6 seeds); "
+    assert told.startswith(lead)
+    assert len(lead.split()) <= 25, "what came out and how sure it is"
     for part in (
-        "; down is worse (−10.0 ± ",
-        "points, within 1.5 points)",
-        "; open is undecided (+0.6 ±",
+        "; down is worse than base by 10.0 ± 0.9 points (adjusted p < 0.001, 6 seeds); ",
+        "; same equals base within 1.5 points (",
+        "; open cannot be told from base (+0.6 ±",
         "more seeds needed",
+        "; lost diverged on 2 of 6 seeds. base reaches 55.0 ± 3.9 %.",
     ):
         assert part in told
-    assert "lost diverged (2 of 6 seeds)" in told
     assert "overlap" not in told
 
 
 def test_the_answer_names_some_and_counts_the_rest(make_study: MakeStudy) -> None:
     study, runs = make_study({"b": 0.4, **{f"a{i}": 2.0 for i in range(5)}}, SEEDS, baseline="b")
     told = answer(table_of(study, runs))
-    assert told.count("is worse") == 3
-    assert "and 2 more worse." in told
+    assert "judged by exact match, a0, a1, a2 and 2 more are worse than b by " in told
+    assert told.count("±") == 4, "three arms and the baseline"
 
 
 def test_nothing_decided_is_said_first(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.4, "b": 0.4}, baseline="b")
-    assert answer(table_of(study, runs)).startswith("On numbers, nothing is decided against the baseline b (")
+    assert answer(table_of(study, runs)).startswith(
+        "On numbers, judged by exact match, nothing is decided: a cannot be told from b ("
+    )
 
 
 def test_one_seed_gives_no_verdict(make_study: MakeStudy, tmp_path: Path) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, (0,), baseline="b")
     table = table_of(study, runs)
-    assert "a has no verdict (" in answer(table)
-    assert "one pair of seeds)" in answer(table)
+    assert "nothing is decided: a has no verdict against b yet (+" in answer(table)
+    assert "; one pair of seeds)" in answer(table)
     assert design(table) == ""
     assert "no verdict" in write_report(study, runs, tmp_path).read_text()
 
@@ -111,10 +118,12 @@ def test_one_seed_gives_no_verdict(make_study: MakeStudy, tmp_path: Path) -> Non
 def test_a_baseline_that_diverged_is_told(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, baseline="b")
     runs = [with_metrics(run, exact_match=None) if run.arm == "b" and run.seed == 0 else run for run in runs]
-    assert "a is undecided (+" in answer(table_of(study, runs))
-    assert "the baseline diverged on 1 seed)" in answer(table_of(study, runs))
+    assert "a cannot be told from b (+" in answer(table_of(study, runs))
+    assert "2 seeds; what it is compared with diverged on 1 seed)" in answer(table_of(study, runs))
     runs = [with_metrics(run, exact_match=None) if run.arm == "b" else run for run in runs]
-    assert "(exact match —): a is undecided (the baseline diverged on 3 seeds)" in answer(table_of(study, runs))
+    told = answer(table_of(study, runs))
+    assert "a cannot be told from b (what it is compared with diverged on 3 seeds)." in told
+    assert "b reaches" not in told
 
 
 def test_verdicts_of_an_unfinished_study_are_provisional(make_study: MakeStudy) -> None:
@@ -150,8 +159,8 @@ def test_the_design_is_told_below_the_table(decided: tuple[Study, list[Run]], tm
     assert "the exact match of base has a standard deviation of 3.7 points." in told
     assert "points for same to " in told
     assert " points for open." in told
-    assert "corrected for 5 arms" in told
-    assert told.endswith("Margin of equality: 1.5 points.")
+    assert "corrected for 5 comparisons" in told
+    assert "Margin of equality: 1.5 points. Rule: paired t-tests once all seeds had run, corrected by Holm." in told
     assert design(table) in write_report(*decided, tmp_path).read_text().replace("&#39;", "'")
     assert " ".join(design(table).split()) in " ".join(printed(*decided).split())
 
@@ -167,8 +176,8 @@ def test_the_page_shows_them(decided: tuple[Study, list[Run]], tmp_path: Path) -
     html = write_report(*decided, tmp_path).read_text()
     for verdict in ("better", "worse", "equal", "undecided", "diverged"):
         assert html.count(f'<b class="{verdict}">{verdict}</b>') == 1
-    assert 'colspan="9">not applicable: odd sees nothing' in html
-    assert "of new seeds" in html
+    assert "not applicable: odd sees nothing" in html
+    assert "On a new seed" in html
 
 
 def test_report_json_carries_all(decided: tuple[Study, list[Run]], tmp_path: Path) -> None:
@@ -188,19 +197,19 @@ def test_report_json_carries_all(decided: tuple[Study, list[Run]], tmp_path: Pat
         "base": None, "up": "better", "down": "worse", "same": "equal",
         "open": "undecided", "lost": "diverged", "odd": "not applicable",
     }  # fmt: skip
-    one, up = table.family.comparisons["up"], arms["up"]["against_baseline"]
+    one, up = table.family.comparisons["up"], arms["up"]["comparison"]
     assert (up["p"], up["adjusted_p"], up["better_chance"]) == (one.p, one.adjusted_p, one.better_chance)
     assert up["differences"] == list(one.differences)
     assert up["smallest_detectable"] == one.smallest
     assert up["bootstrap"] is None, "six pairs"
-    assert arms["lost"]["against_baseline"]["p"] is None
+    assert arms["lost"]["comparison"]["p"] is None
     assert arms["lost"]["metrics"]["loss"]["by_seed"]["0"] is None
     assert arms["up"]["metrics"]["loss"]["difference"]["count"] == 6
 
 
 def test_ten_pairs_have_a_bootstrap_interval(make_study: MakeStudy, tmp_path: Path) -> None:
     write_report(*make_study({"a": 0.4, "b": 0.6}, range(10), baseline="b"), tmp_path)
-    told = json.loads((tmp_path / "report.json").read_text())["tasks"][0]["arms"][0]["against_baseline"]
+    told = json.loads((tmp_path / "report.json").read_text())["tasks"][0]["arms"][0]["comparison"]
     assert told["interval"]["low"] < told["bootstrap"]["low"] < told["bootstrap"]["high"] < told["interval"]["high"]
 
 

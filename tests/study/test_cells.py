@@ -18,8 +18,11 @@ from tests.study.test_study import BASIC, STUDY
 from zoo.checks import Refused
 from zoo.study import cells as cells_module
 from zoo.study.cells import Policy, run_cells
-from zoo.study.plan import Cell, expand, read_study
-from zoo.study.state import count, seconds_left, show, standing_of
+from zoo.study.expand import expand
+from zoo.study.live import show
+from zoo.study.plan import read_study
+from zoo.study.setting import Cell
+from zoo.study.state import count, seconds_left, standing_of
 from zoo.training.claim import Claim
 from zoo.training.provenance import code_fingerprint, components_fingerprint
 from zoo.training.run import _components, run_folder
@@ -32,10 +35,11 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     path = tmp_path / "heads" / "study.yaml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump({**STUDY, "seeds": [1, 2]}, sort_keys=False))
-    return expand(read_study(path), ["threads=1"])
+    plan = read_study(path)
+    return expand(plan, ["threads=1"]).cells(plan.seeds)
 
 
-def finish(cell: Cell, seconds: float = 0.0) -> None:
+def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
     folder = run_folder(cell.checked)
     components = components_fingerprint(_components(cell.checked.config))
     facts = {
@@ -43,7 +47,7 @@ def finish(cell: Cell, seconds: float = 0.0) -> None:
         "fingerprints": {"code": code_fingerprint(), "components": components},
     }
     folder.begin(cell.checked.config, facts)
-    folder.finish(facts)
+    folder.finish({**facts, "metrics": metrics, "diverged": None in metrics.values()})
 
 
 def fail(cell: Cell) -> None:
@@ -137,7 +141,7 @@ def test_what_others_train_is_left_to_them_and_looked_at_again(
     assert launcher.launched == [ALL[2:], ALL[:2]]
     assert len(looks) == 2
     waited = f"waiting for what others train: numbers two seed 1: process {os.getpid()} on "
-    assert capsys.readouterr().out.count(waited) == 1
+    assert capsys.readouterr().err.count(waited) == 1
 
 
 def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
@@ -151,7 +155,7 @@ def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
     with pytest.raises(Refused, match="got on_failure="):
         Policy("")
     assert zoo("study", "heads", "--retries").err == "zoo: --retries must be given a value\n"
-    assert zoo("study", "heads", "--json").err == "zoo: --json goes with --status\n"
+    assert zoo("study", "heads", "--json").err == "zoo: --json: goes with --status\n"
 
 
 # ------------------------------------------------------------------------------------------------- where it stands
@@ -180,7 +184,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert seconds_left(found) == pytest.approx(2.5 * done.seconds)
 
     out = io.StringIO()
-    show(found, Console(file=out, width=120))
+    show(found, 0, Console(file=out, width=120))
     told = out.getvalue()
     assert f"failed: numbers two seed 2: RuntimeError: out of luck  {run_folder(cells[1].checked).path}\n" in told
     assert "running: numbers one seed 1: step 1/2  loss 2.25  " in told

@@ -9,80 +9,20 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.command import without_times
-from tests.study.test_study import BASIC, STUDY
+from tests.study.processes import Begin, Process
+from tests.study.test_study import STUDY
 
 KILLS = int(os.environ.get("ZOO_KILLS", "6"))
 OFTEN = {"steps": 30, "evaluate": 7, "checkpoint": 2, "model.dropout": 0.1}
-Begin = Callable[..., "Process"]
-
-
-class Process(NamedTuple):
-    """A command that was begun, and all processes that it began."""
-
-    group: int
-    out: Path
-
-    def runs(self) -> bool:
-        return Path(f"/proc/{self.group}").exists()
-
-    def ended(self, within: float = 240.0) -> str:
-        """What it printed; its exit code is the last line."""
-        until = time.monotonic() + within
-        while self.runs():
-            assert time.monotonic() < until, self.out.read_text()
-            time.sleep(0.02)
-        return self.out.read_text()
-
-    def kill(self) -> None:
-        os.killpg(self.group, signal.SIGKILL)
-        self.ended()
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    ready = tmp_path_factory.mktemp("zygote") / "ready"
-    command = [sys.executable, "-m", "tests.study.zygote", str(ready)]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        while not ready.exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        yield process
-        process.kill()
-
-
-@pytest.fixture
-def begin(zygote: subprocess.Popen[str], tmp_path: Path) -> Iterator[Begin]:
-    """Begin ``zoo study`` in a folder; what is left of it in the end is killed."""
-    begun: list[Process] = []
-
-    def make(where: Path, *arguments: str, launcher: list[str] = BASIC) -> Process:
-        out = tmp_path / f"{len(begun)}.out"
-        out.touch()
-        line = json.dumps([str(out), str(where), ["study", str(tmp_path / "heads"), *launcher, *arguments]])
-        assert zygote.stdin is not None
-        assert zygote.stdout is not None
-        zygote.stdin.write(f"{line}\n")
-        zygote.stdin.flush()
-        begun.append(Process(int(zygote.stdout.readline()), out))
-        return begun[-1]
-
-    yield make
-    for process in begun:
-        if process.runs():
-            process.kill()
 
 
 @pytest.fixture
@@ -128,16 +68,8 @@ def test_a_study_that_is_killed_ends_as_an_undisturbed_one(
 ) -> None:
     expected, seconds = undisturbed
     assert len(expected) == 4
-    assert [line["step"] for line in next(iter(expected.values()))["csv"]] == [
-        "7",
-        "10",
-        "14",
-        "20",
-        "21",
-        "28",
-        "30",
-        "30",
-    ]
+    steps = [line["step"] for line in next(iter(expected.values()))["csv"]]
+    assert steps == ["1", "7", "7", "10", "14", "14", "20", "21", "21", "28", "28", "30", "30"]
     draw = random.Random(0)
     kills = rounds = resumed = 0
     while kills < KILLS:
@@ -218,6 +150,30 @@ def test_studies_that_run_at_once_train_each_cell_once(
     assert set(trained(where).values()) == {1}
     assert len(trained(where)) == 4
     assert any("left to it" in told for told in ended)
+
+
+def test_studies_that_become_known_in_rounds_share_the_work_too(study: Path, begin: Begin, tmp_path: Path) -> None:
+    """Learning rates are chosen first, then seeds are added; who waits for the other goes on with the next round."""
+    arms = {"two": {}, "one": {"model.heads": 1}}
+    rounds = {"seeds": "until_decided", "max_seeds": 5, "learning_rates": {"values": [0.001, 0.01], "seeds": [101]}}
+    given = {**STUDY, **rounds, "arms": arms}
+    given["overrides"] = {**STUDY["overrides"], "steps": 3, "evaluate": 3}
+    study.write_text(yaml.safe_dump(given, sort_keys=False))
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone.mkdir()
+    together.mkdir()
+    told = begin(alone).ended()
+    assert told.splitlines()[-1] == "0", told
+    expected = made(alone)
+    assert 12 <= len(expected) <= 14  # two rates of two arms; then four seeds, and a fifth where that is not enough
+    assert "4 runs, 0 there already; up to 10 more will follow" in told
+    assert f"{len(expected)} of {len(expected)} runs done" in told
+    ended = [process.ended() for process in [begin(together) for _ in range(2)]]
+    for told in ended:
+        assert told.splitlines()[-1] == "0", told
+        assert f"{len(expected)} of {len(expected)} runs done" in told
+    assert made(together) == expected
+    assert trained(together) == dict.fromkeys(expected, 1)
 
 
 def test_the_status_of_a_study_that_runs_elsewhere(study: Path, begin: Begin, tmp_path: Path) -> None:

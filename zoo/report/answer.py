@@ -12,11 +12,11 @@ from zoo.statistics import Interval
 
 
 def answer(table: Table, named: int = 3) -> str:
-    """What the table says about its first metric, in verdicts if there is a baseline.
+    """What the table says about its first metric: first what came out and how sure that is, then the rest.
 
     ``named`` arms of each verdict, or behind the first, are listed by name.
     """
-    task, ranked = table.task, table.ranked
+    task = table.task
     if not any(row.done for row in table.rows):
         return f"On {task.name}, no run has finished yet."
     if not task.comparable:
@@ -24,22 +24,40 @@ def answer(table: Table, named: int = 3) -> str:
     if told := judged(table, named):
         unfinished = " Until all are, verdicts are provisional." if any(row.unfinished for row in table.rows) else ""
         return f"{told}{_caveats(table)}{unfinished}"
-    if not ranked:
+    if not table.ranked:
         return f"On {task.name}, no finished run has a finite {_label(table)}."
-    first, rest = ranked[0], ranked[1:]
-    if not rest or table.metrics[0].goal is None:
-        values = "; ".join(_value(table.metrics[0], row) for row in ranked[: named + 1])
+    return f"{_ranking(table, named)}{_caveats(table)}"
+
+
+def _ranking(table: Table, named: int) -> str:
+    """Where there is no baseline: who is first, and whether that is certain."""
+    task, metric, (first, *rest) = table.task, table.metrics[0], table.ranked
+    if not rest or metric.goal is None:
+        values = "; ".join(_value(metric, row) for row in table.ranked[: named + 1])
         unclear = f" Whether a higher or lower {_label(table)} is better is not known: no ranking." if rest else ""
-        return f"On {task.name}, {_label(table)}: {values}.{unclear}{_caveats(table)}"
-    level = [row.arm for row in ranked if _interval(row).mean == _interval(first).mean]
+        return f"On {task.name}, {_label(table)}: {values}.{unclear}"
+    level = [row.arm for row in (first, *rest) if _interval(row).mean == _interval(first).mean]
     if len(level) > 1:
-        value = _value(table.metrics[0], first, False)
-        return f"On {task.name}, {listed(level)} are level in {_label(table)}: {value}. {_caveats(table)}".strip()
-    rank = "highest" if table.metrics[0].goal == "higher" else "lowest"
-    others = "; ".join(_value(table.metrics[0], row) for row in rest[:named])
+        return f"On {task.name}, {listed(level)} are level in {_label(table)}: {_value(metric, first, False)}."
+    rank = "highest" if metric.goal == "higher" else "lowest"
+    others = "; ".join(_value(metric, row) for row in rest[:named])
     more = f"; and {len(rest) - named} more" if len(rest) > named else ""
-    lead = f"On {task.name}, {first.arm} has the {rank} {_label(table)}: {_value(table.metrics[0], first, False)}; "
-    return f"{lead}{others}{more}. {_decided(first, rest)}{_caveats(table)}"
+    lead = f"On {task.name}, {first.arm} has the {rank} {_label(table)}, {_decided(first, rest)}"
+    return f"{lead}: {_value(metric, first, False)}. Behind it: {others}{more}."
+
+
+def _decided(first: Row, rest: Sequence[Row]) -> str:
+    """Whether the first place is certain: its interval must be apart from all others, and nobody diverged."""
+    if first.diverged:
+        return f"but this is not decided, for {first.diverged} of its {first.done} finished runs diverged"
+    lone = [row.arm for row in (first, *rest) if not _interval(row).known]
+    if lone:
+        return f"but this is not decided, for with one seed there is no interval ({listed(lone)})"
+    close = [row.arm for row in rest if _interval(first).overlaps(_interval(row))]
+    if close:
+        whose = "that" if len(close) == 1 else "those"
+        return f"but this is not decided, for its interval overlaps with {whose} of {listed(close)}"
+    return "and its interval overlaps with no other"
 
 
 def budget(table: Table) -> str:
@@ -63,6 +81,25 @@ def _range(name: str, values: Sequence[int]) -> str:
     return f"{name} from {count(low)} to {count(high)} ({high / low:.2f} times)"
 
 
+def moved(table: Table) -> list[str]:
+    """What was moved in each arm so that it costs what the baseline costs, and what is left."""
+    told = []
+    for row in table.rows:
+        if (one := row.moved) is None:
+            continue
+        step = (
+            f"{one.knob} from {one.before:g} to {one.after:g}" if one.after != one.before else f"{one.knob} not moved"
+        )
+        what = one.quantity.replace("_", " ")
+        left = f"{100 * one.mismatch:+.2f}".replace("-", "−")
+        why = f": {one.why}" if one.why else ""
+        told.append(
+            f"{row.arm}: {step}, {what} {count(one.reached)} for {count(one.target)} "
+            f"({left}\N{NO-BREAK SPACE}% left{why})"
+        )
+    return told
+
+
 def _label(table: Table) -> str:
     return table.metrics[0].label if table.metrics else "metric"
 
@@ -70,8 +107,8 @@ def _label(table: Table) -> str:
 def _not_compared(table: Table) -> str:
     note = f" {table.task.note}" if table.task.note else ""
     return (
-        f"On {table.task.name}, the arms differ in objective or data: their losses measure different things "
-        f"and cannot be compared. No ranking is made.{note}"
+        f"On {table.task.name}, nothing is ranked: the arms differ in objective or data, so that their losses measure "
+        f"different things and cannot be compared.{note}"
     )
 
 
@@ -83,21 +120,6 @@ def _value(metric: Metric, row: Row, brief: bool = True) -> str:
     seeds = f"{interval.count}\N{NO-BREAK SPACE}seeds"
     certainty = f"{kind}{bounds(metric, interval)}, {seeds}" if interval.known else "one seed"
     return f"{row.arm + ' ' if brief else ''}{quantity(metric, interval.mean)} ({certainty})"
-
-
-def _decided(first: Row, rest: Sequence[Row]) -> str:
-    """Whether the first place is certain: its interval must be apart from all others, and nobody diverged."""
-    if first.diverged:
-        return f"This is not decided: {first.diverged} of {first.done} finished runs of {first.arm} diverged."
-    lone = [row.arm for row in (first, *rest) if not _interval(row).known]
-    if lone:
-        return f"This is not decided: with one seed there is no interval ({listed(lone)})."
-    close = [row.arm for row in rest if _interval(first).overlaps(_interval(row))]
-    if close:
-        return f"This is not decided: its interval overlaps with {'that' if len(close) == 1 else 'those'} " + (
-            f"of {listed(close)}."
-        )
-    return "Its interval overlaps with no other."
 
 
 def _interval(row: Row) -> Interval:
@@ -114,4 +136,9 @@ def _caveats(table: Table) -> str:
     parts = [f"{done} of {planned} runs are finished"] if done + failed < planned else []
     parts += [f"{failed} of {planned} failed"] if failed else []
     parts += [f"{diverged} of {done} finished runs diverged and are in no mean"] if diverged else []
-    return f" So far, {', '.join(parts)}." if parts else ""
+    told = f" So far, {', '.join(parts)}." if parts else ""
+    stale = sum(row.stale for row in table.rows)
+    if not stale:
+        return told
+    runs = f"{stale} {'run was' if stale == 1 else 'runs were'} made by other code or data than what is there now"
+    return f"{told} {runs}: run the study again."

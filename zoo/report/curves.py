@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 AXES = ("step", "tokens", "seconds")
+_DEPTH = "depth/"  # columns of single layers, which are no metrics of a run
 
 
 def read_curves(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -33,52 +34,64 @@ def _parse(lines: Sequence[str]) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(text), schema=columns, ignore_errors=True)
 
 
-def measured(curves: Sequence[pl.DataFrame]) -> list[str]:
+def measured(curves: Iterable[pl.DataFrame]) -> list[str]:
     """Names of the metrics that have at least one value in one of the tables, in order of appearance."""
+    return [name for name in _columns(curves) if not name.startswith(_DEPTH)]
+
+
+def by_depth(curves: Iterable[pl.DataFrame]) -> dict[tuple[str, str], dict[int, str]]:
+    """Columns that tell of single layers: by what is measured and the stack, by number of the layer."""
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for name in _columns(curves):
+        parts = name.removeprefix(_DEPTH).split("/")
+        if name.startswith(_DEPTH) and len(parts) == 3 and parts[2].isdecimal():
+            found.setdefault((parts[0], parts[1]), {})[int(parts[2])] = name
+    return found
+
+
+def _columns(curves: Iterable[pl.DataFrame]) -> list[str]:
     found: dict[str, None] = {}
     for curve in curves:
         found.update((name, None) for name in curve.columns if name not in AXES and curve[name].count())
     return list(found)
 
 
-def over_seeds(curves: Sequence[pl.DataFrame], metric: str, points: int) -> dict[str, list[float | None]]:
-    """One metric of one arm: by step, its mean, lowest and highest over the seeds, at most ``points`` of them.
+def over_seeds(curves: Mapping[str, Sequence[pl.DataFrame]], metrics: Sequence[str]) -> pl.DataFrame:
+    """Metrics by arm and step: mean, lowest and highest over the seeds.
 
     A step that a resumed run wrote twice counts once, by its last writing. What is not finite is a gap.
 
+    Args:
+        curves: by arm, the table of each seed.
+        metrics: which of their columns.
+
     Returns:
-        Columns ``step, tokens, seconds, mean, low, high, seeds``, of equal length; empty if nothing was measured.
+        Columns ``arm, step, tokens, seconds`` and, of each metric, ``<metric>``, ``low <metric>``, ``high <metric>``,
+        ``seeds <metric>`` (how many were finite) and ``told <metric>`` (how many were written), by arm and step.
     """
-    seeds = [_one(curve, metric) for curve in curves if metric in curve.columns and "step" in curve.columns]
-    if not seeds:
-        return {}
-    value = pl.col("value").filter(pl.col("value").is_finite())
-    table = (
-        pl.concat(seeds)
-        .group_by("step")
-        .agg(
-            pl.col("tokens", "seconds").mean(),
-            value.mean().alias("mean"),
-            value.min().alias("low"),
-            value.max().alias("high"),
-            value.count().alias("seeds"),
-        )
-        .sort("step")
-    )
-    rounded = _thin(table, points).with_columns(pl.col("tokens", "seconds", "mean", "low", "high").round_sig_figs(5))
-    return rounded.to_dict(as_series=False)
+    frames = [
+        curve.select(pl.lit(arm).alias("arm"), pl.lit(seed).alias("seed"), *(c for c in curve.columns if c in wanted))
+        for wanted in [{*AXES, *metrics}]
+        for arm, seeds in curves.items()
+        for seed, curve in enumerate(seeds)
+        if "step" in curve.columns
+    ]
+    empty = pl.DataFrame(schema={"arm": pl.String, "seed": pl.Int32} | dict.fromkeys((*AXES, *metrics), pl.Float64))
+    told = pl.concat([empty, *frames], how="diagonal_relaxed").drop_nulls("step")
+    once = told.group_by("arm", "seed", "step", maintain_order=True).agg(pl.all().drop_nulls().last())
+    finite = {name: pl.col(name).filter(pl.col(name).is_finite()) for name in metrics}
+    columns = [pl.col("tokens", "seconds").mean()]
+    for name, values in finite.items():
+        columns += [values.mean().alias(name), values.min().alias(f"low {name}"), values.max().alias(f"high {name}")]
+        columns += [values.count().alias(f"seeds {name}"), pl.col(name).count().alias(f"told {name}")]
+    order = pl.DataFrame({"arm": list(curves), "place": range(len(curves))}, schema_overrides={"arm": pl.String})
+    table = once.group_by("arm", "step").agg(columns).join(order, on="arm").sort("place", "step")
+    return table.drop("place")
 
 
-def _one(curve: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """One seed's values of one metric, one row a step."""
-    axes = [pl.col(name) if name in curve.columns else pl.lit(None, pl.Float64).alias(name) for name in AXES]
-    rows = curve.select(*axes, pl.col(metric).alias("value")).drop_nulls(["step", "value"])
-    return rows.unique("step", keep="last")
-
-
-def _thin(table: pl.DataFrame, points: int) -> pl.DataFrame:
-    """Every so-manyth row, and always the last."""
-    if table.height <= points:
-        return table
-    kept = [round(i * (table.height - 1) / (points - 1)) for i in range(points)]
-    return table[kept]
+def thinned(table: pl.DataFrame, metric: str, points: int) -> pl.DataFrame:
+    """The rows in which the metric was told: of each arm at most ``points``, evenly spread, its first and last too."""
+    rows = table.filter(pl.col(f"told {metric}") > 0)
+    place = pl.int_range(pl.len()).over("arm")
+    share = place * (points - 1) // (pl.len().over("arm") - 1).clip(1)  # integers: the last row is point number points
+    return rows.filter((share != share.shift(1).over("arm")).fill_null(value=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from zoo.report.metrics import Metric
 from zoo.statistics import Interval
@@ -20,6 +21,12 @@ def count(value: float | None) -> str:
     whole = size == 1 or abs(scaled) >= 99.95
     text = f"{scaled:.{0 if whole else 1 if abs(scaled) >= 9.995 else 2}f}"
     return f"{text}\N{NO-BREAK SPACE}{unit}".rstrip()
+
+
+def measure(value: float | None, unit: str) -> str:
+    """The same with a unit: ``1.23 MB``."""
+    text = count(value)
+    return text if text == _NONE else text + unit if text[-1].isalpha() else f"{text}\N{NO-BREAK SPACE}{unit}"
 
 
 def duration(seconds: float) -> str:
@@ -68,6 +75,11 @@ def difference(metric: Metric, interval: Interval | None) -> str:
     finest = max(abs(interval.mean), interval.half_width if interval.known else 0.0)
     text = f"{sign}{_minus(_decimal(metric, interval.mean, finest))}"
     return text + (f" ± {_decimal(metric, interval.half_width, finest)}" if interval.known else "")
+
+
+def size(metric: Metric, interval: Interval) -> str:
+    """A difference without its sign, with its half-width; of shares, in points of a percent."""
+    return difference(metric, replace(interval, mean=abs(interval.mean))).removeprefix("+")
 
 
 def amount(metric: Metric, value: float) -> str:

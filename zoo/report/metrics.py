@@ -8,7 +8,7 @@ from typing import Literal
 Goal = Literal["lower", "higher"]
 
 _LOWER = ("loss", "perplexity", "nll", "bits_per_byte", "error")
-_HIGHER = ("accuracy", "match", "bleu", "f1", "per_second")
+_HIGHER = ("accuracy", "match", "bleu", "f1", "per_second", "bits_per_parameter")
 _PERCENT = ("accuracy", "match")
 _LABELS = {"target_nll": "target NLL", "bleu": "BLEU"}
 

@@ -1,4 +1,4 @@
-"""Everything that the page shows, as numbers for machines: ``report.json``."""
+"""Everything that the report shows, as numbers for machines: ``report.json``."""
 
 from __future__ import annotations
 
@@ -8,25 +8,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from zoo.report.aggregate import Aggregate, aggregate
 from zoo.report.answer import answer
-from zoo.report.records import Run, Study
-from zoo.report.table import Cell, Row, Table, summary
-from zoo.statistics import Comparison, Family, Interval
+from zoo.report.contrasts import Family
+from zoo.report.records import Study
+from zoo.report.survival import survival
+from zoo.report.table import Cell, Row, Table
+from zoo.statistics import Comparison, Interval
+
+COSTS = (
+    "parameters",
+    "active_parameters",
+    "flops_per_token",
+    "tokens",
+    "tokens_per_second",
+    "cache_bytes_per_token",
+    "peak_memory",
+    "seconds",
+    "energy",
+)
 
 
-def numbers(study: Study, runs: Sequence[Run]) -> str:
-    """The tables of a study as JSON; a number that is not known or not finite is null.
-
-    Raises:
-        Refused: as :func:`zoo.report.table.summary` does.
-    """
+def numbers(study: Study, tables: Sequence[Table]) -> str:
+    """The tables of a study as JSON; a number that is not known or not finite is null."""
     told = {
         "name": study.name,
         "question": study.question,
         "expected": study.expected,
         "baseline": study.baseline,
         "command": study.command,
-        "tasks": [_table(table) for table in summary(study, runs)],
+        "tasks": [_table(table) for table in tables],
+        "sizes": survival(tables),
+        "aggregate": _aggregate(aggregate(tables)),
     }
     return json.dumps(_plain(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
@@ -34,12 +47,18 @@ def numbers(study: Study, runs: Sequence[Run]) -> str:
 def _table(table: Table) -> dict[str, Any]:
     return {
         "name": table.task.name,
+        "of": table.task.of,
+        "size": table.task.size,
         "comparable": table.task.comparable,
         "note": table.task.note,
         "answer": answer(table),
         "metrics": [asdict(metric) for metric in table.metrics],
         "design": _design(table.family) if table.family else None,
         "arms": [_row(row, table.compared(row)) for row in table.rows],
+        "interactions": [
+            {"arms": [one.both, one.one, one.other], **_compared(one.comparison), "verdict": one.comparison.verdict}
+            for one in (table.family.interactions if table.family else ())
+        ],
     }
 
 
@@ -48,7 +67,9 @@ def _design(family: Family) -> dict[str, Any]:
         "noise_floor": family.noise,
         "margin": family.margin,
         "error": family.error,
-        "arms": len(family.comparisons),
+        "comparisons": family.size,
+        "rule": "confidence sequence" if family.most else "paired t-tests, Holm",
+        "most_seeds": family.most or None,
     }
 
 
@@ -56,20 +77,31 @@ def _row(row: Row, compared: Comparison | None) -> dict[str, Any]:
     return {
         "arm": row.arm,
         "baseline": row.baseline,
+        "against": row.against or None,
         "overrides": row.overrides,
-        "parameters": row.parameters,
-        "flops_per_token": row.flops_per_token,
-        "tokens": row.tokens,
-        "tokens_per_second": row.tokens_per_second,
+        "learning_rate": row.rate,
+        "moved": None if row.moved is None else {**asdict(row.moved), "mismatch": row.moved.mismatch},
+        **costs(row),
         "planned": row.planned,
         "done": row.done,
         "failed": row.failed,
         "diverged": row.diverged,
+        "stale": row.stale,
         "not_applicable": row.not_applicable,
         "metrics": {cell.metric.name: _cell(cell) for cell in row.cells},
-        "against_baseline": None if compared is None else _compared(compared),
-        "verdict": "not applicable" if row.not_applicable else compared.verdict if compared else None,
+        "comparison": None if compared is None else _compared(compared),
+        "verdict": verdict(row, compared),
     }
+
+
+def costs(row: Row) -> dict[str, Any]:
+    """What an arm costs, by name."""
+    return {name: getattr(row, name) for name in COSTS}
+
+
+def verdict(row: Row, compared: Comparison | None) -> str | None:
+    """The verdict of a row; None where there is none."""
+    return "not applicable" if row.not_applicable else compared.verdict if compared else None
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
@@ -87,10 +119,14 @@ def _compared(one: Comparison) -> dict[str, Any]:
         "better_chance": one.better_chance,
         "seeds": one.seeds,
         "diverged": one.diverged,
-        "baseline_diverged": one.baseline_diverged,
+        "other_diverged": one.other_diverged,
         "smallest_detectable": one.smallest,
         "more_pairs": one.more_pairs,
     }
+
+
+def _aggregate(found: Aggregate | None) -> dict[str, Any] | None:
+    return None if found is None else {**asdict(found), "answer": found.sentence}
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.report.configs import differing, texts
 from zoo.report.format import duration
-from zoo.report.records import Run
+from zoo.report.records import Run, up_to_date
 
 _SECTIONS = ("versions", "hardware", "fingerprints")
 
@@ -40,6 +40,17 @@ def time_spent(runs: Sequence[Run]) -> str:
     return duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
 
 
+def energy_spent(runs: Sequence[Run]) -> str:
+    """Energy of the finished runs of which it is known, added up, and of how many that is; empty if of none."""
+    known = [float(run.result["energy_joules"]) for run in runs if run.result and run.result.get("energy_joules")]
+    if not known:
+        return ""
+    done = sum(run.result is not None for run in runs)
+    return f"{sum(known) / 3.6e6:.3g}\N{NO-BREAK SPACE}kWh" + (
+        f" ({len(known)} of {done} runs tell)" if len(known) < done else ""
+    )
+
+
 def started(runs: Sequence[Run]) -> str:
     """When the first of the finished runs began, as it was written; empty if none tells."""
     return min((str(run.result["started"]) for run in runs if run.result and run.result.get("started")), default="")
@@ -47,7 +58,14 @@ def started(runs: Sequence[Run]) -> str:
 
 def warnings(runs: Sequence[Run]) -> list[str]:
     """What runs do not share though a fair comparison needs it, and what of their folders could not be read."""
-    return [*_mixed(facts(runs)), *_uneven(runs), *_unread(runs)]
+    return [*_stale(runs), *_mixed(facts(runs)), *_uneven(runs), *_unread(runs)]
+
+
+def _stale(runs: Sequence[Run]) -> list[str]:
+    stale, used = sum(run.stale for run in runs), sum(run.stale and run.result is not None for run in up_to_date(runs))
+    what = f"{stale} {'run was' if stale == 1 else 'runs were'} made by other code or data than what is there now"
+    fate = "all results are of such runs" if used else "they are left out"
+    return [f"{what}; {fate}. Run the study again."] if stale else []
 
 
 def _mixed(told: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -69,7 +87,7 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
     """Arms whose runs differ in more than the seed."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
-        if run.config:
+        if run.config and not run.tuning:
             groups.setdefault((run.task, run.arm), []).append(texts(run.config))
     apart = {where: differing(configs) for where, configs in groups.items()}
     return [

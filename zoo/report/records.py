@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Task:
 
     ``comparable`` is false where the arms minimise different things, so that no ranking means anything. ``margin`` is
     the difference of the deciding metric up to which arms count as equal, as the report writes it: of a share, in
-    points of a percent.
+    points of a percent. In a study of several sizes there is one for each task and size: ``of`` is the name of the task
+    alone, ``size`` that of the size.
     """
 
     name: str
@@ -41,13 +42,17 @@ class Task:
     metrics: tuple[str, ...]
     note: str = ""
     margin: float | None = None
+    of: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True)
 class Run:
     """One training: its config, its outcome if there is one yet, and its curves.
 
-    ``notes`` say what of the folder could not be read.
+    ``rate`` is the learning rate where the study chose it, and a run that is ``tuning`` served that choice alone: it is
+    in no table. A run is ``stale`` if other code or data made its result than what is there now. ``notes`` say what of
+    the folder could not be read.
     """
 
     arm: str
@@ -59,11 +64,51 @@ class Run:
     failure: Mapping[str, Any] | None
     curves: pl.DataFrame
     notes: tuple[str, ...] = ()
+    rate: float | None = None
+    tuning: bool = False
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What was moved in an arm so that it costs what the baseline costs.
+
+    Attributes:
+        quantity: what is equal, such as ``parameters``.
+        knob: the key that moved, such as ``model.hidden``.
+        before: its value in the arm as it is written.
+        after: its value in the runs.
+        target: the quantity of the baseline.
+        reached: that of the arm.
+        why: if they differ by more than 0.5 %, why it cannot be nearer.
+    """
+
+    quantity: str
+    knob: str
+    before: float
+    after: float
+    target: float
+    reached: float
+    why: str = ""
+
+    @property
+    def mismatch(self) -> float:
+        """What is left, as a share of the target; above 0 where the arm has more."""
+        return self.reached / self.target - 1
 
 
 @dataclass(frozen=True)
 class Study:
-    """A question, its arms (by name, with the overrides that make them), its tasks, and how to make it again."""
+    """A question, its arms (by name, with the overrides that make them), its tasks, and how to make it again.
+
+    Attributes:
+        not_applicable: arm, task, and why the arm makes no sense there.
+        against: the arm that an arm is compared with, where that is not the baseline.
+        factors: of an arm of two factors, its level of each; empty for the level of the baseline.
+        moved: by arm and task, what was moved to match the baseline.
+        until_decided: whether seeds were added until each arm had a verdict, by the sequential rule.
+        most: seeds after which that ends.
+    """
 
     name: str
     question: str
@@ -73,6 +118,11 @@ class Study:
     tasks: tuple[Task, ...]
     not_applicable: tuple[tuple[str, str, str], ...] = ()
     command: str = ""
+    against: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    moved: Mapping[tuple[str, str], Moved] = field(default_factory=dict)
+    until_decided: bool = False
+    most: int = 0
 
 
 def read_run(folder: Path, arm: str, task: str, seed: int) -> Run:
@@ -84,16 +134,26 @@ def read_run(folder: Path, arm: str, task: str, seed: int) -> Run:
     return Run(arm, task, seed, folder, config, result, failure, curves, notes + result_notes + failure_notes)
 
 
-def runs_study(folders: Sequence[Path]) -> tuple[Study, list[Run]]:
+def up_to_date(runs: Sequence[Run]) -> list[Run]:
+    """Runs without the results of those that are stale, unless all results are: old and new are never mixed."""
+    mixed = len({run.stale for run in runs if run.result is not None}) > 1
+    return [replace(run, result=None, curves=pl.DataFrame()) if mixed and run.stale else run for run in runs]
+
+
+def runs_study(
+    folders: Sequence[Path], planned: Mapping[Path, Mapping[str, Any]] | None = None
+) -> tuple[Study, list[Run]]:
     """A study of runs that nobody planned together.
 
     Runs that are equal but for the seed are one arm, named by what sets it apart; the task is the name of the data.
+    ``planned`` are configs of runs that may not have begun, by folder.
 
     Raises:
         Refused: if there is no folder, one holds no config, or two hold the same run.
     """
     require(len(folders) > 0, "a report needs at least one run folder: got none")
     unnamed = [read_run(folder, "", "", 0) for folder in dict.fromkeys(Path(f).resolve() for f in folders)]
+    unnamed = [replace(run, config=(planned or {}).get(run.folder, run.config)) for run in unnamed]
     for run in unnamed:
         require(bool(run.config), f"a run folder must hold config.yaml: got {run.folder}")
     by_task: dict[str, list[Run]] = {}
@@ -121,11 +181,8 @@ def _named(task: str, runs: Sequence[Run]) -> list[Run]:
         own = tuple(config.get(key, ABSENT) for key in keys)
         names.setdefault(own, _arm_name(run, dict(zip(keys.values(), own, strict=True)), names.values()))
     arms = [names[tuple(config.get(key, ABSENT) for key in keys)] for config in configs]
-    return [Run(arm, task, int(run.config.get("seed") or 0), *_rest(run)) for run, arm in zip(runs, arms, strict=True)]
-
-
-def _rest(run: Run) -> tuple[Any, ...]:
-    return run.folder, run.config, run.result, run.failure, run.curves, run.notes
+    pairs = zip(runs, arms, strict=True)
+    return [replace(run, arm=arm, task=task, seed=int(run.config.get("seed") or 0)) for run, arm in pairs]
 
 
 def _arm_name(run: Run, differences: Mapping[str, str], taken: Iterable[str], limit: int = 3) -> str:

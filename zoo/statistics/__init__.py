@@ -5,16 +5,19 @@ from zoo.statistics.paired import difference_p, equivalence_p, holm, probability
 from zoo.statistics.power import detectable, equivalence_power, pairs_to_decide, power
 from zoo.statistics.sequential import Look, decide, sequence_interval
 from zoo.statistics.suite import interquartile_interval, interquartile_mean
-from zoo.statistics.verdict import Comparison, Family, Verdict, compare
+from zoo.statistics.trial import Trial, compare_by_looks, trial
+from zoo.statistics.verdict import Comparison, Values, Verdict, compare
 
 __all__ = [
     "Comparison",
-    "Family",
     "Interval",
     "Look",
+    "Trial",
+    "Values",
     "Verdict",
     "bootstrap_interval",
     "compare",
+    "compare_by_looks",
     "decide",
     "detectable",
     "deviation",
@@ -30,4 +33,5 @@ __all__ = [
     "power",
     "probability_above",
     "sequence_interval",
+    "trial",
 ]

@@ -23,7 +23,7 @@ from zoo.checks import Refused, require
 class Interval:
     """A mean and the interval around it, in the unit of the values.
 
-    One value has no interval: ``low`` and ``high`` are then NaN.
+    One value has no interval: ``low`` and ``high`` are then NaN; too few for a sequential rule have infinite ones.
     """
 
     mean: float
@@ -33,8 +33,8 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Whether there are bounds: true from two values on."""
-        return self.count > 1
+        """Whether there are bounds: of a t-interval, from two values on."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
     def half_width(self) -> float:

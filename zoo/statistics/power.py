@@ -7,6 +7,7 @@ powers less one (Bonferroni), which is close to exact where it is above a half.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -41,12 +42,16 @@ def equivalence_power(effect: float, spread: float, pairs: int, margin: float, e
 
 def detectable(spread: float, pairs: int, error: float = 0.05, wanted: float = WANTED) -> float:
     """The smallest effect that a paired t-test finds with probability ``wanted``; NaN for fewer than two pairs."""
-    if pairs < 2 or math.isnan(spread):
-        return math.nan
+    return math.nan if pairs < 2 or math.isnan(spread) else spread * _detectable(pairs, error, wanted)
+
+
+@functools.cache
+def _detectable(pairs: int, error: float, wanted: float) -> float:
+    """In units of the spread: the same for all arms of a study, and slow."""
     high = 1.0
     while power(high, 1.0, pairs, error) < wanted:
         high *= 2
-    return spread * float(optimize.brentq(lambda effect: power(effect, 1.0, pairs, error) - wanted, 0.0, high))
+    return float(optimize.brentq(lambda effect: power(effect, 1.0, pairs, error) - wanted, 0.0, high))
 
 
 def pairs_to_decide(
@@ -71,7 +76,8 @@ def pairs_to_decide(
 
 def _above(freedom: int, shift: float, critical: float) -> float:
     """The chance that a noncentral t is above ``critical``."""
-    return float(stats.nct.sf(critical, freedom, shift))
+    quick = 1 - float(special.nctdtr(freedom, shift, critical))
+    return float(stats.nct.sf(critical, freedom, shift)) if math.isnan(quick) else quick  # in the far tails it is NaN
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:

@@ -1,11 +1,12 @@
-"""Verdicts: all arms of a table against its baseline, by one metric."""
+"""Verdicts: a family of comparisons, each of one arm with another, by one metric."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypeVar
 
 from zoo.checks import require
 from zoo.statistics.interval import Interval, bootstrap_interval, deviation, mean_interval, no_spread
@@ -13,16 +14,22 @@ from zoo.statistics.paired import difference_p, equivalence_p, holm, probability
 from zoo.statistics.power import detectable, pairs_to_decide
 
 Verdict = Literal["better", "worse", "equal", "undecided", "diverged"]
+Values = Mapping[int, float]
+"""By seed; not finite for a seed that diverged."""
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against the baseline, paired by seed. What cannot be told is NaN or None.
+    """One arm against another, paired by seed. What cannot be told is NaN or None.
 
     ``verdict`` is None where there are fewer than two pairs and none diverged. ``equivalence_p`` is adjusted too.
-    ``better_chance`` is the chance that on a new seed the arm is better than the baseline. Of ``seeds`` with an outcome
-    some ``diverged``, and of the baseline's ``baseline_diverged``; these are in no difference, and there is no p.
-    ``level`` is the error allowed to this arm alone, by the strictest step of the correction.
+    ``better_chance`` is the chance that on a new seed the arm is better than the other. Of ``seeds`` with an outcome
+    some ``diverged``, and of the other's ``other_diverged``; these are in no difference, and there is no p.
+    ``level`` is the error allowed to this comparison alone, by the strictest step of the correction.
+    ``most`` is 0 where all pairs are judged at once. Else a verdict was looked for after each pair, up to that number:
+    ``differences`` are those looked at, ``interval`` is that of the sequential rule, there is no p, and ``verdict`` is
+    None as long as seeds are to be added.
     """
 
     verdict: Verdict | None
@@ -34,9 +41,10 @@ class Comparison:
     better_chance: float
     seeds: int
     diverged: int
-    baseline_diverged: int
+    other_diverged: int
     margin: float | None
     level: float
+    most: int = 0
 
     @property
     def pairs(self) -> int:
@@ -48,55 +56,41 @@ class Comparison:
         """Whether all differences are the same number, so that nothing is known of their spread."""
         return self.pairs > 0 and no_spread(self.differences)
 
-    @property
+    @cached_property
     def bootstrap(self) -> Interval | None:
         """The bootstrap interval of the difference, from ten pairs on; computed when asked for."""
         return bootstrap_interval(self.differences)
 
-    @property
+    @cached_property
     def smallest(self) -> float:
-        """The smallest detectable effect: that so many pairs find with 80 % power, at the spread seen."""
-        known = self.pairs > 1 and not self.alike
+        """The smallest detectable effect: that so many pairs, judged at once, find with 80 % power at their spread."""
+        known = self.pairs > 1 and not self.alike and not self.most
         return detectable(deviation(self.differences), self.pairs, self.level) if known else math.nan
 
-    @property
+    @cached_property
     def more_pairs(self) -> int | None:
         """How many more seeds would decide at 80 % power if all is as seen; None if not undecided, or over 1,000."""
-        if self.verdict != "undecided" or self.baseline_diverged or self.alike:
+        if self.verdict != "undecided" or self.other_diverged or self.alike or self.most:
             return None
         effect = sum(self.differences) / self.pairs
         needed = pairs_to_decide(effect, deviation(self.differences), self.margin, self.level)
         return None if needed is None else max(1, needed - self.pairs)
 
 
-@dataclass(frozen=True)
-class Family:
-    """All arms against one baseline. Of all claims "better" or "worse", the chance of any false one is ``error``.
-
-    ``noise`` is the standard deviation of the baseline over its seeds.
-    """
-
-    comparisons: Mapping[str, Comparison]
-    noise: float
-    margin: float | None
-    error: float
-
-
 def compare(
-    arms: Mapping[str, Mapping[int, float]],
-    baseline: Mapping[int, float],
+    pairs: Mapping[Name, tuple[Values, Values]],
     *,
     higher_is_better: bool,
     margin: float | None = None,
     error: float = 0.05,
-) -> Family:
-    """Compare every arm with the baseline, and correct for how many arms there are (Holm 1979).
+) -> dict[Name, Comparison]:
+    """Compare each arm with its other, and correct for how many comparisons there are (Holm 1979).
 
-    Equal goes before better and worse: a difference within the margin was said to be too small to matter.
+    They are one family, whoever is compared with whom: of all claims "better" or "worse", the chance of any false one
+    is ``error``. Equal goes before better and worse: a difference within the margin was said to be too small to matter.
 
     Args:
-        arms: by name, values by seed; not finite for a seed that diverged. All arms planned, tested or not.
-        baseline: values by seed.
+        pairs: by name, the values of the arm and those of what it is compared with. All planned, tested or not.
         higher_is_better: what better means.
         margin: differences up to it count as none; without it, nothing is found equal.
         error: of both families of claims: those of a difference, and those of equality.
@@ -106,37 +100,36 @@ def compare(
     """
     require(0 < error < 1, f"error must be between 0 and 1: got error={error}")
     require(margin is None or margin > 0, f"margin must be above 0: got margin={margin}")
-    pairs = {arm: _differences(values, baseline) for arm, values in arms.items()}
-    sound = [() if _lost(arms[arm]) or _lost(baseline) else differences for arm, differences in pairs.items()]
-    raw = [difference_p(differences) for differences in sound]
+    of_all = {name: differences(*pair) for name, pair in pairs.items()}
+    sound = [() if lost(arm) or lost(other) else of_all[name] for name, (arm, other) in pairs.items()]
+    raw = [difference_p(gaps) for gaps in sound]
     adjusted = holm(raw)
-    equal = holm([math.nan if margin is None else equivalence_p(differences, margin) for differences in sound])
-    comparisons = {}
-    for place, (arm, differences) in enumerate(pairs.items()):
-        above = probability_above(differences)
-        comparisons[arm] = Comparison(
+    equal = holm([math.nan if margin is None else equivalence_p(gaps, margin) for gaps in sound])
+    told = {}
+    for place, (name, (arm, other)) in enumerate(pairs.items()):
+        gaps = of_all[name]
+        one = Comparison(
             verdict=None,
-            differences=differences,
-            interval=mean_interval(differences) if differences else None,
+            differences=gaps,
+            interval=mean_interval(gaps) if gaps else None,
             p=raw[place],
             adjusted_p=adjusted[place],
             equivalence_p=equal[place],
-            better_chance=above if higher_is_better else 1 - above,
-            seeds=len(arms[arm]),
-            diverged=_lost(arms[arm]),
-            baseline_diverged=_lost(baseline) if arms[arm] else 0,
+            better_chance=better_chance(gaps, higher_is_better),
+            seeds=len(arm),
+            diverged=lost(arm),
+            other_diverged=lost(other) if arm else 0,
             margin=margin,
-            level=error / len(arms),
+            level=error / len(pairs),
         )
-    judged = {arm: replace(one, verdict=_verdict(one, higher_is_better, error)) for arm, one in comparisons.items()}
-    noise = deviation([value for value in baseline.values() if math.isfinite(value)])
-    return Family(judged, noise, margin, error)
+        told[name] = replace(one, verdict=_verdict(one, higher_is_better, error))
+    return told
 
 
 def _verdict(one: Comparison, higher_is_better: bool, error: float) -> Verdict | None:
     if one.diverged:
         return "diverged"
-    if one.baseline_diverged:
+    if one.other_diverged:
         return "undecided"
     if one.pairs < 2 or one.interval is None:
         return None
@@ -147,11 +140,18 @@ def _verdict(one: Comparison, higher_is_better: bool, error: float) -> Verdict |
     return "undecided"
 
 
-def _differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[float, ...]:
-    """By seed, where both are finite."""
-    gaps = (values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys()))
+def better_chance(gaps: Sequence[float], higher_is_better: bool) -> float:
+    """The chance that the next difference is on the better side; NaN for fewer than two."""
+    above = probability_above(gaps)
+    return above if higher_is_better else 1 - above
+
+
+def differences(arm: Values, other: Values) -> tuple[float, ...]:
+    """In the order of seeds, where both are finite."""
+    gaps = (arm[seed] - other[seed] for seed in sorted(arm.keys() & other.keys()))
     return tuple(gap for gap in gaps if math.isfinite(gap))
 
 
-def _lost(values: Mapping[int, float]) -> int:
+def lost(values: Values) -> int:
+    """How many diverged."""
     return sum(not math.isfinite(value) for value in values.values())

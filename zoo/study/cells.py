@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo.checks import require
-from zoo.study.plan import Cell
+from zoo.study.setting import Cell, override
 from zoo.study.state import Standing, standing_of
 
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[str | None]]
+Tell = Callable[[str], None]
 _LOOK = 1.0  # seconds between looks at what others train
 
 
@@ -37,28 +38,43 @@ class Policy:
         require(self.retries >= 0, f"retries must not be negative: got retries={self.retries}")
 
 
-def run_cells(cells: Sequence[Cell], launch: Launch, policy: Policy) -> dict[str, str]:
+def say(line: str) -> None:
+    """Tell it where errors go."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run_cells(
+    cells: Sequence[Cell], launch: Launch, policy: Policy, *, before: int = 0, tell: Tell = say
+) -> dict[str, str]:
     """Launch cells until each has a result or was tried often enough.
 
     Those with a result are launched too: whether the data are still the same, only the run itself can tell. What
     others train is left to them, and looked at again when all else is done.
 
+    Args:
+        cells: each once.
+        launch: runs lists of overrides, each one training.
+        policy: what follows a failure.
+        before: runs of the study that were launched earlier; numbers go on from there.
+        tell: shows a line.
     Returns:
         what runs died of by the word of the launcher, by hash.
     """
     said: dict[str, str] = {}
     tried: Counter[str] = Counter()
-    numbers = {cell.checked.hash: number for number, cell in enumerate(cells, 1)}
+    numbers = {cell.checked.hash: number for number, cell in enumerate(cells, before + 1)}
     pending, told = list(cells), ""
     while pending:
         ready = [cell for cell in pending if standing_of(cell).state != "running"]
         if not ready:
-            told = _tell(pending, told)
+            told = _waiting(pending, told, tell)
             time.sleep(_LOOK)
             continue
         batch = ready if policy.on_failure == "go_on" else ready[: policy.abreast]
-        labels = [f'label="{numbers[cell.checked.hash]}/{len(cells)} {cell.name}"' for cell in batch]
-        errors = launched(launch, [(*cell.overrides, label) for cell, label in zip(batch, labels, strict=True)])
+        labels = [
+            override("label", f"{numbers[cell.checked.hash]}/{before + len(cells)} {cell.name}") for cell in batch
+        ]
+        errors = launched(launch, [(*cell.overrides, label) for cell, label in zip(batch, labels, strict=True)], tell)
         said |= {cell.checked.hash: error for cell, error in zip(batch, errors, strict=False) if error}
         tried.update(cell.checked.hash for cell in batch)
         ended = [standing_of(cell) for cell in batch]
@@ -81,16 +97,16 @@ def _again(each: Standing, tried: Counter[str], said: dict[str, str], retries: i
     return tried[hash] <= max(retries, 1 if silent else 0)
 
 
-def _tell(pending: Sequence[Cell], told: str) -> str:
+def _waiting(pending: Sequence[Cell], told: str, tell: Tell) -> str:
     """Say what is waited for, if it was not said already."""
     waits = "; ".join(f"{cell.name}: {standing_of(cell).process}" for cell in pending)
     names = ", ".join(cell.name for cell in pending)
     if names != told:
-        print(f"waiting for what others train: {waits}", flush=True)
+        tell(f"waiting for what others train: {waits}")
     return names
 
 
-def launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> Sequence[str | None]:
+def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say) -> Sequence[str | None]:
     """Launch; what a launcher itself dies of is told, and the folders say what is missing.
 
     Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.
@@ -108,7 +124,7 @@ def launched(launch: Launch, jobs: Sequence[Sequence[str]]) -> Sequence[str | No
         if heard:
             raise KeyboardInterrupt from error
         lines = [line for line in str(error).splitlines() if line.strip()]
-        print(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}", file=sys.stderr)
+        tell(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}")
         return ()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,54 +1,66 @@
-"""What a study asks: ``study.yaml``, read and checked, and expanded into cells before anything runs."""
+"""What a study asks: ``study.yaml``, or a command line, read and checked."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from zoo.checking import Checked, check_run
 from zoo.checks import Refused, suggest
-from zoo.config import compose_run, folder
-from zoo.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
+from zoo.config import folder
+from zoo.options import Maybe, Option, Scalar, check_options
+from zoo.study.choices import Matching, Rates, Seeds, read_matching, read_rates, read_seeds
+from zoo.study.kinds import FIELDS, KINDS, Arms
+from zoo.study.path import path as read_path
+from zoo.study.reading import from_file, overrides
+from zoo.study.tasks import TASK_OPTIONS, Overrides, TaskPlan, read_tasks
+from zoo.study.where import Filter, read_filter
+
+__all__ = [
+    "SECTIONS",
+    "STUDY_OPTIONS",
+    "TASK_OPTIONS",
+    "Matching",
+    "Overrides",
+    "Rates",
+    "StudyPlan",
+    "TaskPlan",
+    "find_study",
+    "plan_of",
+    "read_study",
+]
 
 STUDY_OPTIONS = (
     Option("question", Scalar(str)),
     Option("expected", Scalar(str), ""),
     Option("baseline", Maybe(Scalar(str)), None),
-    Option("seeds", Many(Scalar(int))),
+    Option("max_seeds", Maybe(Scalar(int)), None),
 )
-TASK_OPTIONS = (
-    Option("metrics", Many(Scalar(str))),
-    Option("comparable", Scalar(bool), True),
-    Option("margin", Maybe(Scalar(float)), None),
-    Option("note", Scalar(str), ""),
-)
-
-Overrides = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TaskPlan:
-    """What arms are trained on, and by which metrics they are compared; the first is the primary one.
-
-    Differences of it up to ``margin`` count as none; in points of a percent if it is a share.
-    """
-
-    name: str
-    metrics: tuple[str, ...]
-    comparable: bool
-    note: str
-    overrides: Overrides
-    margin: float | None = None
+PLANS = (*KINDS, "path")
+SECTIONS = ("seeds", "overrides", "tasks", "sizes", "match", "learning_rates", "where", *PLANS)
+"""Keys of a study that are more than an option."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it is written."""
+    """A study as it is written, its arms made from whatever kind of plan it is.
+
+    Attributes:
+        seeds: those that are run; with ``until_decided`` the most that may be.
+        arms: by name, their overrides.
+        tasks: at several sizes, one a task and size.
+        against: the arm that an arm is compared with, where that is not the baseline.
+        factors: of an arm of two factors, its level of each; empty for the level of the baseline.
+        matching: None leaves arms as they are.
+        rates: None takes the learning rate that is configured.
+        until_decided: seeds are added until each arm has a verdict.
+        kind: of plan.
+        axes: of an arm, what filters may ask of it.
+        where: filters that all runs of the plan fulfil.
+        words: of the command that asks for it, after ``zoo study``.
+    """
 
     name: str
     path: Path
@@ -59,22 +71,15 @@ class StudyPlan:
     overrides: Overrides
     arms: Mapping[str, Overrides]
     tasks: tuple[TaskPlan, ...]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a study: an arm, a task, a seed, and what ``zoo train`` would be told."""
-
-    arm: str
-    task: str
-    seed: int
-    overrides: tuple[str, ...]
-    checked: Checked
-
-    @property
-    def name(self) -> str:
-        """Names the cell in lines."""
-        return f"{self.task} {self.arm} seed {self.seed}"
+    against: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    matching: Matching | None = None
+    rates: Rates | None = None
+    until_decided: bool = False
+    kind: str = "arms"
+    axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    where: tuple[Filter, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def find_study(name: str) -> Path:
@@ -90,115 +95,127 @@ def find_study(name: str) -> Path:
     raise Refused(f"unknown study {name!r}: {suggest(name, names)}")
 
 
-def read_study(path: Path) -> StudyPlan:
-    """Read a study; all that is wrong with its own keys is refused at once."""
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf8"))
-    except yaml.YAMLError as error:
-        raise Refused(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(given, Mapping):
-        raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
-    problems: list[str] = []
-    also = ("overrides", "arms", "tasks")
-    checked = check_options(STUDY_OPTIONS, given, "", problems, also=also)
-    sections = {key: _mapping(given.get(key, {}), key, problems) for key in also}
-    arms = {name: _mapping(what or {}, f"arms.{name}", problems) for name, what in sections["arms"].items()}
-    tasks = [_task(name, what, problems) for name, what in sections["tasks"].items()]
-    if not arms or not tasks:
-        problems.append(f"arms and tasks must not be empty: got {len(arms)} arms, {len(tasks)} tasks")
-    if checked.get("baseline") is not None and checked["baseline"] not in arms:
-        problems.append(f"baseline: unknown arm {checked['baseline']!r}: {suggest(checked['baseline'], arms)}")
-    if len(set(checked.get("seeds", ()))) != len(checked.get("seeds", ())) or checked.get("seeds") == []:
-        problems.append(f"seeds: must be different numbers, at least one: got {checked['seeds']}")
-    if problems:
-        raise Refused("\n".join(f"{path}: {problem}" for problem in problems))
-    return StudyPlan(
-        path.parent.name,
-        path,
-        checked["question"],
-        checked["expected"],
-        checked["baseline"],
-        tuple(checked["seeds"]),
-        sections["overrides"],
-        arms,
-        tuple(task for task in tasks if task is not None),
-    )
+def plan_of(study: str) -> StudyPlan:
+    """The plan of a study named, or of what a command line said of one.
 
-
-def _task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
-    what = _mapping(given, f"tasks.{name}", problems)
-    checked = check_options(TASK_OPTIONS, what, f"tasks.{name}", problems, also=("overrides",))
-    overrides = _mapping(what.get("overrides", {}), f"tasks.{name}.overrides", problems)
-    if any(option.default is REQUIRED and option.name not in checked for option in TASK_OPTIONS):
-        return None
-    margin = checked["margin"]
-    if margin is not None and (margin <= 0 or not checked["comparable"]):
-        problems.append(f"tasks.{name}.margin: must be above 0, and the task comparable: got {margin}")
-    return TaskPlan(name, tuple(checked["metrics"]), checked["comparable"], checked["note"], overrides, margin)
-
-
-def _mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    if isinstance(given, Mapping):
-        return {str(key): value for key, value in given.items()}
-    problems.append(f"{path}: must be a mapping: got {given!r}")
-    return {}
-
-
-# --------------------------------------------------------------------------------------------------------- cells
-
-
-def expand(plan: StudyPlan, further: Sequence[str] = ()) -> list[Cell]:
-    """All cells of a study, checked; ``further`` overrides come last and hold for all.
+    Args:
+        study: a name, folder or file; or JSON of the keys of a study, where ``from`` is a file that says the rest,
+            ``metrics`` and ``margin`` are those of all tasks, and ``words`` are what the command said.
 
     Raises:
-        Refused: with every problem of every arm; or if two arms are the same computation.
+        Refused: with all that is wrong.
     """
+    if not study.startswith("{"):
+        return read_study(find_study(study))
+    over = json.loads(study)
+    words, file = tuple(over.pop("words", ())), over.pop("from", None)
+    if file is None:
+        return _read(over, over.pop("name"), Path(), "", words)
+    given = from_file(Path(file))
+    if any(kind in over for kind in PLANS):
+        given = {key: value for key, value in given.items() if key not in PLANS}
+    of_tasks = {key: over.pop(key) for key in ("metrics", "margin") if key in over}
+    if of_tasks and isinstance(given.get("tasks"), Mapping):
+        given["tasks"] = {name: {**(what or {}), **of_tasks} for name, what in given["tasks"].items()}
+    return _read(given | over, over.pop("name", Path(file).parent.name), Path(file), f"{file}: ", words)
+
+
+def read_study(path: Path) -> StudyPlan:
+    """Read a study.
+
+    Raises:
+        Refused: with all that is wrong in it, also in arms that can be tried in spite of the rest.
+    """
+    name = path.resolve().parent.name
+    return _read(from_file(path), name, path, f"{path}: ", (name,))
+
+
+def _read(given: Mapping[str, Any], name: str, path: Path, where: str, words: tuple[str, ...]) -> StudyPlan:
     problems: list[str] = []
-    cells = []
-    for task in plan.tasks:
-        for arm, overrides in plan.arms.items():
-            merged = {**plan.overrides, **task.overrides, **overrides}
-            lines = (*(_line(key, value) for key, value in merged.items()), *further)
-            try:
-                checked = check_run(compose_run(lines))
-                checked.require()
-            except Refused as error:
-                problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
-                continue
-            cells += [_cell(arm, task.name, seed, lines, checked) for seed in plan.seeds]
-    problems += _twins(cells)
+    given = {key: value for key, value in given.items() if key != "name"}
+    checked = check_options(STUDY_OPTIONS, given, "", problems, also=SECTIONS)
+    seeds = read_seeds(given.get("seeds"), checked["max_seeds"], problems)
+    common = overrides(given.get("overrides"), "overrides", problems)
+    tasks = read_tasks(given, problems)
+    kind, arms = _arms(given, common, tasks, problems)
+    baseline = checked["baseline"] or arms.baseline
+    if baseline is not None and baseline not in arms.arms and arms.arms:
+        problems.append(f"baseline: unknown arm {baseline!r}: {suggest(baseline, arms.arms)}")
+    matching = read_matching(given.get("match"), problems)
+    rates = read_rates(given.get("learning_rates"), seeds.values, problems)
+    filters = _filters(given.get("where"), arms, tasks, problems)
+    problems += _together(baseline, seeds, matching, filters, arms)
+    plan = StudyPlan(
+        name,
+        path,
+        checked.get("question", ""),
+        checked["expected"],
+        baseline,
+        seeds.values,
+        common,
+        arms.arms,
+        tasks,
+        {arm: other for arm, other in arms.against.items() if arm != baseline},
+        arms.factors,
+        matching,
+        rates,
+        seeds.until_decided,
+        kind,
+        arms.axes,
+        filters,
+        words,
+    )
     if problems:
-        raise Refused("\n".join(problems))
-    return cells
+        raise Refused("\n".join([*(f"{where}{problem}" for problem in problems), *_of_arms(plan)]))
+    return plan
 
 
-def _cell(arm: str, task: str, seed: int, lines: tuple[str, ...], checked: Checked) -> Cell:
-    seeded = replace(checked, config={**checked.config, "seed": seed})
-    return Cell(arm, task, seed, (*lines, f"seed={seed}"), seeded)
+def _of_arms(plan: StudyPlan) -> list[str]:
+    """What is wrong with arms too, so far as they are known."""
+    from zoo.study.expand import expand  # which takes plans
+
+    try:
+        if plan.arms and plan.tasks:
+            expand(plan)
+    except Refused as error:
+        return str(error).splitlines()
+    return []
 
 
-def _twins(cells: Sequence[Cell]) -> list[str]:
-    first: dict[str, Cell] = {}
-    problems = []
-    for cell in cells:
-        other = first.setdefault(cell.checked.hash, cell)
-        if other is not cell:
-            problems.append(f"{cell.name} is the same run as {other.name}: arms must differ")
+def _arms(
+    given: Mapping[str, Any], common: Overrides, tasks: Iterable[TaskPlan], problems: list[str]
+) -> tuple[str, Arms]:
+    found = [kind for kind in PLANS if kind in given]
+    if len(found) != 1:
+        problems.append(f"a study must have one of {', '.join(PLANS)}: got {', '.join(found) or 'none'}")
+        return "arms", Arms({})
+    (kind,) = found
+    if kind == "path":
+        return kind, read_path(given[kind], common, {key for task in tasks for key in task.overrides}, problems)
+    return kind, KINDS[kind](given[kind], problems)
+
+
+def _filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[str]) -> tuple[Filter, ...]:
+    lines = [given] if isinstance(given, str) else given or []
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        problems.append(f"where: must be a list of str: got {given!r}")
+        return ()
+    values = [value for axes in arms.axes.values() for value in axes.values()]
+    words = {*arms.arms, *(name for task in tasks for name in (task.of, task.size) if name)}
+    words |= {value for value in values if isinstance(value, str)}
+    names = [*FIELDS, *dict.fromkeys(name for axes in arms.axes.values() for name in axes)]
+    return tuple(read_filter(line, f"where[{i}]", names, sorted(words), problems) for i, line in enumerate(lines))
+
+
+def _together(
+    baseline: str | None, seeds: Seeds, matching: Matching | None, filters: Iterable[Filter], arms: Arms
+) -> list[str]:
+    """What is asked for that needs something else."""
+    problems = [f"{name}: a name must not hold ${{" for name in arms.arms if "${" in name]  # Hydra would resolve it
+    if baseline is None:
+        needs: Mapping[str, Any] = {"seeds: until_decided": seeds.until_decided, "match": matching}
+        known = suggest("", arms.arms)
+        problems += [f"{key}: needs a baseline to compare with: {known}" for key, asked in needs.items() if asked]
+    if seeds.until_decided and (seeded := [line.text for line in filters if line.asks("seed")]):
+        problems.append(f"where: until_decided chooses the seeds: got {seeded[0]!r}")
     return problems
-
-
-def _line(key: str, value: Any) -> str:
-    """An override as Hydra's grammar writes it."""
-    return f"{key}={_grammar(value)}"
-
-
-def _grammar(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_grammar(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(_grammar(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str) and not value.replace("_", "").replace("/", "").isalnum():
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)

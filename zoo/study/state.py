@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from rich.console import Console
-from rich.table import Column, Table
-
-from zoo.study.plan import Cell
+from zoo.study.setting import Cell
 from zoo.training.claim import holder
 from zoo.training.folder import RunFolder
 from zoo.training.metrics_file import read_metrics
@@ -39,6 +36,7 @@ class Standing:
         process: which trains it, and where.
         error: of a failed one.
         seconds: that a finished one took since it was last begun.
+        pace: seconds that all of its steps take, by those that were logged; of one that has not ended.
     """
 
     cell: Cell
@@ -49,6 +47,7 @@ class Standing:
     process: str = ""
     error: str = ""
     seconds: float | None = None
+    pace: float | None = None
 
     @property
     def share_left(self) -> float:
@@ -66,22 +65,27 @@ def standing_of(cell: Cell) -> Standing:
         return Standing(cell, state, cell.checked.config["steps"], seconds=_seconds(folder))
     other = holder(folder.path)
     if other is not None and other.live:
-        return Standing(cell, "running", *_progress(folder), process=str(other))
+        return Standing(cell, "running", **_progress(cell, folder), process=str(other))
     if state == "failed":
         failed = folder.read("failed.json") or {}
-        return Standing(cell, state, *_progress(folder), error=str(failed.get("error", "")))
-    return Standing(cell, state, *(_progress(folder) if state == "interrupted" else ()))
+        return Standing(cell, state, **_progress(cell, folder), error=str(failed.get("error", "")))
+    return Standing(cell, state, **(_progress(cell, folder) if state == "interrupted" else {}))
 
 
-def _progress(folder: RunFolder) -> tuple[int, float | None, float | None]:
-    """The last step and loss that were logged, and how long ago."""
+def _progress(cell: Cell, folder: RunFolder) -> dict[str, Any]:
+    """The last step and loss that were logged, how long ago, and at which pace."""
     path = folder.path / "metrics.csv"
     lines = read_metrics(path)
     if not lines:
-        return 0, None, None
+        return {}
     losses = [line.get("train/loss") or line.get("validation/loss") for line in lines]
-    last = next((float(loss) for loss in reversed(losses) if loss), None)
-    return int(float(lines[-1]["step"])), last, max(0.0, time.time() - path.stat().st_mtime)
+    step, seconds = int(float(lines[-1]["step"])), float(lines[-1].get("seconds", 0.0))
+    return {
+        "step": step,
+        "loss": next((float(loss) for loss in reversed(losses) if loss), None),
+        "silent": max(0.0, time.time() - path.stat().st_mtime),
+        "pace": seconds / step * cell.checked.config["steps"] if step and seconds else None,
+    }
 
 
 def _seconds(folder: RunFolder) -> float | None:
@@ -91,33 +95,38 @@ def _seconds(folder: RunFolder) -> float | None:
     return (folder.path / "result.json").stat().st_mtime - datetime.fromisoformat(started["started"]).timestamp()
 
 
-def seconds_left(found: Sequence[Standing]) -> float | None:
-    """What finished runs of the same arm and task took, or else of the same task, or else all, for all that are left.
+def seconds_left(found: Sequence[Standing], abreast: int = 1) -> float | None:
+    """How long all that are left will take; None if nothing tells.
 
-    As many runs are taken to go on side by side as do now. None if none is finished.
+    One takes what finished runs of the same arm and task took, or else of the same task, or else all; before any is
+    finished, what those that run will take at their pace.
+
+    Args:
+        found: where the runs stand.
+        abreast: runs that go on side by side, if not more do now.
     """
-    if not any(each.seconds for each in found):
+    groups: dict[tuple[str, ...], list[float]] = {}
+    for each in found:
+        for names in _groups(each.cell):
+            if (seconds := getattr(each, names[0])) is not None:
+                groups.setdefault(names, []).append(seconds)
+    if not groups:
         return None
-    left = [_usual(each, found) * each.share_left for each in found]
-    side_by_side = max(1, sum(each.state == "running" for each in found))
+    usual = {names: statistics.median(seconds) for names, seconds in groups.items()}
+    left = [each.share_left * next(usual[names] for names in _groups(each.cell) if names in usual) for each in found]
+    side_by_side = max(abreast, sum(each.state == "running" for each in found))
     return max(sum(left) / side_by_side, max(left, default=0.0))
 
 
-def _usual(one: Standing, found: Sequence[Standing]) -> float:
-    def alike(*keys: str) -> list[float]:
-        same = (each for each in found if all(getattr(each.cell, key) == getattr(one.cell, key) for key in keys))
-        return [each.seconds for each in same if each.seconds is not None]
-
-    return statistics.median(alike("task", "arm") or alike("task") or alike())
+def _groups(cell: Cell) -> list[tuple[str, ...]]:
+    """What is known of whom may tell how long a run takes, the best guess first."""
+    alike = (cell.task, cell.arm), (cell.task,), ()
+    return [(known, *names) for known in ("seconds", "pace") for names in alike]
 
 
-# -------------------------------------------------------------------------------------------------------- shown
-
-
-def as_json(name: str, found: Sequence[Standing]) -> dict[str, Any]:
-    """All that is known, for machines."""
+def as_json(found: Sequence[Standing]) -> dict[str, Any]:
+    """All that is known of runs, for machines."""
     return {
-        "study": name,
         "states": count(found),
         "seconds_left": seconds_left(found),
         "cells": [
@@ -125,6 +134,8 @@ def as_json(name: str, found: Sequence[Standing]) -> dict[str, Any]:
                 "task": each.cell.task,
                 "arm": each.cell.arm,
                 "seed": each.cell.seed,
+                "rate": each.cell.rate,
+                "tuning": each.cell.tuning,
                 "state": each.state,
                 "folder": str(run_folder(each.cell.checked).path),
                 "step": each.step,
@@ -143,35 +154,6 @@ def count(found: Iterable[Standing]) -> dict[State, int]:
     """How many are in each state; without those in which none is."""
     counted = Counter(each.state for each in found)
     return {state: counted[state] for state in STATES if counted[state]}
-
-
-def show(found: Sequence[Standing], console: Console) -> None:
-    """A table of arms and tasks, then what runs, what failed, and how long it will take."""
-    table = Table("task", Column("arm", overflow="fold"), *(Column(state, justify="right") for state in count(found)))
-    groups: dict[tuple[str, str], list[Standing]] = {}
-    for each in found:
-        groups.setdefault((each.cell.task, each.cell.arm), []).append(each)
-    for names, group in groups.items():
-        counted = count(group)
-        table.add_row(*names, *(str(counted.get(state, "")) for state in count(found)))
-    console.print(table)
-    for each in found:
-        if told := _told(each):
-            console.print(f"{each.state}: {each.cell.name}: {told}", highlight=False, markup=False, soft_wrap=True)
-    done, left = count(found).get("done", 0), seconds_left(found)
-    ends = "" if left is None or done == len(found) else f", about {duration(left)} left"
-    console.print(f"{done} of {len(found)} runs done{ends}", highlight=False)
-
-
-def _told(each: Standing) -> str:
-    if each.state == "failed":
-        return f"{next(iter(each.error.splitlines()), '')}  {run_folder(each.cell.checked).path}"
-    if each.state not in ("running", "interrupted"):
-        return ""
-    loss = "" if each.loss is None else f"  loss {each.loss:.4g}"
-    silent = "" if each.silent is None else f"  {duration(each.silent)} ago"
-    by = f"  {each.process}" if each.process else ""
-    return f"step {each.step}/{each.cell.checked.config['steps']}{loss}{silent}{by}"
 
 
 def duration(seconds: float) -> str:

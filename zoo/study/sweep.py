@@ -7,20 +7,22 @@ import os
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
-from zoo.cost import cost, on_meta
 from zoo.report import Run, Study, Task, print_summary, read_run, write_report
-from zoo.show import vocabulary_size
 from zoo.study import state
-from zoo.study.cells import Launch, Policy, run_cells
-from zoo.study.plan import Cell, StudyPlan, expand, find_study, read_study
+from zoo.study.cells import Launch, Policy, Tell, run_cells
+from zoo.study.dry_run import show as show_plan
+from zoo.study.expand import Expansion, expand
+from zoo.study.live import Board, followed, keeping, later, show
+from zoo.study.plan import StudyPlan, TaskPlan, plan_of
+from zoo.study.rounds import Outcome, Rounds, due, outcomes
+from zoo.study.setting import Cell
 from zoo.study.state import Standing, standing_of
 from zoo.training.run import run_folder, standing
 
@@ -31,7 +33,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     What is there already is not run again; the state of a cell is that of its folder, whoever made it.
 
     Args:
-        study: name, folder or file.
+        study: name, folder or file; or what a command line asked for.
         further: overrides for all cells.
         launch: runs lists of overrides, each one training; its word on success is not taken.
         dry_run: print the cells and stop.
@@ -39,62 +41,139 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     Returns:
         how many cells have no result.
     """
-    plan = read_study(find_study(study))
-    cells = expand(plan, further)
-    console = Console()
-    missing = [cell for cell in cells if standing(cell.checked) != "done"]
-    console.print(f"[bold]{plan.name}[/bold]: {plan.question}", highlight=False)
+    plan = plan_of(study)
+    expansion = expand(plan, further)
+    rounds, console = due(plan, expansion), Console()
+    missing = [cell for cell in rounds.cells if standing(cell.checked) != "done"]
+    console.print(f"[bold]{escape(plan.name)}[/bold]: {escape(plan.question)}", highlight=False)
     if dry_run:
-        console.print(_plan_table(cells))
+        show_plan(plan, expansion, rounds, console)
         return len(missing)
-    console.print(f"{len(cells)} runs, {len(cells) - len(missing)} there already", highlight=False)
-    begun = time.monotonic()
-    said = run_cells(cells, launch, policy)
+    known = len(rounds.cells)
+    console.print(f"{known} runs, {known - len(missing)} there already{later(rounds.more)}", highlight=False)
+    begun, board, folder = time.monotonic(), Board(policy.abreast), _report_folder(plan, expansion)
+    with followed(board, folder / "study.log") as tell:
+        said = run_rounds(plan, expansion, launch, policy, board, tell)
+    cells = board.rounds.cells
     left = [each for each in map(standing_of, cells) if each.state != "done"]
-    described, runs = _study(plan, further), _runs(cells)
-    path = write_report(described, runs, _report_folder(plan, cells)).resolve()
+    described, runs = _study(plan, expansion, board.rounds, further), [_run(cell) for cell in cells]
+    path = write_report(described, runs, folder).resolve()
     print_summary(described, runs, console)
     console.print(
         f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s", highlight=False
     )
     for each in left:
         told = f"{_why(each, said)}  {run_folder(each.cell.checked).path}"
-        console.print(f"[red]no result[/red]: {each.cell.name}: {escape(told)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[red]no result[/red]: {escape(each.cell.name)}: {escape(told)}", highlight=False, soft_wrap=True
+        )
     console.print(f"report: {path}", highlight=False, soft_wrap=True)
     return len(left)
 
 
-def status(study: str, further: Sequence[str], *, as_json: bool) -> None:
-    """Print where a study stands, also while it runs elsewhere."""
-    plan = read_study(find_study(study))
-    found = [standing_of(cell) for cell in expand(plan, further)]
+def run_rounds(
+    plan: StudyPlan, expansion: Expansion, launch: Launch, policy: Policy, board: Board, tell: Tell
+) -> dict[str, str]:
+    """Run what is due, then look again, until nothing new is.
+
+    A result counts once its run was launched here, which sees whether the data are still those that it was made of.
+
+    Args:
+        board: is told what is due.
+    Returns:
+        what runs died of by the word of the launcher, by hash.
+    """
+    look, launched, said = outcomes(plan), set[str](), dict[str, str]()
+
+    def seen(cell: Cell) -> Outcome:
+        return look(cell) if cell.checked.hash in launched else None
+
+    while True:
+        board.rounds = due(plan, expansion, seen)
+        cells = [cell for cell in board.rounds.cells if cell.checked.hash not in launched]
+        if not cells:
+            return said
+        said |= run_cells(cells, launch, policy, before=len(launched), tell=tell)
+        launched |= {cell.checked.hash for cell in cells}
+        if policy.on_failure == "stop" and any(standing(cell.checked) != "done" for cell in cells):
+            return said
+
+
+def status(study: str, further: Sequence[str], *, as_json: bool, watch: bool = False) -> None:
+    """Print where a study stands, also while it runs elsewhere; ``watch`` keeps at it until all runs are done."""
+    plan = plan_of(study)
+    expansion = expand(plan, further)
+    rounds, console = due(plan, expansion), Console()
+    found = [standing_of(cell) for cell in rounds.cells]
     if as_json:
-        print(json.dumps(state.as_json(plan.name, found), indent=1, ensure_ascii=False))
+        unfit = [dict(zip(("arm", "task", "why"), each, strict=True)) for each in expansion.not_applicable]
+        told = {"study": plan.name, "more": rounds.more, "not_applicable": unfit, **state.as_json(found)}
+        print(json.dumps(told, indent=1, ensure_ascii=False))
         return
-    console = Console()
-    console.print(f"[bold]{plan.name}[/bold]: {plan.question}", highlight=False)
-    state.show(found, console)
+    console.print(f"[bold]{escape(plan.name)}[/bold]: {escape(plan.question)}", highlight=False)
+    if watch:
+        _watch(plan, expansion, console)
+        return
+    for arm, task, why in expansion.not_applicable:
+        console.print(f"not applicable: {task} {arm}: {why}", highlight=False, markup=False, soft_wrap=True)
+    show(found, rounds.more, console)
+
+
+def _watch(plan: StudyPlan, expansion: Expansion, console: Console) -> None:
+    board = Board()
+    with keeping(board, console):
+        while True:
+            board.rounds = due(plan, expansion)
+            if not board.rounds.more and all(each.state == "done" for each in board.found()):
+                return
+            time.sleep(1)
 
 
 def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """A study, its runs as they stand, and the folder of its report."""
-    plan = read_study(find_study(study))
-    cells = expand(plan, ["threads=1", *further])
-    return _study(plan, further), _runs(cells), _report_folder(plan, cells)
+    plan = plan_of(study)
+    expansion = expand(plan, ["threads=1", *further])
+    rounds = due(plan, expansion)
+    if not any(standing(cell.checked) == "done" for cell in rounds.cells):
+        rounds = due(plan, expansion, outcomes(plan, stale=True))  # where all is old, that is what there is to report
+    return (
+        _study(plan, expansion, rounds, further),
+        [_run(cell) for cell in rounds.cells],
+        _report_folder(plan, expansion),
+    )
 
 
-def _report_folder(plan: StudyPlan, cells: Sequence[Cell]) -> Path:
-    return Path(cells[0].checked.config["runs"]) / "reports" / plan.name
+def _report_folder(plan: StudyPlan, expansion: Expansion) -> Path:
+    return Path(expansion.settings[0].checked.config["runs"]) / "reports" / plan.name
 
 
-def _study(plan: StudyPlan, further: Sequence[str]) -> Study:
-    tasks = tuple(Task(task.name, task.comparable, task.metrics, task.note, task.margin) for task in plan.tasks)
-    command = shlex.join(["zoo", "study", plan.name, *further])
-    return Study(plan.name, plan.question, plan.expected, plan.baseline, plan.arms, tasks, (), command)
+def _study(plan: StudyPlan, expansion: Expansion, rounds: Rounds, further: Sequence[str]) -> Study:
+    return Study(
+        name=plan.name,
+        question=plan.question,
+        expected=plan.expected,
+        baseline=plan.baseline,
+        arms=plan.arms,
+        tasks=tuple(_task(task, rounds) for task in plan.tasks),
+        not_applicable=expansion.not_applicable,
+        command=shlex.join(["zoo", "study", *plan.words, *further]),
+        against=plan.against,
+        factors=plan.factors,
+        moved=expansion.moved,
+        until_decided=plan.until_decided,
+        most=len(plan.seeds) if plan.until_decided else 0,
+    )
 
 
-def _runs(cells: Sequence[Cell]) -> list[Run]:
-    return [read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed) for cell in cells]
+def _task(task: TaskPlan, rounds: Rounds) -> Task:
+    """The task, with what a reader must know of its runs besides its note."""
+    note = " ".join([task.note, *rounds.notes[task.name]]).strip()
+    return Task(task.name, task.comparable, task.metrics, note, task.margin, task.of, task.size)
+
+
+def _run(cell: Cell) -> Run:
+    run = read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed)
+    return replace(run, rate=cell.rate, tuning=cell.tuning, stale=standing(cell.checked) == "stale")
 
 
 def _why(each: Standing, said: Mapping[str, str]) -> str:
@@ -103,32 +182,6 @@ def _why(each: Standing, said: Mapping[str, str]) -> str:
     if each.state == "running":
         return f"{each.process} trains it"
     return said.get(each.cell.checked.hash, "it was not begun" if each.state == "planned" else "it did not finish")
-
-
-def _plan_table(cells: Sequence[Cell]) -> Table:
-    """One row an arm and task, with the folders of its runs."""
-    table = Table(
-        "task", Column("arm", overflow="fold"), "parameters", "FLOPs/token", Column("runs", min_width=16), "state"
-    )
-    by_arm: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        by_arm.setdefault((cell.task, cell.arm), []).append(cell)
-    for (task, arm), group in by_arm.items():
-        states = Counter(standing(cell.checked) for cell in group)
-        told = ", ".join(f"{count} {state}" for state, count in states.items())
-        table.add_row(task, arm, *_costs(group[0]), "\n".join(cell.checked.hash for cell in group), told)
-    return table
-
-
-def _costs(cell: Cell) -> tuple[str, str]:
-    """Parameters, and operations of training at full rows."""
-    config, plan = cell.checked.config, cell.checked.plan
-    if plan is None:
-        return "", ""
-    vocabulary = vocabulary_size(plan, config["data"], config["cache"])
-    length = config["data"]["length"]
-    what = cost(on_meta(plan, vocabulary), length, length)
-    return f"{what.parameters:,}", f"{what.flops_per_token:,}"
 
 
 def local_launcher(arguments: Sequence[str]) -> list[str]:

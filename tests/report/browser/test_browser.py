@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from zoo.report import Task, write_report
+from zoo.report import Run, Study, Task
+from zoo.report.html import page as page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,7 +31,8 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-CHANGED = "before => document.querySelector('.mark-line path')?.getAttribute('NAME') !== before"
+CHANGED = "before => document.querySelector('[data-chart=curves] .mark-line path')?.getAttribute('d') !== before"
+KINDS = ("forest", "curves", "costs", "rates", "lengths", "depths")
 TASKS = (Task("numbers", True, ("exact_match", "loss")), Task("text", False, ("loss",), "Two objectives."))
 ARMS = {"encoder_decoder": 0.2, "decoder": 0.6, "a decoder with a name far too long for any legend to hold it": 1.2}
 
@@ -46,6 +48,12 @@ def browser() -> Iterator[Browser]:
         opened = driver.chromium.launch(executable_path=path, args=list(QUIET))
         yield opened
         opened.close()
+
+
+def written(folder: Path, study: Study, runs: Sequence[Run]) -> Path:
+    path = folder / "report.html"
+    path.write_text(page_of(study, runs), encoding="utf-8")
+    return path
 
 
 @contextmanager
@@ -65,16 +73,27 @@ def silent(
     assert noise == []
 
 
-def drawn(page: Page, figure: int = 0) -> list[str]:
+def drawn(page: Page, figure: int = 0, kind: str = "curves") -> list[str]:
     """The paths of the lines of a chart, once they are there."""
-    lines = page.locator("figure.chart").nth(figure).locator(".plot svg .mark-line path")
+    chart = page.locator(f"figure[data-chart={kind}]").nth(figure)
+    chart.scroll_into_view_if_needed()
+    lines = chart.locator(".plot svg .mark-line path")
     lines.first.wait_for(state="attached")
     return [line.get_attribute("d") or "" for line in lines.all()]
 
 
+def title(page: Page, kind: str, axis: str) -> str:
+    """The title of an axis of the first chart of a kind."""
+    plot = page.locator(f"figure[data-chart={kind}]").first
+    plot.scroll_into_view_if_needed()
+    titles = plot.locator(".role-axis-title text")
+    titles.first.wait_for(state="attached")
+    return str(titles.all_text_contents()[0 if axis == "x" else -1])
+
+
 def hover(page: Page) -> str:
-    """What the tooltip in the middle of the first chart says."""
-    plot = page.locator(".plot svg").first
+    """What the tooltip in the middle of the first learning curves says."""
+    plot = page.locator("[data-chart=curves] .plot svg").first
     plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     assert box is not None
@@ -91,7 +110,12 @@ def order(page: Page) -> list[str]:
 
 @pytest.fixture
 def report(make_study: MakeStudy, tmp_path: Path) -> Path:
-    return write_report(*make_study(ARMS, tasks=TASKS, baseline="decoder"), tmp_path)
+    return written(tmp_path, *make_study(ARMS, tasks=TASKS, baseline="decoder"))
+
+
+@pytest.fixture(scope="module")
+def full(full_study: tuple[Study, list[Run]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("full"), *full_study)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -103,17 +127,18 @@ def test_everything_is_drawn_and_fits(browser: Browser, report: Path, width: int
         for details in page.locator("details").all():
             details.evaluate("element => element.open = true")
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
-        plots = page.locator(".plot svg").all()
+        plots = page.locator("[data-chart=curves] .plot svg").all()
         assert all(0.75 * width < (plot.bounding_box() or {"width": 0})["width"] <= width for plot in plots)
 
 
 def test_charts_follow_the_colour_scheme(browser: Browser, report: Path) -> None:
+    colour = "element => getComputedStyle(element).stroke"
     with silent(browser, report) as page:
         drawn(page)
-        line = page.locator(".plot svg .mark-line path").first
-        light, paper = line.get_attribute("stroke"), page.evaluate("getComputedStyle(document.body).backgroundColor")
+        line = page.locator("[data-chart=curves] .plot svg .mark-line path").first
+        light, paper = line.evaluate(colour), page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.emulate_media(color_scheme="dark")
-        page.wait_for_function(CHANGED.replace("NAME", "stroke"), arg=light)
+        assert line.evaluate(colour) != light
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
 
 
@@ -132,7 +157,7 @@ def test_a_table_is_sorted_by_mouse_and_keyboard(browser: Browser, report: Path)
 def test_verdicts_are_read_without_scrolling_and_sorted(browser: Browser, report: Path) -> None:
     with silent(browser, report, 390) as page:
         told = page.locator(".answer").first
-        assert "encoder_decoder is better" in told.inner_text()
+        assert "encoder_decoder beats decoder" in told.inner_text()
         box = told.bounding_box()
         assert box is not None
         assert box["x"] + box["width"] <= 390
@@ -142,32 +167,92 @@ def test_verdicts_are_read_without_scrolling_and_sorted(browser: Browser, report
         assert verdicts == ["better", "worse"]
 
 
-def test_the_choosers_and_the_legend_change_the_chart(browser: Browser, report: Path) -> None:
+def test_the_choosers_change_the_curves(browser: Browser, report: Path) -> None:
     with silent(browser, report) as page:
         before = drawn(page)
-        page.locator("select.metric").first.select_option(label="training loss")
-        page.wait_for_function(CHANGED.replace("NAME", "d"), arg=before[0])
-        chosen = page.locator(".plot svg").first.locator(".mark-text.role-axis-label text").all_inner_texts()
-        page.locator("select.axis").first.select_option("tokens")
-        page.wait_for_function(
-            "before => document.querySelector('.plot .role-axis-label').textContent !== before", arg=chosen[0]
+        page.locator("[data-chart=curves] .view").first.select_option(label="training loss")
+        page.wait_for_function(CHANGED, arg=before[0])
+        assert title(page, "curves", "y") == "training loss"
+        for label in ("training tokens", "training FLOPs", "seconds"):
+            before = drawn(page)
+            page.locator("[data-chart=curves] .axis").first.select_option(label=label)
+            page.locator("[data-chart=curves]").first.get_by_text(label, exact=True).last.wait_for(state="attached")
+            assert title(page, "curves", "x") == label
+
+
+def test_an_arm_is_switched_off_in_every_chart(browser: Browser, full: Path) -> None:
+    gone = "() => [...document.querySelectorAll('#task-1 .plot')].every(p => !p.innerHTML.includes('var(--c1)'))"
+    with silent(browser, full) as page:
+        for kind in KINDS:
+            page.locator(f"#task-1 [data-chart={kind}]").scroll_into_view_if_needed()
+            page.locator(f"#task-1 [data-chart={kind}] svg").wait_for(state="attached")
+        assert not page.evaluate(gone)
+        button = page.locator(".legend button").nth(1)
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        page.wait_for_function(gone)
+        page.get_by_role("button", name="all or none").click()
+        page.wait_for_function(gone.replace("() =>", "() => !"))
+
+
+def test_the_filter_keeps_rows_and_arms_that_hold_its_words(browser: Browser, full: Path) -> None:
+    with silent(browser, full) as page:
+        assert len(drawn(page)) == 3
+        page.get_by_role("searchbox").fill("ffn=gated")
+        page.wait_for_function("document.querySelectorAll('[data-chart=curves] .mark-line path').length === 1")
+        assert page.locator("#task-1 table.results tbody tr:visible").count() == 1
+        page.get_by_role("searchbox").fill("GATED doubly")
+        assert page.locator("#task-1 table.results tbody tr:visible th").inner_text().startswith("doubly gated")
+        page.get_by_role("searchbox").fill("")
+        page.wait_for_function("document.querySelectorAll('[data-chart=curves] .mark-line path').length === 3")
+
+
+def test_costs_and_depths_have_choosers(browser: Browser, full: Path) -> None:
+    with silent(browser, full) as page:
+        assert title(page, "costs", "x") == "parameters"
+        page.locator("[data-chart=costs] .axis").first.select_option(label="training FLOPs per token")
+        page.locator("[data-chart=costs]").first.locator(".role-axis-title", has_text="per token").wait_for(
+            state="attached"
         )
-        page.locator(".legend button").first.click()
-        page.wait_for_function("document.querySelectorAll('.plot')[0].querySelectorAll('.mark-line path').length === 2")
+        before = drawn(page, kind="depths")
+        page.locator("[data-chart=depths] .axis").first.select_option(label="first step")
+        page.wait_for_function(CHANGED.replace("curves", "depths"), arg=before[0])
+        page.locator("[data-chart=depths] .view").first.select_option(label="gradients")
+        page.locator("[data-chart=depths]").first.locator(".role-axis-title", has_text="gradients").wait_for(
+            state="attached"
+        )
+
+
+def test_what_came_out_is_on_the_first_screen(browser: Browser, full: Path) -> None:
+    with silent(browser, full) as page:
+        for what in (".question", ".answer >> nth=0", "td.verdict b >> nth=0", "td .strip .zero >> nth=0"):
+            box = page.locator(what).first.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= 800
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_charts_fit_a_phone(browser: Browser, full: Path, scheme: Scheme) -> None:
+    with silent(browser, full, 390, scheme) as page:
+        for figure in page.locator("figure.chart").all():
+            figure.scroll_into_view_if_needed()
+            figure.locator("svg").first.wait_for(state="attached")
+        assert page.locator("figure.chart svg").count() == 2 * len(KINDS) + 1
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
 
 
 def test_a_point_tells_its_numbers(browser: Browser, report: Path) -> None:
     with silent(browser, report) as page:
         drawn(page)
         told = hover(page)
-        assert all(part in told for part in ("arm", "steps", "mean", "%", "3, from"))
+        assert all(part in told for part in ("arm", "steps", "mean", "3, "))
 
 
 def test_hostile_names_stay_names(browser: Browser, make_study: MakeStudy, tmp_path: Path, hostile: str) -> None:
     names: dict[str, Any] = {hostile: 0.2, "<b>c1</b>": 0.5, "{{ 7 * 7 }}": 0.7, "__proto__": 0.9, "c1": 1.0}
     study, runs = make_study(names, tasks=(Task(hostile, True, ("exact_match",), hostile),), baseline=hostile)
     study = replace(study, name=hostile, command=hostile)
-    with silent(browser, write_report(study, runs, tmp_path)) as page:
+    with silent(browser, written(tmp_path, study, runs)) as page:
         assert len(drawn(page)) == 5
         assert page.locator("img").count() == 0
         assert order(page) == list(names)
@@ -177,7 +262,7 @@ def test_hostile_names_stay_names(browser: Browser, make_study: MakeStudy, tmp_p
 
 @pytest.mark.parametrize("state", ["planned", "running", "failed"])
 def test_a_study_without_results(browser: Browser, make_study: MakeStudy, tmp_path: Path, state: str) -> None:
-    path = write_report(*make_study({"a": 0.2}, seeds=(0,), state=state), tmp_path)
+    path = written(tmp_path, *make_study({"a": 0.2}, seeds=(0,), state=state))
     with silent(browser, path, 390) as page:
         assert page.get_by_text("On numbers, no run has finished yet.").is_visible()
         assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -1,8 +1,6 @@
 "use strict";
-// Sortable tables, and learning curves that follow the page's colours, choosers and legend.
+// Tables that are sorted and filtered, and charts that follow the choosers and the arms chosen for the whole page.
 (() => {
-  const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
-
   // ---- tables ------------------------------------------------------------------------------------------------------
 
   function sort(table, column, header) {
@@ -36,75 +34,118 @@
     });
   }
 
-  // ---- curves ------------------------------------------------------------------------------------------------------
+  // ---- arms: which are drawn, and which rows and arms pass the filter ----------------------------------------------
 
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const bar = document.getElementById("bar");
+  const toggles = [...bar.querySelectorAll(".legend button")];
+  const pressed = (button) => button.getAttribute("aria-pressed") === "true";
+  const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+  const drawnArms = () => new Set(toggles.filter(pressed).map((button) => button.dataset.arm));
 
-  function theme(palette) {
-    const [ink, quiet, rule] = ["ink", "quiet", "rule"].map(colour);
-    const font = getComputedStyle(document.body).fontFamily;
-    return {
-      range: { category: palette.map(colour) }, // named as the stylesheet names them
-      background: null, font, padding: { left: 0, right: 6, top: 6, bottom: 0 }, view: { stroke: null },
-      axis: {
-        labelColor: quiet, labelFontSize: 12, domainColor: rule, tickColor: rule, gridColor: rule, gridOpacity: 0.6,
-        titleColor: ink,
-      },
-      axisY: { domain: false, ticks: false, labelPadding: 6 },
-    };
+  function filter(words) { // a row of results stays if it holds every word; a run stays if its arm has such a row
+    for (const section of document.querySelectorAll("section.task")) {
+      const rows = [...section.querySelectorAll("table.results tbody tr")];
+      for (const row of rows) {
+        const text = row.dataset.filter.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+      const gone = new Set(rows.filter((row) => row.hidden).map((row) => row.dataset.arm));
+      for (const row of section.querySelectorAll("table.compact tbody tr")) row.hidden = gone.has(row.dataset.arm);
+    }
   }
 
-  function rows(chart, metric, axis, hidden) {
-    const factor = metric.percent ? 100 : 1;
-    const unit = metric.percent ? " %" : "";
-    return metric.series.flatMap((series, i) => {
-      if (!series.step || hidden.has(chart.arms[i])) return [];
-      return series.step.map((_, j) => {
-        const [mean, low, high] = ["mean", "low", "high"].map((name) =>
-          series[name][j] === null ? null : factor * series[name][j]);
-        const seeds = series.seeds[j];
-        return {
-          arm: chart.arms[i], x: series[axis][j], mean, low, high,
-          at: `${digits.format(series[axis][j])} ${chart.axes[axis]}`,
-          value: mean === null ? "not finite" : `${digits.format(mean)}${unit}`,
-          range: seeds > 1 ? `${seeds}, from ${digits.format(low)} to ${digits.format(high)}` : String(seeds),
-        };
-      });
-    });
+  function shownIn(section) {
+    const rows = [...section.querySelectorAll("table.results tbody tr")];
+    const all = rows.length ? rows : [...document.querySelectorAll("table.results tbody tr")];
+    const passed = new Set(all.filter((row) => !row.hidden).map((row) => row.dataset.arm));
+    return new Set([...drawnArms()].filter((arm) => passed.has(arm)));
   }
 
-  function draw(figure) {
+  // ---- charts: a specification, columns of data, and what the choosers chose ---------------------------------------
+
+  const theme = JSON.parse(document.getElementById("theme").textContent);
+
+  function titled(spec, titles) {
+    return JSON.parse(JSON.stringify(spec), (name, value) =>
+      (name === "title" || name === "value") && Object.hasOwn(titles, value) ? titles[value] : value);
+  }
+
+  function rows(chart, view, axis, shown) {
+    const columns = { ...view.columns };
+    for (const [channel, name] of Object.entries(axis.columns)) columns[channel] = columns[name];
+    const known = Object.entries(columns).map(([name, place]) => [name, chart.columns[place]]);
+    const arms = chart.columns[columns.arm].map((place) => chart.arms[place]);
+    const made = arms.map((arm, i) => ({ ...Object.fromEntries(known.map(([name, values]) => [name, values[i]])), arm }));
+    return made.filter((row) => shown.has(row.arm));
+  }
+
+  function drawer(figure) {
     const chart = JSON.parse(figure.querySelector("script").textContent);
-    const [metric, axis] = [figure.querySelector(".metric"), figure.querySelector(".axis")];
-    const plot = figure.querySelector(".plot");
-    const hidden = new Set();
-    let drawn = Promise.resolve(null);
+    const [view, axis] = [figure.querySelector(".view"), figure.querySelector(".axis")];
+    const [plot, section] = [figure.querySelector(".plot"), figure.closest("section")];
+    const options = { // no warning that a chart has no extent where the reader switched all arms off
+      logLevel: 1, actions: false, ast: true, renderer: "svg", config: theme, tooltip: { disableDefaultStyle: true },
+    };
+    let drawn = null; // a promise, so that what is asked for while drawing comes after it
 
-    function again() {
-      const chosen = chart.metrics[Number(metric.value)];
-      drawn = drawn.then(async (before) => {
+    function values() {
+      return rows(chart, chart.views[view.value], chart.axes[axis.value], shownIn(section));
+    }
+
+    function draw() {
+      drawn = (drawn || Promise.resolve(null)).then(async (before) => {
         if (before) before.finalize();
-        const spec = { ...chart.spec, data: { name: "curves", values: rows(chart, chosen, axis.value, hidden) } };
-        const options = { actions: false, ast: true, renderer: "svg", config: theme(chart.colours), tooltip: { disableDefaultStyle: true } };
-        plot.dataset.metric = chosen.name;
-        return vegaEmbed(plot, spec, options);
+        const [seen, over] = [chart.views[view.value], chart.axes[axis.value]];
+        const spec = titled(chart.spec, { $x: over.x || seen.x, $y: seen.y });
+        const found = values();
+        if (chart.row) spec.height = chart.row * Math.max(1, found.length);
+        return vegaEmbed(plot, { ...spec, data: { name: "rows", values: found } }, options);
       });
     }
 
-    for (const chooser of [metric, axis]) chooser.addEventListener("change", again);
-    for (const button of figure.querySelectorAll(".legend button")) {
-      button.addEventListener("click", () => {
-        const shown = button.getAttribute("aria-pressed") === "false";
-        button.setAttribute("aria-pressed", String(shown));
-        if (shown) hidden.delete(button.dataset.arm);
-        else hidden.add(button.dataset.arm);
-        again();
+    function update() { // other arms, same drawing
+      if (drawn === null) return;
+      if (chart.row) return void draw();
+      drawn = drawn.then(async (result) => {
+        await result.view.data("rows", values()).runAsync();
+        return result;
       });
     }
-    dark.addEventListener("change", again);
-    again();
+
+    for (const chooser of [view, axis]) chooser.addEventListener("change", draw);
+    return { draw, update };
   }
 
-  for (const figure of document.querySelectorAll("figure.chart")) draw(figure);
+  const drawers = new Map([...document.querySelectorAll("figure.chart")].map((figure) => [figure, drawer(figure)]));
+  const near = new IntersectionObserver((entries) => { // a page of many tasks draws what is about to be seen
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      near.unobserve(entry.target);
+      drawers.get(entry.target).draw();
+    }
+  }, { rootMargin: "800px" });
+  for (const figure of drawers.keys()) near.observe(figure);
+
+  function counted() { // said only where not all are drawn, so that none is missed
+    const drawn = toggles.filter(pressed).length;
+    document.getElementById("count").textContent = drawn < toggles.length ? `${drawn} of ${toggles.length} drawn` : "";
+  }
+
+  function update() {
+    counted();
+    for (const one of drawers.values()) one.update();
+  }
+
+  counted();
+  for (const button of toggles) {
+    button.addEventListener("click", () => { press(button, !pressed(button)); update(); });
+  }
+  document.getElementById("all").addEventListener("click", () => {
+    const on = !toggles.every(pressed);
+    for (const button of toggles) press(button, on);
+    update();
+  });
+  document.getElementById("filter").addEventListener("input", (event) => {
+    filter(event.target.value.toLowerCase().split(/\s+/).filter(Boolean));
+    update();
+  });
 })();

@@ -1,0 +1,1 @@
+"""What the command ``zoo`` does; each module imports what is heavy when it is asked for."""

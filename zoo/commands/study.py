@@ -1,0 +1,74 @@
+"""``zoo study``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.checks import Refused
+from zoo.commands.arguments import asks_for_help, is_hydras, overrides_of, refuse_unknown
+from zoo.commands.train import hand_over
+
+HELP = """\
+zoo study STUDY [KEYS] [OVERRIDES]
+zoo study KEYS [OVERRIDES]
+
+STUDY is a name under experiments/, a folder, or a study.yaml.
+KEYS are those of a study.yaml, in place of what the file says: seeds=3 match=none. Without a file they are the
+study: model=gpt data=numbers 'arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}' seeds=5
+OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2
+
+  --dry-run                    print the runs, and train nothing
+  --status [--json]            where it stands, also while it runs elsewhere
+  --status --watch             the same, until all runs are done
+  --on-failure {go_on,stop}    what follows a run that failed (go_on)
+  --retries N                  how often a run that failed is tried again (0)
+"""
+_FLAGS = frozenset(("--dry-run", "--status", "--json", "--watch"))
+
+
+def study(arguments: Sequence[str]) -> int:
+    """``zoo study``: a Hydra sweep over the cells of a study."""
+    flags = _FLAGS & set(arguments)
+    rest, policy = _policy([argument for argument in arguments if argument not in flags])
+    if asks_for_help(arguments) or not rest:
+        print(HELP, end="")
+        return 0 if asks_for_help(arguments) else 2
+    if {"--json", "--watch"} & flags and "--status" not in flags:
+        raise Refused(f"{', '.join(sorted({'--json', '--watch'} & flags))}: goes with --status")
+    asked_for, further, hydras = parsed(rest)
+    from zoo.study.asked import as_override
+    from zoo.study.sweep import local_launcher, status
+
+    launcher = local_launcher([*hydras, *further])
+    if "--status" in flags:
+        threads = [line for line in launcher if not is_hydras(line)]
+        status(asked_for, [*threads, *further], as_json="--json" in flags, watch="--watch" in flags)
+        return 0
+    dry_run = f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}"
+    chosen = ["hydra/sweeper=zoo_study", as_override(asked_for), dry_run, *policy]
+    return hand_over(["-m", *chosen, *launcher, *hydras, *further])
+
+
+def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
+    """The study that is asked for, the overrides that come last in all runs, and what is for Hydra alone."""
+    from zoo.study.asked import asked
+
+    words = overrides_of(arguments)
+    hydras = [word for word in arguments if word not in words or is_hydras(word)]
+    asked_for, further = asked([word for word in words if not is_hydras(word)])
+    refuse_unknown(further)
+    return asked_for, further, hydras
+
+
+def _policy(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What follows a failure is told to the sweeper; the other arguments, and its overrides."""
+    rest, policy = list(arguments), []
+    for flag, key in (("--on-failure", "on_failure"), ("--retries", "retries")):
+        rest = [word for given in rest for word in (given.split("=", 1) if given.startswith(f"{flag}=") else [given])]
+        while flag in rest:
+            place = rest.index(flag)
+            if place + 1 == len(rest):
+                raise Refused(f"{flag} must be given a value")
+            policy.append(f"hydra.sweeper.{key}={rest[place + 1]}")
+            del rest[place : place + 2]
+    return rest, policy

@@ -1,0 +1,157 @@
+"""``zoo train``, and what Hydra is handed: trainings, sweeps of them, and studies."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.checks import Refused
+from zoo.commands.arguments import asks_for_help, overrides_of, refuse_unknown, without_hydra
+
+
+def train(arguments: list[str]) -> int:
+    """``zoo train``: Hydra's own command line, with overrides checked first, all problems at once."""
+    from zoo.config import compose_run
+
+    overrides = overrides_of(arguments)
+    if asks_for_help(arguments):
+        print(_help(without_hydra(overrides)))
+        return 0
+    if len(overrides) == len(arguments):
+        from zoo.checking import check_run
+
+        check_run(compose_run(without_hydra(overrides))).require()
+    elif not {"--hydra-help", "--info", "-sc", "--shell-completion"} & set(arguments):
+        refuse_unknown(without_hydra(overrides))
+    code = hand_over(arguments)
+    if {"-m", "--multirun"} & set(arguments) and not any(line.startswith("hydra/sweeper") for line in overrides):
+        print(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
+    return code
+
+
+def _help(overrides: Sequence[str]) -> str:
+    """All that can be chosen and set; for its own page Hydra copies its whole store once for each group."""
+    import yaml
+
+    from zoo.config import compose_run, config_groups, group_choices
+
+    groups = "\n".join(f"{group}: {', '.join(group_choices(group))}" for group in sorted(config_groups()))
+    config = yaml.safe_dump(compose_run(overrides), sort_keys=False, allow_unicode=True)
+    return (
+        f"zoo train OVERRIDES\n\n== Choices (group=choice) ==\n\n{groups}\n\n"
+        f"== Config (foo.bar=value) ==\n\n{config}\n"
+        "-m a=1,2 runs a sweep, --cfg job prints the config and runs nothing, --hydra-help tells what else there is."
+    )
+
+
+def hand_over(arguments: Sequence[str]) -> int:
+    """Hand over to Hydra; errors come back to us instead of being printed with half a traceback."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from zoo.config import folder, one_line, publish
+
+    publish()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    script = sys.argv[0]
+    sys.argv = [script, *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refused(one_line(error)) from error
+    except _PastHydra as end:
+        raise end.error from end.error.__cause__
+    return 0
+
+
+class _PastHydra(BaseException):
+    """Carries the error of a single run past Hydra, which would print a line of its own above ours."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def run(config: Any) -> float | None:
+    """One training of a composed config: what Hydra's launchers call, in this process or another.
+
+    Returns:
+        the loss on the validation split.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    alone = HydraConfig.get().mode == RunMode.RUN
+    try:
+        if alone or config.trainer.get("devices") == 1:
+            return _train(config)
+        _train_apart()
+        return None
+    except Exception as error:
+        if alone:
+            raise _PastHydra(error) from error
+        raise
+
+
+def _train_apart() -> None:
+    """Train in a process of its own, as several devices need: Lightning joins them once in the life of a process.
+
+    The variables of Slurm would have it look for as many tasks of Slurm as there are devices.
+    """
+    import subprocess
+
+    from hydra.core.hydra_config import HydraConfig
+
+    command = [sys.executable, "-m", "zoo.cli", "train", *HydraConfig.get().overrides.task]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    if code := subprocess.run(command, env=environment, check=False).returncode:
+        raise RuntimeError(f"its process ended with exit code {code}")
+
+
+def _train(config: Any) -> float | None:
+    from zoo.checking import check_run
+    from zoo.config import plain
+    from zoo.training.result import show
+    from zoo.training.run import run_folder, train
+
+    checked = check_run(plain(config))
+    checked.require()
+    _keep_command()
+    label = str(checked.config["label"])
+    result = train(checked, wait=not _in_study())
+    if result:
+        print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
+    loss: float | None = result.get("metrics", {}).get("loss")
+    return loss
+
+
+def _in_study() -> bool:
+    """Whether there is other work to do than to wait for what another process trains."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
+
+
+def _keep_command() -> None:
+    """Lightning starts the other processes of a machine as argv[0] argv[1:], which must say ``train`` again."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sys.argv = [sys.argv[0], "train", *HydraConfig.get().overrides.task]
+
+
+def complete(arguments: Sequence[str]) -> int:
+    """Tab completion: Hydra completes overrides, so the word of the command is taken out of its line."""
+    line, point = os.environ.get("COMP_LINE", ""), int(os.environ.get("COMP_POINT", "0") or 0)
+    words = line.split(" ")
+    if len(words) > 2 and words[1] in ("train", "show", "study"):
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        os.environ["COMP_POINT"] = str(max(0, point - len(words[1]) - 1))
+    elif line:
+        commands = ("list", "show", "train", "study", "report", "check", "new")
+        print("\n".join(name for name in commands if name.startswith(words[-1])))
+        return 0
+    return hand_over(arguments)

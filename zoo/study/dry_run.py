@@ -1,0 +1,179 @@
+"""What a study would run and what that would take, told before anything is run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from zoo.report.format import count
+from zoo.report.records import Moved
+from zoo.study.expand import Expansion
+from zoo.study.forecast import Forecast, Row, forecast
+from zoo.study.plan import StudyPlan
+from zoo.study.quantities import measure, train_tokens
+from zoo.study.rounds import Rounds
+from zoo.study.state import Standing, duration
+from zoo.study.state import count as count_states
+from zoo.training.run import run_folder
+
+
+def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, console: Console) -> None:
+    """Print a row for each arm and task; what is left out and why; what comes first; and what all of it takes.
+
+    Raises:
+        Refused: for what is wrong with the data, or with a model that is to be made for them.
+    """
+    with console.status("") as status:
+        expected = forecast(plan, expansion, rounds, lambda line: status.update(f"a few steps of {line}"))
+    console.print(_table(expected.rows))
+    for line in _lines(plan, expansion, rounds, expected):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, Any]:
+    """All that is known, for machines: every run with what ``zoo train`` would be told, its folder and its cost.
+
+    Raises:
+        Refused: as ``show``.
+    """
+    expected = forecast(plan, expansion, rounds)
+    matched = {(row.setting.arm, row.setting.task): row.moved for row in expected.rows if row.moved}
+    return {
+        "study": plan.name,
+        "question": plan.question,
+        "runs": _ends(expected.runs),
+        "tokens": _ends(expected.tokens),
+        "seconds": None if expected.seconds is None else _ends(expected.seconds),
+        "workers": expected.workers,
+        "not_applicable": [{"arm": arm, "task": task, "why": why} for arm, task, why in expansion.not_applicable],
+        "left_out": [{"arm": arm, "task": task, "seeds": seeds} for arm, task, seeds in expansion.left_out],
+        "matched": [
+            {"arm": arm, "task": task, **asdict(moved), "mismatch": moved.mismatch}
+            for (arm, task), moved in matched.items()
+        ],
+        "cells": [_cell(row, each) for row in expected.rows for each in row.found],
+    }
+
+
+def _ends(ends: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("least", "most"), ends, strict=True))
+
+
+def _cell(row: Row, each: Standing) -> dict[str, Any]:
+    cell = each.cell
+    return {
+        **{key: getattr(cell, key) for key in ("task", "arm", "seed", "rate", "tuning")},
+        "overrides": list(cell.overrides),
+        "hash": cell.checked.hash,
+        "folder": str(run_folder(cell.checked).path),
+        "state": each.state,
+        **asdict(row.costs),
+        "train_flops": measure(cell.checked, "train_flops"),
+        "train_tokens": train_tokens(cell.checked),
+        **asdict(row.estimate),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- the table
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    """A row an arm, under the name of its task; columns that would be empty are left out."""
+    columns = {
+        "parameters": [_parameters(row) for row in rows],
+        "FLOPs/token": [count(row.costs.flops_per_token) for row in rows],
+        "moved": [_moved(row.moved) for row in rows],
+        "rate": [_rate(row) for row in rows],
+        "runs": [_span(row.least, row.most) for row in rows],
+        "state": [_state(row) for row in rows],
+        "a run": ["" if row.estimate.seconds is None else duration(row.estimate.seconds) for row in rows],
+    }
+    columns = {head: cells for head, cells in columns.items() if any(cells)}
+    right = [Column(head, justify="right") for head in columns]
+    table = Table(Column("arm", overflow="fold"), *right, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    numbered = enumerate(rows)
+    for task, group in itertools.groupby(numbered, key=lambda pair: pair[1].setting.task):
+        table.add_section()
+        table.add_row(Text(task, style="bold"))
+        for number, row in group:
+            table.add_row(Text(f"  {row.setting.arm}"), *(Text(cells[number]) for cells in columns.values()))
+    return table
+
+
+def _parameters(row: Row) -> str:
+    active = row.costs.active_parameters
+    some = f"\n{count(active)} active" if active != row.costs.parameters else ""
+    return f"{count(row.costs.parameters)}{some}"
+
+
+def _moved(moved: Moved | None) -> str:
+    """What moved, and what is left between the arm and the baseline."""
+    if moved is None or (moved.before == moved.after and not moved.why):
+        return ""
+    change = "" if moved.before == moved.after else f"{moved.knob.rpartition('.')[2]} {moved.before}→{moved.after} "
+    return f"{change}{_mismatch(moved)}"
+
+
+def _mismatch(moved: Moved) -> str:
+    percent = 100 * moved.mismatch
+    decimals = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
+    return f"{percent:+.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−") if percent else "±0"
+
+
+def _rate(row: Row) -> str:
+    """The learning rate that was chosen, if one was."""
+    rates = {each.cell.rate for each in row.found if not each.cell.tuning and each.cell.rate is not None}
+    return "\n".join(f"{rate:g}" for rate in sorted(rates))
+
+
+def _state(row: Row) -> str:
+    """States of its runs; nothing where none was begun."""
+    counted = count_states(row.found)
+    return "" if set(counted) <= {"planned"} else "\n".join(f"{many} {state}" for state, many in counted.items())
+
+
+# ---------------------------------------------------------------------------------------------------------- and below
+
+
+def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Forecast) -> Iterator[str]:
+    """What the table does not say."""
+    for row in expected.rows:
+        if row.estimate.error:
+            yield f"fails: {row.name}: {row.estimate.error}"
+        if row.moved and row.moved.why:
+            yield f"not matched: {row.name}, {_mismatch(row.moved)}: {row.moved.why}"
+    yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
+    for arm, task, seeds in expansion.left_out:
+        some = "" if len(seeds) == len(plan.seeds) else f": seeds {', '.join(map(str, seeds))}"
+        yield f"left out by where: {task} {arm}{some}"
+    if plan.rates is not None:
+        values, seeds = plan.rates.values, plan.rates.seeds
+        rates = ", ".join(f"{value:g}" for value in values)
+        which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        yield f"each arm first tries the learning rates {rates} with {which}, and then takes its best"
+    yield from (f"{task}: {note}" for task, notes in rounds.notes.items() for note in notes)
+    if plan.until_decided:
+        yield f"seeds are added until each arm has a verdict, up to {len(plan.seeds)}"
+    yield _total(expected)
+
+
+def _total(expected: Forecast) -> str:
+    done = sum(row.done for row in expected.rows)
+    there = f", {done} there already" if done else ""
+    read = f"; {_span(*map(count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
+    told = f"{_span(*expected.runs)} runs{there}{read}"
+    if expected.seconds is None:
+        return told
+    side = f"{expected.workers} at a time" if expected.workers > 1 else "one after another"
+    return f"{told}, about {_span(*map(duration, expected.seconds))} on this machine, {side}"
+
+
+def _span(least: object, most: object) -> str:
+    return f"{least}" if least == most else f"{least} to {most}"

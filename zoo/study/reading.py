@@ -1,0 +1,124 @@
+"""What people write, as mappings: YAML in files, ``key=value`` on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from zoo.checks import Refused
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key is the text that was written, ``1e-3`` a number, and no key may stand twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as in the class above)
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":float"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        pairs: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            scalar = isinstance(key_node, yaml.ScalarNode)
+            key = key_node.value if scalar else str(self.construct_object(key_node, deep=True))
+            if key in pairs:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
+            pairs[key] = self.construct_object(value_node, deep=True)
+        return pairs
+
+
+_FLOAT = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
+    r"|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def from_text(text: str, where: str) -> Any:
+    """What a text of YAML says.
+
+    Raises:
+        Refused: if it is no YAML; ``where`` names it.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise Refused(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """The mapping in a file.
+
+    Raises:
+        Refused: if there is anything else in it.
+    """
+    given = from_text(path.read_text(encoding="utf8"), str(path))
+    if not isinstance(given, Mapping):
+        raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
+    return dict(given)
+
+
+def from_word(key: str, text: str) -> Any:
+    """The value of ``key=text``: in Hydra's grammar, where ``1,2`` is a list too; or else in YAML.
+
+    Raises:
+        Refused: if it is neither.
+    """
+    try:
+        override = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return from_text(text, f"{key}={text}")
+    value = list(override.sweep_iterator()) if override.is_sweep_override() else override.value()
+    return _with_texts(value)
+
+
+def _with_texts(value: Any) -> Any:
+    """With keys as texts."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_texts(item) for key, item in value.items()}
+    return [_with_texts(item) for item in value] if isinstance(value, list) else value
+
+
+def mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A mapping with texts as keys; anything else is a problem, and null is an empty one."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {str(key): value for key, value in given.items()}
+    problems.append(f"{path}: must be a mapping: got {given!r}")
+    return {}
+
+
+def overrides(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A mapping of overrides, without what is not for them to say."""
+    found = mapping(given, path, problems)
+    for key in found:
+        if key.lstrip("+~") == "seed":
+            problems.append(f"{path}.seed: is set by the seeds of the study: got {found[key]!r}")
+        if re.match(r"[+~]*hydra[./]", key):
+            problems.append(f"{path}.{key}: is about the whole study: give it on the command line")
+    return found
+
+
+def named(given: Any, path: str, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Overrides by name; at least one."""
+    found = mapping(given, path, problems)
+    if not found:
+        problems.append(f"{path}: must not be empty")
+    return {name: overrides(what, f"{path}.{name}", problems) for name, what in found.items()}
+
+
+def distinct(names: Iterable[str], path: str, problems: list[str]) -> None:
+    """A problem for every name that stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            problems.append(f"{path}: names must differ: got {name} twice")
+        seen.add(name)

@@ -1,0 +1,141 @@
+"""Filters: lines such as ``norm != dyt or lr < 0.01``, which a run must fulfil to be in a plan.
+
+They are read as Python expressions, of which only comparisons, ``and``, ``or``, ``not``, ``in``, lists and values are
+known; nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.checks import Refused, suggest
+
+_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda one, many: one in many,
+    ast.NotIn: lambda one, many: one not in many,
+}
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One line, read."""
+
+    text: str
+    tree: ast.expr
+
+    def asks(self, name: str) -> bool:
+        """Whether it asks for something of that name."""
+        return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self.tree))
+
+    def holds(self, known: Mapping[str, Any]) -> bool:
+        """Whether a run fulfils it.
+
+        Args:
+            known: of the run, what filters may ask.
+
+        Raises:
+            Refused: if two values cannot be compared.
+        """
+        return _true(self.tree, self, known)
+
+
+def read_filter(text: str, where: str, names: Collection[str], words: Collection[str], problems: list[str]) -> Filter:
+    """Read a line.
+
+    Args:
+        text: as written.
+        where: where it was written.
+        names: what it may ask for.
+        words: texts that need no quotes, such as the names of arms.
+        problems: one line is appended for each.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        problems.append(f"{where}: cannot be read: {error.msg}: got {text!r}")
+        return Filter(text, ast.Constant(True))
+    found = _problems(tree, [*names, *words], condition=True)
+    problems += [f"{where}: {problem}: got {text!r}" for problem in dict.fromkeys(found)]
+    return Filter(text, ast.Constant(True) if found else tree)
+
+
+def _problems(node: ast.expr, known: Collection[str], *, condition: bool) -> list[str]:
+    """What is unknown in an expression; ``condition`` is asked for where something must be true or false."""
+    match node:
+        case ast.BoolOp(values=parts) if condition:
+            return [problem for part in parts for problem in _problems(part, known, condition=True)]
+        case ast.UnaryOp(op=ast.Not(), operand=part) if condition:
+            return _problems(part, known, condition=True)
+        case ast.Compare(left=left, ops=ops, comparators=others) if condition and all(
+            type(op) in _COMPARE for op in ops
+        ):
+            bad = [
+                each
+                for op, each in zip(ops, others, strict=True)
+                if isinstance(op, ast.In | ast.NotIn) and not _many(each)
+            ]
+            told = [f"{ast.unparse(each)} must be a list" for each in bad]
+            return told + [problem for part in (left, *others) for problem in _problems(part, known, condition=False)]
+        case ast.Constant(value=str() | int() | float() | bool() | None) if not condition:
+            return []
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())) if not condition:
+            return []
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) if not condition:
+            return [problem for part in parts for problem in _problems(part, known, condition=False)]
+        case ast.Name() | ast.Attribute() if not condition:
+            name = _name(node)
+            return [] if name in known or name in _WORDS else [f"unknown name {name!r}: {suggest(name, known)}"]
+    kind = "a comparison, not, and, or" if condition else "a name, a value or a list"
+    return [f"{ast.unparse(node)} must be {kind}"]
+
+
+def _many(node: ast.expr) -> bool:
+    return isinstance(node, ast.List | ast.Tuple)
+
+
+def _name(node: ast.expr) -> str:
+    return ast.unparse(node)
+
+
+def _true(node: ast.expr, line: Filter, known: Mapping[str, Any]) -> bool:
+    match node:
+        case ast.BoolOp(op=ast.And(), values=parts):
+            return all(_true(part, line, known) for part in parts)
+        case ast.BoolOp(values=parts):
+            return any(_true(part, line, known) for part in parts)
+        case ast.UnaryOp(operand=part):
+            return not _true(part, line, known)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            values = [_value(part, known) for part in (left, *others)]
+            return all(_compare(op, one, two, line) for op, one, two in zip(ops, values, values[1:], strict=False))
+    return bool(_value(node, known))
+
+
+def _compare(op: ast.cmpop, one: Any, two: Any, line: Filter) -> bool:
+    try:
+        return _COMPARE[type(op)](one, two)
+    except TypeError:
+        raise Refused(f"where: {one!r} and {two!r} cannot be compared so: got {line.text!r}") from None
+
+
+def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(operand=ast.Constant(value=int() | float() as value)):
+            return -value
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return [_value(part, known) for part in parts]
+    name = _name(node)
+    return known[name] if name in known else _WORDS.get(name, name)
