@@ -87,7 +87,9 @@ def run(overrides: list[str], runs: Path, environment: dict[str, str]) -> None:
 
 def call(arguments: list[str], environment: dict[str, str]) -> None:
     """Run ``zoo``, which must end well."""
-    subprocess.run([str(ZOO), *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([str(ZOO), *arguments], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"zoo {' '.join(arguments)}\n{done.stderr}")
 
 
 def timed(way: Callable[[Path], None], runs: Path) -> dict[str, float]:

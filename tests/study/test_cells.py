@@ -155,7 +155,7 @@ def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
     with pytest.raises(Refused, match="got on_failure="):
         Policy("")
     assert zoo("study", "heads", "--retries").err == "zoo: --retries must be given a value\n"
-    assert zoo("study", "heads", "--json").err == "zoo: --json: goes with --status\n"
+    assert zoo("study", "heads", "--json").err == "zoo: --json: goes with --status or --dry-run\n"
 
 
 # ------------------------------------------------------------------------------------------------- where it stands

@@ -118,9 +118,9 @@ def test_arms_tasks_and_seeds_are_expanded(study: Path, tmp_path: Path) -> None:
 
 def test_dry_run_prints_the_cells_and_makes_nothing(study: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    code, out, err = zoo("study", str(study), "--dry-run", *BASIC, "seed=0")
+    code, out, err = zoo("study", str(study), "--dry-run", *BASIC)
     assert code == 0, err
-    assert out.count(" new ") == 2
+    assert "2 runs; " in out
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -222,9 +222,10 @@ def test_three_variants_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     small = ["steps=2", "evaluate=2", "batch=4", "model.dim=32", "examples=1", *ON_CPU[:2]]
     code, out, err = zoo("study", str(tmp_path / "study.yaml"), *BASIC, *small)
     assert code == 0, err
-    assert "18 of 18 runs done" in out
+    runs = 6 * len(study["seeds"])
+    assert f"{runs} of {runs} runs done" in out
     seeds = {yaml.safe_load(f.read_text())["seed"] for f in tmp_path.glob("runs/*/config.yaml")}
-    assert seeds == {1, 2, 3}
+    assert seeds == set(study["seeds"])
 
 
 def text(into: Path) -> Path:

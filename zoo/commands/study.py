@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from zoo.checks import Refused
@@ -17,7 +18,7 @@ KEYS are those of a study.yaml, in place of what the file says: seeds=3 match=no
 study: model=gpt data=numbers 'arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}' seeds=5
 OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2
 
-  --dry-run                    print the runs, and train nothing
+  --dry-run [--json]           print the runs, and train nothing
   --status [--json]            where it stands, also while it runs elsewhere
   --status --watch             the same, until all runs are done
   --on-failure {go_on,stop}    what follows a run that failed (go_on)
@@ -33,16 +34,20 @@ def study(arguments: Sequence[str]) -> int:
     if asks_for_help(arguments) or not rest:
         print(HELP, end="")
         return 0 if asks_for_help(arguments) else 2
-    if {"--json", "--watch"} & flags and "--status" not in flags:
-        raise Refused(f"{', '.join(sorted({'--json', '--watch'} & flags))}: goes with --status")
+    for flag, others in (("--json", ("--status", "--dry-run")), ("--watch", ("--status",))):
+        if flag in flags and not flags & set(others):
+            raise Refused(f"{flag}: goes with {' or '.join(others)}")
     asked_for, further, hydras = parsed(rest)
     from zoo.study.asked import as_override
-    from zoo.study.sweep import local_launcher, status
+    from zoo.study.sweep import forecast, local_launcher, status
 
     launcher = local_launcher([*hydras, *further])
+    threads = [line for line in launcher if not is_hydras(line)]
     if "--status" in flags:
-        threads = [line for line in launcher if not is_hydras(line)]
         status(asked_for, [*threads, *further], as_json="--json" in flags, watch="--watch" in flags)
+        return 0
+    if "--json" in flags:
+        print(json.dumps(forecast(asked_for, [*threads, *further]), indent=1, ensure_ascii=False))
         return 0
     dry_run = f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}"
     chosen = ["hydra/sweeper=zoo_study", as_override(asked_for), dry_run, *policy]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,7 @@ from rich.markup import escape
 from zoo.report import Run, Study, Task, print_summary, read_run, write_report
 from zoo.study import state
 from zoo.study.cells import Launch, Policy, Tell, run_cells
+from zoo.study.dry_run import as_json as plan_as_json
 from zoo.study.dry_run import show as show_plan
 from zoo.study.expand import Expansion, expand
 from zoo.study.live import Board, followed, keeping, later, show
@@ -69,6 +71,13 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
         )
     console.print(f"report: {path}", highlight=False, soft_wrap=True)
     return len(left)
+
+
+def forecast(study: str, further: Sequence[str]) -> dict[str, Any]:
+    """What a dry run prints, for machines."""
+    plan = plan_of(study)
+    expansion = expand(plan, further)
+    return plan_as_json(plan, expansion, due(plan, expansion))
 
 
 def run_rounds(
