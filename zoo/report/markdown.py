@@ -37,7 +37,8 @@ def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], picture
     tasks = {table.task.name for table in tables}
     parts: list[str] = [f"# {plain(study.name)}", f"**{plain(study.question)}**"]
     parts += [f"Expected beforehand: {plain(study.expected)}"] if study.expected else []
-    parts += [plain(state), "## The answer so far", *(plain(told) for told in _answers(tables))]
+    heading = "## The answer" if done == len(judged) else "## The answer so far"
+    parts += [plain(state), heading, *(plain(told) for told in _answers(tables))]
     for table in tables:
         parts += [f"## {plain(table.task.name)}", *_task(study, table)]
         parts += _drawn([each for each in pictures if each.task == table.task.name])
