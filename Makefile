@@ -16,7 +16,7 @@ test: $(VENV)/installed-test
 test-launchers: $(VENV)/installed-launchers
 	$(BIN)/python -m pytest tests/launchers $(PYTEST)
 
-# How long a study takes, and its runs one after another: about half an hour on two cores that do nothing else.
+# How long a study takes, and its runs one after another: a quarter of an hour on two cores that do nothing else.
 speed: $(VENV)/installed
 	$(BIN)/python experiments/speed/measure.py
 

@@ -42,8 +42,9 @@ def made(where: Path) -> dict[str, Any]:
 
 def _made(folder: Path) -> dict[str, Any]:
     result = json.loads((folder / "result.json").read_text())
-    for timed in (("seconds",), ("started",), ("metrics", "tokens_per_second"), ("cost", "peak_memory_bytes")):
-        *outer, last = timed
+    unlike = (("seconds",), ("started",), ("git",), ("metrics", "tokens_per_second"), ("cost", "peak_memory_bytes"))
+    for each in unlike:  # by nature, and by a commit meanwhile
+        *outer, last = each
         (result[outer[0]] if outer else result).pop(last)
     files = sorted(file.name for file in folder.iterdir())
     weights = (folder / "model.safetensors").read_bytes()
