@@ -24,7 +24,7 @@ EXTRAS = "needs pip install 'transformer-zoo[slurm,ray]'"
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason=EXTRAS)
 ray = pytest.importorskip("ray", reason=EXTRAS)
 
-OFTEN = {"steps": 200, "evaluate": 50, "checkpoint": 20, "model.dropout": 0.1}
+OFTEN = {"steps": 100, "evaluate": 50, "checkpoint": 10, "model.dropout": 0.1}
 OPTIONS: dict[str, list[str]] = {"basic": [], "joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": [], "ray": []}
 BROKEN = {"trainer.accelerator": "tpuu"}  # known only when the trainer is made
 
@@ -88,7 +88,7 @@ def launched(folder: Path, launcher: str) -> dict[str, Any]:
 def test_runs_one_after_another(expected: dict[str, Any]) -> None:
     assert len(expected) == 4
     for _, curves, _ in expected.values():
-        assert {line["step"] for line in curves} >= {"50", "100", "150", "200"}
+        assert {line["step"] for line in curves} >= {"50", "100"}
     assert len({metrics["loss"] for metrics, _, _ in expected.values()}) == 4
 
 
