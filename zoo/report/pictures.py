@@ -28,7 +28,7 @@ class Picture:
 
 
 def pictures(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> list[Picture]:
-    """What of the page's charts stands in a written report: the first choice of each, and the main costs.
+    """What of the page's charts stands in a written report: the first choice of each, the main costs, all depths.
 
     Of many arms, those that the page begins with.
     """
@@ -50,22 +50,28 @@ def pictures(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> list
 
 
 def _prefix(number: int, task: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:40]
+    plain = _slug(task)[:40]
     return f"{number}-{plain}-" if plain else f"{number}-"
 
 
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def _of_chart(chart: Chart, prefix: str, task: str) -> Iterator[Picture]:
-    choices = {"": 0}
+    choices = {"": (0, 0)}
     if chart.name == "costs":
         places = {axis.label: place for place, axis in enumerate(chart.axes)}
-        choices = {f"-{name}": places[label] for name, label in _COSTS.items() if label in places}
-    for ending, axis in choices.items():
-        yield Picture(f"{prefix}{chart.name}{ending}", task, chart.title, chart.caption, _spec(chart, axis))
+        choices = {f"-{name}": (0, places[label]) for name, label in _COSTS.items() if label in places}
+    if chart.name == "depths":
+        choices = {f"-{_slug(view.label)}": (place, 0) for place, view in enumerate(chart.views)}
+    for ending, (view, axis) in choices.items():
+        yield Picture(f"{prefix}{chart.name}{ending}", task, chart.title, chart.caption, _spec(chart, view, axis))
 
 
-def _spec(chart: Chart, axis: int) -> dict[str, Any]:
+def _spec(chart: Chart, view: int, axis: int) -> dict[str, Any]:
     """The chart with its data, theme and legend; as wide as a written report is."""
     config = theme(chart.legend)
     config["legend"]["columns"] = max(1, WIDTH // (8 * max(map(len, chart.arms)) + 50))
-    spec: dict[str, Any] = lit({**chart.filled(0, axis), "config": config})
+    spec: dict[str, Any] = lit({**chart.filled(view, axis), "config": config})
     return {**spec, "width": WIDTH, "background": "white", "autosize": "pad"}

@@ -44,7 +44,7 @@ def _of_task(task: str, tables: Sequence[Table]) -> list[str]:
 
 def _sentence(arm: str, metric: Metric, found: _Found) -> str:
     verdicts = {one.verdict for _, one in found}
-    what = "gain" if "better" in verdicts else "loss"
+    what = "gain" if "better" in verdicts else "disadvantage"
     places = {size: f"{_gap(metric, one)} at {size}" for size, one in found}
     if len(verdicts) == 1:
         return f"the {what} of {arm} survives: {_verdict(found[0][1])} at every size ({', '.join(places.values())})."

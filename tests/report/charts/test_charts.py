@@ -241,10 +241,13 @@ def test_every_chart_is_valid_and_embedded_once(full_study: tuple[Study, list[Ru
         assert kept == json.loads(json.dumps(rows(chart))), "the page draws what a picture shows"
 
 
+DEPTHS = ("depths-activations", "depths-gradients")
+
+
 def test_pictures_hold_their_data_and_light_colours(full_study: tuple[Study, list[Run]]) -> None:
     study, runs = full_study
     shown = pictures(study, runs, summary(study, runs))
-    kinds = ("forest", "curves", "costs-parameters", "costs-flops", "rates", "lengths", "depths")
+    kinds = ("forest", "curves", "costs-parameters", "costs-flops", "rates", "lengths", *DEPTHS)
     sizes = [f"{i}-copy-{size}-{kind}" for i, size in ((1, "small"), (2, "large")) for kind in kinds]
     assert [one.name for one in shown] == [*sizes, "1-copy-sizes"]
     alt.Chart.from_dict(shown[0].spec, validate=True)
