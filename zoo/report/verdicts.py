@@ -79,7 +79,7 @@ def _counted(found: Sequence[_Judged]) -> str:
     numbers = {verdict: sum(one.verdict == verdict for *_, one in found) for verdict in _ORDER}
     parts = [f"{number} {said[verdict](number == 1)}" for verdict, number in numbers.items() if number]
     if not numbers["better"]:
-        parts.insert(0, f"none {said['better'](True)}")
+        parts.insert(0, f"no arm {said['better'](True)}")
     return f"of {len(found)} arms {listed(parts, len(parts))}"
 
 
