@@ -28,7 +28,7 @@ def test_the_options_of_a_model_are_those_of_its_classes() -> None:
 
     read = {option.name: option for option in model_options()}
     assert read["embedding"].type.options == options_of_class(Embedding)  # type: ignore[union-attr]
-    assert read["head"].type.options == options_of_class(Head)  # type: ignore[union-attr]
+    assert read["head"].type.inner.options == options_of_class(Head)  # type: ignore[union-attr]
     assert read["initialization"].type == _live_type(Initialization)
 
 

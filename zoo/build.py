@@ -6,6 +6,7 @@ Problems of all parts are collected, each with its config path, before anything 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -84,13 +85,18 @@ def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
     how = Initialization(**plan.initialization)
     embedding = Embedding(plan.dim, vocabulary, **plan.embedding)
     stacks = [_stack(stack) for stack in plan.stacks]
-    scale = how.factor(embedding.width if plan.head["tied"] else plan.dim)
-    head = Head(plan.dim, embedding, norm_of(plan.stacks[-1].base), scale, **plan.head)
+    head = None
+    if plan.head is not None:
+        scale = how.factor(embedding.width if plan.head["tied"] else plan.dim)
+        head = Head(plan.dim, embedding, norm_of(plan.stacks[-1].base), scale, **plan.head)
     further: list[Any] = []
     if len(stacks) > 1:  # the source has no types of token
         options = {**plan.embedding, "token_types": 0}
         further = [None if embedding.shared else Embedding(plan.dim, vocabulary, **options)]
+    if plan.pooler:
+        further = [nn.Linear(plan.dim, plan.dim)]
     model = VARIANTS[plan.variant](embedding, *stacks, head, *further)
+    model.plan = replace(plan, vocabulary=vocabulary)
     model.initialize(how)
     return model
 

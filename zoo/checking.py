@@ -200,6 +200,8 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
         works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
         return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
     problems = _reader_problems(plan, cls, form)
+    if cls.uses_head and plan.head is None:
+        problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try model.head.tied=true")
     vocabulary = Vocabulary(64, 0, 1, 2, 3, 4, 5, tuple(range(6, 38)))
     try:
         longest = make_objective(config, vocabulary).longest(config["data"]["length"])

@@ -114,7 +114,8 @@ def operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
                 rest -= flops
             found[layer.residual] += rest
             found[stack] -= whole
-    found[model.head] = left
+    if model.head is not None:
+        found[model.head] = left
     return found
 
 

@@ -79,7 +79,7 @@ def _end_problems(plan: ModelPlan) -> Iterator[str]:
     makers: dict[str, Callable[[], object]] = {
         "initialization": lambda: Initialization(**plan.initialization),
         "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
-        "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **plan.head),
+        "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **(plan.head or {})),
     }
     embedding: Embedding | None = None
     for name, maker in makers.items():
@@ -90,7 +90,9 @@ def _end_problems(plan: ModelPlan) -> Iterator[str]:
         except Blamed as error:
             yield str(error)
         except Refused as error:
-            yield f"{blame(f'model.{name}', getattr(plan, name), str(error))}: {error}"
+            yield f"{blame(f'model.{name}', getattr(plan, name) or {}, str(error))}: {error}"
+    if plan.pooler and plan.variant != "encoder":
+        yield f"model.pooler: only an encoder has a first token that sees all: got variant={plan.variant}"
     if len(plan.stacks) == 1 and not plan.embedding["shared"]:
         yield f"model.embedding.shared: only an encoder_decoder has two stacks that read: got variant={plan.variant}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from zoo.schema import LAYER_OPTIONS, PLACES, SLOTS, STACK_OPTIONS, STACKS, check_part, overlay_part
@@ -54,7 +54,7 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What a model is made of."""
+    """What a model is made of, and the checked config that says so."""
 
     variant: str
     dim: int
@@ -62,7 +62,9 @@ class ModelPlan:
     stacks: tuple[StackPlan, ...]
     initialization: Mapping[str, Any]
     embedding: Mapping[str, Any]
-    head: Mapping[str, Any]
+    head: Mapping[str, Any] | None
+    pooler: bool
+    config: Mapping[str, Any] = field(repr=False, compare=False)
 
 
 def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "model") -> ModelPlan:
@@ -74,8 +76,8 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
     stacks = tuple(_plan_stack(checked, name, found, path) for name in names)
     found += _unmatched(checked["exceptions"], [len(stack.layers) for stack in stacks], path)
     problems.extend(dict.fromkeys(found))
-    parts = {key: checked[key] for key in ("initialization", "embedding", "head")}
-    return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, **parts)
+    parts = {key: checked[key] for key in ("initialization", "embedding", "head", "pooler")}
+    return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, **parts, config=checked)
 
 
 def _unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:

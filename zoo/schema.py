@@ -54,7 +54,8 @@ def model_options() -> tuple[Option, ...]:
         *STACK_OPTIONS,
         _together("initialization", record_of_tree(begin, find_class(begin, "Initialization"))),
         _together("embedding", _signature(here / "embedding.py", "Embedding")),
-        _together("head", _signature(here / "head.py", "Head")),
+        _absent(_together("head", _signature(here / "head.py", "Head"))),
+        Option("pooler", Scalar(bool), False),
     )
 
 
@@ -65,6 +66,11 @@ def _signature(file: Path, cls: str) -> Record:
 
 def _together(name: str, record: Record) -> Option:
     return Option(name, record, {option.name: option.default for option in record.options})
+
+
+def _absent(option: Option) -> Option:
+    """The same, which may also be null: not there."""
+    return Option(option.name, Maybe(option.type), option.default)
 
 
 # --------------------------------------------------------------------------------------------------------- parts

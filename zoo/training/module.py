@@ -47,6 +47,7 @@ class Training(lightning.LightningModule):
         self.model, self.objective, self.evaluation = model, objective, evaluation
         if not objective.uses_head:
             model.rest_head()
+        model.rest_pooler()
         self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
         self.tokens, self.seconds, self.diverged = 0, 0.0, False
         self.evaluated: dict[str, float] = {}

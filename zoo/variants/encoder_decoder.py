@@ -24,7 +24,12 @@ class EncoderDecoder(Variant):
     default_objectives: ClassVar[dict[str, str]] = {"documents": "span_corruption", "pairs": "seq2seq"}
 
     def __init__(
-        self, embedding: Embedding, encoder: Stack, decoder: Stack, head: Head, source_embedding: Embedding | None
+        self,
+        embedding: Embedding,
+        encoder: Stack,
+        decoder: Stack,
+        head: Head | None,
+        source_embedding: Embedding | None,
     ) -> None:
         super().__init__()
         self.embedding, self.encoder, self.decoder, self.head = embedding, encoder, decoder, head
@@ -88,4 +93,5 @@ class EncoderDecoder(Variant):
 
     def flops(self, length: int, source: int) -> int:
         """Forward operations for one pair of ``source`` and ``length`` tokens."""
-        return self.encoder.flops(source) + self.decoder.flops(length, source) + self.head.flops(length)
+        head = 0 if self.head is None else self.head.flops(length)
+        return self.encoder.flops(source) + self.decoder.flops(length, source) + head

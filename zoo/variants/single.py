@@ -16,7 +16,7 @@ from zoo.variants.variant import Variant
 class SingleStack(Variant):
     """An embedding, a stack, a head."""
 
-    def __init__(self, embedding: Embedding, stack: Stack, head: Head) -> None:
+    def __init__(self, embedding: Embedding, stack: Stack, head: Head | None) -> None:
         super().__init__()
         self.embedding, self.stack, self.head = embedding, stack, head
 
@@ -48,4 +48,4 @@ class SingleStack(Variant):
 
     def flops(self, length: int, source: int) -> int:
         """Forward operations for one row of ``length`` tokens; there is no source."""
-        return self.stack.flops(length) + self.head.flops(length)
+        return self.stack.flops(length) + (0 if self.head is None else self.head.flops(length))

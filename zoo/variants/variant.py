@@ -8,10 +8,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from zoo.checks import Refused
 from zoo.embedding import Embedding
 from zoo.head import Head
 from zoo.interfaces import Component, Inputs
 from zoo.linear import BatchedLinear, OutputLinear
+from zoo.plan import ModelPlan
 from zoo.stack import Layer, LayerCache, Stack
 from zoo.variants.initialization import Initialization
 
@@ -25,7 +27,12 @@ class Variant(nn.Module, ABC):
 
     embedding: Embedding
     """Of the stack that reads ``Inputs.tokens``."""
-    head: Head
+    head: Head | None
+    """None where nothing but hidden states is asked for."""
+    plan: ModelPlan | None = None
+    """What it was built from, with the size of its vocabulary."""
+    origin: object | None = None
+    """What the checkpoint that it was loaded from said beyond the model (``zoo.hub``)."""
     initialization = Initialization()
 
     @abstractmethod
@@ -51,15 +58,27 @@ class Variant(nn.Module, ABC):
         return self.embedding.table.num_embeddings
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """``[…, dim]`` to ``[…, vocabulary]``."""
+        """``[…, dim]`` to ``[…, vocabulary]``.
+
+        Raises:
+            Refused: if the model has no head.
+        """
+        if self.head is None:
+            raise Refused("a model with model.head=null has hidden states and no logits: give it model.head.tied=true")
         out: Tensor = self.head(hidden)
         return out
 
     def rest_head(self) -> None:
         """Train nothing that the head alone has, for objectives that do not ask for logits."""
         shared = {id(parameter) for parameter in self.embedding.parameters()}
-        for parameter in self.head.parameters():
+        for parameter in () if self.head is None else self.head.parameters():
             parameter.requires_grad_(id(parameter) in shared)
+
+    def rest_pooler(self) -> None:
+        """Train no pooler, for objectives do not ask for what it pools."""
+        for name, parameter in self.named_parameters():
+            if name.startswith("pooler."):
+                parameter.requires_grad_(False)
 
     @property
     def limit(self) -> int | None:
@@ -73,7 +92,7 @@ class Variant(nn.Module, ABC):
     def initialize(self, how: Initialization) -> None:
         """Give every matrix its first weights from torch's generator; vectors keep what their component gave them."""
         self.initialization, dim = how, self.embedding.dim
-        if self.head.weight.is_meta:
+        if self.embedding.table.weight.is_meta:
             return  # no values to give, and mixtures have thousands of matrices
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
@@ -83,7 +102,7 @@ class Variant(nn.Module, ABC):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
                 how.table(module.weight, dim)
-        if self.head.weight is not self.embedding.table.weight:
+        if self.head is not None and self.head.weight is not self.embedding.table.weight:
             how.head(self.head.weight, dim)
         for stack in self.stacks().values():
             sublayers = sum(layer.sublayers for layer in stack.applied())

@@ -1,0 +1,66 @@
+"""The published presets: exact counts, and the families whose checkpoints they are."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from zoo.build import check
+from zoo.config import compose_run, group_choices
+from zoo.hub.family import family_of, misfits
+from zoo.show import describe
+
+with (Path(__file__).parent / "published_models.tsv").open() as file:
+    PUBLISHED = list(csv.DictReader(file, delimiter="\t"))
+
+FAMILIES = {
+    "t5": "t5",
+    "t5_v1_1": "t5",
+    "bart": "bart",
+    "bert": "bert",
+    "roberta": "roberta",
+    "albert": "albert",
+    "electra": "electra",
+    "modernbert": "modernbert",
+    "gpt1": "openai-gpt",
+    "gpt2": "gpt2",
+    "gpt_neox": "gpt_neox",
+    "llama2": "llama",
+    "llama3": "llama",
+    "mistral": "mistral",
+    "mixtral": "mixtral",
+    "olmo2": "olmo2",
+    "qwen2_5": "qwen2",
+    "qwen3": "qwen3",
+    "qwen3_moe": "qwen3_moe",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "gemma3": "gemma3_text",
+    "glm4": "glm",
+    "glm4_moe": "glm4_moe",
+    "ernie4_5": "ernie4_5",
+    "ernie4_5_moe": "ernie4_5_moe",
+    "deepseek_v2": "deepseek_v2",
+    "deepseek_v3": "deepseek_v3",
+    "gpt_oss": "gpt_oss",
+}
+"""The ``model_type`` of each preset; the Transformer of 2017 has none."""
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=f"{row['model']} {row['overrides']}") for row in PUBLISHED])
+def test_a_published_size_has_exactly_its_parameters(row: dict[str, str]) -> None:
+    found = describe([f"model={row['model']}", *row["overrides"].split()])
+    assert (found["parameters"], found["active_parameters"]) == (int(row["total"]), int(row["active"]))
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_a_preset_fits_its_family_at_every_size(preset: str) -> None:
+    family = family_of(FAMILIES[preset])
+    for size in [name for name in group_choices("model") if name.split("/")[0] == preset]:
+        config = compose_run([f"model={size}"])["model"]
+        _, plan, problems = check({**config, "vocabulary": config.get("vocabulary") or 100})
+        assert problems == []
+        assert plan is not None
+        assert list(map(str, misfits(family, plan))) == []

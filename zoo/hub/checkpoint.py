@@ -1,0 +1,147 @@
+"""The tensors of a checkpoint folder: names, shapes and types from headers, values one at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from zoo.checks import Refused
+
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a tensor before it is read."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Checkpoint(Protocol):
+    """Tensors by name."""
+
+    headers: Mapping[str, Header]
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+
+
+def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
+    """The tensors of a folder, of one file or several.
+
+    Args:
+        folder: with ``model.safetensors``, or the index and the shards of one.
+        pickled: whether ``pytorch_model.bin`` may be read, by torch's loader of weights only.
+    Raises:
+        Refused: if there is no such file, or one is damaged or says what cannot be.
+    """
+    if (folder / ONE).is_file() or (folder / INDEX).is_file():
+        return SafetensorsFiles(_files(folder, ONE, INDEX))
+    if not pickled and ((folder / PICKLED).is_file() or (folder / PICKLED_INDEX).is_file()):
+        raise Refused(f"{folder} has only a pickled checkpoint, which is not read unless asked for: pickled=true")
+    if pickled:
+        return PickledFiles(_files(folder, PICKLED, PICKLED_INDEX))
+    raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
+
+
+def _files(folder: Path, one: str, index: str) -> list[Path]:
+    """The file, or the shards that an index names, which must lie beside it."""
+    if (folder / one).is_file():
+        return [folder / one]
+    entries = read_json(folder / index).get("weight_map")
+    if not isinstance(entries, Mapping) or not entries or not all(isinstance(each, str) for each in entries.values()):
+        raise Refused(f"{folder / index}: weight_map must name a file for each tensor: got {str(entries)[:80]}")
+    files = sorted(set(entries.values()))
+    for name in files:
+        if Path(name).name != name:
+            raise Refused(f"{folder / index}: a shard must lie beside its index: got {name!r}")
+        if not (folder / name).is_file():
+            raise Refused(f"{folder / index}: shard {name} is not there")
+    return [folder / name for name in files]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file.
+
+    Raises:
+        Refused: if it is not there, or is no such thing.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise Refused(f"{path} is not there") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refused(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
+    return found
+
+
+class SafetensorsFiles:
+    """The tensors of safetensors files; the library checks that offsets fit the file and do not overlap."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._of: dict[str, Any] = {}
+        headers: dict[str, Header] = {}
+        for path in files:
+            try:
+                opened: Any = safe_open(path, framework="pt")
+                for name in opened.keys():  # noqa: SIM118  (it is no mapping)
+                    part = opened.get_slice(name)
+                    headers[_once(name, headers, path)] = _header(path, name, part.get_shape(), part.get_dtype())
+                    self._of[name] = opened
+            except (SafetensorError, OSError, ValueError) as error:
+                if isinstance(error, Refused):
+                    raise
+                raise Refused(f"{path} is no sound safetensors file: {error}") from None
+        self.headers: Mapping[str, Header] = headers
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own: the file may change afterwards."""
+        tensor: Tensor = self._of[name].get_tensor(name).clone()
+        return tensor
+
+
+class PickledFiles:
+    """The tensors of files that torch's loader of weights only can read, which runs no code of theirs."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._tensors: dict[str, Tensor] = {}
+        for path in files:
+            try:
+                found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            except Exception as error:  # unpicklers raise whatever a broken file leads them to
+                first = next(iter(str(error).splitlines()), type(error).__name__)
+                raise Refused(f"{path} cannot be read as weights alone: {first}") from None
+            if not isinstance(found, Mapping) or not all(isinstance(each, Tensor) for each in found.values()):
+                raise Refused(f"{path} must hold tensors by name: got {type(found).__name__}")
+            for name, tensor in found.items():
+                self._tensors[_once(str(name), self._tensors, path)] = tensor
+        self.headers: Mapping[str, Header] = {
+            name: Header(tuple(tensor.shape), tensor.dtype) for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._tensors[name].clone()
+
+
+def _once(name: str, known: Mapping[str, Any], path: Path) -> str:
+    if name in known:
+        raise Refused(f"{path}: tensor {name} is in two files")
+    return name
+
+
+def _header(path: Path, name: str, shape: list[int], dtype: str) -> Header:
+    """Of a floating-point tensor; others (positions, masks) are of no use to a model and keep their shape alone."""
+    return Header(tuple(shape), _TYPES.get(dtype, torch.int64 if dtype[:1] in "IU" else torch.uint8))

@@ -1,0 +1,1 @@
+"""One published family a file: which of its options and tensors are which of ours."""

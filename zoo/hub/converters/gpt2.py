@@ -1,0 +1,70 @@
+"""GPT-2 (Radford et al. 2019)."""
+
+from __future__ import annotations
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Derived, Equal, Fixed, Idle, activation, layers
+from zoo.hub.rules import Joined, Same, Transposed
+from zoo.hub.source import BOOL, FLOAT
+
+_LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
+
+FAMILY = Family(
+    name="gpt2",
+    architectures={"GPT2LMHeadModel": Form(head=True), "GPT2Model": Form(head=False)},
+    base={
+        "variant": "decoder",
+        "attention": {"name": "multi_head", "bias": "all"},
+        "ffn": {"name": "mlp", "bias": True},
+        "norm": {"name": "layer"},
+        "position": {"name": "learned"},
+        "residual": {"name": "pre"},
+    },
+    keys=(
+        Equal("vocab_size", "vocabulary"),
+        Equal("n_positions", "position.length"),
+        Equal("n_embd", "dim"),
+        layers("n_layer"),
+        Equal("n_head", "heads"),
+        Derived("hidden", lambda ours: 4 * ours.get("dim")),
+        Equal("n_inner", "hidden", default="=hidden"),
+        activation("activation_function", default="gelu_new"),
+        Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
+        Equal("resid_pdrop", "dropout", FLOAT, 0.1),
+        Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
+        Equal("tie_word_embeddings", "head.tied", BOOL, True),
+        Fixed("scale_attn_weights", True),
+        Fixed("scale_attn_by_inverse_layer_idx", False),
+        Idle(
+            (
+                "n_ctx",
+                "embd_pdrop",
+                "reorder_and_upcast_attn",
+                "summary_type",
+                "summary_use_proj",
+                "summary_activation",
+                "summary_proj_to_labels",
+                "summary_first_dropout",
+            )
+        ),
+    ),
+    rules=(
+        Same("transformer.wte.weight", "embedding.table.weight"),
+        Same("transformer.wpe.weight", "stack.positions.0.table.weight"),
+        Same(f"{_LAYER}.ln_1.*", f"{_OURS}.residual.norms.0.*"),
+        Same(f"{_LAYER}.ln_2.*", f"{_OURS}.residual.norms.1.*"),
+        Joined(
+            f"{_LAYER}.attn.c_attn.*",
+            (f"{_OURS}.attention.query.*", f"{_OURS}.attention.key.*", f"{_OURS}.attention.value.*"),
+            transposed=True,
+        ),
+        Transposed(f"{_LAYER}.attn.c_proj.*", f"{_OURS}.attention.output.*"),
+        Transposed(f"{_LAYER}.mlp.c_fc.*", f"{_OURS}.ffn.up.*"),
+        Transposed(f"{_LAYER}.mlp.c_proj.*", f"{_OURS}.ffn.down.*"),
+        Same("transformer.ln_f.*", "stack.final_norm.*"),
+        Same("lm_head.weight", "head.weight"),
+    ),
+    prefix="transformer.",
+    repeated={"lm_head.weight": "transformer.wte.weight"},
+    left_out={"*.attn.bias": "", "*.attn.masked_bias": ""},
+)

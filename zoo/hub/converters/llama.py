@@ -1,0 +1,71 @@
+"""Llama 2 and 3 (arXiv:2307.09288, arXiv:2407.21783), and what was made to look like them."""
+
+from __future__ import annotations
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, Unless, activation, layers
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Rule, Same
+from zoo.hub.source import BOOL, FLOAT
+
+BLOCKS: tuple[Rule, ...] = (
+    Same("model.embed_tokens.weight", "embedding.table.weight"),
+    Same("model.layers.{layer}.self_attn.q_proj.*", "stack.layers.{layer}.attention.query.*"),
+    Same("model.layers.{layer}.self_attn.k_proj.*", "stack.layers.{layer}.attention.key.*"),
+    Same("model.layers.{layer}.self_attn.v_proj.*", "stack.layers.{layer}.attention.value.*"),
+    Same("model.layers.{layer}.self_attn.o_proj.*", "stack.layers.{layer}.attention.output.*"),
+    Same("model.norm.weight", "stack.final_norm.weight"),
+    Same("lm_head.weight", "head.weight"),
+)
+"""Embedding, attention, last norm and head, as all that descend from Llama name them."""
+PERCEPTRON: tuple[Rule, ...] = (
+    Same("model.layers.{layer}.mlp.gate_proj.*", "stack.layers.{layer}.ffn.gate.*"),
+    Same("model.layers.{layer}.mlp.up_proj.*", "stack.layers.{layer}.ffn.up.*"),
+    Same("model.layers.{layer}.mlp.down_proj.*", "stack.layers.{layer}.ffn.down.*"),
+)
+PRE_NORMS: tuple[Rule, ...] = (
+    Same("model.layers.{layer}.input_layernorm.weight", "stack.layers.{layer}.residual.norms.0.weight"),
+    Same("model.layers.{layer}.post_attention_layernorm.weight", "stack.layers.{layer}.residual.norms.1.weight"),
+)
+SIZES = (
+    Equal("vocab_size", "vocabulary"),
+    Equal("hidden_size", "dim"),
+    layers("num_hidden_layers"),
+    Equal("num_attention_heads", "heads"),
+    Equal("num_key_value_heads", "attention.kv_heads", default="=heads"),
+    Equal("rms_norm_eps", "norm.eps", FLOAT, 1e-6),
+    Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
+    Idle(("max_position_embeddings",)),
+)
+BASE = {
+    "variant": "decoder",
+    "attention": {"name": "grouped_query"},
+    "ffn": {"name": "gated"},
+    "norm": {"name": "rms"},
+    "position": {"name": "rotary"},
+    "residual": {"name": "pre"},
+}
+REPEATED = {"lm_head.weight": "model.embed_tokens.weight"}
+LEFT_OUT = {"*.rotary_emb.inv_freq": ""}
+"""Frequencies, which older files have and config.json says."""
+
+FAMILY = Family(
+    name="llama",
+    architectures={"LlamaForCausalLM": Form(head=True), "LlamaModel": Form(head=False)},
+    base=BASE,
+    keys=(
+        *SIZES,
+        Equal("intermediate_size", "hidden"),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        Unless("attention_bias", "attention.bias", "all", "none", False),
+        Equal("mlp_bias", "ffn.bias", BOOL, False),
+        Fixed("pretraining_tp", 1),
+        Rotary(),
+    ),
+    rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

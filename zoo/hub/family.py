@@ -1,0 +1,274 @@
+"""A published family: its config.json and its tensors as tables that are read in both directions."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from zoo.build import check
+from zoo.checks import Refused, suggest
+from zoo.hub.difference import Difference, differences
+from zoo.hub.keys import Fixed, Idle, Key
+from zoo.hub.rules import Rule
+from zoo.hub.source import Composed, Draft, Source
+from zoo.plan import ModelPlan
+from zoo.schema import SLOTS
+
+
+class Form(NamedTuple):
+    """What stands on a body: a head that gives logits, and a pooler."""
+
+    head: bool
+    pooler: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a published family is made of.
+
+    Args:
+        name: its ``model_type``.
+        architectures: names of its classes, and what stands on the body in each.
+        base: what is the same in all its models, as a model config.
+        keys: what its options mean; later ones may refer to earlier ones.
+        rules: which of its tensors are ours, named as in an architecture with a head.
+        prefix: what names of the body's tensors begin with in an architecture with a head.
+        repeated: patterns of tensors that repeat a tied one, with the name of the one that they repeat.
+        left_out: patterns of tensors that no part of ours needs, with the reason.
+        model_types: further spellings of the name.
+    """
+
+    name: str
+    architectures: Mapping[str, Form]
+    base: Mapping[str, Any]
+    keys: Sequence[Key]
+    rules: Sequence[Rule]
+    prefix: str = ""
+    repeated: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    model_types: tuple[str, ...] = ()
+
+    def architecture(self, form: Form) -> str | None:
+        """The class for a form; None where the family has none."""
+        return next((name for name, known in self.architectures.items() if known == form), None)
+
+
+COMMON: tuple[Key, ...] = (
+    Fixed("is_decoder", False, False),
+    Fixed("add_cross_attention", False, False),
+    Fixed("pruned_heads", {}),
+    Idle(
+        (
+            "model_type",
+            "architectures",
+            "transformers_version",
+            "adapters_version",
+            "torch_dtype",
+            "dtype",
+            "_name_or_path",
+            "name_or_path",
+            "auto_map",
+            "use_cache",
+            "is_encoder_decoder",
+            "output_attentions",
+            "output_hidden_states",
+            "output_past",
+            "return_dict",
+            "torchscript",
+            "attn_implementation",
+            "_attn_implementation",
+            "_attn_implementation_autoset",
+            "use_bfloat16",
+            "tf_legacy_loss",
+            "tokenizer_class",
+            "problem_type",
+            "id2label",
+            "label2id",
+            "num_labels",
+            "finetuning_task",
+            "task_specific_params",
+            "classifier_dropout",
+            "initializer_range",
+            "initializer_factor",
+            "gradient_checkpointing",
+            "chunk_size_feed_forward",
+            "pad_token_id",
+            "bos_token_id",
+            "eos_token_id",
+            "sep_token_id",
+            "cls_token_id",
+            "mask_token_id",
+            "unk_token_id",
+            "decoder_start_token_id",
+            "forced_bos_token_id",
+            "forced_eos_token_id",
+            "prefix",
+            "begin_suppress_tokens",
+            "suppress_tokens",
+            "bad_words_ids",
+            "max_length",
+            "min_length",
+            "do_sample",
+            "early_stopping",
+            "num_beams",
+            "num_beam_groups",
+            "diversity_penalty",
+            "temperature",
+            "top_k",
+            "top_p",
+            "typical_p",
+            "repetition_penalty",
+            "length_penalty",
+            "no_repeat_ngram_size",
+            "encoder_no_repeat_ngram_size",
+            "num_return_sequences",
+            "output_scores",
+            "return_dict_in_generate",
+            "remove_invalid_values",
+            "exponential_decay_length_penalty",
+        )
+    ),
+)
+"""What every config.json may have beside the options of its family."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a config.json says.
+
+    Args:
+        family: whose it is.
+        plan: the model.
+        kept: its options that change nothing of what the model computes.
+    """
+
+    family: Family
+    plan: ModelPlan
+    kept: Mapping[str, Any]
+
+
+@functools.cache
+def families() -> dict[str, Family]:
+    """All families by their ``model_type``, in alphabetical order."""
+    from zoo.hub import converters as folder
+
+    found = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(folder.__path__)):
+        family = getattr(importlib.import_module(f"{folder.__name__}.{module}"), "FAMILY", None)
+        if isinstance(family, Family):
+            found[family.name] = family
+    return found
+
+
+def family_of(name: Any) -> Family:
+    """The family of a ``model_type``.
+
+    Raises:
+        Refused: if there is none, with the near miss.
+    """
+    known = {spelling: family for family in families().values() for spelling in (family.name, *family.model_types)}
+    if not isinstance(name, str) or name not in known:
+        raise Refused(f"unknown model_type {name!r}: {suggest(str(name), known)}")
+    return known[name]
+
+
+def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Described:
+    """What a config.json of a published family says.
+
+    Args:
+        config: its content.
+        names: of the tensors beside it, which tell what an architecture leaves open.
+    Raises:
+        Refused: with all that is wrong with it, one a line: a family or an option that is not known, a value that
+            does not make sense.
+    """
+    family = family_of(config.get("model_type"))
+    source, draft = Source(config), Draft(family.base)
+    for key in (*COMMON, *family.keys):
+        key.read(source, draft)
+    form = _form(family, config.get("architectures"), names, source)
+    if not form.head:
+        draft.config["head"] = None
+    if form.pooler:
+        draft.config["pooler"] = True
+    source.require_understood()
+    _, plan, problems = check(draft.config)
+    if problems or plan is None:
+        raise Refused("\n".join(f"config.json describes no model: {line}" for line in problems))
+    idle = {name for key in (*COMMON, *family.keys) if isinstance(key, Idle) for name in key.theirs}
+    return Described(family, plan, {name: value for name, value in config.items() if name in idle})
+
+
+def _form(family: Family, architectures: Any, names: Sequence[str] | None, source: Source) -> Form:
+    """What stands on the body: what the architecture says, and the tensors where it leaves that open."""
+    if architectures is not None and not (
+        isinstance(architectures, list) and len(architectures) == 1 and architectures[0] in family.architectures
+    ):
+        source.refuse("architectures", f"must be one of {', '.join(family.architectures)}", architectures)
+        return Form(head=True)
+    if architectures:
+        form = family.architectures[architectures[0]]
+    else:
+        form = next(form for form in family.architectures.values() if form.head)
+    if names is None:
+        return form
+    pooler = any(rule.theirs for rule in family.rules if _is_pooler(rule) and _found(rule, names, family.prefix))
+    return form._replace(pooler=pooler)
+
+
+def _is_pooler(rule: Rule) -> bool:
+    return rule.patterns[0].startswith("pooler.")
+
+
+def _found(rule: Rule, names: Sequence[str], prefix: str) -> bool:
+    begin = rule.theirs.split("*")[0]
+    return any(name.startswith((begin, begin.removeprefix(prefix))) for name in names)
+
+
+def write(family: Family, plan: ModelPlan, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The config.json of a plan that fits a family.
+
+    Args:
+        family: whose it shall be.
+        plan: of a model that fits.
+        kept: options that change nothing of what the model computes.
+    """
+    composed = Composed(plan)
+    architecture = family.architecture(Form(plan.head is not None, plan.pooler))
+    theirs: dict[str, Any] = {**kept, "model_type": family.name, "architectures": [architecture]}
+    for key in family.keys:
+        key.write(composed, theirs)
+    return theirs
+
+
+def misfits(family: Family, plan: ModelPlan) -> list[Difference]:
+    """What of a plan a family cannot say; nothing where it fits.
+
+    A config.json is written for the plan and read again: what comes back is what the family can say.
+    """
+    form = Form(plan.head is not None, plan.pooler)
+    if family.architecture(form) is None:
+        known = ", ".join(family.architectures)
+        return [Difference("head", "head and pooler" if form.head else "no head", f"one of {known}")]
+    variant = str(family.base["variant"])
+    if variant != plan.variant:
+        return [Difference("variant", plan.variant, variant)]
+    try:
+        back = read(write(family, plan, {})).plan
+    except Refused as error:
+        refused = [Difference("config.json", "what this model needs", line) for line in str(error).splitlines()]
+        return list(_other_parts(family, plan)) or refused
+    return differences(plan, replace(back, pooler=plan.pooler))
+
+
+def _other_parts(family: Family, plan: ModelPlan) -> Iterator[Difference]:
+    """The parts of the rule that are other components than the family's."""
+    composed = Composed(plan)
+    for slot in SLOTS:
+        ours, theirs = composed.get(f"{slot}.name"), family.base.get(slot, {}).get("name")
+        if theirs is not None and {ours, theirs} - {"multi_head", "grouped_query"} and ours != theirs:
+            yield Difference(slot, ours, theirs)

@@ -1,0 +1,250 @@
+"""Checkpoint folders: ``load`` makes a model of one, ``save`` makes one of a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo import __version__, build
+from zoo.checks import Refused
+from zoo.cost import on_meta
+from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, open_checkpoint, read_json
+from zoo.hub.difference import Difference
+from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
+from zoo.hub.rules import Same
+from zoo.hub.weights import fill, published
+from zoo.variants.variant import Variant
+
+OWN = Family("zoo", {}, {}, (), (Same("{name}", "{name}"),))
+"""The project's own form: a config of registered names, and tensors as they are called here."""
+SIDE_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+"""What lies beside config and weights and travels with them."""
+_SHARD = 5 * 10**9
+_NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint said beyond the model, and what is written again when the model is saved.
+
+    Args:
+        family: the name of its family; ``zoo`` for the project's own form.
+        kept: options of config.json that change nothing of what the model computes (ids of special tokens).
+        files: tokenizer and generation config by name.
+    """
+
+    family: str
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def describe(path: str | Path, names: list[str] | None = None) -> Described:
+    """What the config.json of a folder says; weights need not be there.
+
+    Args:
+        path: the folder, or the file itself.
+        names: of the tensors beside it, where they are known.
+    Raises:
+        Refused: with all that is wrong, one a line.
+    """
+    folder = Path(path)
+    config = read_json(folder / "config.json" if folder.is_dir() else folder)
+    return _own(config) if config.get("model_type") == OWN.name else read(config, names)
+
+
+def _own(config: Mapping[str, Any]) -> Described:
+    given = config.get("model")
+    _, plan, problems = build.check(given if isinstance(given, Mapping) else {})
+    if problems or plan is None:
+        raise Refused("\n".join(f"config.json: {line}" for line in problems))
+    if plan.vocabulary is None:
+        raise Refused("config.json: model.vocabulary must be given: got null")
+    return Described(OWN, plan, {key: value for key, value in config.items() if key not in ("model_type", "model")})
+
+
+def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
+    """The model of a checkpoint folder, in evaluation mode.
+
+    Tensors are read one after another, so that memory is taken once.
+
+    Args:
+        path: a folder with ``config.json`` and ``model.safetensors``, one or several, of a family that
+            ``zoo.hub.families`` knows or of the project's own form.
+        pickled: whether ``pytorch_model.bin`` may be read where there is no safetensors file; torch's loader of
+            weights only reads it, so that it cannot run code.
+        dtype: of the weights; None keeps theirs.
+    Returns:
+        ``model(tokens, attention_mask=None)`` of a decoder or an encoder, ``model(source, target, …)`` of an
+        encoder-decoder.
+    Raises:
+        Refused: with what is wrong with the folder, in one line or a few.
+    """
+    folder = Path(path)
+    checkpoint = open_checkpoint(folder, pickled=pickled)
+    described = describe(folder, list(checkpoint.headers))
+    model = empty(described, checkpoint)
+    fill(model, described.family, checkpoint, dtype)
+    files = {name: (folder / name).read_bytes() for name in SIDE_FILES if (folder / name).is_file()}
+    model.origin = Origin(described.family.name, described.kept, files)
+    return model.eval()
+
+
+def empty(described: Described, checkpoint: Checkpoint) -> Variant:
+    """The model without memory, if its size is no other than that of the checkpoint."""
+    layers, tensors = max(len(stack.layers) for stack in described.plan.stacks), len(checkpoint.headers)
+    if layers > tensors * max(1, len(described.plan.stacks[-1].layers) // described.plan.stacks[-1].distinct):
+        raise Refused(f"config.json has {layers} layers: the checkpoint has {tensors} tensors, fewer than that")
+    try:
+        return on_meta(described.plan, described.plan.vocabulary or 1)
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise Refused(f"config.json describes a model that no memory could hold: {first}") from None
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def save(
+    model: Variant,
+    path: str | Path,
+    *,
+    family: str | None = None,
+    kept: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    shard: int = _SHARD,
+) -> Family:
+    """Write a folder that others can read: for a published family, transformers and all that reads its checkpoints.
+
+    Args:
+        model: made by ``build``, a training, or ``load``.
+        path: a folder that is not there yet, or empty.
+        family: its name; ``zoo`` is the project's own form. None: the family that the model was loaded as, if it
+            still fits, else the first that fits.
+        kept: further options of config.json that change nothing of what the model computes; over those that came
+            with the model.
+        files: what lies beside it, by name; over those that came with the model.
+        shard: bytes that one file may have.
+    Returns:
+        the family in whose form it was written.
+    Raises:
+        Refused: if the model does not fit, with what does not; or if there is something in the folder.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder} is there already: choose a folder that is new or empty")
+    origin = model.origin if isinstance(model.origin, Origin) else Origin(OWN.name)
+    chosen = choose(model, family, origin.family)
+    config = _config(model, chosen, {**origin.kept, **(kept or {})})
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        _write_tensors(partial, model, chosen, shard)
+        for name, content in {**origin.files, **(files or {})}.items():
+            (partial / name).write_bytes(content)
+        (partial / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return chosen
+
+
+def choose(model: Variant, asked: str | None, origin: str = OWN.name) -> Family:
+    """The family to write a model as.
+
+    Raises:
+        Refused: if the one that is asked for, or every one, does not fit; with what does not.
+    """
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.build")
+    if asked == OWN.name:
+        return OWN
+    if asked is not None:
+        family = family_of(asked)
+        if wrong := misfits(family, model.plan):
+            raise Refused(f"the model does not fit {family.name}:\n{_lines(wrong)}\n{_OWN_HINT}")
+        return family
+    order = sorted(families().values(), key=lambda each: (each.name != origin, each.name != "llama"))
+    refused = []
+    for family in order:
+        if not (wrong := misfits(family, model.plan)):
+            return family
+        refused.append((len(wrong), family.name, wrong))
+    nearest = sorted(refused, key=lambda each: each[:2])[:_NEAREST]
+    told = "\n".join(f"{name}:\n{_lines(wrong)}" for _, name, wrong in nearest)
+    raise Refused(f"the model fits no published family; the nearest and what does not fit:\n{told}\n{_OWN_HINT}")
+
+
+_OWN_HINT = "family zoo writes the project's own form, for any model"
+
+
+def _lines(wrong: list[Difference]) -> str:
+    return "\n".join(f"  {difference}" for difference in wrong)
+
+
+def _config(model: Variant, family: Family, kept: Mapping[str, Any]) -> dict[str, Any]:
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.build")
+    dtype = str(model.embedding.table.weight.dtype).removeprefix("torch.")
+    if family is OWN:
+        model_config = {**model.plan.config, "vocabulary": model.vocabulary}
+        return {"model_type": OWN.name, "zoo_version": __version__, **kept, "model": model_config}
+    return {**write(family, model.plan, kept), "torch_dtype": dtype, "dtype": dtype}
+
+
+def _write_tensors(folder: Path, model: Variant, family: Family, most: int) -> None:
+    """One file, or as many as are needed so that none but one with a single tensor has more bytes than ``most``."""
+    sizes = [(name, tensor.numel() * tensor.element_size()) for name, tensor in published(_as_meta(model), family)]
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, size in sizes:
+        if shards[-1] and filled + size > most:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    count = len(shards)
+    names = [ONE] if count == 1 else [f"model-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)]
+    made = published(model, family)
+    for name, shard in zip(names, shards, strict=True):
+        part = {tensor: value.cpu().contiguous() for tensor, value in _next(made, len(shard))}
+        save_file(part, folder / name, metadata={"format": "pt"})
+    if len(shards) > 1:
+        where = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        index = {"metadata": {"total_size": sum(size for _, size in sizes)}, "weight_map": where}
+        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _next(tensors: Iterator[tuple[str, Tensor]], count: int) -> Iterator[tuple[str, Tensor]]:
+    """The next ``count`` tensors."""
+    for _ in range(count):
+        yield next(tensors)
+
+
+def _as_meta(model: Variant) -> Variant:
+    """The same model without memory."""
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.build")
+    return on_meta(model.plan, model.vocabulary).to(model.embedding.table.weight.dtype)

@@ -1,0 +1,249 @@
+"""What options of a published config.json say of ours, in both directions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.source import BOOL, DEEPEST, INT, STR, Composed, Draft, Source
+from zoo.options import REQUIRED, Many, Maybe, Type
+
+ACTIVATIONS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch": "gelu",
+    "quick_gelu": "quick_gelu",
+    "silu": "silu",
+    "swish": "silu",
+    "relu2": "squared_relu",
+    "sigmoid": "sigmoid",
+    "linear": "identity",
+}
+"""Their names of activation functions, and ours; of several names for one of ours, the first is written."""
+
+
+class Key(ABC):
+    """One or several options of config.json that belong together."""
+
+    @abstractmethod
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Take them from ``theirs`` and write what they mean into ``ours``."""
+
+    @abstractmethod
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The way back. What they cannot say may be left out: the result is read again and compared."""
+
+
+@final
+@dataclass(frozen=True)
+class Equal(Key):
+    """One option that is one of ours.
+
+    Args:
+        theirs: its name.
+        ours: dotted path of ours; several if they are always equal.
+        type: of its value.
+        default: what its absence means; a path of ours after ``=`` stands for what was read there.
+        names: their values and ours, where these differ.
+        most: the largest value that makes sense.
+    """
+
+    theirs: str
+    ours: str | tuple[str, ...]
+    type: Type = INT
+    default: Any = REQUIRED
+    names: Mapping[Any, Any] | None = None
+    most: int | None = None
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Into all its paths."""
+        referred = isinstance(self.default, str) and self.default.startswith("=")
+        default = None if referred else self.default
+        value = theirs.take(self.theirs, self.type, default)
+        if value is None and referred:
+            value = ours.get(self.default[1:])
+        elif value is not None and self.names is not None:
+            if value not in self.names:
+                theirs.refuse(self.theirs, f"must be one of {', '.join(map(str, self.names))}", value)
+                return
+            value = self.names[value]
+        if value is not None and self.most is not None and value > self.most:
+            theirs.refuse(self.theirs, f"must be at most {self.most}", value)
+            return
+        for path in (self.ours,) if isinstance(self.ours, str) else self.ours:
+            ours.set(path, value)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """From its first path; what the model does not have (a head) says what absence means."""
+        value = ours.get(self.ours if isinstance(self.ours, str) else self.ours[0])
+        if value is None and self.default is not REQUIRED and not isinstance(self.type, Maybe):
+            value = None if str(self.default).startswith("=") else self.default
+        if self.names is not None:
+            value = next((their for their, our in self.names.items() if our == value), next(iter(self.names)))
+        theirs[self.theirs] = value
+
+
+def layers(theirs: str, ours: str = "layers") -> Equal:
+    """The number of layers."""
+    return Equal(theirs, ours, most=DEEPEST)
+
+
+def activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRED) -> Equal:
+    """The name of an activation function."""
+    return Equal(theirs, ours, STR, default, ACTIVATIONS)
+
+
+@final
+@dataclass(frozen=True)
+class Fixed(Key):
+    """An option for which one value is understood, which ours always has.
+
+    Args:
+        theirs: its name.
+        value: the only value.
+        default: what its absence means, if not that value.
+        written: whether it is written although its absence would mean the same.
+    """
+
+    theirs: str
+    value: Any
+    default: Any = None
+    written: bool = False
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Refuse another value."""
+        value = theirs.take_any(self.theirs)
+        value = self.value if value is None and self.default is None else self.default if value is None else value
+        if value != self.value or isinstance(value, bool) is not isinstance(self.value, bool):
+            theirs.refuse(self.theirs, f"must be {self.value!r}, for there is no component for another", value)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The value, if asked for."""
+        if self.written:
+            theirs[self.theirs] = self.value
+
+
+@final
+@dataclass(frozen=True)
+class Idle(Key):
+    """Options that change nothing of what the model computes; they are kept, and written again.
+
+    Args:
+        theirs: their names.
+    """
+
+    theirs: tuple[str, ...]
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Take them; that they are kept is not the model's business."""
+        for name in self.theirs:
+            theirs.take_any(name)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Nothing: what was kept is written by who kept it."""
+
+
+@final
+@dataclass(frozen=True)
+class Unless(Key):
+    """An option whose truth means one value of ours and whose falsehood another.
+
+    Args:
+        theirs: its name.
+        ours: dotted path.
+        yes: our value where it is true.
+        no: our value where it is false.
+        default: what its absence means.
+    """
+
+    theirs: str
+    ours: str
+    yes: Any
+    no: Any
+    default: Any = REQUIRED
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """One of two values."""
+        value = theirs.take(self.theirs, BOOL, self.default)
+        if value is not None:
+            ours.set(self.ours, self.yes if value else self.no)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """True where ours is the one, false elsewhere."""
+        theirs[self.theirs] = ours.get(self.ours) == self.yes
+
+
+@final
+@dataclass(frozen=True)
+class Derived(Key):
+    """What follows from options that other keys read, and is no option of theirs.
+
+    Args:
+        ours: dotted path.
+        made: from what was read so far to our value.
+    """
+
+    ours: str
+    made: Callable[[Draft], Any]
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Write what follows, unless something that it follows from is missing."""
+        if not theirs.problems:
+            ours.set(self.ours, self.made(ours))
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Nothing: it follows."""
+
+
+@final
+@dataclass(frozen=True)
+class Window(Key):
+    """A window for some layers: ``layer_types`` says which, or all.
+
+    Args:
+        theirs: the option with its width.
+        layer_types: the option that lists a type for each layer; None if the window is for all.
+        default: of the width.
+        pattern: for configs without ``layer_types``: from the number of layers to their types.
+    """
+
+    theirs: str = "sliding_window"
+    layer_types: str | None = "layer_types"
+    default: Any = None
+    pattern: Callable[[int, Source], Sequence[str]] | None = None
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """The width as the rule, and an exception for the layers that see all."""
+        width = theirs.take(self.theirs, Maybe(INT), self.default)
+        if self.layer_types is None:
+            ours.set("attention.scores.window", width)
+            return
+        count = ours.get("layers")
+        types = theirs.take(self.layer_types, Maybe(Many(STR)), None)
+        if count is None or theirs.problems:
+            return
+        if types is None:
+            types = list(self.pattern(count, theirs)) if self.pattern is not None else ["full_attention"] * count
+        if set(types) - {"full_attention", "sliding_attention"} or len(types) != count:
+            rule = f"must be full_attention or sliding_attention for each of {count} layers"
+            theirs.refuse(self.layer_types, rule, types)
+            return
+        full = [number for number, kind in enumerate(types) if kind == "full_attention"]
+        if len(full) == count or width is None:
+            return
+        ours.set("attention.scores.window", width)
+        if full:
+            ours.set("exceptions.full.at", full)
+            ours.set("exceptions.full.attention.scores.window", None)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The width, and the type of each layer."""
+        windows = [layer["attention"].get("scores", {}).get("window") for layer in ours.layers()]
+        theirs[self.theirs] = next((window for window in windows if window is not None), None)
+        if self.layer_types is not None:
+            theirs[self.layer_types] = ["full_attention" if w is None else "sliding_attention" for w in windows]

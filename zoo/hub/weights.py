@@ -1,0 +1,187 @@
+"""Tensors from a checkpoint into a model, and back, by the rules of a family."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checks import Refused
+from zoo.hub.checkpoint import Checkpoint
+from zoo.hub.family import Family
+from zoo.hub.rules import Numbers, Rule
+from zoo.variants.variant import Variant
+
+_log = logging.getLogger("zoo")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tensors of one rule for one set of numbers: what is read and written together."""
+
+    rule: Rule
+    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+
+
+def tensors(model: Variant) -> dict[str, Tensor]:
+    """What a checkpoint holds of a model: parameters, tied ones once, and persistent buffers."""
+    held: dict[str, Tensor] = dict(model.named_parameters())
+    kept = model.state_dict(keep_vars=True)
+    held |= {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    return held
+
+
+def groups(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Group]:
+    """Every tensor of a model with its rule and the names that it has elsewhere.
+
+    Args:
+        model: whose tensors must all be in some rule.
+        rules: of a family.
+        shorten: what their names are without, at the beginning.
+    """
+    held = tensors(model)
+    found: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Rule, Numbers]] = {}
+    missed = []
+    for name in held:
+        for place, rule in enumerate(rules):
+            if (numbers := rule.match(name)) is not None:
+                found[place, tuple(sorted(numbers.items()))] = rule, numbers
+                break
+        else:
+            missed.append(name)
+    if missed:
+        raise Refused(f"no rule for {_some(missed)}")
+    made = []
+    for rule, numbers in found.values():
+        ours = tuple(name for name in rule.ours_of(numbers) if name in held)
+        theirs = rule.names(numbers, [held[name] for name in ours])
+        made.append(Group(rule, tuple(name.removeprefix(shorten) for name in theirs), ours))
+    return made
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+    """Give a model on the meta device the tensors of a checkpoint, one group after another.
+
+    Shapes are compared before anything is read, so that memory is taken for a sound checkpoint only.
+
+    Args:
+        model: without memory.
+        family: whose names the tensors have.
+        checkpoint: what is read.
+        dtype: of the weights; None keeps what the checkpoint has.
+    Raises:
+        Refused: if a tensor is missing, has another shape, or has no place in the model.
+    """
+    names = checkpoint.headers
+    bare = bool(family.prefix) and not any(name.startswith(family.prefix) for name in names)
+    plan = groups(model, family.rules, family.prefix if bare else "")
+    held, heads = tensors(model), _heads(model)
+    require_shapes(plan, held, heads, checkpoint)
+    repeated = _repeated(family, plan, names, bare)
+    _refuse_leftover(family, [name for group in plan for name in group.theirs], repeated, names)
+    owners = _owners(model)
+    for group in plan:
+        ours = [held[name] for name in group.ours]
+        read = group.rule.to_ours([checkpoint.read(name) for name in group.theirs], ours, heads)
+        for name, old, new in zip(group.ours, ours, read, strict=True):
+            _put(owners[id(old)], name, old, new.to(dtype or new.dtype).contiguous())
+    for name, original in repeated.items():
+        if not torch.equal(checkpoint.read(name), checkpoint.read(original)):
+            raise Refused(f"{name} must be {original}, to which config.json ties it: its values are others")
+    require_filled(model)
+
+
+def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int, checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint in which something is missing, of another shape, or not of numbers with a point."""
+    wrong = []
+    for group in plan:
+        expected = group.rule.to_theirs([held[name].to("meta") for name in group.ours], heads)
+        for name, tensor in zip(group.theirs, expected, strict=True):
+            header = checkpoint.headers.get(name)
+            if header is None:
+                wrong.append(f"{name} is missing")
+            elif header.shape != tuple(tensor.shape):
+                wrong.append(f"{name} must be {list(tensor.shape)} by config.json: got {list(header.shape)}")
+            elif not header.dtype.is_floating_point:
+                wrong.append(f"{name} must be of floating-point numbers: got {header.dtype}")
+    if wrong:
+        more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+        raise Refused("\n".join([*wrong[:_SHOWN], *more]))
+
+
+def require_filled(model: Variant) -> None:
+    """Refuse a model of which a part still has no memory."""
+    if empty := [name for name, tensor in tensors(model).items() if tensor.is_meta]:
+        raise Refused(f"nothing was read for {_some(empty)}")
+
+
+def _repeated(family: Family, plan: Iterable[Group], names: Iterable[str], bare: bool) -> dict[str, str]:
+    """The tensors of a checkpoint that repeat others, with the names of these."""
+    read = {name for group in plan for name in group.theirs}
+    found: dict[str, str] = {}
+    for pattern, original in family.repeated.items():
+        original = original.removeprefix(family.prefix) if bare else original
+        pattern = pattern.removeprefix(family.prefix) if bare else pattern
+        if original in read:
+            found |= {name: original for name in fnmatch.filter(names, pattern) if name not in read}
+    return found
+
+
+def _refuse_leftover(family: Family, used: Iterable[str], repeated: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse tensors that have no place in the model; those that no model needs are told."""
+    left = sorted(set(names) - set(used) - set(repeated))
+    for pattern, why in family.left_out.items():
+        if out := fnmatch.filter(left, pattern):
+            left = [name for name in left if name not in out]
+            if why:
+                _log.warning("left out: %s: %s", _some(out), why)
+    if left:
+        raise Refused(f"the checkpoint has what config.json does not speak of: {_some(left)}")
+
+
+def _owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
+    """Where each tensor hangs; a tied one in several places."""
+    found: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None:
+                found.setdefault(id(tensor), []).append((module, name))
+    return found
+
+
+def _put(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: Tensor) -> None:
+    made = nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
+    for module, attribute in places:
+        setattr(module, attribute, made)
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def published(model: Variant, family: Family) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a model under its name in a family, one group after another."""
+    held, heads = tensors(model), _heads(model)
+    for group in groups(model, family.rules, "" if model.head is not None else family.prefix):
+        made = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
+        yield from zip(group.theirs, made, strict=True)
+
+
+def _heads(model: Variant) -> int:
+    plan = model.plan
+    if plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.build")
+    return plan.stacks[-1].base.heads
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
