@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-launchers speed fuzz lint format clean
+.PHONY: demo test test-launchers test-clients speed fuzz parity lint format clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
@@ -16,6 +16,10 @@ test: $(VENV)/installed-test
 test-launchers: $(VENV)/installed-launchers
 	$(BIN)/python -m pytest tests/launchers $(PYTEST)
 
+# Exported models in the hands of lm-eval and sentence-transformers, which the other tests do without.
+test-clients: $(VENV)/installed-clients
+	$(BIN)/python -m pytest tests/clients $(PYTEST)
+
 # How long a study takes, and its runs one after another: a quarter of an hour on two cores that do nothing else.
 speed: $(VENV)/installed
 	$(BIN)/python experiments/speed/measure.py
@@ -23,6 +27,10 @@ speed: $(VENV)/installed
 # Ten times as many random configurations as the tests draw.
 fuzz: $(VENV)/installed-test
 	ZOO_DRAWS=20000 $(BIN)/python -m pytest -n auto -rP tests/fuzz
+
+# Every family against transformers: docs/parity.md, in some minutes.
+parity: $(VENV)/installed-test
+	$(BIN)/python -m tests.hub.parity_page
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -49,6 +57,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+$(VENV)/installed-clients: $(VENV)/installed-test
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[clients]'
 	touch $@
 
 $(VENV)/installed-launchers: $(VENV)/installed-test

@@ -113,7 +113,11 @@ def test_debug_shows_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["lst"], "unknown command 'lst': did you mean list? choices: check, list, new, report, show, study, train"),
+        (
+            ["lst"],
+            "unknown command 'lst': did you mean list? choices: check, diff, export, generate, import, list, new, "
+            "report, show, study, train",
+        ),
         (["list", "atention"], "unknown kind 'atention': did you mean attention? choices: attention, data"),
         (["study", "three_variant"], "unknown study 'three_variant': did you mean three_variants?"),
         (["study", "three_variants", "stps=1"], "stps: unknown key: did you mean steps?"),

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.build import assemble, build, check
 from zoo.config import compose_run
-from zoo.cost import bill, cost, on_meta, tree
+from zoo.cost import bill, buffers, cost, on_meta, tree
 from zoo.ffn.mlp import Mlp
 from zoo.interfaces import FeedForward, Inputs
 from zoo.mask import Tokens
@@ -73,6 +73,15 @@ def test_all_parameters_of_a_model_without_routers_are_active(tiny: Callable[...
     found = cost(build(tiny(), 32), 8, 8)
     assert found.active_parameters == found.parameters
     assert all(node["active_parameters"] == node["parameters"] for node in nodes(tree(build(tiny(), 32))))
+
+
+@pytest.mark.parametrize(("router", "expected"), [({"correction": 0.001}, 3 * 6), ({}, 0)])
+def test_buffers_are_what_is_saved_beside_the_parameters(
+    router: dict[str, Any], expected: int, tiny: Callable[..., dict[str, Any]]
+) -> None:
+    """A router's correction is a number for each expert of each layer; without one there is nothing."""
+    model = build(tiny(layers=3, ffn={"name": "moe", "experts": 6, "router": router}), 32)
+    assert buffers(model) == expected
 
 
 class Half(FeedForward):

@@ -28,6 +28,13 @@ def test_a_transform_is_norm_of_activation_of_linear(built: Built) -> None:
             torch.testing.assert_close(head(X), inner @ head.weight.T + head.bias)
 
 
+def test_a_transform_may_have_no_biases(built: Built) -> None:
+    head: Any = built(head={"transform": True, "transform_bias": False, "bias": True}).head
+    assert head.map.bias is None
+    inner = F.layer_norm(F.gelu(X @ head.map.weight.T), (16,), head.norm.weight, head.norm.bias)
+    torch.testing.assert_close(head(X), inner @ head.weight.T + head.bias)
+
+
 @pytest.mark.parametrize("transform", [False, True])
 def test_a_factorised_head_goes_through_the_width_of_the_table(transform: bool, built: Built) -> None:
     model = built(embedding={"width": 6}, head={"transform": transform})
@@ -63,6 +70,10 @@ def test_soft_capped_logits_are_within_the_cap(built: Built) -> None:
     ("options", "line"),
     [
         ({"softcap": 0.0}, "model.head.softcap: softcap must be positive: got softcap=0.0"),
+        (
+            {"transform_bias": False},
+            "model.head.transform_bias: transform_bias goes with transform: got transform_bias=False",
+        ),
         ({"activation": "relu"}, "model.head.activation: activation goes with transform: got activation=relu"),
     ],
 )

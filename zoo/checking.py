@@ -16,6 +16,7 @@ import torch
 from zoo import build
 from zoo.checks import Refused, Unfit, suggest
 from zoo.data.interfaces import Vocabulary
+from zoo.hub.start import start_of
 from zoo.interfaces import Objective
 from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_options
 from zoo.plan import ModelPlan, Part
@@ -112,9 +113,11 @@ def check_run(given: Mapping[str, Any]) -> Checked:
         if config["examples"] < 0:
             problems.append(f"examples: must not be negative: got {config['examples']}")
     model = given.get("model") or {}
-    config["model"], plan, found = build.check(model if isinstance(model, Mapping) else {})
-    problems += found
-    config["data"] = check_data(given.get("data"), problems)
+    start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems)
+    config["model"], plan, found = build.check(start.model)
+    config["model"] |= start.keys
+    problems += [] if start.failed else found
+    config["data"] = check_data(start.data, problems)
     config["objective"] = _check_objective(given.get("objective"), config, problems)
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})

@@ -14,9 +14,13 @@ zoo: find out which parts of a Transformer help, at what cost, and how sure one 
 
   zoo list [KIND] [--json]           components, their papers and options
   zoo show OVERRIDES [--json]        a composed model: parts, parameters, operations, memory
+  zoo diff A B [OVERRIDES] [--json]  what differs between two models, part by part
   zoo train OVERRIDES                one training, or with -m a sweep of them
   zoo study STUDY [OVERRIDES]        arms and seeds of a study, and its report; --dry-run, --status
   zoo report STUDY | RUN-FOLDER ...  the report of what is there; -m of a sweep
+  zoo generate FOLDER PROMPT ...     what the model of a run or checkpoint writes
+  zoo import CHECKPOINT FOLDER       a published checkpoint in the project's own form
+  zoo export RUN FOLDER              a model as a checkpoint that others can read; --family llama
   zoo check KIND/NAME ... | --all    whether components keep what their kind promises
   zoo new KIND NAME                  a plug-in with one component and its test, to begin from
 
@@ -60,6 +64,9 @@ def _say(lines: Sequence[str], code: int) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    from zoo.commands.diff import diff
+    from zoo.commands.exchange import export, import_
+    from zoo.commands.generate import generate
     from zoo.commands.report import report
     from zoo.commands.show import show
     from zoo.commands.study import study
@@ -69,9 +76,13 @@ def _dispatch(arguments: list[str]) -> int:
     commands = {
         "list": list_components,
         "show": show,
+        "diff": diff,
         "train": train,
         "study": study,
         "report": report,
+        "generate": generate,
+        "import": import_,
+        "export": export,
         "check": check,
         "new": new,
     }

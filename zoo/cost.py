@@ -28,7 +28,8 @@ class Cost:
 
     Args:
         parameters: all, tied ones once.
-        active_parameters: those that take part in a token's computation.
+        active_parameters: those that take part in a token's computation, as published systems count them: all but the
+            experts that a token does not go to. Embedding, head, routers and shared experts are active.
         flops_per_token: operations of one training step (forward and backward) for each token read.
         length: tokens of a row in the reading stack.
         source: tokens of a row in the encoder of an encoder-decoder, else 0.
@@ -54,6 +55,12 @@ def on_meta(plan: ModelPlan, vocabulary: int) -> Variant:
     """The model without memory for its weights."""
     with without_memory():
         return assemble(plan, vocabulary)
+
+
+def buffers(model: nn.Module) -> int:
+    """Numbers that a checkpoint holds beside the parameters, saved and not trained, as the correction of a router."""
+    kept = model.state_dict(keep_vars=True)
+    return sum(buffer.numel() for name, buffer in model.named_buffers() if name in kept)
 
 
 def bill(model: Variant, length: int, source: int) -> dict[str, Any]:

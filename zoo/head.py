@@ -29,12 +29,13 @@ class Head(nn.Module):
         bias: whether each token has a learned term.
         transform: whether x first goes through norm(activation(linear(x))) (BERT, arXiv:1810.04805), whose linear
             map then also leads to the table's width (ALBERT, arXiv:1909.11942).
+        transform_bias: whether the linear map of the transform has biases (ModernBERT, arXiv:2412.13663: none).
         activation: of the transform.
         scaled: W map(x) is divided by the root of the width of W (T5, arXiv:1910.10683, which ties without scaling
             the embedding).
         softcap: logits become softcap * tanh(logits / softcap) (Gemma 2, arXiv:2408.00118); None is no limit.
     Raises:
-        Refused: if there is an activation without a transform, or a soft-cap that is not positive.
+        Refused: if an option of the transform is given without one, or a soft-cap that is not positive.
     """
 
     def __init__(
@@ -47,17 +48,19 @@ class Head(nn.Module):
         tied: bool = True,
         bias: bool = False,
         transform: bool = False,
+        transform_bias: bool = True,
         activation: Activation = "gelu",
         scaled: bool = False,
         softcap: float | None = None,
     ) -> None:
         super().__init__()
         require(transform or activation == "gelu", f"activation goes with transform: got activation={activation}")
+        require(transform or transform_bias, "transform_bias goes with transform: got transform_bias=False")
         require(softcap is None or softcap > 0, f"softcap must be positive: got softcap={softcap}")
         vocabulary, width = embedding.table.num_embeddings, embedding.width if tied else dim
         self.weight = embedding.table.weight if tied else nn.Parameter(torch.empty(vocabulary, width))
         self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
-        self.map = nn.Linear(dim, width, bias=transform) if transform or width != dim else None
+        self.map = nn.Linear(dim, width, bias=transform and transform_bias) if transform or width != dim else None
         self.norm = norm(width) if transform else None
         self.scale = scale * (width**-0.5 if scaled else 1.0)
         self.activation, self.softcap = ACTIVATIONS[activation], softcap

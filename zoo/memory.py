@@ -27,7 +27,9 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def activations(model: Variant, length: int, source: int) -> Bytes:
-    """What autograd keeps for the backward pass of one row, up to the logits, by the module that keeps it first.
+    """What autograd keeps for the backward pass of one row, by the module that keeps it first.
+
+    It is counted up to the logits, or to hidden states where the model has no head.
 
     Parameters and buffers are left out, as they are there anyway.
 
@@ -36,8 +38,13 @@ def activations(model: Variant, length: int, source: int) -> Bytes:
         length: tokens of the row.
         source: tokens of the row in the encoder of an encoder-decoder.
     """
+
+    def run() -> Tensor:
+        hidden = model.hidden(_inputs(length, source))
+        return hidden if model.head is None else model.logits(hidden)
+
     with _some_of_each(model, 2) as stands:
-        kept = saved(model, lambda: model.logits(model.hidden(_inputs(length, source))))
+        kept = saved(model, run)
     return _for_all(kept, stands)
 
 

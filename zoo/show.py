@@ -14,7 +14,8 @@ from zoo import build
 from zoo.checking import check_data
 from zoo.checks import Refused
 from zoo.config import compose_run
-from zoo.cost import bill, cost, on_meta
+from zoo.cost import bill, buffers, cost, on_meta
+from zoo.hub.start import start_without_weights
 from zoo.plan import ModelPlan
 from zoo.report.format import count
 
@@ -30,8 +31,11 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
         Refused: with every problem of model and data, one a line.
     """
     given = compose_run(overrides)
-    checked, plan, problems = build.check(given["model"])
-    data = check_data(given["data"], problems)
+    problems: list[str] = []
+    start = start_without_weights(given["model"], given["data"], problems)
+    checked, plan, found = build.check(start.model)
+    data = check_data(_with_room(start.data, plan, overrides) if start.keys else start.data, problems)
+    problems += [] if start.failed else found
     if problems or plan is None:
         raise Refused("\n".join(problems))
     _require_room(plan, data["length"])
@@ -41,13 +45,22 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     counted = bill(model, costs.length, costs.source)
     return {
         **asdict(costs),
+        "buffers": buffers(model),
         **{name: counted[name] for name in _COSTS},
         "vocabulary": vocabulary,
         "shares": shares(counted),
         "flops_shares": shares(counted, "flops"),
         "modules": counted["modules"],
-        "model": checked,
+        "model": {**checked, **start.keys},
     }
+
+
+def _with_room(data: Mapping[str, Any], plan: ModelPlan | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Data for a checkpoint that is looked at: unless a length was asked for, a row fits its positions."""
+    if any(line.startswith("data.length=") for line in overrides):
+        return dict(data)
+    limits = [limit for stack in (plan.stacks if plan else ()) for _, limit in build.limits(stack)]
+    return {**data, "length": min([int(data.get("length", 128)), *limits])}
 
 
 def _require_room(plan: ModelPlan, length: int) -> None:
@@ -185,6 +198,8 @@ def _summary(described: Mapping[str, Any]) -> Iterator[str]:
     length, source, flops = described["length"], described["source"], described["flops"]
     row = f"a row of {length} tokens" + (f" that reads {source}" if source else "")
     yield f"{row}: {count(flops['forward'])} operations forward, {count(flops['backward'])} backward"
+    if described["buffers"]:
+        yield f"beside the parameters {described['buffers']:,} numbers are saved and not trained"
     kept = _bytes(described["activation_bytes"])
     yield f"training: {described['flops_per_token']:,} operations a token; activations {kept}"
     if described["cache_bytes"]:

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import write
+from zoo.generation.loop import steps
 from zoo.hub import load, save
 from zoo.hub.family import family_of
 from zoo.hub.weights import published
@@ -38,11 +39,13 @@ class Case:
         name: what is special about it.
         config: makes the config of ``transformers``.
         model: its class; of a headless one, hidden states are compared.
+        change: what is done to the model first, for what its config cannot say.
     """
 
     name: str
     config: Callable[[], Any]
     model: type[Any]
+    change: Callable[[Any], None] | None = None
 
     @property
     def headless(self) -> bool:
@@ -74,13 +77,15 @@ def made(case: Case, seed: int = 0) -> nn.Module:
     config = case.config()
     config._attn_implementation = "eager"
     model: nn.Module = case.model(config).eval()
+    if case.change is not None:
+        case.change(model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
             vector = parameter.ndim < 2 or "norm" in name.lower()
             parameter.add_(noise * 0.1) if vector else parameter.copy_(noise * 0.7 * parameter.shape[-1] ** -0.5)
         for name, buffer in model.named_buffers():
-            if "bias" in name and buffer.is_floating_point():  # of routers
+            if "correction_bias" in name:  # of routers
                 buffer.copy_(torch.rand_like(buffer) * 0.2)
     return model
 
@@ -177,25 +182,55 @@ def _gradient(
     family = family_of(model.config.model_type)
     found = dict(published(copies[1], family))
     return max(
-        float((tensor - expected[name]).abs().max())
-        for name, tensor in found.items()
-        if name in expected and "correction_bias" not in name
+        float((tensor - expected[name]).abs().max()) for name, tensor in found.items() if "correction_bias" not in name
     )
 
 
 def _decoded(model: Any, loaded: Any, parts: Sequence[Tensor], sources: Sequence[Tensor] | None) -> bool:
-    """Whether greedy decoding with caches writes the same tokens, in rows of different lengths."""
+    """Whether decoding with caches writes the same tokens; ours in rows of different lengths.
+
+    Twice: greedily, and by the third likeliest token, for a tied model of random weights says its last token again
+    and again.
+    """
     config = GenerationConfig(do_sample=False, max_new_tokens=NEW, pad_token_id=0, eos_token_id=None)
+    start = getattr(model.config, "decoder_start_token_id", None) or 0
+    config.decoder_start_token_id = None if sources is None else start
     model.generation_config = copy.deepcopy(config)  # which would fill in what the one that is asked for leaves open
-    never = Vocabulary(model.config.vocab_size, 0, 1, -1, 2, 3, 4, ())
     if sources is None:
         tokens, mask = padded(parts, True)
-        expected = model.generate(tokens, attention_mask=mask, generation_config=config)[:, tokens.shape[1] :]
-        inputs = Inputs(tokens, mask - 1)
+        asked = [Inputs(tokens, mask - 1)]
     else:
-        source, mask = padded(sources, False)
-        start = model.config.decoder_start_token_id or 0
-        config.decoder_start_token_id = start
-        expected = model.generate(source, attention_mask=mask, generation_config=config)[:, 1:]
-        inputs = Inputs(torch.full((len(source), 1), start), source=source, source_segment=mask - 1)
-    return write(loaded, inputs, never, NEW) == expected.tolist()
+        begin = torch.full((len(sources), 1), start)
+        both = [padded(sources, left) for left in (False, True)]
+        asked = [Inputs(begin, source=source, source_segment=mask - 1) for source, mask in both]
+    never = Vocabulary(model.config.vocab_size, 0, 1, -1, 2, 3, 4, ())
+    greedy = [write(loaded, inputs, never, NEW) for inputs in asked]
+    third = [torch.stack(list(steps(loaded, inputs, NEW, _third)), dim=1).tolist() for inputs in asked]
+    prompts = parts if sources is None else sources
+    skipped = [len(row) if sources is None else 1 for row in prompts]
+    for ours, processors in ((greedy, []), (third, [_OnlyThird()])):
+        expected = [
+            model.generate(
+                row[None],
+                attention_mask=torch.ones_like(row)[None],
+                generation_config=config,
+                logits_processor=LogitsProcessorList(processors),
+            )[0, skip:].tolist()
+            for row, skip in zip(prompts, skipped, strict=True)
+        ]
+        if any(found != expected for found in ours):
+            return False
+    return True
+
+
+def _third(logits: Tensor) -> Tensor:
+    """The third likeliest token of each row ``[batch]``."""
+    return logits.topk(3, dim=-1).indices[:, 2]
+
+
+class _OnlyThird(LogitsProcessor):
+    """The same for ``generate``."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        only = torch.full_like(scores, -torch.inf)
+        return only.scatter(1, _third(scores)[:, None], 0.0)

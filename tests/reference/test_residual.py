@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import Dinov2Config, Gemma2Config, GPTJConfig, GPTNeoXConfig, Olmo2Config
+from transformers import Dinov2Config, Gemma2Config, GPTJConfig, GPTNeoXConfig, ModernBertConfig, Olmo2Config
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Layer
 from transformers.models.gemma2.modeling_gemma2 import Gemma2DecoderLayer
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer
 from transformers.models.gptj.modeling_gptj import GPTJBlock
+from transformers.models.modernbert.modeling_modernbert import ModernBertEncoderLayer
 from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer
 
 from zoo.build import build
@@ -134,6 +135,19 @@ def test_inside_is_a_layer_of_olmo_2(length: int) -> None:
     ]
     reference: Function = lambda x: theirs(x, position_embeddings=turned)  # noqa: E731
     agree(lambda x: ours(x, parts), reference, own + shared, other + shared, tokens(length))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_pre_without_the_first_norm_is_a_layer_of_modernbert(number: int) -> None:
+    theirs = random_layer(ModernBertEncoderLayer, ModernBertConfig(**sizes(intermediate_size=HIDDEN)), number)
+    turned = angles(7, DIM // HEADS)
+    ours = PreNorm(DIM, lambda width: LayerNorm(width, eps=1e-5, bias=False), 2, number, 2, first_norm=False)
+    assert sum(1 for _ in ours.parameters()) == 1 + number
+    own, other = copied(list(ours.norms), [theirs.attn_norm, theirs.mlp_norm])
+    shared = [*theirs.mlp.parameters(), *theirs.attn.parameters()]
+    parts: list[Sublayer] = [lambda x: theirs.attn(x, position_embeddings=turned)[0], theirs.mlp]
+    reference: Function = lambda x: theirs(x, position_embeddings=turned)  # noqa: E731
+    agree(lambda x: ours(x, parts), reference, own + shared, other + shared, tokens(7))
 
 
 @pytest.mark.parametrize("length", [1, 7])

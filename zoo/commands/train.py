@@ -144,14 +144,23 @@ def _keep_command() -> None:
 
 
 def complete(arguments: Sequence[str]) -> int:
-    """Tab completion: Hydra completes overrides, so the word of the command is taken out of its line."""
+    """Tab completion: Hydra completes overrides, so the words before them are taken out of its line."""
     line, point = os.environ.get("COMP_LINE", ""), int(os.environ.get("COMP_POINT", "0") or 0)
     words = line.split(" ")
-    if len(words) > 2 and words[1] in ("train", "show", "study"):
-        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-        os.environ["COMP_POINT"] = str(max(0, point - len(words[1]) - 1))
+    before = {"train": 2, "show": 2, "study": 2, "diff": 4}.get(words[1] if len(words) > 2 else "", 0)
+    if before and len(words) > before:
+        os.environ["COMP_LINE"] = " ".join([words[0], *words[before:]])
+        os.environ["COMP_POINT"] = str(max(0, point - len(" ".join(words[1:before])) - 1))
     elif line:
-        commands = ("list", "show", "train", "study", "report", "check", "new")
-        print("\n".join(name for name in commands if name.startswith(words[-1])))
+        print("\n".join(name for name in (_models() if before else _COMMANDS) if name.startswith(words[-1])))
         return 0
     return hand_over(arguments)
+
+
+_COMMANDS = ("list", "show", "diff", "train", "study", "report", "generate", "import", "export", "check", "new")
+
+
+def _models() -> list[str]:
+    from zoo.config import group_choices
+
+    return group_choices("model")

@@ -1,51 +1,47 @@
-"""Greedy answers to sources: the likeliest token, again and again."""
+"""Greedy: the likeliest token, again and again; and answers to sources that are written so."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.generation.loop import steps
 from zoo.interfaces import Inputs
 from zoo.variants.encoder import Encoder
 from zoo.variants.encoder_decoder import EncoderDecoder
 from zoo.variants.variant import Variant
 
 
-@torch.no_grad()
-def write(model: Variant, inputs: Inputs, vocabulary: Vocabulary, limit: int) -> list[list[int]]:
-    """Write up to ``limit`` tokens after ``inputs``, with caches, until every row has ended.
+def likeliest(logits: Tensor) -> Tensor:
+    """``[batch, vocabulary]`` to the likeliest token of each row ``[batch]``; the first of those that are as likely."""
+    return logits.argmax(dim=-1)
+
+
+def write(
+    model: Variant, inputs: Inputs, vocabulary: Vocabulary, limit: int, *, cached: bool = True
+) -> list[list[int]]:
+    """Write up to ``limit`` tokens after ``inputs`` until every row has ended.
 
     Args:
         model: a decoder or an encoder-decoder, in evaluation mode.
         inputs: prompts ``[batch, length]``, padded on the left where they differ in length.
         vocabulary: knows eos.
         limit: the largest number of tokens to write; fewer where the model has no positions for as many.
+        cached: whether what was read is remembered, or read again for each token.
     Returns:
         the tokens written in each row, up to and without eos.
     """
-    rows, length = inputs.tokens.shape
-    source = 0 if inputs.source is None else inputs.source.shape[1]
     if model.reader.limit is not None:
-        limit = min(limit, model.reader.limit - length + 1)  # the last one that is written is not read
-    caches = model.reader.new_caches(length + limit, source)
-    shift = torch.zeros(rows, dtype=torch.long) if inputs.segment is None else (inputs.segment < 0).sum(dim=1)
+        limit = min(limit, model.reader.limit - inputs.tokens.shape[1] + 1)  # the last one that is written is not read
     written: list[Tensor] = []
-    ended = torch.zeros(rows, dtype=torch.bool, device=inputs.tokens.device)
-    step = inputs
-    for _ in range(limit):
-        token = model.logits(model.hidden(step, caches)[:, -1]).argmax(dim=-1)
+    ended = torch.zeros(len(inputs.tokens), dtype=torch.bool, device=inputs.tokens.device)
+    for token in steps(model, inputs, limit, likeliest, cached=cached):
         written.append(token)
         ended |= token == vocabulary.eos
         if bool(ended.all()):
             break
-        start = step.start + step.tokens.shape[1]
-        segment = None if inputs.segment is None else torch.zeros_like(token)[:, None]
-        position = (start - shift.to(token.device))[:, None]
-        step = replace(step, tokens=token[:, None], segment=segment, position=position, source=None, start=start)
     return [_until(row, vocabulary.eos) for row in torch.stack(written, dim=1).tolist()]
 
 

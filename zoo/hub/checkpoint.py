@@ -17,6 +17,7 @@ from zoo.checks import Refused
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,32 @@ class SafetensorsFiles:
         """One tensor, in memory of its own: the file may change afterwards."""
         tensor: Tensor = self._of[name].get_tensor(name).clone()
         return tensor
+
+
+class Renamed:
+    """A checkpoint under the names of today.
+
+    Args:
+        checkpoint: what is read.
+        endings: how names end there, and what stands for that here.
+    Raises:
+        Refused: if a tensor is there under both names.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, endings: Mapping[str, str]) -> None:
+        self._checkpoint, self._endings = checkpoint, endings
+        self._of = {self._renamed(name): name for name in checkpoint.headers}
+        if len(self._of) < len(checkpoint.headers):
+            twice = sorted(set(checkpoint.headers) - set(self._of.values()))
+            raise Refused(f"the checkpoint has two names for one tensor: {', '.join(twice[:_SHOWN])}")
+        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in self._of.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._checkpoint.read(self._of[name])
+
+    def _renamed(self, name: str) -> str:
+        return next((name.removesuffix(old) + new for old, new in self._endings.items() if name.endswith(old)), name)
 
 
 class PickledFiles:

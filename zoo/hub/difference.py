@@ -45,13 +45,18 @@ def differences(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> 
         training: whether to look at dropout, initialisation and further losses too.
     """
     found = list(_between(_model(one, training), _model(other, training), ""))
-    stacks = [{stack.name: stack for stack in plan.stacks} for plan in (one, other)]
-    if one.variant != other.variant:
-        return found
-    for name in stacks[0]:
-        prefix = f"{name}." if len(stacks[0]) > 1 else ""
-        found += _stack_differences(stacks[0][name], stacks[1][name], prefix, training)
+    several = len(one.stacks) + len(other.stacks) > 2
+    for a, b in _pairs(one.stacks, other.stacks):
+        found += _stack_differences(a, b, f"{a.name}." if several else "", training)
     return found
+
+
+def _pairs(one: Sequence[StackPlan], other: Sequence[StackPlan]) -> list[tuple[StackPlan, StackPlan]]:
+    """The stacks that are compared: single ones whatever they are, else those of one name."""
+    if len(one) == len(other) == 1:
+        return [(one[0], other[0])]
+    named = {stack.name: stack for stack in other}
+    return [(stack, named[stack.name]) for stack in one if stack.name in named]
 
 
 def _model(plan: ModelPlan, training: bool) -> dict[str, Any]:
@@ -85,12 +90,13 @@ def _stack_differences(one: StackPlan, other: StackPlan, prefix: str, training: 
             seen.setdefault(repr(difference), (difference, []))[1].append(number)
     both = min(len(one.layers), len(other.layers))
     for difference, numbers in seen.values():
-        where = "" if len(numbers) == both else f" (layer {_ranges(numbers)})"
+        where = "" if len(numbers) == both else f" (layer {ranges(numbers)})"
         yield Difference(difference.path + where, difference.one, difference.other)
 
 
 def _layer(layer: Any, training: bool) -> dict[str, Any]:
     values = layer_values(layer)
+    del values["dim"]  # which is the model's
     for slot in ("attention", "ffn", "norm", "position", "residual"):
         values[slot] = _part(getattr(layer, slot), layer, training)
     return values if training else _without_training(values)
@@ -102,9 +108,10 @@ def _part(part: Part, layer: Any, training: bool) -> dict[str, Any]:
     if part.name == "multi_head":
         values = {**values, "name": "grouped_query", "kv_heads": layer.heads}
     scores = values.get("scores")
-    if scores is not None and scores.get("scale") is None:
+    if scores is not None and scores.get("scale") is not None:
         turned = values["rope_dim"] if part.name == "latent" else 0
-        values["scores"] = {**scores, "scale": (layer.head_dim + turned) ** -0.5}
+        if _equal(scores["scale"], (layer.head_dim + turned) ** -0.5):
+            values["scores"] = {**scores, "scale": None}
     if part.name == "latent" and values["value_dim"] is None:
         values["value_dim"] = layer.head_dim
     router = values.get("router")
@@ -148,7 +155,7 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """0, 1, 2, 5 as ``0-2, 5``."""
     runs: list[list[int]] = []
     for number in numbers:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from zoo.build import check
 from zoo.checks import Refused, suggest
+from zoo.hub.common import COMMON
 from zoo.hub.difference import Difference, differences
-from zoo.hub.keys import Fixed, Idle, Key
+from zoo.hub.keys import Idle, Key
 from zoo.hub.rules import Rule
 from zoo.hub.source import Composed, Draft, Source
 from zoo.plan import ModelPlan
@@ -20,10 +21,17 @@ from zoo.schema import SLOTS
 
 
 class Form(NamedTuple):
-    """What stands on a body: a head that gives logits, and a pooler."""
+    """What stands on a body: a head that gives logits, and a pooler.
+
+    Args:
+        head: whether there are logits.
+        pooler: whether there is one.
+        more: whether the class has a further head, which no part of ours is: it is read without, and never written.
+    """
 
     head: bool
     pooler: bool = False
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,9 @@ class Family:
         prefix: what names of the body's tensors begin with in an architecture with a head.
         repeated: patterns of tensors that repeat a tied one, with the name of the one that they repeat.
         left_out: patterns of tensors that no part of ours needs, with the reason.
+        zero: patterns of tensors that no part of ours adds, so that they must be zero.
         model_types: further spellings of the name.
+        older: how names of tensors end in older checkpoints, and what stands there now.
     """
 
     name: str
@@ -50,90 +60,23 @@ class Family:
     prefix: str = ""
     repeated: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    zero: tuple[str, ...] = ()
     model_types: tuple[str, ...] = ()
+    older: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Names of its options that change nothing of what a model computes."""
+        return frozenset(name for key in (*COMMON, *self.keys) if isinstance(key, Idle) for name in key.theirs)
 
     def architecture(self, form: Form) -> str | None:
-        """The class for a form; None where the family has none."""
-        return next((name for name, known in self.architectures.items() if known == form), None)
+        """The class for a form; None where the family has none.
 
-
-COMMON: tuple[Key, ...] = (
-    Fixed("is_decoder", False, False),
-    Fixed("add_cross_attention", False, False),
-    Fixed("pruned_heads", {}),
-    Idle(
-        (
-            "model_type",
-            "architectures",
-            "transformers_version",
-            "adapters_version",
-            "torch_dtype",
-            "dtype",
-            "_name_or_path",
-            "name_or_path",
-            "auto_map",
-            "use_cache",
-            "is_encoder_decoder",
-            "output_attentions",
-            "output_hidden_states",
-            "output_past",
-            "return_dict",
-            "torchscript",
-            "attn_implementation",
-            "_attn_implementation",
-            "_attn_implementation_autoset",
-            "use_bfloat16",
-            "tf_legacy_loss",
-            "tokenizer_class",
-            "problem_type",
-            "id2label",
-            "label2id",
-            "num_labels",
-            "finetuning_task",
-            "task_specific_params",
-            "classifier_dropout",
-            "initializer_range",
-            "initializer_factor",
-            "gradient_checkpointing",
-            "chunk_size_feed_forward",
-            "pad_token_id",
-            "bos_token_id",
-            "eos_token_id",
-            "sep_token_id",
-            "cls_token_id",
-            "mask_token_id",
-            "unk_token_id",
-            "decoder_start_token_id",
-            "forced_bos_token_id",
-            "forced_eos_token_id",
-            "prefix",
-            "begin_suppress_tokens",
-            "suppress_tokens",
-            "bad_words_ids",
-            "max_length",
-            "min_length",
-            "do_sample",
-            "early_stopping",
-            "num_beams",
-            "num_beam_groups",
-            "diversity_penalty",
-            "temperature",
-            "top_k",
-            "top_p",
-            "typical_p",
-            "repetition_penalty",
-            "length_penalty",
-            "no_repeat_ngram_size",
-            "encoder_no_repeat_ngram_size",
-            "num_return_sequences",
-            "output_scores",
-            "return_dict_in_generate",
-            "remove_invalid_values",
-            "exponential_decay_length_penalty",
-        )
-    ),
-)
-"""What every config.json may have beside the options of its family."""
+        With a head, a pooler is no hindrance: published checkpoints have both, and each class reads what it knows.
+        """
+        pools = any(map(_is_pooler, self.rules))
+        forms = [form, form._replace(pooler=False)] if form.head and pools else [form]
+        return next((name for each in forms for name, known in self.architectures.items() if known == each), None)
 
 
 @dataclass(frozen=True)
@@ -187,7 +130,7 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
             does not make sense.
     """
     family = family_of(config.get("model_type"))
-    source, draft = Source(config), Draft(family.base)
+    source, draft = Source(config, tensors=names), Draft(family.base)
     for key in (*COMMON, *family.keys):
         key.read(source, draft)
     form = _form(family, config.get("architectures"), names, source)
@@ -199,14 +142,13 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     _, plan, problems = check(draft.config)
     if problems or plan is None:
         raise Refused("\n".join(f"config.json describes no model: {line}" for line in problems))
-    idle = {name for key in (*COMMON, *family.keys) if isinstance(key, Idle) for name in key.theirs}
-    return Described(family, plan, {name: value for name, value in config.items() if name in idle})
+    return Described(family, plan, {name: value for name, value in config.items() if name in family.idle})
 
 
 def _form(family: Family, architectures: Any, names: Sequence[str] | None, source: Source) -> Form:
     """What stands on the body: what the architecture says, and the tensors where it leaves that open."""
     if architectures is not None and not (
-        isinstance(architectures, list) and len(architectures) == 1 and architectures[0] in family.architectures
+        isinstance(architectures, list) and len(architectures) == 1 and architectures[0] in list(family.architectures)
     ):
         source.refuse("architectures", f"must be one of {', '.join(family.architectures)}", architectures)
         return Form(head=True)

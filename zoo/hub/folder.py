@@ -14,18 +14,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo import __version__, build
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, open_checkpoint, read_json
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
-from zoo.hub.rules import Same
+from zoo.hub.own import OWN, read_own, write_own
 from zoo.hub.weights import fill, published
 from zoo.variants.variant import Variant
 
-OWN = Family("zoo", {}, {}, (), (Same("{name}", "{name}"),))
-"""The project's own form: a config of registered names, and tensors as they are called here."""
 SIDE_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -40,7 +37,7 @@ SIDE_FILES = (
     "generation_config.json",
 )
 """What lies beside config and weights and travels with them."""
-_SHARD = 5 * 10**9
+SHARD = 5 * 10**9
 _NEAREST = 3
 
 
@@ -49,7 +46,7 @@ class Origin:
     """What a checkpoint said beyond the model, and what is written again when the model is saved.
 
     Args:
-        family: the name of its family; ``zoo`` for the project's own form.
+        family: the published one that it came from; ``zoo`` if it never was in one.
         kept: options of config.json that change nothing of what the model computes (ids of special tokens).
         files: tokenizer and generation config by name.
     """
@@ -70,17 +67,7 @@ def describe(path: str | Path, names: list[str] | None = None) -> Described:
     """
     folder = Path(path)
     config = read_json(folder / "config.json" if folder.is_dir() else folder)
-    return _own(config) if config.get("model_type") == OWN.name else read(config, names)
-
-
-def _own(config: Mapping[str, Any]) -> Described:
-    given = config.get("model")
-    _, plan, problems = build.check(given if isinstance(given, Mapping) else {})
-    if problems or plan is None:
-        raise Refused("\n".join(f"config.json: {line}" for line in problems))
-    if plan.vocabulary is None:
-        raise Refused("config.json: model.vocabulary must be given: got null")
-    return Described(OWN, plan, {key: value for key, value in config.items() if key not in ("model_type", "model")})
+    return read_own(config) if config.get("model_type") == OWN.name else read(config, names)
 
 
 def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
@@ -106,7 +93,9 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     model = empty(described, checkpoint)
     fill(model, described.family, checkpoint, dtype)
     files = {name: (folder / name).read_bytes() for name in SIDE_FILES if (folder / name).is_file()}
-    model.origin = Origin(described.family.name, described.kept, files)
+    kept = dict(described.kept)
+    came = kept.pop("family", OWN.name) if described.family is OWN else described.family.name
+    model.origin = Origin(str(came), kept, files)
     return model.eval()
 
 
@@ -132,7 +121,7 @@ def save(
     family: str | None = None,
     kept: Mapping[str, Any] | None = None,
     files: Mapping[str, bytes] | None = None,
-    shard: int = _SHARD,
+    shard: int = SHARD,
 ) -> Family:
     """Write a folder that others can read: for a published family, transformers and all that reads its checkpoints.
 
@@ -155,7 +144,7 @@ def save(
         raise Refused(f"{folder} is there already: choose a folder that is new or empty")
     origin = model.origin if isinstance(model.origin, Origin) else Origin(OWN.name)
     chosen = choose(model, family, origin.family)
-    config = _config(model, chosen, {**origin.kept, **(kept or {})})
+    config = _config(model, chosen, {**origin.kept, **(kept or {})}, origin.family)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
@@ -191,9 +180,9 @@ def choose(model: Variant, asked: str | None, origin: str = OWN.name) -> Family:
     for family in order:
         if not (wrong := misfits(family, model.plan)):
             return family
-        refused.append((len(wrong), family.name, wrong))
-    nearest = sorted(refused, key=lambda each: each[:2])[:_NEAREST]
-    told = "\n".join(f"{name}:\n{_lines(wrong)}" for _, name, wrong in nearest)
+        refused.append((family.base["variant"] != model.plan.variant, len(wrong), family.name, wrong))
+    nearest = sorted(refused, key=lambda each: each[:2])[:_NEAREST]  # of equal ones, in the order of asking
+    told = "\n".join(f"{name}:\n{_lines(wrong)}" for _, _, name, wrong in nearest)
     raise Refused(f"the model fits no published family; the nearest and what does not fit:\n{told}\n{_OWN_HINT}")
 
 
@@ -204,13 +193,13 @@ def _lines(wrong: list[Difference]) -> str:
     return "\n".join(f"  {difference}" for difference in wrong)
 
 
-def _config(model: Variant, family: Family, kept: Mapping[str, Any]) -> dict[str, Any]:
+def _config(model: Variant, family: Family, kept: Mapping[str, Any], origin: str) -> dict[str, Any]:
     if model.plan is None:
         raise Refused("a model without a plan has no published form: build it with zoo.build")
     dtype = str(model.embedding.table.weight.dtype).removeprefix("torch.")
     if family is OWN:
-        model_config = {**model.plan.config, "vocabulary": model.vocabulary}
-        return {"model_type": OWN.name, "zoo_version": __version__, **kept, "model": model_config}
+        return write_own(model.plan.config, model.vocabulary, kept, origin)
+    kept = {name: value for name, value in kept.items() if name in family.idle}
     return {**write(family, model.plan, kept), "torch_dtype": dtype, "dtype": dtype}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, final
 
-from zoo.hub.source import BOOL, DEEPEST, INT, STR, Composed, Draft, Source
-from zoo.options import REQUIRED, Many, Maybe, Type
+from zoo.hub.source import BOOL, DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.options import REQUIRED, Maybe, Type
 
 ACTIVATIONS = {
     "relu": "relu",
@@ -16,7 +16,7 @@ ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
-    "gelu_pytorch": "gelu",
+    "gelu_python": "gelu",
     "quick_gelu": "quick_gelu",
     "silu": "silu",
     "swish": "silu",
@@ -51,6 +51,7 @@ class Equal(Key):
         default: what its absence means; a path of ours after ``=`` stands for what was read there.
         names: their values and ours, where these differ.
         most: the largest value that makes sense.
+        least: the smallest.
     """
 
     theirs: str
@@ -59,6 +60,7 @@ class Equal(Key):
     default: Any = REQUIRED
     names: Mapping[Any, Any] | None = None
     most: int | None = None
+    least: int | None = None
 
     def read(self, theirs: Source, ours: Draft) -> None:
         """Into all its paths."""
@@ -75,6 +77,9 @@ class Equal(Key):
         if value is not None and self.most is not None and value > self.most:
             theirs.refuse(self.theirs, f"must be at most {self.most}", value)
             return
+        if value is not None and self.least is not None and value < self.least:
+            theirs.refuse(self.theirs, f"must be at least {self.least}", value)
+            return
         for path in (self.ours,) if isinstance(self.ours, str) else self.ours:
             ours.set(path, value)
 
@@ -88,14 +93,51 @@ class Equal(Key):
         theirs[self.theirs] = value
 
 
-def layers(theirs: str, ours: str = "layers") -> Equal:
+def layers(theirs: str, ours: str = "layers", default: Any = REQUIRED) -> Equal:
     """The number of layers."""
-    return Equal(theirs, ours, most=DEEPEST)
+    return Equal(theirs, ours, default=default, most=DEEPEST)
 
 
 def activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRED) -> Equal:
     """The name of an activation function."""
     return Equal(theirs, ours, STR, default, ACTIVATIONS)
+
+
+def absent_means(keys: Iterable[Key], **defaults: Any) -> tuple[Key, ...]:
+    """The same options, but the absence of those that are named means these values."""
+    return tuple(
+        replace(key, default=defaults[key.theirs]) if isinstance(key, Equal) and key.theirs in defaults else key
+        for key in keys
+    )
+
+
+@final
+@dataclass(frozen=True)
+class InverseRoot(Key):
+    """A number whose inverse square root is ours: Gemma's ``query_pre_attn_scalar``, and the scale of scores.
+
+    Args:
+        theirs: its name.
+        ours: dotted path; null there means that of ``head_dim``.
+        default: what its absence means.
+    """
+
+    theirs: str
+    ours: str
+    default: float
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """One over the root."""
+        number = theirs.take(self.theirs, FLOAT, self.default)
+        if number is not None and number <= 0:
+            theirs.refuse(self.theirs, "must be positive", number)
+        elif number is not None:
+            ours.set(self.ours, number**-0.5)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """One over the square, as they have it: whole."""
+        scale = ours.get(self.ours)
+        theirs[self.theirs] = ours.get("head_dim") if scale is None else round(scale**-2)
 
 
 @final
@@ -198,52 +240,3 @@ class Derived(Key):
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
         """Nothing: it follows."""
-
-
-@final
-@dataclass(frozen=True)
-class Window(Key):
-    """A window for some layers: ``layer_types`` says which, or all.
-
-    Args:
-        theirs: the option with its width.
-        layer_types: the option that lists a type for each layer; None if the window is for all.
-        default: of the width.
-        pattern: for configs without ``layer_types``: from the number of layers to their types.
-    """
-
-    theirs: str = "sliding_window"
-    layer_types: str | None = "layer_types"
-    default: Any = None
-    pattern: Callable[[int, Source], Sequence[str]] | None = None
-
-    def read(self, theirs: Source, ours: Draft) -> None:
-        """The width as the rule, and an exception for the layers that see all."""
-        width = theirs.take(self.theirs, Maybe(INT), self.default)
-        if self.layer_types is None:
-            ours.set("attention.scores.window", width)
-            return
-        count = ours.get("layers")
-        types = theirs.take(self.layer_types, Maybe(Many(STR)), None)
-        if count is None or theirs.problems:
-            return
-        if types is None:
-            types = list(self.pattern(count, theirs)) if self.pattern is not None else ["full_attention"] * count
-        if set(types) - {"full_attention", "sliding_attention"} or len(types) != count:
-            rule = f"must be full_attention or sliding_attention for each of {count} layers"
-            theirs.refuse(self.layer_types, rule, types)
-            return
-        full = [number for number, kind in enumerate(types) if kind == "full_attention"]
-        if len(full) == count or width is None:
-            return
-        ours.set("attention.scores.window", width)
-        if full:
-            ours.set("exceptions.full.at", full)
-            ours.set("exceptions.full.attention.scores.window", None)
-
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
-        """The width, and the type of each layer."""
-        windows = [layer["attention"].get("scores", {}).get("window") for layer in ours.layers()]
-        theirs[self.theirs] = next((window for window in windows if window is not None), None)
-        if self.layer_types is not None:
-            theirs[self.layer_types] = ["full_attention" if w is None else "sliding_attention" for w in windows]

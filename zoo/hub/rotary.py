@@ -10,6 +10,7 @@ from typing import Any, final
 from zoo.checks import Refused
 from zoo.hub.keys import Key
 from zoo.hub.source import BOOL, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.hub.windows import FULL, SLIDING, layer_types
 
 
 @final
@@ -21,11 +22,13 @@ class Rotary(Key):
         base: what no base means.
         fraction: what no ``partial_rotary_factor`` means; None where the family turns all features.
         path: dotted path of the position.
+        absent: what neither form means; None: no scaling.
     """
 
     base: float = 10000.0
     fraction: float | None = None
     path: str = "position"
+    absent: Mapping[str, Any] | None = None
 
     def read(self, theirs: Source, ours: Draft) -> None:
         """Both forms; where both are given they must agree."""
@@ -36,7 +39,11 @@ class Rotary(Key):
             if given is not None and not isinstance(given, Mapping):
                 theirs.refuse(name, "must be a mapping", given)
                 return
-        read_rotary(theirs, ours, self, newer or older or {}, base, fraction)
+        if newer and older and (differ := [key for key in older if not _agree(key, newer, older)]):
+            rule = f"must say of {', '.join(differ)} what rope_parameters says, or be left out"
+            theirs.refuse("rope_scaling", rule, dict(older))
+            return
+        read_rotary(theirs, ours, self, newer or older or self.absent or {}, base, fraction)
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
         """Both forms, for readers of all ages."""
@@ -48,6 +55,60 @@ class Rotary(Key):
         if parameters["rope_type"] != "default":
             legacy = {key: value for key, value in parameters.items() if key not in _APART}
             theirs["rope_scaling"] = legacy
+
+
+@final
+@dataclass(frozen=True)
+class RotaryByType(Key):
+    """Rotary positions that turn otherwise in layers with a window than in those that see all; read after ``Window``.
+
+    Args:
+        bases: for each type of layer, the older option of its base, and what no base means.
+        scaled: the types that an older ``rope_scaling`` is about.
+    """
+
+    bases: Mapping[str, tuple[str, float]]
+    scaled: tuple[str, ...] = (FULL,)
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Each type where ``Window`` has put it: the rule, or the exception; a type that no layer has says nothing."""
+        newer, older = theirs.take_any("rope_parameters") or {}, theirs.take_any("rope_scaling") or {}
+        for name, given in (("rope_parameters", newer), ("rope_scaling", older)):
+            if not isinstance(given, Mapping):
+                theirs.refuse(name, "must be a mapping", given)
+                return
+        if wrong := [key for key, value in newer.items() if key not in self.bases or not _mapping(value)]:
+            theirs.refuse("rope_parameters", f"must have a mapping for each of {', '.join(self.bases)}", wrong)
+            return
+        both = ours.get("exceptions.full") is not None
+        rule = SLIDING if ours.get("attention.scores.window") is not None else FULL
+        for kind, (name, default) in self.bases.items():
+            base = theirs.take(name, FLOAT, default)
+            given = {**(newer.get(kind) or {}), **(older if kind in self.scaled else {})}
+            path = "position" if kind == rule else "exceptions.full.position"
+            goal = ours if kind == rule or both else Draft({})
+            read_rotary(theirs, goal, Rotary(path=path), given, base, None)
+        if both and ours.get("position.scaling") and not ours.get("exceptions.full.position.scaling"):
+            ours.set("exceptions.full.position.scaling", dict.fromkeys(ours.get("position.scaling")) | {"kind": "none"})
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Both forms, as far as the older one can say it."""
+        turns: dict[str, dict[str, Any]] = {}
+        for kind, layer in zip(layer_types(ours), ours.layers(), strict=True):
+            turns.setdefault(kind, rotary_parameters(layer["position"], partial=False))
+        for kind, (name, default) in self.bases.items():
+            theirs[name] = turns.setdefault(kind, {"rope_type": "default", "rope_theta": default})["rope_theta"]
+        theirs["rope_parameters"] = turns
+
+
+def _mapping(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _agree(key: str, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+    """Whether the newer form says of an option what the older one does."""
+    name = "rope_type" if key == "type" else key
+    return bool(newer.get(name, newer.get(key)) == older[key])
 
 
 _APART = ("rope_theta", "partial_rotary_factor")
@@ -88,7 +149,9 @@ def read_rotary(
     kind = next((each for each in types if each is not None), "default")
     if kind not in ("default", "linear", "yarn", "llama3"):
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
-    elif kind == "default":
+        theirs.problems += inner.problems  # and nothing of options that another kind would have
+        return
+    if kind == "default":
         for name in _SCALING:  # which say nothing here, and some published configs have them
             inner.take_any(name)
     else:

@@ -139,6 +139,69 @@ class Experts(Rule):
         return list(ours[0])
 
 
+@final
+@dataclass(frozen=True)
+class Interleaved(Rule):
+    """Two tensors of ours for all experts as one of theirs, whose outputs alternate (gpt-oss).
+
+    Ours are ``[experts, outputs, inputs]`` or biases ``[experts, outputs]``; theirs has the outputs of both last.
+    """
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """Every other output."""
+        (whole,) = theirs
+        return [_outputs_last(whole[..., first::2]) for first in (0, 1)]
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """One output of each in turn."""
+        return [torch.stack([_outputs_last(part) for part in ours], dim=-1).flatten(-2)]
+
+
+@final
+@dataclass(frozen=True)
+class Row(Rule):
+    """A vector that they store as a matrix of one row."""
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """The row."""
+        return [tensor[0] for tensor in theirs]
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """``[1, …]``."""
+        return [tensor[None] for tensor in ours]
+
+
+@final
+@dataclass(frozen=True)
+class Narrowed(Rule):
+    """One matrix, or two with a narrow vector between them, which have other names.
+
+    Args:
+        theirs: pattern of the name of one alone.
+        ours: patterns of the one that is always there, and of the one before it.
+        narrow: patterns of their names, in the same order, where both are there.
+    """
+
+    narrow: tuple[str, str] = ("", "")
+
+    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+        """By whether there are two."""
+        return [fill(pattern, numbers) for pattern in ((self.theirs,) if len(ours) == 1 else self.narrow)]
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """As they are."""
+        return list(theirs)
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """As they are."""
+        return list(ours)
+
+
+def _outputs_last(tensor: Tensor) -> Tensor:
+    """``[experts, outputs, inputs]`` to ``[experts, inputs, outputs]`` and back; biases are the same."""
+    return tensor.mT if tensor.ndim > 2 else tensor
+
+
 def _by_head(tensor: Tensor, heads: int) -> Tensor:
     """``[heads * width, …]`` to ``[heads, width, …]``."""
     return tensor.reshape(heads, len(tensor) // heads, *tensor.shape[1:])

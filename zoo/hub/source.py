@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.checks import Refused, suggest
@@ -23,10 +23,13 @@ class Source:
     Args:
         config: what the file says.
         name: of the file, for messages.
+        tensors: names of those beside it; None where they are not known.
     """
 
-    def __init__(self, config: Mapping[str, Any], name: str = "config.json") -> None:
-        self.name = name
+    def __init__(
+        self, config: Mapping[str, Any], name: str = "config.json", tensors: Sequence[str] | None = None
+    ) -> None:
+        self.name, self.tensors = name, tensors
         self.problems: list[str] = []
         self._config = dict(config)
         self._left = dict(config)
@@ -96,7 +99,8 @@ class Draft:
 class Composed:
     """A model's plan, read by the dotted paths of its config.
 
-    Layer options are those of the last layer of the last stack: the rule, where the first layers are exceptions.
+    Layer options are those of the last layer of the last stack: the rule, where the first layers are exceptions. Where
+    some layers are mixtures of experts it is the last of these.
     """
 
     def __init__(self, plan: ModelPlan) -> None:
@@ -136,7 +140,8 @@ def part_values(part: Part) -> dict[str, Any]:
 
 
 def _stack_values(stack: StackPlan) -> dict[str, Any]:
-    values = layer_values(stack.layers[-1])
+    mixtures = [layer for layer in stack.layers if layer.ffn.name == "moe"]
+    values = layer_values((mixtures or stack.layers)[-1])
     values |= {"layers": len(stack.layers), "distinct_layers": stack.distinct, "input_norm": stack.input_norm}
     return values if stack.cross is None else {**values, "cross": part_values(stack.cross)}
 

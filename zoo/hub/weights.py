@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import Refused
-from zoo.hub.checkpoint import Checkpoint
+from zoo.hub.checkpoint import Checkpoint, Renamed
 from zoo.hub.family import Family
 from zoo.hub.rules import Numbers, Rule
 from zoo.variants.variant import Variant
@@ -81,13 +81,18 @@ def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dt
     Raises:
         Refused: if a tensor is missing, has another shape, or has no place in the model.
     """
+    checkpoint = Renamed(checkpoint, family.older)
     names = checkpoint.headers
     bare = bool(family.prefix) and not any(name.startswith(family.prefix) for name in names)
     plan = groups(model, family.rules, family.prefix if bare else "")
     held, heads = tensors(model), _heads(model)
     require_shapes(plan, held, heads, checkpoint)
     repeated = _repeated(family, plan, names, bare)
-    _refuse_leftover(family, [name for group in plan for name in group.theirs], repeated, names)
+    zero = [name for pattern in family.zero for name in fnmatch.filter(names, pattern)]
+    _refuse_leftover(family, [*(name for group in plan for name in group.theirs), *zero], repeated, names)
+    for name in zero:
+        if checkpoint.read(name).any():
+            raise Refused(f"{name} must be zero, for there is no component that adds it: got others")
     owners = _owners(model)
     for group in plan:
         ours = [held[name] for name in group.ours]

@@ -31,8 +31,19 @@ def _facts(run: Run) -> Iterable[tuple[str, str]]:
             where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
             kind = " fingerprint" if section == "fingerprints" else ""
             yield f"{key}{kind}{where}", str(value)
+    if begun := result.get("checkpoint"):
+        yield "checkpoint", f"{begun['family']}, sha256 {begun['sha256'][:12]}"
+        yield f"weights of {run.arm}", _weights(begun)
     if result:
         yield "git revision", str(result.get("git") or "not in a repository")
+
+
+def _weights(begun: Mapping[str, Any]) -> str:
+    """What became of the weights of the checkpoint that a run began at."""
+    ways = [f"{name} ({how})" for name, how in begun["converted"].items()]
+    changed = {"converted": ways, "new": begun["new"], "left behind": begun["left"]}
+    told = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
+    return "; ".join(["all others kept", *told]) if told else "all kept"
 
 
 def time_spent(runs: Sequence[Run]) -> str:

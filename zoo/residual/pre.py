@@ -20,16 +20,28 @@ class PreNorm(Residual):
         dim: features per token.
         norm: makes a norm of a given width.
         sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
+        layer: which layer this is, from 0.
         layers: how many layers there are; not used.
-    Source: Xiong et al. 2020.
+        first_norm: whether the first sublayer of layer 0 reads norm(x); false where x comes with a norm, as
+            ``input_norm`` gives it to the embeddings.
+    Source: Xiong et al. 2020; no first norm: Warner et al. 2024 (ModernBERT, arXiv:2412.13663).
     """
 
     final_norm: ClassVar[bool] = True
 
-    def __init__(self, dim: int, norm: Callable[[int], Norm], sublayers: int, layer: int, layers: int) -> None:
+    def __init__(
+        self,
+        dim: int,
+        norm: Callable[[int], Norm],
+        sublayers: int,
+        layer: int,
+        layers: int,
+        *,
+        first_norm: bool = True,
+    ) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
+        made = [norm(dim) if first_norm or layer + i > 0 else nn.Identity() for i in range(sublayers)]
+        self.norms = nn.ModuleList(made)
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
         """Pass ``[batch, length, dim]`` through the sublayers."""

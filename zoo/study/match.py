@@ -9,6 +9,7 @@ from typing import Any
 from zoo import build
 from zoo.checking import Checked, check_run
 from zoo.checks import Refused, suggest
+from zoo.hub.start import model_of
 from zoo.report.records import Moved
 from zoo.study.choices import Matching
 from zoo.study.quantities import QUANTITIES, measure
@@ -120,7 +121,7 @@ class _Arm:
 
     def _measured(self, value: int) -> int | None:
         config = _with(self.config, self._changes(value))
-        _, plan, problems = build.check(config["model"])
+        _, plan, problems = build.check(model_of(config["model"]))
         if problems:
             return None
         try:

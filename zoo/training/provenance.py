@@ -58,6 +58,12 @@ def components_fingerprint(components: Iterable[tuple[str, str]]) -> str:
     return _digest(Path(_source(kind, name)) for kind, name in components)
 
 
+@functools.cache
+def hub_fingerprint() -> str:
+    """sha256 over the sources that turn a checkpoint into a model, for runs that begin at one."""
+    return _digest((Path(zoo.__file__).parent / "hub").rglob("*.py"))
+
+
 def _digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(set(files)):

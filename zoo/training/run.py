@@ -19,13 +19,21 @@ from zoo import build
 from zoo.checking import Checked, install, make_objective, part_of
 from zoo.checks import Refused
 from zoo.data.prepare import Prepared, prepare
+from zoo.hub.transfer import begin, told
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
 from zoo.training.claim import Claim, Lost
 from zoo.training.fit import fit, target
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
-from zoo.training.provenance import code_fingerprint, components_fingerprint, git_revision, hardware, versions
+from zoo.training.provenance import (
+    code_fingerprint,
+    components_fingerprint,
+    git_revision,
+    hardware,
+    hub_fingerprint,
+    versions,
+)
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
 
@@ -44,7 +52,7 @@ def standing(checked: Checked) -> str:
     before = folder.read("result.json")
     if before is None:
         return folder.state
-    now = {"code": code_fingerprint(), "components": components_fingerprint(_components(checked.config))}
+    now = _fingerprints(checked.config)
     return "done" if now.items() <= before["fingerprints"].items() else "stale"
 
 
@@ -67,7 +75,8 @@ def train(checked: Checked, *, wait: bool = True) -> dict[str, Any]:
     facts = _facts(config, prepared)
     if _is_main() and (done := _done(folder, facts)) is not None:
         return done
-    job = Job(config, folder, prepared, *_made(checked, prepared), facts)
+    made = _made(checked, prepared)
+    job = Job(config, folder, prepared, *made, {**facts, **told(made[1])})
     if not _is_main():
         return fit(job, None)
     claim = Claim(folder.path)
@@ -112,6 +121,8 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
     with torch.random.fork_rng():
         torch.manual_seed(stream(config["seed"], "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
+        if "path" in config["model"]:
+            begin(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)
     loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
     callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]
@@ -158,14 +169,19 @@ def _changed(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
 
 
 def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
-    components = components_fingerprint(_components(config))
     return {
-        "fingerprints": {"data": prepared.fingerprint, "code": code_fingerprint(), "components": components},
+        "fingerprints": {"data": prepared.fingerprint, **_fingerprints(config)},
         "versions": versions(),
         "hardware": hardware(),
         "git": git_revision(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+    """Of the sources that the numbers of a run depend on; what reads checkpoints is among them if it begins at one."""
+    found = {"code": code_fingerprint(), "components": components_fingerprint(_components(config))}
+    return {**found, "hub": hub_fingerprint()} if "path" in config["model"] else found
 
 
 def _components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -39,6 +39,19 @@ CASES = [
             "original_max_position_embeddings": 16,
         },
     ),
+    case(
+        "llama3-scaling-grouped-tied-older-names",
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        rope_theta=50.0,
+        rope_scaling={
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8,
+        },
+    ),
     case("linear-scaling", rope_parameters={"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0}),
     case(
         "yarn-scaling",

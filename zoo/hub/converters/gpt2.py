@@ -39,6 +39,8 @@ FAMILY = Family(
             (
                 "n_ctx",
                 "embd_pdrop",
+                "n_special",
+                "predict_special_tokens",
                 "reorder_and_upcast_attn",
                 "summary_type",
                 "summary_use_proj",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, Unless, activation, layers
+from zoo.hub.keys import Equal, Idle, Unless, activation, layers
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Rule, Same
 from zoo.hub.source import BOOL, FLOAT
@@ -61,7 +61,7 @@ FAMILY = Family(
         activation("hidden_act", default="silu"),
         Unless("attention_bias", "attention.bias", "all", "none", False),
         Equal("mlp_bias", "ffn.bias", BOOL, False),
-        Fixed("pretraining_tp", 1),
+        Idle(("pretraining_tp",)),  # in how many pieces products were made
         Rotary(),
     ),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),

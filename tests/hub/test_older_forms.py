@@ -1,0 +1,117 @@
+"""Configs and tensors as older versions of transformers wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
+
+from tests.hub.oracle import cases, made
+from zoo.build import check
+from zoo.checks import Refused
+from zoo.config import compose_run
+from zoo.hub import load
+from zoo.hub.difference import differences
+from zoo.hub.family import family_of, misfits, read
+
+FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
+TINY = {f"{family}-{case.name}": case for family, case in cases()}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_old_config_means_what_transformers_makes_of_it(file: Path) -> None:
+    old = json.loads(file.read_text())["config"]
+    kind = {key: value for key, value in old.items() if key != "model_type"}
+    new = AutoConfig.for_model(old["model_type"], **kind).to_dict()
+    # Of T5, transformers 5 writes that the head is tied, and lets the tensors tell.
+    names = ["lm_head.weight"] if old["model_type"] == "t5" and not old.get("tie_word_embeddings", True) else None
+    assert list(map(str, differences(read(old, names).plan, read(new, names).plan))) == []
+
+
+def checkpoint(name: str, folder: Path, **more: torch.Tensor) -> Path:
+    """A tiny checkpoint with further tensors in it."""
+    made(TINY[name]).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        {**tensors, **{key.replace("__", "."): value for key, value in more.items()}}, folder / "model.safetensors"
+    )
+    return folder
+
+
+def test_a_bias_of_logits_must_be_zero(tmp_path: Path) -> None:
+    load(checkpoint("bart-as-published", tmp_path / "zero", final_logits_bias=torch.zeros(1, 61)))
+    one = torch.zeros(1, 61)
+    one[0, 7] = 0.5
+    with pytest.raises(Refused, match=r"^final_logits_bias must be zero"):
+        load(checkpoint("bart-as-published", tmp_path / "one", final_logits_bias=one))
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        (
+            "t5-as-published",
+            {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": torch.ones(32, 4)},
+        ),
+        (
+            "gpt_neox-as-published",
+            {
+                "gpt_neox.layers.0.attention.bias": torch.ones(1, 1, 64, 64, dtype=torch.bool),
+                "gpt_neox.layers.0.attention.masked_bias": torch.tensor(-1e9),
+                "gpt_neox.layers.0.attention.rotary_emb.inv_freq": torch.ones(1),
+            },
+        ),
+        ("openai_gpt-as-published", {"transformer.h.0.attn.bias": torch.ones(1, 1, 48, 48)}),
+    ],
+)
+def test_what_older_files_hold_beside_the_model_is_left_out(
+    name: str, more: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    load(checkpoint(name, tmp_path, **more))
+
+
+def test_a_tied_tensor_may_be_repeated_but_not_differ(tmp_path: Path) -> None:
+    table = load(checkpoint("t5-as-published", tmp_path / "once")).embedding.table.weight.detach()
+    again = {f"{stack}.embed_tokens.weight": table.clone() for stack in ("encoder", "decoder")}
+    load(checkpoint("t5-as-published", tmp_path / "again", **again, **{"lm_head.weight": table.clone()}))
+    with pytest.raises(Refused, match=r"encoder\.embed_tokens\.weight must be shared\.weight"):
+        load(checkpoint("t5-as-published", tmp_path / "other", **{"encoder.embed_tokens.weight": table + 1}))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "t5", "tie_word_embeddings": False, "scale_decoder_outputs": True}, "scale_decoder_outputs"),
+        ({"model_type": "t5", "feed_forward_proj": "twice-relu"}, "feed_forward_proj must be an activation function"),
+        ({"model_type": "t5", "feed_forward_proj": "gated-tanhh"}, "dense_act_fn must be one of"),
+        ({"model_type": "bart", "num_hidden_layers": 3}, "num_hidden_layers must be encoder_layers=12"),
+        ({"model_type": "bart", "tie_word_embeddings": False}, "tie_word_embeddings must be True"),
+        ({"model_type": "openai-gpt", "afn": "gelu_new"}, "afn must be one of gelu, relu"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refused, match=message):
+        read(config)
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "path"),
+    [
+        ("t5", ["model=t5", "model.head.tied=false"], "scale_decoder_outputs"),
+        ("t5", ["model=t5", "model.attention.scores.scale=0.5"], "attention.scores.scale"),
+        ("bart", ["model=bart", "model.head.tied=false"], "head.tied"),
+        ("bart", ["model=bart", "model.embedding.shared=false"], "embedding.shared"),
+        ("gpt_neox", ["model=gpt_neox", "model.residual.norms=one"], "residual"),
+        ("openai-gpt", ["model=gpt1", "model.hidden=512"], "hidden"),
+    ],
+)
+def test_a_model_that_a_family_cannot_say_does_not_fit(family: str, model: list[str], path: str) -> None:
+    _, plan, problems = check({**compose_run(model)["model"], "vocabulary": 100})
+    assert problems == []
+    assert plan is not None
+    assert path in "\n".join(map(str, misfits(family_of(family), plan)))

@@ -1,0 +1,276 @@
+"""A checkpoint from a stranger: a clear error or a correct model, whatever its bytes are."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import shutil
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zoo.build import build
+from zoo.checks import Refused
+from zoo.hub import load, save
+
+MUTATIONS = int(os.environ.get("ZOO_MUTATIONS", "2000"))
+SECONDS = 5.0
+BYTES = 200 * 2**20
+"""What the process may grow by while it reads all of them: files of some 20 kB, and hypothesis itself."""
+LLAMA = {
+    "variant": "decoder",
+    "dim": 16,
+    "layers": 2,
+    "heads": 2,
+    "hidden": 24,
+    "attention": {"name": "grouped_query", "kv_heads": 1},
+    "ffn": {"name": "gated"},
+    "norm": {"name": "rms"},
+    "position": {"name": "rotary"},
+    "residual": {"name": "pre"},
+    "head": {"tied": False},
+}
+GPT2 = {
+    "variant": "decoder",
+    "dim": 16,
+    "layers": 2,
+    "heads": 2,
+    "hidden": 24,
+    "attention": {"name": "multi_head", "bias": "all"},
+    "ffn": {"name": "mlp", "bias": True, "activation": "gelu_tanh"},
+    "norm": {"name": "layer"},
+    "position": {"name": "learned", "length": 16},
+    "residual": {"name": "pre"},
+}
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, -1, 1, 3, 2**31, 2**40, 2**63, 10**30])
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["silu", "llama", "yarn", "linear", "default", "../x", "LlamaForCausalLM"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("sound")
+    for name, config in (("llama", LLAMA), ("gpt2", GPT2), ("zoo", LLAMA)):
+        save(build(config, 29, seed=1), root / name, family=name)
+    return [root / name for name in ("llama", "gpt2", "zoo")]
+
+
+def read(folder: Path) -> None:
+    """Load it; what comes of it must be a model that works, or lines for a person."""
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    begun = time.monotonic()
+    try:
+        model = load(folder)
+    except Refused as error:
+        lines = str(error).splitlines()
+        assert lines
+        assert all(line.strip() and len(line) < 2000 for line in lines)
+    else:
+        assert sum(p.numel() * p.element_size() for p in model.parameters()) <= 2 * size
+        with torch.no_grad():
+            hidden = model.hidden_states(torch.zeros(1, 3, dtype=torch.long))  # type: ignore[operator]
+        assert hidden.shape[:2] == (1, 3)
+    assert time.monotonic() - begun < SECONDS
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    found = [path] if path else []
+    if isinstance(node, dict):
+        return found + [place for key, value in node.items() for place in places(value, (*path, key))]
+    return found
+
+
+def put(node: Any, path: tuple[Any, ...], value: Any, remove: bool) -> None:
+    for step in path[:-1]:
+        node = node[step]
+    if remove:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+
+
+def copied(folder: Path, tmp: Path) -> Path:
+    shutil.rmtree(tmp, ignore_errors=True)
+    shutil.copytree(folder, tmp)
+    return tmp
+
+
+def bounded(run: Callable[[], None]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run()
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < BYTES
+
+
+WELL = settings(
+    max_examples=MUTATIONS // 2,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def test_no_config_breaks_it(folders: list[Path], tmp_path: Path) -> None:
+    @WELL
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        folder = copied(data.draw(st.sampled_from(folders)), tmp_path / "it")
+        config = json.loads((folder / "config.json").read_text())
+        for _ in range(data.draw(st.integers(1, 3))):
+            known = places(config)
+            path = data.draw(st.sampled_from(known))
+            if data.draw(st.booleans()) and data.draw(st.booleans()):
+                path = (*path[:-1], data.draw(st.text(max_size=6)))
+                put(config, path, data.draw(json_values), False)
+            else:
+                put(config, path, data.draw(json_values), data.draw(st.booleans()))
+        text = json.dumps(config)
+        if data.draw(st.integers(0, 9)) == 0:
+            text = text[: data.draw(st.integers(0, len(text)))]
+        (folder / "config.json").write_text(text)
+        read(folder)
+
+    bounded(run)
+
+
+def test_no_tensor_file_breaks_it(folders: list[Path], tmp_path: Path) -> None:
+    @WELL
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        folder = copied(data.draw(st.sampled_from(folders)), tmp_path / "it")
+        file = folder / "model.safetensors"
+        content = bytearray(file.read_bytes())
+        length = struct.unpack("<Q", content[:8])[0]
+        how = data.draw(st.sampled_from(["header", "bytes", "cut", "length", "more"]))
+        if how == "header":
+            header = json.loads(content[8 : 8 + length])
+            path = data.draw(st.sampled_from(places(header)))
+            put(header, path, data.draw(json_values | offsets), data.draw(st.booleans()))
+            text = json.dumps(header).encode()
+            content = bytearray(struct.pack("<Q", len(text)) + text + content[8 + length :])
+        elif how == "bytes":
+            for _ in range(data.draw(st.integers(1, 8))):
+                content[data.draw(st.integers(0, 8 + length - 1))] = data.draw(st.integers(0, 255))
+        elif how == "cut":
+            content = content[: data.draw(st.integers(0, len(content) - 1))]
+        elif how == "length":
+            content[:8] = struct.pack("<Q", data.draw(st.integers(0, 2**64 - 1)))
+        else:
+            content += data.draw(st.binary(min_size=1, max_size=64))
+        file.write_bytes(content)
+        read(folder)
+
+    bounded(run)
+
+
+offsets = st.lists(st.integers(-4, 2**20) | st.sampled_from([2**32, 2**63]), min_size=1, max_size=3)
+
+
+# ------------------------------------------------------------------------------------------------- by hand
+
+
+def changed(folders: list[Path], tmp_path: Path, **options: Any) -> Path:
+    folder = copied(folders[0], tmp_path / "it")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **options}))
+    return folder
+
+
+def test_what_is_not_understood_is_named(folders: list[Path], tmp_path: Path) -> None:
+    folder = changed(folders, tmp_path, hidden_sise=3, residual_multiplier=0.5, is_decoder=True)
+    with pytest.raises(Refused) as refused:
+        load(folder)
+    assert str(refused.value).splitlines() == [
+        "config.json: is_decoder must be False, for there is no component for another: got True",
+        "config.json: option hidden_sise is not understood, and may change the model: did you mean hidden_size?",
+        "config.json: option residual_multiplier is not understood, and may change the model",
+    ]
+
+
+def test_sizes_that_are_not_those_of_the_tensors(folders: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"gate_proj.weight must be \[26, 16\] by config.json: got \[24, 16\]"):
+        load(changed(folders, tmp_path, intermediate_size=26))
+    with pytest.raises(Refused, match=r"what config.json does not speak of: model.layers.1"):
+        load(changed(folders, tmp_path, num_hidden_layers=1))
+    with pytest.raises(Refused, match=r"model.layers.2.self_attn.q_proj.weight is missing"):
+        load(changed(folders, tmp_path, num_hidden_layers=3))
+
+
+def test_an_enormous_model_costs_neither_time_nor_memory(folders: list[Path], tmp_path: Path) -> None:
+    begun = time.monotonic()
+    for options in ({"hidden_size": 2**30}, {"vocab_size": 2**31 - 1}, {"num_hidden_layers": 4000}):
+        with pytest.raises(Refused):
+            load(changed(folders, tmp_path, **options))
+    assert time.monotonic() - begun < SECONDS
+
+
+class Hostile:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+def test_a_pickle_is_read_only_if_asked_for_and_runs_nothing(folders: list[Path], tmp_path: Path) -> None:
+    folder = copied(folders[0], tmp_path / "it")
+    weights = {name: tensor.clone() for name, tensor in _tensors(folder).items()}
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(Refused, match="only a pickled checkpoint, which is not read unless asked for"):
+        load(folder)
+    loaded, sound = load(folder, pickled=True), load(folders[0])
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), sound.parameters(), strict=True))
+    mark = tmp_path / "mark"
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(mark)))
+    with pytest.raises(Refused, match="cannot be read as weights alone"):
+        load(folder, pickled=True)
+    assert not mark.exists()
+
+
+def _tensors(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_path: Path) -> None:
+    folder = copied(folders[0], tmp_path / "it")
+    shutil.rmtree(folder)
+    save(load(folders[0]), folder, shard=3000)
+    assert len(list(folder.glob("model-0*.safetensors"))) > 3
+    tokens = torch.arange(6)[None]
+    assert torch.equal(load(folder)(tokens), load(folders[0])(tokens))
+    index = folder / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    shards = sorted(set(content["weight_map"].values()))
+    for name, message in (("../model.safetensors", "must lie beside its index"), ("gone.safetensors", "is not there")):
+        moved = {key: name if shard == shards[0] else shard for key, shard in content["weight_map"].items()}
+        index.write_text(json.dumps({"weight_map": moved}))
+        with pytest.raises(Refused, match=message):
+            load(folder)
+
+
+def test_nothing_is_written_over(folders: list[Path]) -> None:
+    with pytest.raises(Refused, match="is there already: choose a folder that is new or empty"):
+        save(load(folders[0]), folders[0])

@@ -1,0 +1,99 @@
+"""BART (arXiv:1910.13461)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, Key, activation, layers
+from zoo.hub.rules import Rule, Same
+from zoo.hub.source import BOOL, FLOAT, INT, Composed, Draft, Source
+
+
+@final
+@dataclass(frozen=True)
+class Again(Key):
+    """``num_hidden_layers``, which says again how many layers the encoder has."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Refuse another number."""
+        depth = ours.get("encoder.layers")
+        if (said := theirs.take("num_hidden_layers", INT, depth)) not in (None, depth):
+            theirs.refuse("num_hidden_layers", f"must be encoder_layers={depth}", said)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Nothing: it is said once."""
+
+
+def _attention(theirs: str, ours: str) -> tuple[Rule, ...]:
+    names = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "out_proj": "output"}
+    return tuple(Same(f"{theirs}.{name}.*", f"{ours}.{our}.*") for name, our in names.items())
+
+
+def _stack(name: str, *norms: str) -> tuple[Rule, ...]:
+    layer, ours = f"model.{name}.layers.{{layer}}", f"{name}.layers.{{layer}}"
+    return (
+        Same(f"model.{name}.embed_positions.weight", f"{name}.positions.0.table.weight"),
+        Same(f"model.{name}.layernorm_embedding.*", f"{name}.input_norm.*"),
+        *_attention(f"{layer}.self_attn", f"{ours}.attention"),
+        *_attention(f"{layer}.encoder_attn", f"{ours}.cross"),
+        Same(f"{layer}.fc1.*", f"{ours}.ffn.up.*"),
+        Same(f"{layer}.fc2.*", f"{ours}.ffn.down.*"),
+        *(Same(f"{layer}.{norm}.*", f"{ours}.residual.norms.{i}.*") for i, norm in enumerate(norms)),
+    )
+
+
+FAMILY = Family(
+    name="bart",
+    architectures={"BartForConditionalGeneration": Form(head=True), "BartModel": Form(head=False)},
+    base={
+        "variant": "encoder_decoder",
+        "input_norm": True,
+        "attention": {"name": "multi_head", "bias": "all"},
+        "ffn": {"name": "mlp", "bias": True},
+        "norm": {"name": "layer", "eps": 1e-5},
+        "position": {"name": "learned", "offset": 2},
+        "residual": {"name": "post"},
+    },
+    keys=(
+        Equal("vocab_size", "vocabulary", default=50265),
+        Equal("d_model", "dim", default=1024),
+        layers("encoder_layers", "encoder.layers", default=12),
+        layers("decoder_layers", "decoder.layers", default=12),
+        Again(),
+        Equal("encoder_attention_heads", "encoder.heads", default=16),
+        Equal("decoder_attention_heads", "decoder.heads", default=16),
+        Equal("encoder_ffn_dim", "encoder.hidden", default=4096),
+        Equal("decoder_ffn_dim", "decoder.hidden", default=4096),
+        Equal("max_position_embeddings", "position.length", default=1024),
+        Equal("scale_embedding", "embedding.scaled", BOOL, False),
+        activation("activation_function", default="gelu"),
+        Equal("dropout", "dropout", FLOAT, 0.1),
+        Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
+        Equal("activation_dropout", "ffn.dropout", FLOAT, 0.0),
+        # Untied, transformers has three tables since version 5 and had two before.
+        Fixed("tie_word_embeddings", True),
+        Fixed("encoder_layerdrop", 0.0),
+        Fixed("decoder_layerdrop", 0.0),
+        Fixed("normalize_before", False),
+        Fixed("normalize_embedding", True),
+        Fixed("add_final_layer_norm", False),
+        Fixed("add_bias_logits", False),
+        Fixed("static_position_embeddings", False),
+        Fixed("extra_pos_embeddings", 2),
+        Idle(("init_std", "classif_dropout", "force_bos_token_to_be_generated", "_num_labels", "save_step")),
+    ),
+    rules=(
+        Same("model.shared.weight", "embedding.table.weight"),
+        *_stack("encoder", "self_attn_layer_norm", "final_layer_norm"),
+        *_stack("decoder", "self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
+    ),
+    prefix="model.",
+    repeated={
+        "model.encoder.embed_tokens.weight": "model.shared.weight",
+        "model.decoder.embed_tokens.weight": "model.shared.weight",
+        "lm_head.weight": "model.shared.weight",
+    },
+    zero=("final_logits_bias",),
+)

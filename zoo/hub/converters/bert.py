@@ -1,0 +1,145 @@
+"""BERT (arXiv:1810.04805), and what RoBERTa and ELECTRA took from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
+from zoo.hub.rules import Numbers, Rule, Same
+from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+
+BASE = {
+    "variant": "encoder",
+    "input_norm": True,
+    "attention": {"name": "multi_head", "bias": "all"},
+    "ffn": {"name": "mlp", "bias": True},
+    "norm": {"name": "layer"},
+    "position": {"name": "learned"},
+    "residual": {"name": "post"},
+    "head": {"transform": True, "bias": True},
+}
+POSITIONS = Equal("max_position_embeddings", "position.length", default=512)
+OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+BUFFERS = {"*embeddings.position_ids": "", "*embeddings.token_type_ids": ""}
+"""Which older files have, and which count up or are zero."""
+
+
+@final
+@dataclass(frozen=True)
+class Tied(Key):
+    """``tie_word_embeddings``, read after the width of the table."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """A matrix of the head's own is as wide as the table there, and as the layers here."""
+        tied, width = theirs.take("tie_word_embeddings", BOOL, True), ours.get("embedding.width")
+        if tied is False and width not in (None, ours.get("dim")):
+            theirs.refuse("tie_word_embeddings", "must be true where embedding_size is not hidden_size", tied)
+        ours.set("head.tied", tied)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Whether it is; bodies alone are as by default."""
+        theirs["tie_word_embeddings"] = ours.get("head.tied", True)
+
+
+@final
+@dataclass(frozen=True)
+class Decoder(Rule):
+    """The bias of the logits, and their matrix if it is not tied; there are then two biases, of which one is added."""
+
+    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+        """Under ``theirs``, which they begin with."""
+        alone = [f"{self.theirs}bias"]
+        return alone if len(ours) == 1 else [f"{self.theirs}decoder.bias", f"{self.theirs}decoder.weight", *alone]
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """Without the one that is not added."""
+        return list(theirs[: len(ours)])
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """With zeros for it."""
+        return [*ours, *(torch.zeros_like(ours[0]) for _ in ours[1:])]
+
+
+def sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: int = 3072) -> tuple[Key, ...]:
+    """What all of them say, with what absence means."""
+    return (
+        Equal("vocab_size", "vocabulary", default=vocabulary),
+        Equal("hidden_size", "dim", default=dim),
+        layers("num_hidden_layers", default=12),
+        Equal("num_attention_heads", "heads", default=heads),
+        Equal("intermediate_size", "hidden", default=hidden),
+        Equal("type_vocab_size", "embedding.token_types", default=2, least=1),
+        Equal("layer_norm_eps", "norm.eps", FLOAT, 1e-12),
+        Equal("hidden_dropout_prob", "dropout", FLOAT, 0.1),
+        Equal("attention_probs_dropout_prob", "attention.scores.dropout", FLOAT, 0.1),
+        Fixed("position_embedding_type", "absolute"),
+    )
+
+
+def body(prefix: str) -> tuple[Rule, ...]:
+    """Embeddings and layers under a prefix."""
+    layer, ours = f"{prefix}encoder.layer.{{layer}}", "stack.layers.{layer}"
+    return (
+        Same(f"{prefix}embeddings.word_embeddings.weight", "embedding.table.weight"),
+        Same(f"{prefix}embeddings.position_embeddings.weight", "stack.positions.0.table.weight"),
+        Same(f"{prefix}embeddings.token_type_embeddings.weight", "embedding.types.weight"),
+        Same(f"{prefix}embeddings.LayerNorm.*", "stack.input_norm.*"),
+        Same(f"{layer}.attention.self.query.*", f"{ours}.attention.query.*"),
+        Same(f"{layer}.attention.self.key.*", f"{ours}.attention.key.*"),
+        Same(f"{layer}.attention.self.value.*", f"{ours}.attention.value.*"),
+        Same(f"{layer}.attention.output.dense.*", f"{ours}.attention.output.*"),
+        Same(f"{layer}.attention.output.LayerNorm.*", f"{ours}.residual.norms.0.*"),
+        Same(f"{layer}.intermediate.dense.*", f"{ours}.ffn.up.*"),
+        Same(f"{layer}.output.dense.*", f"{ours}.ffn.down.*"),
+        Same(f"{layer}.output.LayerNorm.*", f"{ours}.residual.norms.1.*"),
+    )
+
+
+FAMILY = Family(
+    name="bert",
+    architectures={
+        "BertForMaskedLM": Form(head=True),
+        "BertModel": Form(head=False, pooler=True),
+        "BertForPreTraining": Form(head=True, pooler=True, more=True),
+    },
+    base=BASE,
+    keys=(
+        *sizes(),
+        POSITIONS,
+        Equal("hidden_act", ("ffn.activation", "head.activation"), STR, "gelu", ACTIVATIONS),
+        Tied(),
+        Idle(
+            (
+                "directionality",
+                "pooler_fc_size",
+                "pooler_num_attention_heads",
+                "pooler_num_fc_layers",
+                "pooler_size_per_head",
+                "pooler_type",
+            )
+        ),
+    ),
+    rules=(
+        *body("bert."),
+        Same("bert.pooler.dense.*", "pooler.*"),
+        Same("cls.predictions.transform.dense.*", "head.map.*"),
+        Same("cls.predictions.transform.LayerNorm.*", "head.norm.*"),
+        Decoder("cls.predictions.", ("head.bias", "head.weight")),
+    ),
+    prefix="bert.",
+    repeated={
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
+    left_out={
+        **BUFFERS,
+        "cls.seq_relationship.*": "the head that tells whether a sentence follows is part of no model",
+    },
+    older=OLDER,
+)

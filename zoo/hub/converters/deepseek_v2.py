@@ -1,0 +1,88 @@
+"""DeepSeek-V2 (arXiv:2405.04434): latent attention, and many small experts."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.glm4_moe import SHARED
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
+from zoo.hub.converters.qwen3_moe import EXPERTS
+from zoo.hub.experts import FirstDense, Groups, experts
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, activation, layers
+from zoo.hub.latent import LatentScale, Repeated
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Joined, Narrowed, Rule, Same
+from zoo.hub.source import BOOL, FLOAT, INT
+from zoo.options import Maybe
+
+_THEIRS, _OURS = "model.layers.{layer}.self_attn", "stack.layers.{layer}.attention"
+
+LATENT: tuple[Rule, ...] = (
+    Narrowed(
+        f"{_THEIRS}.q_proj.weight",
+        (f"{_OURS}.query.weight", f"{_OURS}.query_down.weight"),
+        narrow=(f"{_THEIRS}.q_b_proj.weight", f"{_THEIRS}.q_a_proj.weight"),
+    ),
+    Same(f"{_THEIRS}.q_a_layernorm.weight", f"{_OURS}.query_norm.weight"),
+    Joined(f"{_THEIRS}.kv_a_proj_with_mqa.weight", (f"{_OURS}.down.weight", f"{_OURS}.shared_key.weight")),
+    Same(f"{_THEIRS}.kv_a_layernorm.weight", f"{_OURS}.norm.weight"),
+    Joined(f"{_THEIRS}.kv_b_proj.weight", (f"{_OURS}.key.weight", f"{_OURS}.value.weight"), by_head=True),
+    *BLOCKS,
+)
+"""Embedding, latent attention, last norm and head."""
+EPS = 1e-6
+"""Of norms of latent vectors, whatever ``rms_norm_eps`` says of the others; ours have one."""
+LATENT_BASE = {
+    **BASE,
+    "attention": {"name": "latent"},
+    "norm": {"name": "rms", "eps": EPS},
+    "position": {"name": "rotary", "interleaved": True},
+}
+ATTENTION = (
+    Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
+    Equal("qk_nope_head_dim", "head_dim", default=128, least=1),
+    Equal("qk_rope_head_dim", "attention.rope_dim", default=64, least=1),
+    Equal("v_head_dim", "attention.value_dim", default=128),
+    Equal("kv_lora_rank", "attention.rank", default=512),
+    Equal("q_lora_rank", "attention.query_rank", Maybe(INT), 1536),
+    Repeated("num_key_value_heads", "heads"),
+    Fixed("rms_norm_eps", EPS, written=True),
+    Fixed("attention_bias", False),
+    Equal("tie_word_embeddings", "head.tied", BOOL, False),
+    activation("hidden_act", default="silu"),
+    Idle(("max_position_embeddings", "head_dim", "qk_head_dim", "pretraining_tp", "output_router_logits")),
+)
+BALANCE = (
+    Equal("aux_loss_alpha", "ffn.router.aux_loss", FLOAT, 0.0),
+    Idle(("seq_aux", "ep_size")),
+    Fixed("moe_layer_freq", 1),
+)
+
+FAMILY = Family(
+    name="deepseek_v2",
+    architectures={"DeepseekV2ForCausalLM": Form(head=True), "DeepseekV2Model": Form(head=False)},
+    base={**LATENT_BASE, "ffn": {"name": "moe", "router": {"normalise": False}}},
+    keys=(
+        Equal("vocab_size", "vocabulary", default=102400),
+        Equal("hidden_size", "dim", default=4096),
+        layers("num_hidden_layers", default=32),
+        Equal("num_attention_heads", "heads", default=32),
+        *ATTENTION,
+        Equal("moe_intermediate_size", "hidden", default=1407),
+        experts("n_routed_experts", 64, "num_experts"),
+        Equal("n_shared_experts", "ffn.shared", default=2, least=1),
+        Equal("num_experts_per_tok", "ffn.router.top_k"),
+        Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 1.0),
+        Fixed("norm_topk_prob", False),
+        Fixed("scoring_func", "softmax"),
+        Fixed("mlp_bias", False),
+        *BALANCE,
+        Groups("max", method="topk_method"),
+        FirstDense(default=11008),
+        Rotary(),
+        LatentScale(),
+    ),
+    rules=(*LATENT, *PRE_NORMS, *EXPERTS, *SHARED, *PERCEPTRON),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

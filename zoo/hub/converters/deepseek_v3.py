@@ -1,0 +1,46 @@
+"""DeepSeek-V3 (arXiv:2412.19437): V2 whose router has sigmoid scores and a term that keeps the load even."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.deepseek_v2 import ATTENTION, BALANCE, LATENT, LATENT_BASE
+from zoo.hub.converters.glm4_moe import CORRECTED, CORRECTION, FURTHER, SHARED
+from zoo.hub.converters.llama import LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
+from zoo.hub.converters.qwen3_moe import EXPERTS
+from zoo.hub.experts import Dropped, FirstDense, Groups, experts
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, layers
+from zoo.hub.latent import LatentScale
+from zoo.hub.rotary import Rotary
+from zoo.hub.source import BOOL, FLOAT
+
+FAMILY = Family(
+    name="deepseek_v3",
+    architectures={"DeepseekV3ForCausalLM": Form(head=True), "DeepseekV3Model": Form(head=False)},
+    base={**LATENT_BASE, "ffn": CORRECTED},
+    keys=(
+        Equal("vocab_size", "vocabulary", default=129280),
+        Equal("hidden_size", "dim", default=7168),
+        layers("num_hidden_layers", default=61),
+        Equal("num_attention_heads", "heads", default=128),
+        *ATTENTION,
+        Equal("moe_intermediate_size", "hidden", default=2048),
+        experts("n_routed_experts", 256, "num_local_experts"),
+        Equal("n_shared_experts", "ffn.shared", default=1, least=1),
+        Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
+        Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 2.5),
+        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, True),
+        Fixed("topk_method", "noaux_tc"),
+        Fixed("scoring_func", "sigmoid"),
+        *BALANCE,
+        Groups("top_two", groups=8, top=4),
+        FirstDense(default=18432, first=3),
+        Dropped("num_nextn_predict_layers", 0),
+        Equal("rope_interleave", "position.interleaved", BOOL, True),
+        Rotary(),
+        LatentScale(),
+    ),
+    rules=(*LATENT, *PRE_NORMS, *EXPERTS, *SHARED, CORRECTION, *PERCEPTRON),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out={**LEFT_OUT, "model.layers.61.*": FURTHER},
+)

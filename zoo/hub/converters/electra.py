@@ -1,0 +1,58 @@
+"""ELECTRA (arXiv:2003.10555): the generator with its head, the discriminator without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, Tied, body, sizes
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Idle, Key, activation
+from zoo.hub.rules import Same
+from zoo.hub.source import INT, Composed, Draft, Source
+
+
+@final
+@dataclass(frozen=True)
+class Width(Key):
+    """``embedding_size``: there is a map to ``hidden_size`` only where it is another size."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """The width, or none where it is that of the layers."""
+        width = theirs.take("embedding_size", INT, 128)
+        ours.set("embedding.width", None if width == ours.get("dim") else width)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The width of the table."""
+        theirs["embedding_size"] = ours.get("embedding.width") or ours.get("dim")
+
+
+FAMILY = Family(
+    name="electra",
+    architectures={
+        "ElectraForMaskedLM": Form(head=True),
+        "ElectraModel": Form(head=False),
+        "ElectraForPreTraining": Form(head=False, more=True),
+    },
+    base=BASE,
+    keys=(
+        *sizes(dim=256, heads=4, hidden=1024),
+        POSITIONS,
+        Width(),
+        Tied(),
+        activation("hidden_act", default="gelu"),  # the head always has GELU
+        Idle(("summary_type", "summary_use_proj", "summary_activation", "summary_last_dropout")),
+    ),
+    rules=(
+        *body("electra."),
+        Same("electra.embeddings_project.*", "stack.project.*"),
+        Same("generator_predictions.dense.*", "head.map.*"),
+        Same("generator_predictions.LayerNorm.*", "head.norm.*"),
+        Same("generator_lm_head.weight", "head.weight"),
+        Same("generator_lm_head.bias", "head.bias"),
+    ),
+    prefix="electra.",
+    repeated={"generator_lm_head.weight": "electra.embeddings.word_embeddings.weight"},
+    left_out={**BUFFERS, "discriminator_predictions.*": "the head that tells replaced tokens is part of no model"},
+    older=OLDER,
+)

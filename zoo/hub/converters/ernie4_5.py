@@ -1,0 +1,37 @@
+"""ERNIE 4.5 (2025), its dense models: Llama that turns neighbouring pairs."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Derived, Equal, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.source import BOOL
+
+FAMILY = Family(
+    name="ernie4_5",
+    architectures={"Ernie4_5ForCausalLM": Form(head=True), "Ernie4_5Model": Form(head=False)},
+    base={**BASE, "position": {"name": "rotary", "interleaved": True}},
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=103424,
+            hidden_size=1024,
+            num_hidden_layers=18,
+            num_attention_heads=16,
+            num_key_value_heads=2,
+            rms_norm_eps=1e-5,
+        ),
+        Equal("intermediate_size", "hidden", default=3072),
+        Equal("head_dim", "head_dim", default=128),
+        Equal("tie_word_embeddings", "head.tied", BOOL, True),
+        activation("hidden_act", default="silu"),
+        Equal("use_bias", "ffn.bias", BOOL, False),
+        Derived("attention.bias", lambda ours: "all" if ours.get("ffn.bias") else "none"),
+        Rotary(base=500000.0),
+    ),
+    rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

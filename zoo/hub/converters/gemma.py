@@ -1,0 +1,45 @@
+"""Gemma (arXiv:2403.08295): Llama whose embeddings are scaled, whose norms learn the distance from 1, with GeGLU."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Unless, absent_means
+from zoo.hub.rotary import Rotary
+from zoo.hub.source import BOOL, STR
+
+GEMMA = {**BASE, "norm": {"name": "rms", "unit_offset": True}, "embedding": {"scaled": True}}
+"""What is the same in all Gemmas."""
+COMMON: tuple[Key, ...] = (
+    Equal("tie_word_embeddings", "head.tied", BOOL, True),
+    Unless("attention_bias", "attention.bias", "all", "none", False),
+    Fixed("use_bidirectional_attention", False),
+)
+_NAMES = {"gelu_pytorch_tanh": "gelu_tanh", **ACTIVATIONS, "gelu": "gelu_tanh"}
+"""The first files said gelu, and meant what is computed by tanh."""
+
+FAMILY = Family(
+    name="gemma",
+    architectures={"GemmaForCausalLM": Form(head=True), "GemmaModel": Form(head=False)},
+    base=GEMMA,
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=256000,
+            hidden_size=3072,
+            num_hidden_layers=28,
+            num_attention_heads=16,
+            num_key_value_heads=16,
+        ),
+        Equal("intermediate_size", "hidden", default=24576),
+        Equal("head_dim", "head_dim", default=256),
+        Equal("hidden_act", "ffn.activation", STR, "gelu_pytorch_tanh", _NAMES),
+        Fixed("hidden_activation", "gelu_pytorch_tanh"),
+        *COMMON,
+        Rotary(),
+    ),
+    rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

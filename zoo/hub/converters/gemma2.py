@@ -1,0 +1,54 @@
+"""Gemma 2 (arXiv:2408.00118): norms around each sublayer, soft-caps, and a window in every other layer."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.gemma import COMMON, GEMMA
+from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Idle, InverseRoot, Key, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Rule, Same
+from zoo.hub.source import FLOAT
+from zoo.hub.windows import Window, all_but_every
+from zoo.options import Maybe
+
+_LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}.residual"
+AROUND: tuple[Rule, ...] = (
+    Same(f"{_LAYER}.input_layernorm.weight", f"{_OURS}.before.0.weight"),
+    Same(f"{_LAYER}.post_attention_layernorm.weight", f"{_OURS}.after.0.weight"),
+    Same(f"{_LAYER}.pre_feedforward_layernorm.weight", f"{_OURS}.before.1.weight"),
+    Same(f"{_LAYER}.post_feedforward_layernorm.weight", f"{_OURS}.after.1.weight"),
+)
+COMMON_2: tuple[Key, ...] = (
+    *absent_means(
+        SIZES,
+        hidden_size=2304,
+        num_hidden_layers=26,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+    ),
+    Equal("intermediate_size", "hidden", default=9216),
+    Equal("head_dim", "head_dim", default=256),
+    InverseRoot("query_pre_attn_scalar", "attention.scores.scale", 256),
+    activation("hidden_activation", default="gelu_pytorch_tanh"),
+    *COMMON,
+    Idle(("hidden_act", "cache_implementation")),
+)
+"""What Gemma 2 and 3 say alike; ``hidden_act`` is of the first Gemma, and nothing reads it."""
+
+FAMILY = Family(
+    name="gemma2",
+    architectures={"Gemma2ForCausalLM": Form(head=True), "Gemma2Model": Form(head=False)},
+    base={**GEMMA, "residual": {"name": "sandwich"}},
+    keys=(
+        *absent_means(COMMON_2, vocab_size=256000),
+        Equal("attn_logit_softcapping", "attention.scores.softcap", Maybe(FLOAT), 50.0),
+        Equal("final_logit_softcapping", "head.softcap", Maybe(FLOAT), 30.0),
+        Window(default=4096, pattern=all_but_every(2)),
+        Rotary(),
+    ),
+    rules=(*BLOCKS, *PERCEPTRON, *AROUND),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

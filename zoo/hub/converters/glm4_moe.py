@@ -1,0 +1,66 @@
+"""GLM-4.5 (arXiv:2508.06471): mixtures whose router corrects its choice by a term of its own."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.converters.qwen3 import QK_NORMS
+from zoo.hub.converters.qwen3_moe import EXPERTS
+from zoo.hub.experts import Dropped, FirstDense, Groups, experts
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Rule, Same
+from zoo.hub.source import BOOL, FLOAT
+
+_THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
+
+SHARED: tuple[Rule, ...] = (
+    Same(f"{_THEIRS}.shared_experts.gate_proj.weight", f"{_OURS}.shared.gate.weight"),
+    Same(f"{_THEIRS}.shared_experts.up_proj.weight", f"{_OURS}.shared.up.weight"),
+    Same(f"{_THEIRS}.shared_experts.down_proj.weight", f"{_OURS}.shared.down.weight"),
+)
+"""The experts that every token goes to, as one perceptron."""
+CORRECTION = Same(f"{_THEIRS}.gate.e_score_correction_bias", f"{_OURS}.router.correction")
+CORRECTED = {"name": "moe", "router": {"score": "sigmoid", "correction": 0.0}}
+"""A mixture whose router has such a term, which stays as it was read."""
+FURTHER = "the layer that predicts a further token is no part of the model that predicts the next one"
+
+FAMILY = Family(
+    name="glm4_moe",
+    architectures={"Glm4MoeForCausalLM": Form(head=True), "Glm4MoeModel": Form(head=False)},
+    base={**BASE, "ffn": CORRECTED},
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=151552,
+            hidden_size=4096,
+            num_hidden_layers=46,
+            num_attention_heads=96,
+            num_key_value_heads=8,
+            rms_norm_eps=1e-5,
+        ),
+        Equal("moe_intermediate_size", "hidden", default=1408),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        Unless("attention_bias", "attention.bias", "qkv", "none", False),
+        Unless("use_qk_norm", "attention.qk_norm", "head", "none", False),
+        experts("n_routed_experts", 128, "num_local_experts"),
+        Equal("n_shared_experts", "ffn.shared", default=1, least=1),
+        Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
+        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, True),
+        Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 1.0),
+        Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.0),
+        Idle(("output_router_logits",)),
+        Groups("top_two"),
+        Fixed("topk_method", "noaux_tc"),
+        Fixed("scoring_func", "sigmoid"),
+        FirstDense(default=10944, first=1),
+        Dropped("num_nextn_predict_layers", 0),
+        Rotary(fraction=0.5),
+    ),
+    rules=(*BLOCKS, *PRE_NORMS, *QK_NORMS, *EXPERTS, *SHARED, CORRECTION, *PERCEPTRON),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out={**LEFT_OUT, "model.layers.46.*": FURTHER, "model.layers.92.*": FURTHER},
+)

@@ -1,0 +1,36 @@
+"""Mistral 7B (arXiv:2310.06825): Llama whose layers all have a window."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.source import BOOL
+from zoo.hub.windows import Window
+
+FAMILY = Family(
+    name="mistral",
+    architectures={"MistralForCausalLM": Form(head=True), "MistralModel": Form(head=False)},
+    base=BASE,
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=32000,
+            hidden_size=4096,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+        ),
+        Equal("intermediate_size", "hidden", default=14336),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        Window(layer_types=None, default=4096),
+        Rotary(),
+    ),
+    rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

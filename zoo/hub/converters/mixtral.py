@@ -1,0 +1,57 @@
+"""Mixtral (arXiv:2401.04088): Mistral with mixtures of experts."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.experts import experts
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Experts, Same
+from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.windows import Window
+
+BALANCE = (
+    Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.001),
+    Idle(("output_router_logits",)),
+)
+"""What keeps the load even."""
+_THEIRS, _OURS = "model.layers.{layer}.block_sparse_moe", "stack.layers.{layer}.ffn"
+
+FAMILY = Family(
+    name="mixtral",
+    architectures={"MixtralForCausalLM": Form(head=True), "MixtralModel": Form(head=False)},
+    base={**BASE, "ffn": {"name": "moe"}},
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=32000,
+            hidden_size=4096,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            num_key_value_heads=8,
+            rms_norm_eps=1e-5,
+        ),
+        Equal("intermediate_size", "hidden", default=14336),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        experts("num_local_experts", 8, "num_experts"),
+        Equal("num_experts_per_tok", "ffn.router.top_k", default=2),
+        *BALANCE,
+        Fixed("router_jitter_noise", 0.0),
+        Window(layer_types=None),
+        Rotary(base=1000000.0),
+    ),
+    rules=(
+        *BLOCKS,
+        *PRE_NORMS,
+        Same(f"{_THEIRS}.gate.weight", f"{_OURS}.router.logits.weight"),
+        Experts(f"{_THEIRS}.experts.{{expert}}.w1.weight", f"{_OURS}.experts.gate.weight"),
+        Experts(f"{_THEIRS}.experts.{{expert}}.w3.weight", f"{_OURS}.experts.up.weight"),
+        Experts(f"{_THEIRS}.experts.{{expert}}.w2.weight", f"{_OURS}.experts.down.weight"),
+    ),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

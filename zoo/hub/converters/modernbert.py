@@ -1,0 +1,114 @@
+"""ModernBERT (arXiv:2412.13663): layers that see all between layers with a window, each kind turning at its speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, Idle, Key, Unless, activation, layers
+from zoo.hub.rotary import RotaryByType
+from zoo.hub.rules import Joined, Same
+from zoo.hub.source import BOOL, FLOAT, Composed, Draft, Source
+from zoo.hub.windows import FULL, SLIDING, Pattern, Window
+
+_EVERY = "global_attn_every_n_layers"
+_WINDOW = Window("local_attention", default=128, pattern=Pattern(lambda i, every: i % every != 0, 3, _EVERY, least=1))
+
+
+@final
+@dataclass(frozen=True)
+class BothSides(Key):
+    """A window whose width is that of both sides together: half of it to each, beside the token itself."""
+
+    window: Window = _WINDOW
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """As the distance below which ours sees."""
+        self.window.read(theirs, ours)
+        if (width := ours.get("attention.scores.window")) is not None:
+            ours.set("attention.scores.window", width // 2 + 1)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The width, and for older readers the period of layers that see all, where there is one."""
+        self.window.write(ours, theirs)
+        seeing = [kind == FULL for kind in theirs["layer_types"]]
+        if not all(seeing):
+            theirs["local_attention"] = 2 * (theirs["local_attention"] - 1)
+        periods = (n for n in range(1, len(seeing) + 1) if seeing == [i % n == 0 for i in range(len(seeing))])
+        if (period := next(periods, None)) is not None:
+            theirs[_EVERY] = period
+
+
+_LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
+
+FAMILY = Family(
+    name="modernbert",
+    architectures={"ModernBertForMaskedLM": Form(head=True), "ModernBertModel": Form(head=False)},
+    base={
+        "variant": "encoder",
+        "input_norm": True,
+        "attention": {"name": "multi_head"},
+        "ffn": {"name": "gated"},
+        "norm": {"name": "layer"},
+        "position": {"name": "rotary"},
+        "residual": {"name": "pre", "first_norm": False},
+        "head": {"transform": True},
+    },
+    keys=(
+        Equal("vocab_size", "vocabulary", default=50368),
+        Equal("hidden_size", "dim", default=768),
+        layers("num_hidden_layers", default=22),
+        Equal("num_attention_heads", "heads", default=12),
+        Equal("intermediate_size", "hidden", default=1152),
+        Equal("norm_eps", "norm.eps", FLOAT, 1e-5),
+        Equal("norm_bias", "norm.bias", BOOL, False),
+        Unless("attention_bias", "attention.bias", "all", "none", False),
+        Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
+        Equal("mlp_bias", "ffn.bias", BOOL, False),
+        Equal("mlp_dropout", "ffn.dropout", FLOAT, 0.0),
+        activation("hidden_activation", default="gelu"),
+        Equal("tie_word_embeddings", "head.tied", BOOL, True),
+        Equal("decoder_bias", "head.bias", BOOL, True),
+        Equal("classifier_bias", "head.transform_bias", BOOL, False),
+        activation("classifier_activation", "head.activation", "gelu"),
+        BothSides(),
+        Fixed("rope_scaling", None),  # configs of that age have none
+        RotaryByType({FULL: ("global_rope_theta", 160000.0), SLIDING: ("local_rope_theta", 10000.0)}),
+        Idle(
+            (
+                "max_position_embeddings",
+                "position_embedding_type",
+                "layer_norm_eps",
+                "embedding_dropout",
+                "initializer_cutoff_factor",
+                "classifier_pooling",
+                "deterministic_flash_attn",
+                "reference_compile",
+                "repad_logits_with_grad",
+                "sparse_prediction",
+                "sparse_pred_ignore_index",
+            )
+        ),
+    ),
+    rules=(
+        Same("model.embeddings.tok_embeddings.weight", "embedding.table.weight"),
+        Same("model.embeddings.norm.*", "stack.input_norm.*"),
+        Same(f"{_LAYER}.attn_norm.*", f"{_OURS}.residual.norms.0.*"),
+        Same(f"{_LAYER}.mlp_norm.*", f"{_OURS}.residual.norms.1.*"),
+        Joined(
+            f"{_LAYER}.attn.Wqkv.*",
+            (f"{_OURS}.attention.query.*", f"{_OURS}.attention.key.*", f"{_OURS}.attention.value.*"),
+        ),
+        Same(f"{_LAYER}.attn.Wo.*", f"{_OURS}.attention.output.*"),
+        Joined(f"{_LAYER}.mlp.Wi.*", (f"{_OURS}.ffn.gate.*", f"{_OURS}.ffn.up.*")),
+        Same(f"{_LAYER}.mlp.Wo.*", f"{_OURS}.ffn.down.*"),
+        Same("model.final_norm.*", "stack.final_norm.*"),
+        Same("head.dense.*", "head.map.*"),
+        Same("head.norm.*", "head.norm.*"),
+        Same("decoder.weight", "head.weight"),
+        Same("decoder.bias", "head.bias"),
+    ),
+    prefix="model.",
+    repeated={"decoder.weight": "model.embeddings.tok_embeddings.weight"},
+)

@@ -1,0 +1,45 @@
+"""OLMo 2 (arXiv:2501.00656): Llama with norms behind the sublayers, and norms of all queries and all keys."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
+from zoo.hub.converters.qwen3 import QK_NORMS
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Unless, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Same
+from zoo.hub.source import BOOL
+
+_LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
+
+FAMILY = Family(
+    name="olmo2",
+    architectures={"Olmo2ForCausalLM": Form(head=True), "Olmo2Model": Form(head=False)},
+    base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "full"}, "residual": {"name": "inside"}},
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=50304,
+            hidden_size=4096,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            rms_norm_eps=1e-5,
+        ),
+        Equal("intermediate_size", "hidden", default=11008),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        Unless("attention_bias", "attention.bias", "all", "none", False),
+        Rotary(),
+    ),
+    rules=(
+        *BLOCKS,
+        *PERCEPTRON,
+        *QK_NORMS,
+        Same(f"{_LAYER}.post_attention_layernorm.weight", f"{_OURS}.residual.norms.0.weight"),
+        Same(f"{_LAYER}.post_feedforward_layernorm.weight", f"{_OURS}.residual.norms.1.weight"),
+    ),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

@@ -1,0 +1,38 @@
+"""Qwen 2 and 2.5 (arXiv:2407.10671, arXiv:2412.15115): Llama with biases on queries, keys and values."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Fixed, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.source import BOOL
+from zoo.hub.windows import Window, all_after
+
+DENSE = (
+    *absent_means(
+        SIZES,
+        vocab_size=151936,
+        hidden_size=4096,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+    ),
+    Equal("intermediate_size", "hidden", default=22016),
+    Equal("tie_word_embeddings", "head.tied", BOOL, False),
+    activation("hidden_act", default="silu"),
+    Window(default=4096, pattern=all_after(28, "max_window_layers"), switch="use_sliding_window"),
+    Rotary(),
+)
+"""What Qwen 2 and Qwen 3 say alike."""
+
+FAMILY = Family(
+    name="qwen2",
+    architectures={"Qwen2ForCausalLM": Form(head=True), "Qwen2Model": Form(head=False)},
+    base={**BASE, "attention": {"name": "grouped_query", "bias": "qkv"}},
+    keys=(*DENSE, Equal("head_dim", "head_dim", default=None), Fixed("use_mrope", False)),
+    rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

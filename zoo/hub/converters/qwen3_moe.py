@@ -1,0 +1,57 @@
+"""Qwen 3 with mixtures of experts (arXiv:2505.09388)."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
+from zoo.hub.converters.mixtral import BALANCE
+from zoo.hub.converters.qwen3 import QK_NORMS
+from zoo.hub.experts import Stepped, experts
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation
+from zoo.hub.rotary import Rotary
+from zoo.hub.rules import Experts, Rule, Same
+from zoo.hub.source import BOOL
+from zoo.hub.windows import Window
+
+_THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
+
+EXPERTS: tuple[Rule, ...] = (
+    Same(f"{_THEIRS}.gate.weight", f"{_OURS}.router.logits.weight"),
+    Experts(f"{_THEIRS}.experts.{{expert}}.gate_proj.weight", f"{_OURS}.experts.gate.weight"),
+    Experts(f"{_THEIRS}.experts.{{expert}}.up_proj.weight", f"{_OURS}.experts.up.weight"),
+    Experts(f"{_THEIRS}.experts.{{expert}}.down_proj.weight", f"{_OURS}.experts.down.weight"),
+)
+"""Router and experts, as most name them."""
+
+FAMILY = Family(
+    name="qwen3_moe",
+    architectures={"Qwen3MoeForCausalLM": Form(head=True), "Qwen3MoeModel": Form(head=False)},
+    base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "head"}, "ffn": {"name": "moe"}},
+    keys=(
+        *absent_means(
+            SIZES,
+            vocab_size=151936,
+            hidden_size=2048,
+            num_hidden_layers=24,
+            num_attention_heads=32,
+            num_key_value_heads=4,
+        ),
+        Equal("moe_intermediate_size", "hidden", default=768),
+        Equal("head_dim", "head_dim", default=None),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        activation("hidden_act", default="silu"),
+        Unless("attention_bias", "attention.bias", "all", "none", False),
+        experts("num_experts", 128, "num_local_experts"),
+        Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
+        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, False),
+        *BALANCE,
+        Stepped(default=6144),
+        Window(layer_types=None, default=4096, switch="use_sliding_window"),
+        Idle(("max_window_layers",)),
+        Rotary(),
+    ),
+    rules=(*BLOCKS, *PRE_NORMS, *QK_NORMS, *EXPERTS, *PERCEPTRON),
+    prefix="model.",
+    repeated=REPEATED,
+    left_out=LEFT_OUT,
+)

@@ -1,0 +1,64 @@
+"""RoBERTa (arXiv:1907.11692): BERT with other training, one type of token, and places counted after the padding's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, Decoder, Tied, body, sizes
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import Key, activation
+from zoo.hub.rules import Same
+from zoo.hub.source import INT, Composed, Draft, Source
+
+
+@final
+@dataclass(frozen=True)
+class PlacesAfterPadding(Key):
+    """``max_position_embeddings`` counts the rows of a table whose rows up to ``pad_token_id`` no token uses."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """The rows that are left, and how many come before them."""
+        rows = theirs.take("max_position_embeddings", INT, 512)
+        padding = theirs.peek("pad_token_id")
+        padding = 1 if padding is None else padding
+        if rows is None:
+            return
+        if not isinstance(padding, int) or not 0 <= padding < rows - 1:
+            theirs.refuse("pad_token_id", f"must leave places of {rows} in max_position_embeddings", padding)
+            return
+        ours.set("position.length", rows - padding - 1)
+        ours.set("position.offset", padding + 1)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Their sum, and the row before the first that is used."""
+        offset = ours.get("position.offset", 0)
+        theirs["max_position_embeddings"] = ours.get("position.length", 0) + offset
+        theirs["pad_token_id"] = offset - 1
+
+
+FAMILY = Family(
+    name="roberta",
+    architectures={"RobertaForMaskedLM": Form(head=True), "RobertaModel": Form(head=False, pooler=True)},
+    base=BASE,
+    keys=(
+        *sizes(vocabulary=50265),
+        PlacesAfterPadding(),
+        activation("hidden_act", default="gelu"),  # the head always has GELU
+        Tied(),
+    ),
+    rules=(
+        *body("roberta."),
+        Same("roberta.pooler.dense.*", "pooler.*"),
+        Same("lm_head.dense.*", "head.map.*"),
+        Same("lm_head.layer_norm.*", "head.norm.*"),
+        Decoder("lm_head.", ("head.bias", "head.weight")),
+    ),
+    prefix="roberta.",
+    repeated={
+        "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
+        "lm_head.decoder.bias": "lm_head.bias",
+    },
+    left_out=BUFFERS,
+    older=OLDER,
+)

@@ -1,0 +1,150 @@
+"""T5 (arXiv:1910.10683) and T5 1.1, in which perceptrons are gated and the head has a table of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor
+
+from zoo.hub.family import Family, Form
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
+from zoo.hub.rules import Numbers, Rule, Same, fill
+from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+
+
+@final
+@dataclass(frozen=True)
+class Perceptron(Key):
+    """``feed_forward_proj``: an activation function, or ``gated-`` and one; what newer files say beside it wins."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """The component and its activation; of ``gated-gelu`` it is the one by tanh."""
+        said = theirs.take("feed_forward_proj", STR, "relu") or ""
+        gate, _, name = said.rpartition("-")
+        if gate not in ("", "gated"):
+            theirs.refuse("feed_forward_proj", "must be an activation function, or gated- and one", said)
+        name = theirs.take("dense_act_fn", STR, "gelu_new" if said == "gated-gelu" else name)
+        gated = theirs.take("is_gated_act", BOOL, gate == "gated")
+        if name is not None and name not in ACTIVATIONS:
+            theirs.refuse("dense_act_fn", f"must be one of {', '.join(ACTIVATIONS)}", name)
+            return
+        ours.set("ffn.name", "gated" if gated else "mlp")
+        ours.set("ffn.activation", ACTIVATIONS.get(name))
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """All three options."""
+        function, gated = ours.get("ffn.activation"), ours.get("ffn.name") == "gated"
+        name = next((their for their, our in ACTIVATIONS.items() if our == function), "relu")
+        short = "gelu" if name == "gelu_new" else name
+        theirs["feed_forward_proj"] = f"gated-{short}" if gated else name
+        theirs["dense_act_fn"], theirs["is_gated_act"] = name, gated
+
+
+@final
+@dataclass(frozen=True)
+class Output(Key):
+    """Whether the head is tied, and whether logits are scaled, which one option said of both until version 5.
+
+    Since then ``tie_word_embeddings`` is always true in a file: whether the head has a table, the tensors say.
+    """
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Both."""
+        tied = theirs.take("tie_word_embeddings", BOOL, True)
+        scaled = theirs.take("scale_decoder_outputs", BOOL, tied)
+        if scaled and tied is False:
+            theirs.refuse("scale_decoder_outputs", "must be false where tie_word_embeddings is", scaled)
+        if not scaled and theirs.tensors is not None:
+            tied = tied and "lm_head.weight" not in theirs.tensors
+        ours.set("head.tied", tied)
+        ours.set("head.scaled", scaled)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Both; without a head, as T5 has it."""
+        theirs["tie_word_embeddings"] = ours.get("head.tied", True)
+        theirs["scale_decoder_outputs"] = ours.get("head.scaled", True)
+
+
+@final
+@dataclass(frozen=True)
+class Inner(Rule):
+    """Gate and up, which are numbered where there is a gate: ``wi_0`` and ``wi_1``, and ``wi`` alone."""
+
+    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+        """One, or two."""
+        name = fill(self.theirs, numbers)
+        return [name] if len(ours) == 1 else [name.replace(".wi.", f".wi_{i}.") for i in range(2)]
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """As they are."""
+        return list(theirs)
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """As they are."""
+        return list(ours)
+
+
+def _attention(theirs: str, ours: str) -> tuple[Rule, ...]:
+    names = {"q": "query", "k": "key", "v": "value", "o": "output"}
+    return tuple(Same(f"{theirs}.{short}.weight", f"{ours}.{name}.weight") for short, name in names.items())
+
+
+def _stack(name: str, *, cross: bool) -> tuple[Rule, ...]:
+    block, ours = f"{name}.block.{{layer}}.layer", f"{name}.layers.{{layer}}"
+    norms = 3 if cross else 2
+    return (
+        Same(
+            f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight", f"{name}.positions.0.table.weight"
+        ),
+        *_attention(f"{block}.0.SelfAttention", f"{ours}.attention"),
+        *(_attention(f"{block}.1.EncDecAttention", f"{ours}.cross") if cross else ()),
+        Inner(f"{block}.{norms - 1}.DenseReluDense.wi.weight", (f"{ours}.ffn.gate.weight", f"{ours}.ffn.up.weight")),
+        Same(f"{block}.{norms - 1}.DenseReluDense.wo.weight", f"{ours}.ffn.down.weight"),
+        *(Same(f"{block}.{i}.layer_norm.weight", f"{ours}.residual.norms.{i}.weight") for i in range(norms)),
+        Same(f"{name}.final_layer_norm.weight", f"{name}.final_norm.weight"),
+    )
+
+
+FAMILY = Family(
+    name="t5",
+    architectures={"T5ForConditionalGeneration": Form(head=True), "T5Model": Form(head=False)},
+    base={
+        "variant": "encoder_decoder",
+        "attention": {"name": "multi_head", "scores": {"scale": 1.0}},
+        "norm": {"name": "rms"},
+        "position": {"name": "t5"},
+        "residual": {"name": "pre"},
+    },
+    keys=(
+        Equal("vocab_size", "vocabulary", default=32128),
+        Equal("d_model", "dim", default=512),
+        Equal("d_kv", "head_dim", default=64),
+        Equal("d_ff", "hidden", default=2048),
+        layers("num_layers", "encoder.layers", default=6),
+        layers("num_decoder_layers", "decoder.layers", default="=encoder.layers"),
+        Equal("num_heads", "heads", default=8),
+        Equal("relative_attention_num_buckets", "position.buckets", default=32),
+        Equal("relative_attention_max_distance", "position.distance", default=128),
+        Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-6),
+        Perceptron(),
+        Equal("dropout_rate", ("dropout", "attention.scores.dropout", "ffn.dropout"), FLOAT, 0.1),
+        Output(),
+        Fixed("tie_encoder_decoder", False),
+        Idle(("n_positions",)),
+    ),
+    rules=(
+        Same("shared.weight", "embedding.table.weight"),
+        *_stack("encoder", cross=False),
+        *_stack("decoder", cross=True),
+        Same("lm_head.weight", "head.weight"),
+    ),
+    repeated={
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+        "lm_head.weight": "shared.weight",
+    },
+    # Of cross-attention, which has no positions: older files hold a table that nothing reads.
+    left_out={"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": ""},
+)

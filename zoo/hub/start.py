@@ -1,0 +1,175 @@
+"""A training that begins at a checkpoint: ``model=hub model.path=FOLDER``, and what is written over its config."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.checks import Refused
+from zoo.data.interfaces import Vocabulary
+from zoo.hub.checkpoint import INDEX, ONE
+from zoo.hub.folder import describe
+from zoo.tokenizer.file import TokenizerFile
+
+KEYS = ("path", "sha256")
+"""What a model's config says of the checkpoint that it begins at: where it is, and what is in it."""
+_UNSAID = (None, "", "???")
+_ANY = {"name": "bytes"}
+"""A tokenizer in place of one that nobody will ask."""
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Start:
+    """Configs of model and data as they are meant.
+
+    Attributes:
+        model: without what it begins at.
+        data: with the tokenizer of the checkpoint where no file was chosen.
+        keys: what the checked config of the model says of the checkpoint; nothing where it begins at none.
+        failed: whether the checkpoint could not be read, so that what else the model lacks is not the user's problem.
+    """
+
+    model: dict[str, Any]
+    data: Any
+    keys: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False
+
+
+def model_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's config without what it begins at."""
+    return {key: value for key, value in config.items() if key not in KEYS}
+
+
+def start_of(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
+    """What is meant by the config of a model with a ``path``, and by that of its data; any other is as it is.
+
+    The model is that of the checkpoint with everything else that is written laid over it. A config that says by
+    ``sha256`` what the checkpoint holds was made here before, as that in a run's ``config.yaml``: it is complete.
+
+    Args:
+        model: what was written.
+        data: the same of the data.
+        problems: one line is appended for each.
+    """
+    if "path" not in model:
+        return Start(dict(model), data)
+    found: list[str] = []
+    folder, known = _folder(model, found), model.get("sha256")
+    if folder is None:
+        return _failed(model, data, problems, found)
+    try:
+        held, config = content(folder), model_of(model)
+        if known is not None and known != held:
+            found.append(f"model.sha256: {folder} holds another checkpoint now: got {held}, not {known}")
+        elif known is None:
+            config = laid_over(describe(folder).plan.config, config)
+            data, size = _tokenized(data, folder, found)
+            if size > config["vocabulary"] and "vocabulary" not in model:
+                config["vocabulary"] = size
+    except Refused as error:
+        return _failed(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
+    problems += found
+    return Start(config, data, {"path": str(folder), "sha256": held})
+
+
+def start_without_weights(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
+    """The same from the checkpoint's ``config.json`` alone; its tokenizer is not asked for either."""
+    if "path" not in model:
+        return Start(dict(model), data)
+    found: list[str] = []
+    folder = _folder(model, found)
+    try:
+        config = {} if folder is None else describe(folder).plan.config
+    except Refused as error:
+        found += [f"model.path: {line}" for line in str(error).splitlines()]
+    if found:
+        return _failed(model, data, problems, found)
+    return Start(laid_over(config, model_of(model)), _replaced(data, _ANY), {"path": str(folder)})
+
+
+def _failed(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:
+    problems += found
+    return Start(model_of(model), _replaced(data, _ANY), failed=True)
+
+
+def _folder(model: Mapping[str, Any], problems: list[str]) -> Path | None:
+    path = model["path"]
+    if not isinstance(path, str) or path in _UNSAID:
+        problems.append(f"model.path: must be given, the folder of a checkpoint: got {path!r}")
+        return None
+    return Path(path)
+
+
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` written over ``base``: a part with another name replaces what was there, other mappings are merged."""
+    if over.get("name", base.get("name")) != base.get("name"):
+        return dict(over)
+    merged = dict(base)
+    for key, value in over.items():
+        old = base.get(key)
+        merged[key] = laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _tokenized(data: Any, folder: Path, problems: list[str]) -> tuple[Any, int]:
+    """Data with the checkpoint's tokenizer, unless another was chosen, and how many tokens it has.
+
+    Special tokens that the file lacks come behind its own, for which the model then needs room.
+    """
+    file = folder / "tokenizer.json"
+    if _replaced(data, _ANY) is data:
+        return data, 0
+    if not file.is_file():
+        problems.append(f"data.tokenizer: {folder} has no tokenizer.json: choose one, as by data/tokenizer=bytes")
+        return _replaced(data, _ANY), 0
+    maker = TokenizerFile(path=str(file))
+    try:
+        built = maker.build(())
+        size = Vocabulary.of(built, maker.special(built)).size
+    except Refused:
+        size = 0  # which is told where the data are checked
+    return _replaced(data, {"path": str(file)}), size
+
+
+def _replaced(data: Any, tokenizer: Mapping[str, Any]) -> Any:
+    """The same data if a tokenizer was chosen; a file of which no path is given is none."""
+    given = data.get("tokenizer") if isinstance(data, Mapping) else None
+    if not isinstance(given, Mapping) or given.get("name") != "file" or given.get("path") is not None:
+        return data
+    return {**data, "tokenizer": {**given, **tokenizer} if "path" in tokenizer else dict(tokenizer)}
+
+
+# ------------------------------------------------------------------------------------------------------- its content
+
+
+def content(folder: Path) -> str:
+    """sha256 over config.json and all files with weights: equal if and only if the checkpoints are.
+
+    Raises:
+        Refused: if there is no config or no weights.
+    """
+    files = [folder / "config.json", *sorted({*folder.glob("*.safetensors"), *folder.glob(INDEX)})]
+    if not files[0].is_file():
+        raise Refused(f"{files[0]} is not there")
+    if len(files) < 2:
+        raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
+    digest = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        digest.update(f"{file.name} {_digest(file, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Of a file, which is read once as long as its size and the time of its change stay what they were."""
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while piece := opened.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,138 @@
+"""What a folder holds of a model: a finished run or a published checkpoint, read in one way by whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import yaml
+
+from zoo import build
+from zoo.checking import part_of
+from zoo.checks import Refused
+from zoo.cost import on_meta
+from zoo.data.interfaces import Tokenizer, Vocabulary
+from zoo.data.special import protect
+from zoo.hub.checkpoint import SafetensorsFiles, read_json
+from zoo.hub.folder import Origin, load
+from zoo.hub.own import OWN
+from zoo.hub.start import model_of
+from zoo.hub.weights import fill
+from zoo.tokenizer.file import TokenizerFile
+from zoo.variants.variant import Variant
+
+NOWHERE = -1
+"""The id of a special token that a checkpoint does not have."""
+_ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A trained or published model, and what turns texts into its tokens.
+
+    Attributes:
+        folder: where it lies.
+        run: whether it is a run of ours; else a checkpoint folder.
+        config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
+        model: in evaluation mode.
+        tokenizer: None where a checkpoint has no ``tokenizer.json``. That of a run reads special tokens in a text as
+            plain characters and puts none around it; that of a checkpoint does what its file says.
+        vocabulary: the ids of special tokens; ``NOWHERE`` where a checkpoint has none for a role.
+        ends: all ids that end a text; a checkpoint may have several.
+    """
+
+    folder: Path
+    run: bool
+    config: Mapping[str, Any]
+    model: Variant
+    tokenizer: tokenizers.Tokenizer | None
+    vocabulary: Vocabulary
+    ends: tuple[int, ...]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens; special ones are skipped."""
+        if self.tokenizer is None:
+            raise Refused(f"{self.folder} has no tokenizer.json, which texts need")
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def saved(path: str | Path, *, pickled: bool = False) -> Saved:
+    """The model, tokenizer and config of a folder.
+
+    Args:
+        path: of a finished run (``config.yaml``, ``model.safetensors``, ``tokenizer.json``), or a checkpoint folder
+            (``config.json`` and what ``zoo.hub.load`` reads).
+        pickled: whether a checkpoint may be a pickled one.
+    Raises:
+        Refused: if it is neither, or something in it cannot be read.
+    """
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return _checkpoint(folder, pickled)
+    if not (folder / "config.yaml").is_file():
+        raise Refused(f"{folder} is neither a run nor a checkpoint: there is no config.yaml and no config.json in it")
+    if not (folder / "result.json").is_file():
+        raise Refused(f"{folder} is a run that has not ended: there is no result.json in it")
+    return _run(folder)
+
+
+def _run(folder: Path) -> Saved:
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8"))
+    _, plan, problems = build.check(model_of(config["model"]))
+    if problems or plan is None:
+        raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
+    built = protect(_tokenizer(folder / "tokenizer.json"))
+    maker: Any = build.make(part_of("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
+    vocabulary = _vocabulary_of_run(maker, built)
+    model = on_meta(plan, vocabulary.size)
+    fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
+    model.origin = Origin(read_json(folder / "result.json").get("checkpoint", {}).get("family", OWN.name))
+    return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
+
+
+def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabulary:
+    return Vocabulary.of(built, maker.special(built))
+
+
+def _checkpoint(folder: Path, pickled: bool) -> Saved:
+    model = load(folder, pickled=pickled)
+    config = read_json(folder / "config.json")
+    generation = folder / "generation_config.json"
+    further = read_json(generation) if generation.is_file() else {}
+    file = folder / "tokenizer.json"
+    built = _tokenizer(file) if file.is_file() else None
+    spelled = _spelled(file, built)
+    said = {role: _ids(further, config, role) for role in _ROLES}
+    ids = {role: found[0] if (found := said[role]) else spelled.get(role, NOWHERE) for role in _ROLES}
+    sentinels = tuple(number for name, number in spelled.items() if name not in _ROLES)
+    vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
+    ends = said["eos"] or tuple(end for end in (vocabulary.eos,) if end != NOWHERE)
+    return Saved(folder, False, config, model, built, vocabulary, ends)
+
+
+def _ids(first: Mapping[str, Any], second: Mapping[str, Any], role: str) -> tuple[int, ...]:
+    """What ``generation_config.json``, or else ``config.json``, says of a special token; it may be a list."""
+    value = first.get(f"{role}_token_id", second.get(f"{role}_token_id"))
+    many = value if isinstance(value, list) else [value]
+    return tuple(each for each in many if isinstance(each, int) and not isinstance(each, bool) and each >= 0)
+
+
+def _spelled(file: Path, built: tokenizers.Tokenizer | None) -> dict[str, int]:
+    """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
+    if built is None:
+        return {}
+    special, ids = TokenizerFile(path=str(file)).special(built), built.get_vocab(with_added_tokens=True)
+    names = {role: getattr(special, role) for role in _ROLES}
+    names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}
+    return {name: ids[spelling] for name, spelling in names.items() if spelling in ids}
+
+
+def _tokenizer(file: Path) -> tokenizers.Tokenizer:
+    """A ``tokenizer.json``; the package raises bare Exception for what is none."""
+    try:
+        return tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:
+        raise Refused(f"{file} is no tokenizer.json: {error}") from None
