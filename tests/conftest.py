@@ -79,3 +79,20 @@ def built() -> Callable[..., Variant]:
 def vocabulary() -> Vocabulary:
     """Eight sentinels, and the texts' tokens from 14 on."""
     return Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every run gets this callback, though its config does not say so."""
+    from tests.interruption import Stops
+    from zoo.training import run as run_module
+
+    made = run_module._made
+
+    def with_stop(*given: Any) -> Any:
+        *others, callbacks = made(*given)
+        return *others, [*callbacks, Stops()]
+
+    monkeypatch.setattr(run_module, "_made", with_stop)
+    monkeypatch.setattr(Stops, "what", None)
+    return Stops

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback
 
-from tests.command import without_times
+from tests.interruption import Stops, same
 from zoo.checking import Checked
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
@@ -27,58 +26,10 @@ RANDOM = ["model.variant=encoder", "model.dropout=0.2", "accumulate=2", "steps=1
 Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
 
 
-class Stops(Callback):
-    """Raises in the hook and at the step that it is told."""
-
-    what: BaseException | None = None
-    hook = "on_train_batch_end"
-    step = 7
-
-    def _stop(self, hook: str, step: int) -> None:
-        if Stops.what is not None and (hook, step) == (Stops.hook, Stops.step):
-            raise Stops.what
-
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        self._stop("on_train_batch_end", trainer.global_step)
-
-    def on_validation_start(self, trainer: Any, *_: Any) -> None:
-        self._stop("on_validation_start", trainer.global_step)
-
-    def on_validation_end(self, trainer: Any, *_: Any) -> None:
-        self._stop("on_validation_end", trainer.global_step)
-
-    def on_fit_end(self, trainer: Any, *_: Any) -> None:
-        self._stop("on_fit_end", trainer.global_step)
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Where the undisturbed run lies, which is made once."""
     return str(tmp_path_factory.mktemp("undisturbed"))
-
-
-@pytest.fixture
-def stops(monkeypatch: pytest.MonkeyPatch) -> type[Stops]:
-    """Every run gets this callback, though its config does not say so."""
-    made = run_module._made
-
-    def with_stop(*given: Any) -> Any:
-        *others, callbacks = made(*given)
-        return *others, [*callbacks, Stops()]
-
-    monkeypatch.setattr(run_module, "_made", with_stop)
-    monkeypatch.setattr(Stops, "what", None)
-    return Stops
-
-
-def same(first: tuple[Path, dict[str, Any]], second: tuple[Path, dict[str, Any]]) -> None:
-    """Metrics, steps and tokens to the last bit; metrics.csv but for its times; and the weights."""
-    (a, one), (b, two) = first, second
-    timed = {"tokens_per_second": None}
-    assert {**one["metrics"], **timed} == {**two["metrics"], **timed}
-    assert (one["steps"], one["tokens"], one["samples"]) == (two["steps"], two["tokens"], two["samples"])
-    assert without_times((a / "metrics.csv").read_text()) == without_times((b / "metrics.csv").read_text())
-    assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
 
 
 def test_the_same_config_is_trained_once(documents: Callable[..., Checked], stops: type[Stops]) -> None:
@@ -193,7 +144,7 @@ def test_a_failed_run_says_why_and_is_tried_again(
     failed = folder.read("failed.json")
     assert failed is not None
     assert failed["error"] == "RuntimeError: out of luck"
-    assert "test_resume.py" in failed["traceback"]
+    assert "interruption.py" in failed["traceback"]
     stops.what = None
     path, result = trained(config)
     assert result["steps"] == 4

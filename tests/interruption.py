@@ -1,0 +1,44 @@
+"""Trainings that are interrupted where a test says, and what must be equal afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+from tests.command import without_times
+
+
+class Stops(Callback):
+    """Raises in the hook and at the step that it is told."""
+
+    what: BaseException | None = None
+    hook = "on_train_batch_end"
+    step = 7
+
+    def _stop(self, hook: str, step: int) -> None:
+        if Stops.what is not None and (hook, step) == (Stops.hook, Stops.step):
+            raise Stops.what
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        self._stop("on_train_batch_end", trainer.global_step)
+
+    def on_validation_start(self, trainer: Any, *_: Any) -> None:
+        self._stop("on_validation_start", trainer.global_step)
+
+    def on_validation_end(self, trainer: Any, *_: Any) -> None:
+        self._stop("on_validation_end", trainer.global_step)
+
+    def on_fit_end(self, trainer: Any, *_: Any) -> None:
+        self._stop("on_fit_end", trainer.global_step)
+
+
+def same(first: tuple[Path, dict[str, Any]], second: tuple[Path, dict[str, Any]]) -> None:
+    """Metrics, steps and tokens to the last bit; metrics.csv but for its times; and the weights."""
+    (a, one), (b, two) = first, second
+    timed = {"tokens_per_second": None}
+    assert {**one["metrics"], **timed} == {**two["metrics"], **timed}
+    assert (one["steps"], one["tokens"], one["samples"]) == (two["steps"], two["tokens"], two["samples"])
+    assert without_times((a / "metrics.csv").read_text()) == without_times((b / "metrics.csv").read_text())
+    assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
