@@ -9,8 +9,11 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/zoo study three_variants
 
+# Some tests wait for processes: one more worker than there are cores.
+WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 
 # The same study through submitit and Ray, which the other tests do without.
 test-launchers: $(VENV)/installed-launchers

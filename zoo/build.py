@@ -55,7 +55,7 @@ def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, 
     """The config in full, its plan, and every problem of it, each with its config path."""
     problems: list[str] = []
     checked = check_model(config, problems)
-    if "variant" not in checked:
+    if checked.get("variant") not in list(VARIANTS):
         return checked, None, problems
     further: list[str] = []
     plan = inherit_positions(plan_model(checked, further))

@@ -77,6 +77,7 @@ def made(config: dict[str, Any], plan: ModelPlan, seed: int) -> tuple[Variant, O
     model, objective = assemble(plan, TOKENS).double().train(), make_objective(config, VOCABULARY).double().train()
     if not objective.uses_head:
         model.rest_head()
+    model.rest_pooler()
     return model, objective
 
 

@@ -304,6 +304,7 @@ def test_arms_of_a_study_begin_at_one_checkpoint(
     assert done.code == 0, done.err
     results = [json.loads(file.read_text()) for file in tmp_path.rglob("result.json")]
     assert sorted(len(each["checkpoint"]["converted"]) for each in results) == [0, 2]
-    report = (place / "report.md").read_text()
+    (written,) = tmp_path.rglob("report.md")
+    report = written.read_text()
     assert "| weights of shared | `all others kept; converted: " in report
     assert "stack.layers.0-1.attention.key.weight (4 heads pooled to 1)" in report

@@ -142,7 +142,8 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     _, plan, problems = check(draft.config)
     if problems or plan is None:
         raise Refused("\n".join(f"config.json describes no model: {line}" for line in problems))
-    return Described(family, plan, {name: value for name, value in config.items() if name in family.idle})
+    kept = family.idle - {"auto_map"}  # which names code beside the file, that neither runs here nor travels
+    return Described(family, plan, {name: value for name, value in config.items() if name in kept})
 
 
 def _form(family: Family, architectures: Any, names: Sequence[str] | None, source: Source) -> Form:
