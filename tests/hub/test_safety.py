@@ -8,6 +8,8 @@ import pickle
 import resource
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -274,3 +276,23 @@ def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_p
 def test_nothing_is_written_over(folders: list[Path]) -> None:
     with pytest.raises(Refused, match="is there already: choose a folder that is new or empty"):
         save(load(folders[0]), folders[0])
+
+
+MEASURE = """
+import resource, sys
+from zoo.hub import load
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model = load(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, *[p.numel() * 4 for p in model.parameters()])
+"""
+
+
+@pytest.mark.parametrize("shard", [10**10, 10**7])
+def test_memory_is_taken_once(tmp_path: Path, shard: int) -> None:
+    save(build({**LLAMA, "dim": 512, "hidden": 2048, "layers": 6}, 16000, seed=1), tmp_path / "large", shard=shard)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "large")], capture_output=True, text=True, check=True
+    )
+    grown, *sizes = map(int, done.stdout.split())
+    assert sum(sizes) > 120 * 2**20
+    assert grown * 1024 < 1.2 * sum(sizes)

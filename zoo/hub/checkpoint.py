@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,28 +90,44 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class SafetensorsFiles:
-    """The tensors of safetensors files; the library checks that offsets fit the file and do not overlap."""
+    """The tensors of safetensors files; the library checks that offsets fit the file and do not overlap.
+
+    Values are read from the file itself: those of a mapped file would count as memory a second time.
+    """
 
     def __init__(self, files: list[Path]) -> None:
-        self._of: dict[str, Any] = {}
+        self._of: dict[str, tuple[Path, int]] = {}
         headers: dict[str, Header] = {}
         for path in files:
-            try:
-                opened: Any = safe_open(path, framework="pt")
-                for name in opened.keys():  # noqa: SIM118  (it is no mapping)
-                    part = opened.get_slice(name)
-                    headers[_once(name, headers, path)] = _header(path, name, part.get_shape(), part.get_dtype())
-                    self._of[name] = opened
-            except (SafetensorError, OSError, ValueError) as error:
-                if isinstance(error, Refused):
-                    raise
-                raise Refused(f"{path} is no sound safetensors file: {error}") from None
+            for name, header, begin in _entries(path):
+                headers[_once(name, headers, path)] = header
+                self._of[name] = path, begin
         self.headers: Mapping[str, Header] = headers
 
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own: the file may change afterwards."""
-        tensor: Tensor = self._of[name].get_tensor(name).clone()
-        return tensor
+        (path, begin), header = self._of[name], self.headers[name]
+        content = torch.empty(math.prod(header.shape) * header.dtype.itemsize, dtype=torch.uint8)
+        with path.open("rb") as file:
+            file.seek(begin)
+            read = file.readinto(content.numpy().data)
+        if read != len(content):
+            raise Refused(f"{path} ends before tensor {name} does")
+        return content.view(header.dtype).view(header.shape)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Header, int]]:
+    """Every tensor of a file that is sound: its name, what is known of it, and at which byte it begins."""
+    try:
+        safe_open(path, framework="pt")
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entries = json.loads(file.read(length))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise Refused(f"{path} is no sound safetensors file: {error}") from None
+    for name, entry in entries.items():
+        if name != "__metadata__":
+            yield name, _header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
 
 
 class Renamed:
@@ -169,6 +186,6 @@ def _once(name: str, known: Mapping[str, Any], path: Path) -> str:
     return name
 
 
-def _header(path: Path, name: str, shape: list[int], dtype: str) -> Header:
+def _header(shape: list[int], dtype: str) -> Header:
     """Of a floating-point tensor; others (positions, masks) are of no use to a model and keep their shape alone."""
     return Header(tuple(shape), _TYPES.get(dtype, torch.int64 if dtype[:1] in "IU" else torch.uint8))

@@ -100,7 +100,8 @@ def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dt
         for name, old, new in zip(group.ours, ours, read, strict=True):
             _put(owners[id(old)], name, old, new.to(dtype or new.dtype).contiguous())
     for name, original in repeated.items():
-        if not torch.equal(checkpoint.read(name), checkpoint.read(original)):
+        same = checkpoint.headers[name] == checkpoint.headers[original]
+        if not same or not torch.equal(checkpoint.read(name), checkpoint.read(original)):
             raise Refused(f"{name} must be {original}, to which config.json ties it: its values are others")
     require_filled(model)
 
