@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.command import ON_CPU, checked, zoo
 from tests.hub.test_presets import FAMILIES
 from tests.interruption import Stops, same
+from zoo.study.expand import expand
+from zoo.study.plan import read_study
 from zoo.training.run import run_folder, train
 
 PRESETS = ["transformer_2017", *FAMILIES]
@@ -48,3 +51,13 @@ def test_a_family_is_trained_resumed_and_asked(
     (answer,) = json.loads(asked.out)
     assert answer["prompt"] == prompt
     assert "<mask>" not in answer["text"]
+
+
+def test_every_family_can_be_an_arm(tmp_path: Path) -> None:
+    arms = {preset: {"model": preset} for preset in PRESETS}
+    tasks = {"text": {"metrics": ["loss"], "overrides": {"data": "pydocs"}}}
+    study = {"question": "Which?", "baseline": "gpt2", "seeds": [1], "arms": arms, "tasks": tasks}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    found = expand(read_study(tmp_path / "study.yaml"))
+    assert [setting.arm for setting in found.settings] == PRESETS
+    assert found.not_applicable == ()
