@@ -111,13 +111,9 @@ class Moe(FeedForward):
 def _dispatch(experts: Experts, x: Tensor, chosen: Tensor) -> Tensor:
     """Tokens ``[tokens, dim]`` through their experts ``[tokens, top_k]``: ``[tokens, top_k, dim]``."""
     order = chosen.flatten().argsort(stable=True)  # all that goes to the first expert, then to the second, …
-    sorted_ = x[order // chosen.shape[1]]
-    sizes = _sizes(experts.count, chosen)
-    if chosen.is_meta and min(sizes) == max(sizes):  # the same at once: of hundreds of experts each costs time
-        out: Tensor = experts(sorted_.view(experts.count, -1, x.shape[-1])).flatten(0, 1)
-    else:
-        out = torch.cat(experts.each(torch.split(sorted_, sizes)))
-    return out[order.argsort()].view(*chosen.shape, -1)
+    parts = torch.split(x[order // chosen.shape[1]], _sizes(experts.count, chosen))
+    out = torch.cat(experts.each(parts))[order.argsort()]
+    return out.view(*chosen.shape, -1)
 
 
 def _sizes(experts: int, chosen: Tensor) -> list[int]:

@@ -22,19 +22,22 @@ TINY: dict[str, Any] = {
 }
 
 
-def case(name: str, model: type[Any] = GlmForCausalLM, **options: Any) -> Case:
-    return Case(name, partial(GlmConfig, **{**TINY, **options}), model)
+def cases(config: type[Any], model: type[Any], body: type[Any]) -> list[Case]:
+    def case(name: str, **options: Any) -> Case:
+        return Case(name, partial(config, **{**TINY, **options}), model)
+
+    return [
+        case("half-turns"),
+        case("no-biases-tied", attention_bias=False, tie_word_embeddings=True, num_key_value_heads=1),
+        case("all-turn", rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}),
+        case("a-quarter-turns-wide-heads", head_dim=16, partial_rotary_factor=0.25),
+        case(
+            "linear-scaling-coarse-norm",
+            rms_norm_eps=1e-2,
+            rope_parameters={"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0, "partial_rotary_factor": 0.5},
+        ),
+        Case("headless", partial(config, **TINY), body),
+    ]
 
 
-CASES = [
-    case("half-turns"),
-    case("no-biases-tied", attention_bias=False, tie_word_embeddings=True, num_key_value_heads=1),
-    case("all-turn", rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}),
-    case("a-quarter-turns-wide-heads", head_dim=16, partial_rotary_factor=0.25),
-    case(
-        "linear-scaling-coarse-norm",
-        rms_norm_eps=1e-2,
-        rope_parameters={"rope_type": "linear", "rope_theta": 100.0, "factor": 3.0, "partial_rotary_factor": 0.5},
-    ),
-    case("headless", GlmModel),
-]
+CASES = cases(GlmConfig, GlmForCausalLM, GlmModel)
