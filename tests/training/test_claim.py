@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -121,6 +122,30 @@ def test_never_do_two_have_it(tmp_path: Path) -> None:
         assert rival.returncode == 0
     assert min(int(had) for had in told) > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_leaves_clears_drafts_but_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another's draft becomes the claim while the one who leaves is about to empty it."""
+    leaving, coming = Claim(tmp_path), Claim(tmp_path)
+    assert leaving.take() is None
+    draft = tmp_path / ".claim-coming"
+    draft.mkdir()
+    (draft / coming.path.name).touch()
+    scandir, tried = os.scandir, []
+
+    def overtaken(folder: Any) -> Any:
+        if isinstance(folder, int):  # the folder that is emptied, open already
+            tried.append(folder)
+            with contextlib.suppress(FileNotFoundError):
+                draft.rename(tmp_path / "claim")
+        return scandir(folder)
+
+    with leaving:
+        monkeypatch.setattr(os, "scandir", overtaken)
+    assert tried
+    assert not draft.exists()
+    assert coming.path.exists() is (tmp_path / "claim").exists()
+    assert Claim(tmp_path).take() is None
 
 
 def test_a_process_that_was_killed_has_nothing(tmp_path: Path) -> None:

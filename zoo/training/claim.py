@@ -110,7 +110,10 @@ class Claim:
             self.path.unlink()
             self.path.parent.rmdir()
         for draft in self.folder.glob(".claim-*"):  # of processes that were killed; one that is alive tries again
-            shutil.rmtree(draft, ignore_errors=True)
+            mine = draft.with_name(f".claim-{secrets.token_hex(8)}")
+            with contextlib.suppress(OSError):
+                draft.rename(mine)  # first: a draft that becomes the claim while it is emptied would empty the claim
+                shutil.rmtree(mine)
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
