@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -130,6 +131,29 @@ def test_attend_is_the_formula(kind: str, bias: bool, scores: Scores) -> None:
     torch.testing.assert_close(out, expected, atol=1e-9, rtol=1e-9)
     for ours, theirs in zip(gradients(out, inputs), gradients(expected, inputs), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["padded", "empty"])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_no_kernel_meets_a_query_that_sees_nothing(
+    kind: str, bias: bool, narrowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an H100 cuDNN's gives it something, and gradients that are no numbers."""
+    kernel, met = torch.nn.functional.scaled_dot_product_attention, []
+
+    def seen_by(*given: Tensor, attn_mask: Tensor, **more: Any) -> Tensor:
+        met.append(attn_mask if attn_mask.dtype == torch.bool else attn_mask > -math.inf)
+        return kernel(*given, attn_mask=attn_mask, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", seen_by)
+    tokens = row(kind, 5)
+    allowed = torch.ones(1, 1, 5, 5, dtype=torch.bool)
+    allowed[:, :, 3] = False
+    mask, inputs = Mask(tokens, tokens, causal=True), tensors(4, 5, 5, False)
+    attend(*inputs, mask, SLOPES if bias else NOWHERE, Scores(), allowed=allowed if narrowed else None)
+    (seen,) = met
+    assert seen.any(dim=-1).all()
 
 
 @pytest.mark.parametrize("query", [1, 3])

@@ -106,10 +106,15 @@ def attend(
             q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
         )
     seen = allowed if mask.plain and not mask.causal else _seen(mask, allowed)
+    blind = None
+    if seen is not None and sinks is None:  # kernels differ in what they give where nothing is seen; cuDNN's is NaN
+        blind = ~seen.any(dim=-1, keepdim=True)
+        seen = seen | blind
     k, v, additive = _with_sinks(q, k, v, seen, bias, sinks)
-    return F.scaled_dot_product_attention(
+    out = F.scaled_dot_product_attention(
         q, k, v, attn_mask=additive, dropout_p=dropout, scale=scale, enable_gqa=grouped
     )
+    return out if blind is None else out.masked_fill(blind, 0.0)
 
 
 def form_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:

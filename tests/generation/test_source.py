@@ -237,3 +237,17 @@ def test_the_command_tells_what_it_takes() -> None:
     assert zoo("generate", "--help").out.startswith("zoo generate FOLDER")
     assert zoo("generate").code == 2
     assert "zoo generate FOLDER PROMPT" in zoo("--help").out
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ("gpu", "--device: must be cpu, cuda or cuda:N: got gpu"),
+        ("cuda:one", "--device: must be cpu, cuda or cuda:N: got cuda:one"),
+        ("cuda:99", r"--device: cuda:99 is not there: this machine has \d+ GPUs that torch can use"),
+    ],
+)
+def test_a_device_must_be_there(device: str, told: str) -> None:
+    done = zoo("generate", "no/such/folder", "p", "--device", device)
+    assert done.code == 2
+    assert re.fullmatch(f"zoo: {told}\n", done.err)

@@ -12,6 +12,8 @@ from zoo.checks import Refused, suggest
 from zoo.commands.arguments import asks_for_help
 
 if TYPE_CHECKING:
+    import torch
+
     from zoo.generation.source import Source
 
 HELP = """\
@@ -33,6 +35,7 @@ Tokens are drawn, unless --greedy or --beams says otherwise.
   --fill                fill the masks of a text: what an encoder does
   --json                prompts and texts as JSON
   --uncached            read everything again for each token: slow, and the same text
+  --device D            cpu, cuda or cuda:N (the first GPU if there is one, else cpu)
 """
 _VALUES: Mapping[str, Callable[[str], Any]] = {
     "--tokens": int,
@@ -44,13 +47,14 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "--beams": int,
     "--length-penalty": float,
     "--stop": str,
+    "--device": str,
 }
 _SWITCHES = ("--greedy", "--fill", "--json", "--uncached")
 _DRAWING = ("--temperature", "--top-k", "--top-p", "--seed", "--samples")
 _APART = {
     "--greedy": _DRAWING,
     "--beams": (*_DRAWING, "--greedy", "--stop"),
-    "--fill": tuple(flag for flag in (*_VALUES, *_SWITCHES) if flag not in ("--fill", "--json")),
+    "--fill": tuple(flag for flag in (*_VALUES, *_SWITCHES) if flag not in ("--fill", "--json", "--device")),
 }
 """What makes no sense beside a flag."""
 _WORDS = {int: "a whole number", float: "a number"}
@@ -85,8 +89,10 @@ def generate(arguments: Sequence[str]) -> int:
     _require_sense(asked)
     from zoo.generation.source import open_source
 
+    device = _device(asked.flags.get("--device"))
     prompts = [_read_stdin() if word == "-" else word for word in asked.words[1:]]
     source = open_source(asked.words[0])
+    source.model.to(device)
     if "--fill" in asked.flags:
         _fill(source, prompts, as_json="--json" in asked.flags)
     else:
@@ -161,6 +167,21 @@ def _drawing_problems(flags: Mapping[str, Any]) -> list[str]:
 def _drawing(flags: Mapping[str, Any]) -> dict[str, Any]:
     names = {flag: flag.removeprefix("--").replace("-", "_") for flag in _DRAWING if flag != "--samples"}
     return {name: flags[flag] for flag, name in names.items() if flag in flags}
+
+
+def _device(asked: str | None) -> torch.device:
+    """The one that was asked for; else the first GPU if there is one, else the CPU."""
+    import torch
+
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = asked.partition(":")
+    if kind not in ("cpu", "cuda") or not (number.isdecimal() or asked == kind):
+        raise Refused(f"--device: must be cpu, cuda or cuda:N: got {asked}")
+    there = torch.cuda.device_count()
+    if kind == "cuda" and int(number or 0) >= there:
+        raise Refused(f"--device: {asked} is not there: this machine has {there} GPUs that torch can use")
+    return torch.device(kind) if kind == "cpu" else torch.device(kind, int(number or 0))
 
 
 def _read_stdin() -> str:
