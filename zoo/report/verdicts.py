@@ -28,7 +28,7 @@ def judged(table: Table, named: int = 3) -> str:
     for arm, other, one in found:
         groups.setdefault((_ORDER.index(one.verdict), other, _lack(one)), []).append((arm, other, one))
     metric = table.metrics[0]
-    told = [_group(metric, groups[key], named) for key in sorted(groups, key=lambda key: key[0])]
+    told = [_group(metric, sorted(groups[key], key=_small), named) for key in sorted(groups, key=lambda key: key[0])]
     told += together(table)[:named]
     lead = f"On {table.task.name}, judged by {metric.label}, "
     if len(found) >= MANY:
@@ -36,6 +36,12 @@ def judged(table: Table, named: int = 3) -> str:
     elif not any(one.verdict in _DECIDED for *_, one in found):
         lead += "nothing is decided: "
     return f"{lead}{'; '.join(told)}.{_reached(table)}"
+
+
+def _small(member: _Judged) -> float:
+    """Larger for smaller differences: the largest are named."""
+    gap = member[2].interval
+    return 0.0 if gap is None else -abs(gap.mean)
 
 
 def _group(metric: Metric, members: Sequence[_Judged], named: int) -> str:
