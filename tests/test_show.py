@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,10 @@ def test_all_problems_of_model_and_data_are_told() -> None:
     assert code == 2
     assert "model.dim: must be an int" in err
     assert "data.limit: limit of digits must be between 10" in err
+
+
+def test_showing_a_model_loads_nothing_of_reports_and_training() -> None:
+    heavy = ("scipy", "polars", "altair", "lightning")
+    script = f"import sys, zoo.show; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

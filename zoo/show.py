@@ -17,7 +17,7 @@ from zoo.config import compose_run
 from zoo.cost import bill, buffers, cost, on_meta
 from zoo.hub.start import start_without_weights
 from zoo.plan import ModelPlan
-from zoo.report.format import count
+from zoo.units import count
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
 _GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}

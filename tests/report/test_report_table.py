@@ -14,9 +14,10 @@ from rich.console import Console
 from zoo.checks import Refused
 from zoo.report import Run, Study, Task, print_summary, read_run, summary
 from zoo.report.answer import answer, budget
-from zoo.report.format import count, difference, duration, with_spread
+from zoo.report.format import difference, with_spread
 from zoo.report.metrics import Metric
 from zoo.statistics import mean_interval, paired_difference
+from zoo.units import count, duration
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy, WriteRun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import sysconfig
 import tokenize
@@ -20,15 +21,14 @@ _GENERATED = "_sysconfigdata"
 @cache
 def _files() -> tuple[tuple[str, Path], ...]:
     root = Path(sysconfig.get_path("stdlib"))
-    named = ((file.relative_to(root).as_posix(), file) for file in root.rglob("*.py"))
-    found = sorted(
-        (name, file)
-        for name, file in named
-        if not _SKIPPED.intersection(name.split("/")) and not file.name.startswith(_GENERATED)
-    )
+    found = []
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if name not in _SKIPPED]  # not gone into: there may be very much
+        named = (Path(folder, name) for name in files if name.endswith(".py") and not name.startswith(_GENERATED))
+        found += [(file.relative_to(root).as_posix(), file) for file in named]
     if not found:
         raise Refused(f"this Python has no sources of its standard library: none found below {root}")
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def sources() -> Iterator[tuple[str, str]]:

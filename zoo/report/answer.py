@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.report.format import bounds, count, quantity
+from zoo.report.format import bounds, quantity
 from zoo.report.metrics import Metric
 from zoo.report.table import Row, Table
 from zoo.report.verdicts import judged, listed
 from zoo.statistics import Interval
+from zoo.units import count
 
 
 def answer(table: Table, named: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them. A space before a unit does not break."""
+"""Values of metrics as a person reads them. A space before a unit does not break."""
 
 from __future__ import annotations
 
@@ -9,33 +9,6 @@ from zoo.report.metrics import Metric
 from zoo.statistics import Interval
 
 _NONE = "—"
-_UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def count(value: float | None) -> str:
-    """Three digits and a decimal prefix: ``1.23 M``."""
-    if value is None or not math.isfinite(value):
-        return _NONE
-    size, unit = next(((size, unit) for size, unit in _UNITS if abs(value) >= 0.9995 * size), (1.0, ""))
-    scaled = value / size
-    whole = size == 1 or abs(scaled) >= 99.95
-    text = f"{scaled:.{0 if whole else 1 if abs(scaled) >= 9.995 else 2}f}"
-    return f"{text}\N{NO-BREAK SPACE}{unit}".rstrip()
-
-
-def measure(value: float | None, unit: str) -> str:
-    """The same with a unit: ``1.23 MB``."""
-    text = count(value)
-    return text if text == _NONE else text + unit if text[-1].isalpha() else f"{text}\N{NO-BREAK SPACE}{unit}"
-
-
-def duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}\N{NO-BREAK SPACE}h {minutes}\N{NO-BREAK SPACE}min"
-    return f"{minutes}\N{NO-BREAK SPACE}min {rest}\N{NO-BREAK SPACE}s" if minutes else f"{rest}\N{NO-BREAK SPACE}s"
 
 
 def quantity(metric: Metric, value: float, unit: bool = True) -> str:

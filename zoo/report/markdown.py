@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.report.aggregate import aggregate
 from zoo.report.answer import answer, budget, moved
 from zoo.report.configs import ABSENT, differing, texts
-from zoo.report.format import count, difference, duration, measure, probability, with_spread
+from zoo.report.format import difference, probability, with_spread
 from zoo.report.metrics import Metric
 from zoo.report.pictures import Picture
 from zoo.report.provenance import energy_spent, facts, started, time_spent, warnings
@@ -20,6 +20,7 @@ from zoo.report.syntax import block, code, image, plain, table_of
 from zoo.report.table import Row, Table
 from zoo.report.terminal import seeds
 from zoo.report.verdicts import design, missing, together
+from zoo.units import count, duration, measure
 
 
 def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], pictures: Sequence[Picture]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo.report.configs import differing, texts
-from zoo.report.format import duration
 from zoo.report.records import Run, up_to_date
+from zoo.units import duration
 
 _SECTIONS = ("versions", "hardware", "fingerprints")
 

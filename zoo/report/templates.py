@@ -14,6 +14,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from zoo import units
 from zoo.report import format as formats
 from zoo.report.charts import Chart
 from zoo.report.charts.style import VEGA_LITE
@@ -60,8 +61,8 @@ def environment() -> jinja2.Environment:
         embedded=embedded,
         figure=figure,
         chance=formats.chance,
-        count=formats.count,
-        duration=formats.duration,
+        count=units.count,
+        duration=units.duration,
         difference=formats.difference,
         missing=missing,
         probability=formats.probability,

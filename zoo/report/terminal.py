@@ -11,12 +11,13 @@ from rich.text import Text
 
 from zoo.report.aggregate import aggregate
 from zoo.report.answer import answer
-from zoo.report.format import count, difference, probability, with_spread
+from zoo.report.format import difference, probability, with_spread
 from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study
 from zoo.report.survival import survival
 from zoo.report.table import Row, Table, summary
 from zoo.report.verdicts import design
+from zoo.units import count
 
 
 def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:

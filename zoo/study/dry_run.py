@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from zoo.report.format import count
 from zoo.report.records import Moved
 from zoo.study.expand import Expansion
 from zoo.study.forecast import Forecast, Row, forecast
@@ -22,6 +21,7 @@ from zoo.study.rounds import Rounds
 from zoo.study.state import Standing, duration
 from zoo.study.state import count as count_states
 from zoo.training.run import run_folder
+from zoo.units import count
 
 
 def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, console: Console) -> None:

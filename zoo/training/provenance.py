@@ -30,6 +30,7 @@ _PRESENTATION = (
     "cost.py",
     "memory.py",
     "show.py",
+    "units.py",
 )
 _PRESENTATION_FOLDERS = (
     "report",
