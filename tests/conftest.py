@@ -81,6 +81,14 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
 
 
+@pytest.fixture(scope="session")
+def few_lines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Documents of a line each, as overrides."""
+    file = tmp_path_factory.mktemp("data") / "text.txt"
+    file.write_text("\n\n".join(f"Work number {i} and no play." for i in range(60)))
+    return ["data=text", f"data.path={file}", "data.unit=paragraph", "data/tokenizer=bytes", "data.length=32"]
+
+
 @pytest.fixture
 def stops(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Every run gets this callback, though its config does not say so."""

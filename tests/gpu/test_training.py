@@ -22,14 +22,6 @@ TINY = [*SIZES, "data=numbers", "data.limit=300", "steps=4", "evaluate=2", "trai
 SHORT = ["batch=4", "steps=3", "evaluate=3", "checkpoint=1", "examples=0", "trainer=gpu"]
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Data of a few lines."""
-    file = tmp_path_factory.mktemp("data") / "text.txt"
-    file.write_text("\n\n".join(f"Work number {i} and no play." for i in range(60)))
-    return ["data=text", f"data.path={file}", "data.unit=paragraph", "data/tokenizer=bytes", "data.length=32"]
-
-
 @pytest.mark.parametrize("preset", ["transformer", "bert", "gpt", "llama"])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed", "bf16-true"])
 def test_every_precision(preset: str, precision: str, tmp_path: Path) -> None:
@@ -41,8 +33,8 @@ def test_every_precision(preset: str, precision: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset(preset: str, text: list[str], tmp_path: Path) -> None:
-    config = checked(f"model={preset}", *text, *SHORT, f"runs={tmp_path}")
+def test_every_preset(preset: str, few_lines: list[str], tmp_path: Path) -> None:
+    config = checked(f"model={preset}", *few_lines, *SHORT, f"runs={tmp_path}")
     assert config.config["precision"] == "bf16-mixed"
     assert 0 < train(config)["metrics"]["loss"] < 15
 

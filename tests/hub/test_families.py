@@ -20,19 +20,11 @@ PRESETS = ["transformer_2017", *FAMILIES]
 SHORT = ["batch=4", "steps=3", "evaluate=3", "checkpoint=1", "examples=0", *ON_CPU]
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Data of a few lines."""
-    file = tmp_path_factory.mktemp("data") / "text.txt"
-    file.write_text("\n\n".join(f"Work number {i} and no play." for i in range(60)))
-    return ["data=text", f"data.path={file}", "data.unit=paragraph", "data/tokenizer=bytes", "data.length=32"]
-
-
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_family_is_trained_resumed_and_asked(
-    preset: str, text: list[str], tmp_path: Path, stops: type[Stops]
+    preset: str, few_lines: list[str], tmp_path: Path, stops: type[Stops]
 ) -> None:
-    configs = [checked(f"model={preset}", *text, *SHORT, f"runs={tmp_path / name}") for name in ("whole", "cut")]
+    configs = [checked(f"model={preset}", *few_lines, *SHORT, f"runs={tmp_path / name}") for name in ("whole", "cut")]
     whole, cut = (run_folder(config).path for config in configs)
     undisturbed = train(configs[0])
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), "on_train_batch_end", 3
