@@ -243,6 +243,7 @@ def test_the_command_tells_what_it_takes() -> None:
     ("device", "told"),
     [
         ("gpu", "--device: must be cpu, cuda or cuda:N: got gpu"),
+        ("cpu:1", "--device: must be cpu, cuda or cuda:N: got cpu:1"),
         ("cuda:one", "--device: must be cpu, cuda or cuda:N: got cuda:one"),
         ("cuda:99", r"--device: cuda:99 is not there: this machine has \d+ GPUs that torch can use"),
     ],

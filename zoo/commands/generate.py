@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -175,13 +176,12 @@ def _device(asked: str | None) -> torch.device:
 
     if asked is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = asked.partition(":")
-    if kind not in ("cpu", "cuda") or not (number.isdecimal() or asked == kind):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", asked):
         raise Refused(f"--device: must be cpu, cuda or cuda:N: got {asked}")
-    there = torch.cuda.device_count()
-    if kind == "cuda" and int(number or 0) >= there:
+    device, there = torch.device(asked), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= there:
         raise Refused(f"--device: {asked} is not there: this machine has {there} GPUs that torch can use")
-    return torch.device(kind) if kind == "cpu" else torch.device(kind, int(number or 0))
+    return device
 
 
 def _read_stdin() -> str:
