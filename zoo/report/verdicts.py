@@ -28,7 +28,9 @@ def judged(table: Table, named: int = 3) -> str:
     for arm, other, one in found:
         groups.setdefault((_ORDER.index(one.verdict), other, _lack(one)), []).append((arm, other, one))
     metric = table.metrics[0]
-    told = [_group(metric, sorted(groups[key], key=_small), named) for key in sorted(groups, key=lambda key: key[0])]
+    told = [
+        _group(metric, sorted(groups[key], key=_largest_first), named) for key in sorted(groups, key=lambda key: key[0])
+    ]
     told += together(table)[:named]
     lead = f"On {table.task.name}, judged by {metric.label}, "
     if len(found) >= MANY:
@@ -38,8 +40,8 @@ def judged(table: Table, named: int = 3) -> str:
     return f"{lead}{'; '.join(told)}.{_reached(table)}"
 
 
-def _small(member: _Judged) -> float:
-    """Larger for smaller differences: the largest are named."""
+def _largest_first(member: _Judged) -> float:
+    """Sorts by the size of the difference, so that the arms that are named are those that differ most."""
     gap = member[2].interval
     return 0.0 if gap is None else -abs(gap.mean)
 
