@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -78,3 +80,8 @@ def without_times(metrics_csv: str) -> list[dict[str, Any]]:
     return [
         {k: v for k, v in line.items() if k not in timed and v} for line in csv.DictReader(metrics_csv.splitlines())
     ]
+
+
+def digest(file: Path) -> str:
+    """Of its bytes: where two differ, one line says so."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()

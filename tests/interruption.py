@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from tests.command import without_times
+from tests.command import digest, without_times
 
 
 class Stops(Callback):
@@ -34,6 +35,24 @@ class Stops(Callback):
         self._stop("on_fit_end", trainer.global_step)
 
 
+def left(folder: Path) -> dict[str, Any]:
+    """All that a run left, apart from times and what it took of this machine."""
+    result = json.loads((folder / "result.json").read_text())
+    for section, unlike in {
+        "": ("seconds", "started", "energy_joules", "git"),  # the last by a commit meanwhile
+        "metrics": ("tokens_per_second",),
+        "cost": ("peak_memory_bytes",),
+    }.items():
+        for name in unlike:
+            del (result[section] if section else result)[name]
+    return {
+        "result": result,
+        "files": sorted(file.name for file in folder.iterdir()),
+        "metrics.csv": without_times((folder / "metrics.csv").read_text()),
+        "weights": digest(folder / "model.safetensors"),
+    }
+
+
 def same(first: tuple[Path, dict[str, Any]], second: tuple[Path, dict[str, Any]]) -> None:
     """Metrics, steps and tokens to the last bit; metrics.csv but for its times; and the weights."""
     (a, one), (b, two) = first, second
@@ -41,4 +60,4 @@ def same(first: tuple[Path, dict[str, Any]], second: tuple[Path, dict[str, Any]]
     assert {**one["metrics"], **timed} == {**two["metrics"], **timed}
     assert (one["steps"], one["tokens"], one["samples"]) == (two["steps"], two["tokens"], two["samples"])
     assert without_times((a / "metrics.csv").read_text()) == without_times((b / "metrics.csv").read_text())
-    assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
+    assert digest(a / "model.safetensors") == digest(b / "model.safetensors")

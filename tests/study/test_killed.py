@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.command import without_times
+from tests.interruption import left
 from tests.study.processes import Begin, Process
 from tests.study.test_study import STUDY
 
@@ -37,18 +37,7 @@ def study(tmp_path: Path) -> Path:
 
 def made(where: Path) -> dict[str, Any]:
     """All that runs left, apart from times and what they took of this machine."""
-    return {folder.name: _made(folder) for folder in (where / "runs").iterdir() if folder.name != "reports"}
-
-
-def _made(folder: Path) -> dict[str, Any]:
-    result = json.loads((folder / "result.json").read_text())
-    unlike = (("seconds",), ("started",), ("git",), ("metrics", "tokens_per_second"), ("cost", "peak_memory_bytes"))
-    for each in unlike:  # by nature, and by a commit meanwhile
-        *outer, last = each
-        (result[outer[0]] if outer else result).pop(last)
-    files = sorted(file.name for file in folder.iterdir())
-    weights = (folder / "model.safetensors").read_bytes()
-    return {"result": result, "files": files, "csv": without_times((folder / "metrics.csv").read_text()), "w": weights}
+    return {folder.name: left(folder) for folder in (where / "runs").iterdir() if folder.name != "reports"}
 
 
 def trained(where: Path) -> Counter[str]:
@@ -69,7 +58,7 @@ def test_a_study_that_is_killed_ends_as_an_undisturbed_one(
 ) -> None:
     expected, seconds = undisturbed
     assert len(expected) == 4
-    steps = [line["step"] for line in next(iter(expected.values()))["csv"]]
+    steps = [line["step"] for line in next(iter(expected.values()))["metrics.csv"]]
     assert steps == ["1", "7", "7", "10", "14", "14", "20", "21", "21", "28", "28", "30", "30"]
     draw = random.Random(0)
     kills = rounds = resumed = 0

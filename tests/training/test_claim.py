@@ -239,3 +239,44 @@ def test_who_comes_second_waits_for_the_result(
     assert found == [result]
     assert f"{folder.path} is trained by process {os.getpid()} on " in caplog.text
     assert [file.name for file in folder.path.iterdir()] == ["result.json"]
+
+
+def test_what_a_kill_after_the_result_leaves_is_cleared_by_whoever_comes_next(
+    documents: Callable[..., Checked], tmp_path: Path
+) -> None:
+    config = documents("steps=2")
+    result, folder = train(config), run_folder(config)
+    files = sorted(file.name for file in folder.path.iterdir())
+    killed = begun(HOLD, folder.path)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "2.ckpt").touch()
+    (folder.path / ".claim-0123456789abcdef").mkdir()  # of one that was killed before it had a claim
+    try:
+        assert train(config) == result
+        assert holder(folder.path) is not None  # it is alive, and may be clearing away itself
+        assert folder.newest_checkpoints()
+    finally:
+        ended(killed)
+    assert train(config) == result
+    assert sorted(file.name for file in folder.path.iterdir()) == files
+
+
+def test_two_who_leave_clear_one_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of the draft removes it meanwhile, through the folder that it has open."""
+    leaving = Claim(tmp_path)
+    assert leaving.take() is None
+    draft = tmp_path / ".claim-coming"
+    draft.mkdir()
+    (draft / "file").touch()
+    unlink, gone = os.unlink, []
+
+    def overtaken(name: Any, *, dir_fd: int | None = None) -> None:
+        if name == "file" and not gone:
+            gone.append(name)
+            unlink(name, dir_fd=dir_fd)
+        unlink(name, dir_fd=dir_fd)
+
+    with leaving:
+        monkeypatch.setattr(os, "unlink", overtaken)
+    assert gone
+    assert list(tmp_path.iterdir()) == []

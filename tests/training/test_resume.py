@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from tests.command import TINY
 from tests.interruption import Stops, same
 from zoo.checking import Checked
 from zoo.training import run as run_module
@@ -203,3 +204,13 @@ def test_the_folder_says_what_was_run(documents: Callable[..., Checked], trained
         "started.json",
         "tokenizer.json",
     ]
+
+
+def test_a_run_that_is_killed_before_any_change_of_its_folder_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    """Whatever it has just written, renamed or removed; files, metrics and weights are the same in the end."""
+    options = ["steps=3", "evaluate=2", "checkpoint=2", "model.dropout=0.2"]
+    command = [sys.executable, "-m", "tests.training.kill_points", str(tmp_path), *TINY, *options]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert "os.rename .result.json.draft" in found["changes"]
+    assert "os.rmdir claim" in found["changes"]
+    assert not found["unlike"]

@@ -88,6 +88,10 @@ class Claim:
             other.path.rename(self.path)
         return other
 
+    def left(self) -> bool:
+        """Whether there is a claim, or the draft of one: held, or left by a process that was killed."""
+        return next(self.folder.glob("claim"), None) is not None or next(self.folder.glob(".claim-*"), None) is not None
+
     def check(self, *, surely: bool = False) -> None:
         """See that the run is still ours: on disk if that is asked for, or was not seen for long.
 
@@ -113,7 +117,7 @@ class Claim:
             mine = draft.with_name(f".claim-{secrets.token_hex(8)}")
             with contextlib.suppress(OSError):
                 draft.rename(mine)  # first: a draft that becomes the claim while it is emptied would empty the claim
-                shutil.rmtree(mine)
+                shutil.rmtree(mine, ignore_errors=True)  # its owner may be at it too
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):

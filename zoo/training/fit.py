@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import logging
 import pickle
-import shutil
 import signal
 import threading
 import warnings
@@ -71,7 +70,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     save_model(job.model, str(job.folder.path / "model.safetensors"))
     prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
     job.folder.finish(result)
-    shutil.rmtree(job.folder.checkpoints, ignore_errors=True)
+    job.folder.clear()
     return result
 
 

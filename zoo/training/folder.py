@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,10 @@ class RunFolder:
     def finish(self, result: dict[str, Any]) -> None:
         """Write the result, last of all."""
         self._write("result.json", json.dumps(result, indent=1, ensure_ascii=False))
+
+    def clear(self) -> None:
+        """Remove the training states, which nothing needs once there is a result."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def fail(self, error: BaseException) -> None:
         """Write why it failed."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -74,6 +74,7 @@ def train(checked: Checked, *, wait: bool = True) -> dict[str, Any]:
     prepared = prepare_data(config)
     facts = _facts(config, prepared)
     if _is_main() and (done := _done(folder, facts)) is not None:
+        _clear(folder)
         return done
     made = _made(checked, prepared)
     job = Job(config, folder, prepared, *made, {**facts, **told(made[1])})
@@ -83,8 +84,19 @@ def train(checked: Checked, *, wait: bool = True) -> dict[str, Any]:
     if not _taken(claim, wait):
         return {}
     with claim:
-        done = _done(folder, facts)
-        return _trained(job, claim) if done is None else done
+        if (done := _done(folder, facts)) is None:
+            return _trained(job, claim)
+        folder.clear()
+        return done
+
+
+def _clear(folder: RunFolder) -> None:
+    """Remove what a process left that was killed after it wrote the result; one that is alive does so itself."""
+    claim = Claim(folder.path)
+    with contextlib.suppress(OSError):  # a result can be read where nothing can be written
+        if claim.left() and claim.take() is None:
+            with claim:
+                folder.clear()
 
 
 def _taken(claim: Claim, wait: bool) -> bool:
@@ -151,7 +163,6 @@ def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     if result is None or _changed(result, facts) is not None:
         return None
     _log.info("%s is there already: not trained again", folder.path)
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)  # which a kill at the very end leaves
     return result
 
 
