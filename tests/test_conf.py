@@ -15,6 +15,7 @@ from tests.command import ON_CPU, checked
 from zoo.build import assemble, check, component_class
 from zoo.checking import check_run, make_objective
 from zoo.config import compose_run, folder, slots
+from zoo.interfaces import Inputs
 from zoo.registry import index
 from zoo.schema import SLOTS
 from zoo.training.run import prepare_data
@@ -98,6 +99,20 @@ def test_every_family_takes_a_step_with_its_own_objective(family: str, form: str
         optimizer.step()
         optimizer.zero_grad()
     assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama3", "gemma2", "bert", "modernbert", "t5"])
+def test_a_model_compiled_is_one_graph(family: str) -> None:
+    """With rows of two documents and padding; a break in what all layers share would cut every model into pieces."""
+    _, plan, _ = check({**composed(family), "layers": 2})
+    assert plan is not None
+    model = assemble(plan, 32).eval()
+    tokens, segment = torch.arange(12).view(2, 6), torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, -1, -1]])
+    source = {"source": tokens, "source_segment": segment} if plan.variant == "encoder_decoder" else {}
+    inputs = Inputs(tokens, segment, **source)
+    with torch.no_grad():
+        hidden = torch.compile(model.hidden, backend="eager", fullgraph=True)(inputs)
+    torch.testing.assert_close(hidden, model.hidden(inputs))
 
 
 # ----------------------------------------------------------------------------------------------------- other groups

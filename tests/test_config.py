@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from zoo.checks import Refused
-from zoo.config import Composer, compose_run, config_groups, folder, group_choices, override_problems, plain, publish
+from zoo.config import compose_run, config_groups, folder, group_choices, override_problems, plain, publish
 from zoo.registry import index
 from zoo.schema import SLOTS
 
@@ -80,13 +80,12 @@ ALIKE = (
 
 
 def test_configs_composed_quickly_are_those_of_hydra() -> None:
-    """Of one composer, in both orders, so that nothing of one config gets into another."""
-    quick = Composer()
+    """In both orders, so that nothing of one config gets into another."""
     publish()
     with initialize_config_dir(str(folder("conf")), version_base="1.3"):
         whole = [plain(compose("train", overrides=list(lines))) for lines in ALIKE]
-        assert [quick(lines) for lines in ALIKE] == whole
-        assert [quick(lines) for lines in reversed(ALIKE)] == whole[::-1]
+        assert [compose_run(lines) for lines in ALIKE] == whole
+        assert [compose_run(lines) for lines in reversed(ALIKE)] == whole[::-1]
     assert len({str(config) for config in whole}) == len(ALIKE)
     assert not GlobalHydra.instance().is_initialized()
-    assert Composer()(ALIKE[3]) == whole[3]
+    assert compose_run(ALIKE[3]) == whole[3]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -50,18 +49,18 @@ class Scores:
         require_between("scores.dropout", self.dropout, 0.0, 0.99)
 
 
-_captured: ContextVar[list[Tensor] | None] = ContextVar("captured", default=None)
+_captures: list[list[Tensor]] = []  # a plain list, for a context variable would break the graph of torch.compile
 
 
 @contextmanager
 def capture() -> Iterator[list[Tensor]]:
     """Collect the weights of every ``attend`` inside the block: ``[batch, heads, query, key]``, one entry a call."""
     weights: list[Tensor] = []
-    token = _captured.set(weights)
+    _captures.append(weights)
     try:
         yield weights
     finally:
-        _captured.reset(token)
+        _captures.pop()
 
 
 def attend(
@@ -97,7 +96,7 @@ def attend(
     mask = mask.within(scores.window)
     dropout = scores.dropout if training else 0.0
     bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
-    if scores.softcap is not None or _captured.get() is not None:
+    if scores.softcap is not None or _captures:
         return average(_logits(q, k, bias, scores), v, _seen(mask, allowed), sinks, dropout)
     grouped, scale = q.shape[1] != k.shape[1], _scale(q, scores)
     if bias is None and sinks is None and allowed is None and mask.plain:
@@ -143,8 +142,8 @@ def average(logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None
     else:
         seeing = seen.any(dim=-1, keepdim=True)
         weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing
-    if (captured := _captured.get()) is not None:
-        captured.append(weights.detach().expand(len(v), -1, -1, -1))
+    if _captures:
+        _captures[-1].append(weights.detach().expand(len(v), -1, -1, -1))
     v = v.repeat_interleave(weights.shape[1] // v.shape[1], dim=1)
     return F.dropout(weights, dropout, training=dropout > 0) @ v
 

@@ -7,12 +7,14 @@ not Hydra's business: one pass of our own checks the composed config (``checking
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.checks import Refused, suggest
-from zoo.registry import index
+from zoo.registry import Index, index
 from zoo.schema import SLOTS, STACKS
 
 OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
@@ -38,6 +40,11 @@ def folder(name: str) -> Path:
 
 def publish() -> None:
     """Put every registered component into Hydra's config store."""
+    _publish(index())
+
+
+@functools.lru_cache(maxsize=1)
+def _publish(known: Index) -> None:
     store = ConfigStore.instance()
     sections = {name: DictConfig({}, flags={"struct": False}) for name in OPEN}
     store.store(name="open", node=DictConfig(sections), package="_global_")
@@ -47,11 +54,11 @@ def publish() -> None:
         for parent in reversed(parents):
             emptied = {parent: emptied}
         store.store(group=f"hydra/empty/{group}", name="slot", node=DictConfig(emptied), package="_global_")
-        for name in index().names(kind):
+        for name in known.names(kind):
             node = {"defaults": [{f"/hydra/empty/{group}@_global_": "slot"}, "_self_"], "name": name}
             store.store(group=group, name=name, node=node)
     for kind in ("data", "objective"):
-        for name in index().names(kind):
+        for name in known.names(kind):
             if not (folder("conf") / kind / f"{name}.yaml").exists():
                 store.store(group=kind, name=name, node={"name": name})
 
@@ -65,7 +72,7 @@ def slots() -> Iterator[tuple[str, str]]:
             yield f"{prefix}/{slot}", slot
 
 
-class Composer:
+class _Composer:
     """Composes configs of trainings, many of them quickly.
 
     Hydra composes once for each set of presets; components that are chosen are put into their slots of a copy, as
@@ -110,7 +117,7 @@ class Composer:
         presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
         try:
             if presets not in self._preset:
-                self._preset[presets] = _composed(presets, publishing=not self._preset)
+                self._preset[presets] = _composed(presets)
             config = copy.deepcopy(self._preset[presets])
             for override in components:
                 slot = override.key_or_group.replace("/", ".")
@@ -127,7 +134,14 @@ def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         Refused: with every override that cannot be, one a line.
     """
-    return Composer()(overrides)
+    return _composer(index(), GlobalHydra.instance().hydra)(overrides)
+
+
+@functools.lru_cache(maxsize=4)
+def _composer(known: Index, within: Hydra | None) -> _Composer:
+    """One for all that is composed from the same components, outside of Hydra or within one command of it."""
+    publish()
+    return _Composer()
 
 
 def _is_value(override: Override) -> bool:
@@ -154,11 +168,9 @@ def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
     return [problem for problem in check_run(given).problems if not problem.startswith(slots)]
 
 
-def _composed(presets: Sequence[str], *, publishing: bool) -> DictConfig:
+def _composed(presets: Sequence[str]) -> DictConfig:
     if GlobalHydra.instance().is_initialized():  # inside a sweep, whose config store is this one
         return compose("train", overrides=list(presets))
-    if publishing:
-        publish()
     with initialize_config_dir(str(folder("conf")), version_base="1.3"):
         return compose("train", overrides=list(presets))
 
@@ -186,7 +198,7 @@ def one_line(error: Exception) -> str:
 
 def override_problems(overrides: Sequence[str]) -> dict[str, str]:
     """The overrides that Hydra could not apply, each with a line that says why."""
-    return Composer().problems(overrides)
+    return _composer(index(), GlobalHydra.instance().hydra).problems(overrides)
 
 
 def _problem(override: Override) -> str | None:

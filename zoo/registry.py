@@ -69,7 +69,7 @@ class Entry:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
     """All components by kind and name, and the plug-ins that could not be read."""
 

@@ -150,6 +150,7 @@ def _default(kind: Type, node: ast.expr) -> Any:
 # ---------------------------------------------------------------------------------------------- from a live class
 
 
+@functools.cache
 def options_of_class(cls: type) -> tuple[Option, ...]:
     """The options of a live class, as Python sees them."""
     parameters = inspect.signature(cls).parameters.values()

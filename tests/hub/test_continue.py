@@ -21,7 +21,7 @@ from tests.command import ON_CPU, zoo
 from tests.hub.oracle import Case, made
 from zoo import build
 from zoo.checking import Checked, check_run
-from zoo.config import Composer
+from zoo.config import compose_run
 from zoo.data.batch import DocumentBatch
 from zoo.hub import load
 from zoo.hub.transfer import transfer
@@ -38,18 +38,17 @@ SIZES: dict[str, Any] = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 64,
 }
-COMPOSE = Composer()
 LETTERS = "abcdefghijklmnopqrstuvwxyz 0123456789"
 
 
 def checked(*overrides: str) -> Checked:
-    found = check_run(COMPOSE(overrides))
+    found = check_run(compose_run(overrides))
     found.require()
     return found
 
 
 def refusal(overrides: list[str]) -> list[str]:
-    return list(check_run(COMPOSE(overrides)).problems)
+    return list(check_run(compose_run(overrides)).problems)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zoo.checking import check_run
-from zoo.config import Composer
+from zoo.config import compose_run
 from zoo.study.kinds import KINDS, Arms
 from zoo.study.path import path
 from zoo.study.setting import override
@@ -141,11 +141,8 @@ def walk(given: Any, common: Any = (), fixed: Any = ()) -> tuple[Arms, list[str]
     return path(given, dict(common), fixed, problems), problems
 
 
-compose = Composer()  # one for all, for it remembers presets
-
-
 def run_hash(overrides: Any) -> str:
-    return check_run(compose([override(key, value) for key, value in overrides.items()])).hash
+    return check_run(compose_run([override(key, value) for key, value in overrides.items()])).hash
 
 
 @pytest.mark.parametrize(

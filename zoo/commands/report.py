@@ -79,15 +79,14 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
 def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """The runs of a sweep; what has not been trained is a run that is not finished."""
     from zoo.checking import check_run
-    from zoo.config import Composer
+    from zoo.config import compose_run
     from zoo.report import runs_study
     from zoo.training.run import run_folder
 
-    compose = Composer()
     problems: list[str] = []
     planned = {}
     for lines in _runs_of(words):
-        checked = check_run(compose(lines))
+        checked = check_run(compose_run(lines))
         problems += [f"{' '.join(lines)}: {problem}" for problem in checked.problems]
         planned[run_folder(checked).path.resolve()] = checked.config
     if problems:

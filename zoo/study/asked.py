@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from zoo.checks import Refused
-from zoo.config import Composer
+from zoo.config import compose_run
 from zoo.registry import index
 from zoo.report.configs import short_keys
 from zoo.study.kinds import BASELINE
@@ -130,7 +130,7 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
 def _data(overrides: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the data and the form of its rows; what is wrong with it is told with all else."""
     try:
-        given = Composer()([override(key, value) for key, value in overrides.items()])
+        given = compose_run([override(key, value) for key, value in overrides.items()])
         name = str(given["data"]["name"])
         return name, str(index().get("data", name).load().form)  # type: ignore[attr-defined]
     except (Refused, KeyError, TypeError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from zoo.checking import Checked, check_run
 from zoo.checks import Refused
-from zoo.config import Composer
+from zoo.config import compose_run
 from zoo.report.contrasts import compared
 from zoo.report.records import Moved
 from zoo.study.match import match
@@ -50,7 +50,7 @@ class _Expanding:
     """What is found of a study, task by task."""
 
     def __init__(self, plan: StudyPlan, further: Sequence[str]) -> None:
-        self.plan, self.further, self.compose = plan, further, Composer()
+        self.plan, self.further = plan, further
         self.problems: list[str] = []
         self.settings: list[Setting] = []
         self.not_applicable: list[tuple[str, str, str]] = []
@@ -82,7 +82,7 @@ class _Expanding:
         merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
         lines = (*(override(key, value) for key, value in merged.items()), *self.further)
         try:
-            checked = check_run(self.compose(lines))
+            checked = check_run(compose_run(lines))
         except Refused as error:
             self._cannot(task, arm, str(error).splitlines(), unfit=False)
             return None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.config import Composer, group_choices
+from zoo.config import compose_run, group_choices
 from zoo.options import Many, Maybe, Option, Scalar, check_options
 from zoo.report.configs import flatten, shown
 from zoo.schema import SLOTS, STACKS, check_model, check_part
@@ -41,8 +41,7 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
     if len(problems) > before:
         return Arms({})
     try:
-        compose = Composer()
-        first, last = (_model(compose, checked[end], common) for end in ("from", "to"))
+        first, last = (_model(checked[end], common) for end in ("from", "to"))
     except Refused as error:
         problems += str(error).splitlines()
         return Arms({})
@@ -62,10 +61,10 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
     return Arms(found, checked["from"], against)
 
 
-def _model(compose: Composer, preset: str, common: Overrides) -> dict[str, Any]:
+def _model(preset: str, common: Overrides) -> dict[str, Any]:
     """The model of a preset with all defaults. What of the overrides is wrong for it is told where an arm has it."""
     lines = [override(key, value) for key, value in layered(common, {"model": preset}).items()]
-    return check_model(compose(lines)["model"], [])
+    return check_model(compose_run(lines)["model"], [])
 
 
 def _step(part: str, first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]) -> Overrides:

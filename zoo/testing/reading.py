@@ -21,9 +21,8 @@ TEXTS = [
 SOME = 20
 
 
-def first(subject: Subject, split: str) -> list[Any]:
-    """The first texts or pairs of a split."""
-    made = built_alone(subject)
+def first(made: Any, split: str) -> list[Any]:
+    """The first texts or pairs of a split of data."""
     read: Callable[[str], Iterator[Any]] = made.documents if made.form == "documents" else made.pairs
     return list(islice(read(split), SOME))
 
@@ -31,18 +30,20 @@ def first(subject: Subject, split: str) -> list[Any]:
 @check("data", "documents or pairs: the order must depend on nothing but identity()")
 def texts_are_the_same_each_time(subject: Subject) -> None:
     """Identity and texts of a split are the same when read again, and there are some."""
-    fail_unless(built_alone(subject).identity() == built_alone(subject).identity(), "one identity", "two")
+    made, again = built_alone(subject), built_alone(subject)
+    fail_unless(made.identity() == again.identity(), "one identity", "two")
     for split in ("train", "validation"):
-        one, other = first(subject, split), first(subject, split)
-        fail_unless(bool(one), f"texts in {split}", "none")
-        fail_unless(one == other, f"the same texts in {split}", "other ones")
+        texts = first(made, split)
+        fail_unless(bool(texts), f"texts in {split}", "none")
+        fail_unless(texts == first(made, split) == first(again, split), f"the same texts in {split}", "other ones")
 
 
 @check("data", "how texts are divided into train and validation", after=("texts_are_the_same_each_time",))
 def splits_do_not_begin_alike(subject: Subject) -> None:
     """The splits do not begin with the same texts."""
-    held_out = first(subject, "validation")
-    same = [text for text in first(subject, "train") if text in held_out]
+    made = built_alone(subject)
+    held_out = first(made, "validation")
+    same = [text for text in first(made, "train") if text in held_out]
     fail_unless(len(same) < SOME // 2, "other texts in validation", f"{len(same)} of {SOME} the same")
 
 
