@@ -50,22 +50,25 @@ docs: $(VENV)/installed
 clean:
 	rm -rf $(VENV)
 
+# What is installed is compiled when it is first imported: compiling all of it takes longer than installing it.
+INSTALL := $(BIN)/pip --disable-pip-version-check install -q --no-compile -c constraints.txt
+
 # torch comes first, pinned: so an index that offers several builds of it gives the one asked for.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zoo needs Python 3.11 or newer: got " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt torch
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e .
+	$(INSTALL) torch
+	$(INSTALL) -e .
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[test,lint]'
+	$(INSTALL) -e '.[test,lint]'
 	touch $@
 
 $(VENV)/installed-clients: $(VENV)/installed-test
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[clients]'
+	$(INSTALL) -e '.[clients]'
 	touch $@
 
 $(VENV)/installed-launchers: $(VENV)/installed-test
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[slurm,ray]'
+	$(INSTALL) -e '.[slurm,ray]'
 	touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Literal, final
 
@@ -80,9 +81,8 @@ class Numbers(Pairs):
 
     def identity(self) -> str:
         """Options, and the versions of the packages that spell."""
-        spelled = f"num2words={version('num2words')} cn2an={version('cn2an')}"
         options = f"source={self.source} target={self.target} limit={self.limit} validation={self.validation}"
-        return f"numbers {options} {spelled}"
+        return f"numbers {options} {_spellers()}"
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
         """Spellings of the numbers of a split, in counting order."""
@@ -91,6 +91,11 @@ class Numbers(Pairs):
         for number in range(self.limit):
             if (str(number) in held) is (split == "validation"):
                 yield source(number), target(number)
+
+
+@cache
+def _spellers() -> str:
+    return f"num2words={version('num2words')} cn2an={version('cn2an')}"
 
 
 def speller(language: Language) -> Callable[[int], str]:

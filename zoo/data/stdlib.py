@@ -38,6 +38,7 @@ def sources() -> Iterator[tuple[str, str]]:
             yield name, opened.read()
 
 
+@cache
 def identity() -> str:
     """Version of Python, and a hash of the names and sizes of its source files."""
     digest = hashlib.sha256()
