@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -19,6 +19,7 @@ from zoo.study.asked import as_override, asked
 from zoo.study.plan import Matching, Rates, StudyPlan, plan_of
 from zoo.study.reading import from_word
 from zoo.study.setting import override
+from zoo.study.sweep import local_launcher
 
 ARMS = "arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}"
 COMMON = ["model=gpt/tiny", "data=numbers", "data.length=64"]
@@ -179,6 +180,7 @@ ANY = st.one_of(st.text(max_size=12), st.text(alphabet="\"'\\ab{}[],:=$ \n\t#~",
 
 @settings(max_examples=150, deadline=None)
 @given(ANY)
+@example("a\\\n")
 def test_overrides_keep_every_character(text: str) -> None:
     read = OverridesParser.create().parse_override(override("key", [text, {"a": text}, text])).value()
     assert read == [text, {"a": text}, text]
@@ -196,3 +198,20 @@ def test_a_study_reaches_the_sweeper_with_every_character(name: str, value: str)
     arrived = json.loads(OmegaConf.to_container(config, resolve=True)["study"])
     assert arrived["question"] == value
     assert arrived["arms"] == arms
+
+
+@pytest.mark.parametrize(
+    ("gpu", "words", "chosen"),
+    [
+        (False, [], ["threads=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=6"]),
+        (False, ["threads=2", "hydra/launcher=basic"], []),
+        (True, ["trainer=gpu"], ["threads=1"]),
+        (True, ["trainer=cpu", "threads=2"], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=6"]),
+    ],
+)
+def test_runs_go_at_once_but_not_on_one_gpu(
+    gpu: bool, words: list[str], chosen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 6)
+    assert local_launcher(words) == chosen

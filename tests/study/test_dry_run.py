@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +55,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
         return {(each.arm, each.task): Estimate(10.0) for each in settings}
 
     monkeypatch.setattr(forecast, "probe", probe)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import joblib
 import torch
 
 from zoo.checks import Refused
@@ -90,9 +90,11 @@ class Forecast:
     @property
     def workers(self) -> int:
         """Runs that one machine has going at a time: of a GPU one, else as many as have their threads each a core."""
-        cores = os.cpu_count() or 1
-        threads = max((row.setting.checked.config["threads"] or cores for row in self.rows), default=cores)
-        return 1 if torch.cuda.is_available() else max(1, cores // threads)
+        configs = [row.setting.checked.config for row in self.rows]
+        if torch.cuda.is_available() and any(config["trainer"]["accelerator"] != "cpu" for config in configs):
+            return 1
+        cores: int = joblib.cpu_count()
+        return max(1, cores // max((config["threads"] or cores for config in configs), default=cores))
 
 
 def forecast(

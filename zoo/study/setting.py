@@ -78,4 +78,4 @@ def _plain(text: str) -> bool:
 def _quoted(text: str) -> str:
     """In quotes: to Hydra a backslash is a backslash, unless it stands before a quote."""
     escaped = re.sub(r'(\\*)"', lambda found: 2 * found[1] + '\\"', text)
-    return '"' + re.sub(r"(\\+)$", lambda found: 2 * found[1], escaped) + '"'
+    return '"' + re.sub(r"(\\+)\Z", lambda found: 2 * found[1], escaped) + '"'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
@@ -194,11 +193,16 @@ def _why(each: Standing, said: Mapping[str, str]) -> str:
 
 
 def local_launcher(arguments: Sequence[str]) -> list[str]:
-    """The launcher that a study takes unless it is told another: as many processes as cores, one thread each."""
+    """The launcher that a study takes unless it is told another: as many processes as cores, one thread each.
+
+    Not where a GPU is trained on, which one run has at a time.
+    """
+    import joblib
     import torch
 
+    gpu = torch.cuda.is_available() and not {"trainer=cpu", "trainer.accelerator=cpu"} & set(arguments)
     chosen = any(argument.startswith("hydra/launcher=") for argument in arguments)
     threads = [] if any(argument.startswith("threads=") for argument in arguments) else ["threads=1"]
-    if chosen or torch.cuda.is_available() or sys.platform == "win32":
+    if chosen or gpu or sys.platform == "win32":
         return threads
-    return [*threads, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={os.cpu_count() or 1}"]
+    return [*threads, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={joblib.cpu_count()}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing import get_context
 
+import joblib
 from rich.console import Console
 from rich.markup import escape
 
@@ -70,7 +70,7 @@ def _counted(counts: Counter[Status]) -> str:
 
 
 def _jobs(arguments: Sequence[str]) -> int:
-    asked = (_values("--jobs", arguments) or [str(os.cpu_count() or 1)])[-1]
+    asked = (_values("--jobs", arguments) or [str(joblib.cpu_count())])[-1]
     if not asked.isdigit() or int(asked) < 1:
         raise Refused(f"--jobs must be a positive number: got {asked}")
     return int(asked)
