@@ -50,8 +50,7 @@ docs: $(VENV)/installed
 clean:
 	rm -rf $(VENV)
 
-# What is installed is compiled when it is first imported: compiling all of it takes longer than installing it.
-INSTALL := $(BIN)/pip --disable-pip-version-check install -q --no-compile -c constraints.txt
+INSTALL := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 
 # torch comes first, pinned: so an index that offers several builds of it gives the one asked for.
 $(VENV)/installed: pyproject.toml constraints.txt
