@@ -20,6 +20,7 @@ ORDER = [
     {"zoo.schema"},
     {"zoo.plan"},
     {"zoo.mask", "zoo.data.special"},
+    {"zoo.parameters"},
     {"zoo.cache", "zoo.data.batch", "zoo.data.interfaces", "zoo.documents", "zoo.linear"},
     {"zoo.interfaces"},
     {"zoo.attend", "zoo.activation"},

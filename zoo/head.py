@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from zoo.activation import ACTIVATIONS, Activation
 from zoo.checks import require
 from zoo.embedding import Embedding
 from zoo.interfaces import Norm
+from zoo.parameters import Role
 
 
 @final
@@ -37,6 +38,8 @@ class Head(nn.Module):
     Raises:
         Refused: if an option of the transform is given without one, or a soft-cap that is not positive.
     """
+
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
 
     def __init__(
         self,

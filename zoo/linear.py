@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
+
+from zoo.parameters import Role
 
 
 @final
@@ -25,6 +27,8 @@ class BatchedLinear(nn.Module):
         bias: whether each has a learned term.
         is_output: whether the output joins the residual stream, as that of ``OutputLinear``.
     """
+
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix", "bias": "vector"}
 
     def __init__(self, count: int, inputs: int, outputs: int, *, bias: bool = False, is_output: bool = False) -> None:
         super().__init__()

@@ -74,6 +74,21 @@ def test_pairs(pairs: Callable[..., Checked], trained: Trained) -> None:
     assert "bits_per_byte" not in metrics
 
 
+@pytest.mark.parametrize("surprise", [0.0, 300.0, 3000.0, math.inf, math.nan])
+def test_perplexity_is_the_exponential_of_the_loss(surprise: float, pairs: Callable[..., Checked]) -> None:
+    """However surprising one token is; inf and nan stay so. Of two classes, nll is log(1 + e^x)."""
+    checked = pairs()
+    prepared = prepare_data(checked.config)
+    objective = make_objective(checked.config, prepared.vocabulary)
+    evaluation = Evaluation(objective, "documents", 2, 0)
+    view = ValidationViews(prepared.validation, objective, 1, Share())[0]
+    evaluation.update(torch.tensor([[-surprise, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]), view)
+    metrics = evaluation.compute()
+    loss = (surprise + math.log1p(math.exp(-surprise)) + math.log(2)) / 2
+    assert metrics["loss"] == pytest.approx(loss, nan_ok=True)
+    assert metrics["perplexity"] == pytest.approx(math.exp(loss) if loss < 709 else loss * math.inf, nan_ok=True)
+
+
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_processes_share_the_split_and_ask_each_place_once(world: int, documents: Callable[..., Checked]) -> None:
     config = documents()

@@ -130,12 +130,14 @@ def test_clipping_leaves_a_norm_of_clip(documents: Callable[..., Checked], train
 
 
 def test_matrices_decay_and_vectors_do_not(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
-    trained(documents("steps=1", "model.attention.bias=all"))
+    """Whatever their shape: λ of differential attention is a pair of vectors, biases of experts are stacked."""
+    trained(documents("steps=1", "model/attention=differential", "model/ffn=moe", "model.ffn.bias=true"))
     decay, none = watch.groups
     assert decay["weight_decay"] == 0.1
     assert none["weight_decay"] == 0.0
-    assert {p.ndim for p in decay["params"]} == {2}
-    assert {p.ndim for p in none["params"]} == {1}
+    stacked = [tuple(p.shape) for p in none["params"] if p.ndim > 1]
+    assert stacked == [(2, 16), (2, 16), (4, 32), (4, 32), (4, 32)], "λ, and the biases of four experts"
+    assert {p.ndim for p in decay["params"]} == {2, 3}
     assert len(decay["params"]) + len(none["params"]) == len(watch.weights[0])
 
 

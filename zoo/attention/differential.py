@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, final
 
 import torch
@@ -15,6 +15,7 @@ from zoo.checks import require, require_between
 from zoo.interfaces import Attention, Norm, Position, linear_flops
 from zoo.linear import OutputLinear
 from zoo.mask import Mask
+from zoo.parameters import Role
 from zoo.registry import register
 
 EPS = 1e-5
@@ -43,6 +44,8 @@ class DifferentialAttention(Attention):
 
     sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
     applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+
+    roles: ClassVar[Mapping[str, Role]] = {"lambda_query": "vector", "lambda_key": "vector"}  # two each, stacked
 
     def __init__(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.attention.recurrent import Line
 from zoo.checks import require_positive
+from zoo.parameters import Role
 
 
 @final
@@ -23,6 +25,8 @@ class ShortConvolution(nn.Module):
     Raises:
         Refused: if ``kernel`` is not positive.
     """
+
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
 
     def __init__(self, width: int, kernel: int, *, bias: bool) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, final
 
 import torch
@@ -15,6 +15,7 @@ from zoo.checks import Refused, require_positive
 from zoo.interfaces import Attention, Norm, Position, linear_flops
 from zoo.linear import OutputLinear
 from zoo.mask import Mask
+from zoo.parameters import Role
 from zoo.registry import register
 
 STD = 0.02
@@ -38,6 +39,8 @@ class SynthesizerAttention(Attention):
     """
 
     sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+
+    roles: ClassVar[Mapping[str, Role]] = {"table": "table", "rows": "table", "columns": "table"}
 
     def __init__(
         self,

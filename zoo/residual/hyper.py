@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zoo.checks import require_positive
 from zoo.interfaces import Norm, Residual, Sublayer
 from zoo.mask import Mask
+from zoo.parameters import Role
 from zoo.registry import register
 
 
@@ -25,11 +26,13 @@ class Connection(nn.Module):
         norm: of the streams, from which the dynamic weights come; None leaves the static ones.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
+
     def __init__(self, dim: int, streams: int, first: int, norm: Norm | None) -> None:
         super().__init__()
         read = torch.zeros(streams, 1)
         read[first] = 1.0
-        # A vector, though it is a matrix: matrices decay in training, and this one must not.
+        # Static coefficients, which do not decay: [streams, 1 + streams], flattened.
         self.mix = nn.Parameter(torch.cat([read, torch.eye(streams)], dim=1).flatten())
         self.write = nn.Parameter(torch.ones(streams))
         self.norm = norm

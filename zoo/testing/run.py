@@ -10,11 +10,11 @@ from typing import Any
 
 from zoo.checks import Refused, suggest
 from zoo.registry import KINDS, Entry, forget, index, register
-from zoo.testing import asking, caching, computation, costs, declaration, gradients, masks, reading
+from zoo.testing import asking, caching, computation, costs, declaration, gradients, masks, parameters, reading
 from zoo.testing.kit import BAD, Check, Outcome, checks_of, run_check
 from zoo.testing.subject import Subject, subjects
 
-MODULES = (declaration, computation, masks, caching, gradients, costs, asking, reading)
+MODULES = (declaration, computation, masks, caching, gradients, parameters, costs, asking, reading)
 """Where the checks are; importing them fills the list."""
 
 

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import CatMetric, MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.text import Perplexity
 
 from zoo.interfaces import Objective, View
 
@@ -38,7 +37,6 @@ class Evaluation(nn.Module):
         # Not a number must stay so: torchmetrics would leave it out of a sum, and a run that diverged would look best.
         self.total, self.count = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.total.set_dtype(torch.float64)
-        self.perplexity = Perplexity()
         self.accuracy = MulticlassAccuracy(num_classes=vocabulary, average="micro")
         self.exact_match, self.target_nll = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self.right, self.lengths = CatMetric(nan_strategy="disable"), CatMetric(nan_strategy="disable")
@@ -52,7 +50,6 @@ class Evaluation(nn.Module):
         nll = F.cross_entropy(logits, targets, reduction="none").double()
         self.total.update(nll.sum())
         self.count.update(len(targets))
-        self.perplexity.update(logits[None], targets[None])
         self.accuracy.update(logits.argmax(dim=-1), targets)  # answers may have fewer columns than tokens
         if self.pairs:
             row = view.valid.nonzero()[:, 0]
@@ -69,7 +66,8 @@ class Evaluation(nn.Module):
     def compute(self) -> dict[str, float]:
         """All metrics by name, and begin anew."""
         total, count = float(self.total.compute()), float(self.count.compute())
-        metrics = {"loss": total / max(1.0, count), "perplexity": float(self.perplexity.compute())}
+        loss = total / max(1.0, count)
+        metrics = {"loss": loss, "perplexity": float(torch.tensor(loss, dtype=torch.float64).exp())}  # overflows to inf
         metrics[self.accuracy_name] = float(self.accuracy.compute())
         if self.size:
             metrics["bits_per_byte"] = total / math.log(2) / self.size

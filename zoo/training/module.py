@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.interfaces import Objective, View
+from zoo.parameters import parameter_roles
 from zoo.training.evaluation import Evaluation
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
@@ -102,16 +103,17 @@ class Training(lightning.LightningModule):
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """Matrices decay, vectors do not; the schedule moves at every step.
+        """Matrices and tables decay, vectors do not (:mod:`zoo.parameters`); the schedule moves at every step.
 
         Where the initialisation asks for another learning rate, matrices with equal rates are a further group. Decay
         per step, which is the product of rate and ``weight_decay``, is the same in all groups.
         """
         factors = {id(matrix): factor for matrix, factor in self.model.learning_rates()}
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
-        for parameter in self.parameters():
+        for name, role in parameter_roles(self).items():
+            parameter = self.get_parameter(name)
             if parameter.requires_grad:
-                groups.setdefault((factors.get(id(parameter), 1.0), parameter.ndim < 2), []).append(parameter)
+                groups.setdefault((factors.get(id(parameter), 1.0), role == "vector"), []).append(parameter)
         kept = {key: members for key, members in groups.items() if members}
         made = [
             {"params": members} | ({"weight_decay": 0.0} if vector else {}) for (_, vector), members in kept.items()

@@ -1,0 +1,53 @@
+"""The role of each parameter: weight decay, initialization and μP ask what a parameter is, not how many axes it has."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from zoo.checks import Refused
+
+Role = Literal["matrix", "table", "vector"]
+"""``matrix``: the weights of a linear map, or of several, stacked. ``table``: one row for each token, place or bucket.
+``vector``: everything else, stacked or not: gains, biases, gates, decay rates, mixing coefficients."""
+
+_TORCH: tuple[tuple[tuple[type[nn.Module], ...], Role], ...] = (
+    ((nn.Linear, nn.Bilinear, nn.RNNBase, nn.MultiheadAttention, _ConvNd), "matrix"),
+    ((nn.Embedding, nn.EmbeddingBag), "table"),
+)
+"""The role of parameters of two axes or more in modules of torch."""
+
+
+def parameter_roles(module: nn.Module) -> dict[str, Role]:
+    """The role of every parameter of ``module``, by the names and in the order of ``named_parameters``.
+
+    A module declares roles in its class attribute ``roles``, by parameter name; a dotted name reaches into a submodule
+    and precedes what that declares. Where nothing is declared, parameters of fewer than two axes are vectors, and
+    torch's own modules say the rest (the weights of ``Linear`` are a matrix).
+
+    Raises:
+        Refused: if a parameter of two axes or more has no role.
+    """
+    declared: dict[str, Role] = {}
+    for prefix, part in module.named_modules():  # outer modules come first
+        for name, role in getattr(part, "roles", {}).items():
+            declared.setdefault(f"{prefix}.{name}" if prefix else name, role)
+    return {name: declared.get(name) or _derive_role(module, name) for name, _ in module.named_parameters()}
+
+
+def _derive_role(module: nn.Module, name: str) -> Role:
+    path, _, last = name.rpartition(".")
+    owner = module.get_submodule(path)
+    parameter = owner.get_parameter(last)
+    if parameter.ndim < 2:
+        return "vector"
+    for types, role in _TORCH:
+        if isinstance(owner, types):
+            return role
+    shape = ", ".join(map(str, parameter.shape))
+    raise Refused(
+        f"{name} [{shape}] of {type(owner).__name__} must have a role: declare it in the class by "
+        f'roles = {{"{last}": "matrix"}}, or "table", or "vector"'
+    )
