@@ -3,11 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-launchers test-clients speed fuzz parity lint format clean
+.PHONY: demo report test test-launchers test-clients speed fuzz parity lint format docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
 	$(BIN)/zoo study three_variants
+
+# Renews the committed report.md and pictures of an experiment from its runs: make report STUDY=residual
+report: $(VENV)/installed
+	$(BIN)/zoo report $(STUDY) --out runs/reports/committed/$(STUDY)
+	rm -rf experiments/$(STUDY)/pictures
+	cp -R runs/reports/committed/$(STUDY)/report.md runs/reports/committed/$(STUDY)/pictures experiments/$(STUDY)/
 
 # Some tests wait for processes: one more worker than there are cores.
 WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")

@@ -227,16 +227,28 @@ def test_a_sweep_is_reported_on_by_the_words_that_made_it(tmp_path: Path) -> Non
     assert code == 0, err
     command = shlex.split(out.splitlines()[-1].removeprefix("report: "))
     assert command == ["zoo", "report", "-m", *overrides, "seed=0,1"]
+    mine = {name: tmp_path / name for name in ("report.md", "report.html", "table.csv", "pictures/cat.svg")}
+    for name, path in mine.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"my {name}")
+    before = sorted(tmp_path.iterdir())
     code, out, err = zoo(*command[1:])
     assert code == 0, err
     assert "not finished" not in out
-    arms = [row["arm"] for row in json.loads((tmp_path / "report.json").read_text())["tasks"][0]["arms"]]
+    assert {name: path.read_text() for name, path in mine.items()} == {name: f"my {name}" for name in mine}
+    assert sorted(tmp_path.iterdir()) == before
+    written = Path(out.splitlines()[-1].removeprefix("report: "))
+    assert written.parents[1] == tmp_path / "runs" / "reports"
+    arms = [row["arm"] for row in json.loads(written.with_name("report.json").read_text())["tasks"][0]["arms"]]
     assert [arm.split(",")[0] for arm in arms] == ["norm=layer", "norm=rms"]
     code, out, err = zoo("report", "-m", *overrides, "seed=1,2", "--out", "further")
     assert code == 0, err
     told = sorted(line for line in out.splitlines() if line.startswith("not finished: "))
     assert [line.split("  ")[0] for line in told] == [f"not finished: numbers {arm} seed 2" for arm in arms]
     assert (tmp_path / "further" / "report.html").exists()
+    code, out, err = zoo("report", *(str(path.parent) for path in tmp_path.glob("runs/*/result.json")), "--out=.")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "report.html, report.md, table.csv" in err
     assert zoo("report", "-m", *overrides, "sead=1,2").err.startswith("zoo: sead: unknown key: did you mean seed?")
 
 

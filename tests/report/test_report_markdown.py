@@ -19,11 +19,11 @@ from markdown_it import MarkdownIt
 
 from zoo.report import Moved, Run, Study, Task, read_run, summary, write_report
 from zoo.report.csvs import runs_csv, table_csv
+from zoo.report.folder import MANIFEST
 from zoo.report.format import with_spread
 from zoo.report.markdown import markdown
 from zoo.report.pictures import Picture
 from zoo.report.syntax import block, code, plain, table_of
-from zoo.report.written import write_markdown
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy
@@ -192,17 +192,15 @@ def test_csv_is_read_back(make_study: MakeStudy) -> None:
 def test_the_same_runs_give_the_same_bytes(make_study: MakeStudy, tmp_path: Path) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
     for folder in ("one", "two"):
-        path = write_markdown(study, runs, tmp_path / folder)
+        path = write_report(study, runs, tmp_path / folder).with_name("report.md")
     assert str(tmp_path) not in path.read_text()
     files = {file.relative_to(tmp_path / "one"): file.read_bytes() for file in (tmp_path / "one").rglob("*.*")}
     assert files == {file.relative_to(tmp_path / "two"): file.read_bytes() for file in (tmp_path / "two").rglob("*.*")}
     shown = set(re.findall(r"\]\((pictures/[^)]+)\)", path.read_text()))
     assert shown == {file.as_posix() for file in files if file.suffix == ".svg"}
     assert len(shown) >= 2
-    old = tmp_path / "two" / "pictures" / "old.svg"
-    old.write_text("")
-    write_markdown(study, [replace(run, curves=pl.DataFrame()) for run in runs], tmp_path / "two")
-    assert not old.exists()
+    write_report(study, [replace(run, curves=pl.DataFrame()) for run in runs], tmp_path / "two")
+    assert (tmp_path / "one" / "pictures" / "curves.svg").exists()
     assert not (tmp_path / "two" / "pictures" / "curves.svg").exists()
 
 
@@ -217,7 +215,7 @@ def test_places_of_the_machine_are_left_out(make_study: MakeStudy) -> None:
 def test_all_forms_are_written_whole(make_study: MakeStudy, tmp_path: Path) -> None:
     write_report(*make_study({"a": 0.2, "b": 0.6}, baseline="b"), tmp_path / "report")
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"report.html", "report.json", "report.md", "table.csv", "runs.csv", "pictures"}
+    assert names == {"report.html", "report.json", "report.md", "table.csv", "runs.csv", "pictures", MANIFEST}
     assert json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]["arms"][0]["peak_memory"] == 1.2e8
 
 

@@ -56,3 +56,24 @@ def refuse_unknown(overrides: Sequence[str]) -> None:
 
     if problems := override_problems(overrides):
         raise Refused("\n".join(problems.values()))
+
+
+def take_values(arguments: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
+    """The arguments without ``flag VALUE`` and ``flag=VALUE``, and the values.
+
+    Raises:
+        Refused: if the flag stands last.
+    """
+    rest, values = [], []
+    left = iter(arguments)
+    for word in left:
+        if word == flag:
+            value = next(left, None)
+            if value is None:
+                raise Refused(f"{flag} must be given a value")
+            values.append(value)
+        elif word.startswith(f"{flag}="):
+            values.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return rest, values

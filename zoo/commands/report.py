@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.checks import Refused
-from zoo.commands.arguments import asks_for_help, refuse_unknown, without_hydra
+from zoo.commands.arguments import asks_for_help, refuse_unknown, take_values, without_hydra
 
 if TYPE_CHECKING:
     from zoo.report import Run, Study
@@ -20,7 +22,7 @@ zoo report STUDY STUDY ...             several, side by side
 zoo report RUN-FOLDER ...              runs that nobody planned together
 zoo report -m OVERRIDES                the runs of a sweep: what stood after zoo train -m
 
-  --out FOLDER                         where it is written
+  --out FOLDER                         where it is written, in place of a folder of its own under runs/reports/
 """
 
 
@@ -31,27 +33,20 @@ def report(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     from rich.console import Console
 
-    from zoo.report import print_summary, write_report
+    from zoo.report import print_folder, print_summary, write_report
 
-    given, out = _out(list(arguments))
+    given, out = take_values(arguments, "--out")
     many = {"-m", "--multirun"} & set(given)
     given = [word for word in given if word not in many]
     if flags := [word for word in given if word.startswith("-")]:
         raise Refused(f"unknown flag {flags[0]!r}: choices: --out, -m")
     described, runs, folder = _swept(without_hydra(given)) if many else _studies(without_hydra(given))
-    path = write_report(described, runs, out or folder)
+    if out:
+        folder = Path(out[-1])
+    path = write_report(described, runs, folder, renumber=not out)
     print_summary(described, runs, Console())
-    print(f"report: {path.resolve()}")
+    print_folder(path, folder, Console())
     return 0
-
-
-def _out(arguments: list[str]) -> tuple[list[str], Path | None]:
-    if "--out" not in arguments:
-        return arguments, None
-    place = arguments.index("--out")
-    if place + 1 == len(arguments):
-        raise Refused("--out must be given a folder")
-    return arguments[:place] + arguments[place + 2 :], Path(arguments[place + 1])
 
 
 def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
@@ -73,7 +68,19 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
         return found[0]
     parts = [(described, runs) for described, runs, _ in found]
     parts += [runs_study(folders)] if folders else []
-    return (*(parts[0] if len(parts) == 1 else join(parts)), Path())
+    described, runs = parts[0] if len(parts) == 1 else join(parts)
+    reports = found[0][2].parent if found else folders[0].resolve().parent / "reports"
+    return (
+        described,
+        runs,
+        reports / _folder_name(described.name, [*studies, *(str(path.resolve()) for path in folders)]),
+    )
+
+
+def _folder_name(title: str, members: Sequence[str]) -> str:
+    """The name of a report that no study names: the same for the same members, and for no others."""
+    digest = hashlib.sha256("\0".join(sorted(members)).encode()).hexdigest()[:6]
+    return f"{re.sub(r'[^a-z0-9_]+', '-', title.lower())[:48].strip('-')}-{digest}".lstrip("-")
 
 
 def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
@@ -95,7 +102,9 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     for run in runs:
         if run.result is None:
             print(f"not finished: {run.task} {run.arm} seed {run.seed}  {run.folder}")
-    return replace(described, command=shlex.join(["zoo", "train", "-m", *words])), runs, Path()
+    reports = next(iter(planned)).parent / "reports"
+    folder = reports / _folder_name(described.name, [path.name for path in planned])
+    return replace(described, command=shlex.join(["zoo", "train", "-m", *words])), runs, folder
 
 
 def _runs_of(sweep: Sequence[str]) -> list[list[str]]:

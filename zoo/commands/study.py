@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from zoo.checks import Refused
-from zoo.commands.arguments import asks_for_help, is_hydras, overrides_of, refuse_unknown
+from zoo.commands.arguments import asks_for_help, is_hydras, overrides_of, refuse_unknown, take_values
 from zoo.commands.train import hand_over
 
 HELP = """\
@@ -69,11 +69,6 @@ def _policy(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """What follows a failure is told to the sweeper; the other arguments, and its overrides."""
     rest, policy = list(arguments), []
     for flag, key in (("--on-failure", "on_failure"), ("--retries", "retries")):
-        rest = [word for given in rest for word in (given.split("=", 1) if given.startswith(f"{flag}=") else [given])]
-        while flag in rest:
-            place = rest.index(flag)
-            if place + 1 == len(rest):
-                raise Refused(f"{flag} must be given a value")
-            policy.append(f"hydra.sweeper.{key}={rest[place + 1]}")
-            del rest[place : place + 2]
+        rest, values = take_values(rest, flag)
+        policy += [f"hydra.sweeper.{key}={value}" for value in values]
     return rest, policy

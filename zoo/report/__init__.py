@@ -2,7 +2,7 @@
 
 :func:`read_run` and :func:`runs_study` read run folders; :func:`join` puts studies side by side; :func:`summary`
 makes the tables; :func:`print_summary` shows them in a terminal, :func:`write_report` on a page, in Markdown and for
-machines.
+machines, and :func:`print_folder` says where that is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from zoo.report.joined import join
 from zoo.report.metrics import Metric
 from zoo.report.records import Moved, Run, Study, Task, read_run, runs_study
 from zoo.report.table import Cell, Row, Table, summary
-from zoo.report.terminal import print_summary
+from zoo.report.terminal import print_folder, print_summary
 from zoo.report.written import write_report
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Table",
     "Task",
     "join",
+    "print_folder",
     "print_summary",
     "read_run",
     "runs_study",

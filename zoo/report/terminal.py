@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -35,6 +36,14 @@ def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:
     together = aggregate(tables)
     for told in (*survival(tables), *([together.sentence] if together else [])):
         console.print(Text(told))
+
+
+def print_folder(page: Path, folder: Path, console: Console) -> None:
+    """Say where the report is, and why it is not in the folder that was meant."""
+    if page.parent != folder:
+        told = f"{folder} holds files that no report has written, or that were changed since: they are left as they are"
+        console.print(Text(told), soft_wrap=True)
+    console.print(Text(f"report: {page.resolve()}"), soft_wrap=True)
 
 
 def _drawn(table: Table, console: Console) -> RichTable:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.report import Run, Study, Task, print_summary, read_run, write_report
+from zoo.report import Run, Study, Task, print_folder, print_summary, read_run, write_report
 from zoo.study import state
 from zoo.study.cells import Launch, Policy, Tell, run_cells
 from zoo.study.dry_run import as_json as plan_as_json
@@ -58,7 +58,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     cells = board.rounds.cells
     left = [each for each in map(standing_of, cells) if each.state != "done"]
     described, runs = _study(plan, expansion, board.rounds, further), [_run(cell) for cell in cells]
-    path = write_report(described, runs, folder).resolve()
+    page = write_report(described, runs, folder, renumber=True)
     print_summary(described, runs, console)
     console.print(
         f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s", highlight=False
@@ -68,7 +68,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
         console.print(
             f"[red]no result[/red]: {escape(each.cell.name)}: {escape(told)}", highlight=False, soft_wrap=True
         )
-    console.print(f"report: {path}", highlight=False, soft_wrap=True)
+    print_folder(page, folder, console)
     return len(left)
 
 
