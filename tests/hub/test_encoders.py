@@ -163,7 +163,6 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
             "layer_types must be full_attention or",
         ),
         ({"model_type": "modernbert", "rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling must be None"),
-        ({"model_type": "modernbert", "norm": "rms"}, "option norm is not understood"),
     ],
 )
 def test_what_an_encoder_cannot_be_is_refused(config: Mapping[str, Any], line: str) -> None:

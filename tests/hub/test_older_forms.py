@@ -89,7 +89,10 @@ def test_a_tied_tensor_may_be_repeated_but_not_differ(tmp_path: Path) -> None:
         ({"model_type": "t5", "tie_word_embeddings": False, "scale_decoder_outputs": True}, "scale_decoder_outputs"),
         ({"model_type": "t5", "feed_forward_proj": "twice-relu"}, "feed_forward_proj must be an activation function"),
         ({"model_type": "t5", "feed_forward_proj": "gated-tanhh"}, "dense_act_fn must be one of"),
-        ({"model_type": "bart", "num_hidden_layers": 3}, "num_hidden_layers must be encoder_layers=12"),
+        (
+            {"model_type": "bart", "encoder_layers": 12, "num_hidden_layers": 3},
+            "must be that of encoder_layers, which is 12",
+        ),
         ({"model_type": "bart", "tie_word_embeddings": False}, "tie_word_embeddings must be True"),
         ({"model_type": "openai-gpt", "afn": "gelu_new"}, "afn must be one of gelu, relu"),
     ],

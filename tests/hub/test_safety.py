@@ -196,14 +196,14 @@ def changed(folders: list[Path], tmp_path: Path, **options: Any) -> Path:
     return folder
 
 
-def test_what_is_not_understood_is_named(folders: list[Path], tmp_path: Path) -> None:
-    folder = changed(folders, tmp_path, hidden_sise=3, residual_multiplier=0.5, is_decoder=True)
+def test_what_no_part_computes_is_named(folders: list[Path], tmp_path: Path) -> None:
+    folder = changed(folders, tmp_path, is_causal=False, sliding_window=8, is_decoder=True)
     with pytest.raises(Refused) as refused:
         load(folder)
     assert str(refused.value).splitlines() == [
         "config.json: is_decoder must be False, for there is no component for another: got True",
-        "config.json: option hidden_sise is not understood, and may change the model: did you mean hidden_size?",
-        "config.json: option residual_multiplier is not understood, and may change the model",
+        "config.json: is_causal must be True, for there is no component for another: got False",
+        "config.json: sliding_window must be None, for there is no component for another: got 8",
     ]
 
 

@@ -100,7 +100,7 @@ def test_both_ages_say_the_same_of_two_bases() -> None:
             },
             "rope_scaling must say of factor what rope_parameters says",
         ),
-        ({"model_type": "mistral", "attention_bias": True}, "attention_bias is not understood"),
+        ({"model_type": "mistral", "is_causal": False}, "is_causal must be True"),
     ],
 )
 def test_what_a_config_may_not_say_is_refused(options: dict[str, Any], problem: str) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, final
+
 from zoo.hub.keys import Fixed, Idle, Key
+from zoo.hub.source import Composed, Draft, Source
+from zoo.hub.windows import FULL
 
 _IDLE = """
     model_type architectures transformers_version adapters_version torch_dtype dtype _name_or_path
@@ -25,3 +30,31 @@ COMMON: tuple[Key, ...] = (
     Fixed("pruned_heads", {}),
     Idle(tuple(_IDLE.split())),
 )
+
+
+@final
+@dataclass(frozen=True)
+class AllFull(Key):
+    """``layer_types`` of a family without windows: every layer attends to the whole row."""
+
+    theirs: str = "layer_types"
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Refuse any other type of layer."""
+        types = theirs.take_any(self.theirs)
+        if types is not None and not (isinstance(types, list) and set(map(str, types)) <= {FULL}):
+            theirs.refuse(self.theirs, f"must be {FULL} for each layer of this family", types)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Nothing: absence means the same."""
+
+
+SHARED: tuple[Fixed | AllFull, ...] = (
+    Fixed("is_causal", True),
+    Fixed("sliding_window", None),
+    Fixed("attention_chunk_size", None),
+    Fixed("per_layer_config", None),
+    Fixed("kv_sharing_modes", None),
+    AllFull(),
+)
+"""What transformers' masks and caches read of every decoder; read only where the family has no key of that name."""

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.keys import Equal, Key
+from zoo.hub.keys import Either, Equal, Key
 from zoo.hub.source import INT, STR, Composed, Draft, Source
 from zoo.options import REQUIRED, Many, Maybe
 
 MOST = 4096
 """Experts of a layer; each has names of its own, so that a wrong number must not cost memory."""
-
-
-@final
-@dataclass(frozen=True)
-class Either(Key):
-    """One option that has several names, of which a file has one, or all with one value.
-
-    Args:
-        key: what it means, by the name that is written.
-        also: its other names.
-    """
-
-    key: Equal
-    also: tuple[str, ...]
-
-    def read(self, theirs: Source, ours: Draft) -> None:
-        """By the name that is there."""
-        given = {name: theirs.peek(name) for name in (self.key.theirs, *self.also) if theirs.peek(name) is not None}
-        first = next(iter(given), self.key.theirs)
-        for name in (self.key.theirs, *self.also):
-            if name != first and theirs.take_any(name) not in (None, given[first]):
-                theirs.refuse(name, f"must be that of {first}, which is {given[first]}", given[name])
-        replace(self.key, theirs=first).read(theirs, ours)
-
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
-        """By its own name."""
-        self.key.write(ours, theirs)
 
 
 def experts(theirs: str, default: int, *also: str) -> Either:
@@ -55,14 +28,17 @@ class Dropped(Key):
     Args:
         theirs: its name.
         none: its value where there is none.
+        also: its other names, which are not written.
     """
 
     theirs: str
     none: Any
+    also: tuple[str, ...] = ()
 
     def read(self, theirs: Source, ours: Draft) -> None:
-        """Take it."""
-        theirs.take_any(self.theirs)
+        """Take it, under any of its names."""
+        for name in (self.theirs, *self.also):
+            theirs.take_any(name)
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
         """There is none."""

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from zoo.build import check
 from zoo.checks import Refused, suggest
-from zoo.hub.common import COMMON
+from zoo.hub.common import COMMON, SHARED
 from zoo.hub.difference import Difference, differences
 from zoo.hub.keys import Idle, Key
+from zoo.hub.quantization import Quantization, read_quantization
 from zoo.hub.rules import Rule
 from zoo.hub.source import Composed, Draft, Source
 from zoo.plan import ModelPlan
@@ -87,11 +88,24 @@ class Described:
         family: whose it is.
         plan: the model.
         kept: its options that change nothing of what the model computes.
+        ignored: its options that neither the family nor transformers reads, each as it is named to a person.
+        quantization: how the weights are stored; None where they are plain.
     """
 
     family: Family
     plan: ModelPlan
     kept: Mapping[str, Any]
+    ignored: tuple[str, ...] = ()
+    quantization: Quantization | None = None
+
+    def notes(self) -> list[str]:
+        """What a person should know beside the model, one line each."""
+        notes = []
+        if self.ignored:
+            notes.append(f"ignored, for no part of {self.family.name} reads them: {', '.join(self.ignored)}")
+        if self.quantization is not None:
+            notes.append(f"the weights are quantized ({self.quantization}); what is said here is of plain ones")
+        return notes
 
 
 @functools.cache
@@ -126,24 +140,42 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
         config: its content.
         names: of the tensors beside it, which tell what an architecture leaves open.
     Raises:
-        Refused: with all that is wrong with it, one a line: a family or an option that is not known, a value that
-            does not make sense.
+        Refused: with all that is wrong with it, one a line: a family that is not known, a value that does not make
+            sense or that no component computes.
     """
     family = family_of(config.get("model_type"))
     source, draft = Source(config, tensors=names), Draft(family.base)
-    for key in (*COMMON, *family.keys):
-        key.read(source, draft)
+    _take(family, source, draft)
+    quantization = read_quantization(source)
     form = _form(family, config.get("architectures"), names, source)
     if not form.head:
         draft.config["head"] = None
     if form.pooler:
         draft.config["pooler"] = True
-    source.require_understood()
+    source.require_sound()
     _, plan, problems = check(draft.config)
     if problems or plan is None:
         raise Refused("\n".join(f"config.json describes no model: {line}" for line in problems))
-    kept = family.idle - {"auto_map"}  # which names code beside the file, that neither runs here nor travels
-    return Described(family, plan, {name: value for name, value in config.items() if name in kept})
+    ignored = source.ignored()
+    kept = (family.idle | set(ignored)) - {"auto_map"}  # auto_map names code, which neither runs here nor travels
+    options = {name: value for name, value in config.items() if name in kept}
+    return Described(family, plan, options, tuple(ignored.values()), quantization)
+
+
+def understood(family: Family) -> frozenset[str]:
+    """Names of the options that a family's keys read; any other is ignored."""
+    source = Source({"architectures": None})
+    _take(family, source, Draft(family.base))
+    return source.taken
+
+
+def _take(family: Family, source: Source, draft: Draft) -> None:
+    """Let every key of a family read what it understands."""
+    for key in (*COMMON, *family.keys):
+        key.read(source, draft)
+    for shared in SHARED if family.base["variant"] == "decoder" else ():
+        if shared.theirs not in source.taken:
+            shared.read(source, draft)
 
 
 def _form(family: Family, architectures: Any, names: Sequence[str] | None, source: Source) -> Form:
@@ -178,14 +210,19 @@ def write(family: Family, plan: ModelPlan, kept: Mapping[str, Any]) -> dict[str,
     Args:
         family: whose it shall be.
         plan: of a model that fits.
-        kept: options that change nothing of what the model computes.
+        kept: options that change nothing of what the model computes; one that a key of the family reads is left out.
     """
     composed = Composed(plan)
     architecture = family.architecture(Form(plan.head is not None, plan.pooler))
-    theirs: dict[str, Any] = {**kept, "model_type": family.name, "architectures": [architecture]}
+    theirs: dict[str, Any] = {
+        **{name: value for name, value in kept.items() if name in family.idle},
+        "model_type": family.name,
+        "architectures": [architecture],
+    }
     for key in family.keys:
         key.write(composed, theirs)
-    return theirs
+    _take(family, source := Source(theirs), Draft(family.base))
+    return {**{name: value for name, value in kept.items() if name not in source.taken}, **theirs}
 
 
 def misfits(family: Family, plan: ModelPlan) -> list[Difference]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, open_checkpoint, read_jso
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
 from zoo.hub.own import OWN, read_own, write_own
+from zoo.hub.quantization import Dequantized
 from zoo.hub.weights import fill, published
 from zoo.variants.variant import Variant
 
@@ -39,6 +42,7 @@ SIDE_FILES = (
 """What lies beside config and weights and travels with them."""
 SHARD = 5 * 10**9
 _NEAREST = 3
+_log = logging.getLogger("zoo")
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,20 @@ def describe(path: str | Path, names: list[str] | None = None) -> Described:
         Refused: with all that is wrong, one a line.
     """
     folder = Path(path)
-    config = read_json(folder / "config.json" if folder.is_dir() else folder)
-    return read_own(config) if config.get("model_type") == OWN.name else read(config, names)
+    file = folder / "config.json" if folder.is_dir() else folder
+    config = read_json(file)
+    if config.get("model_type") == OWN.name:
+        return read_own(config)
+    described = read(config, names)
+    for note in described.notes():
+        _note(file, note)
+    return described
+
+
+@functools.cache
+def _note(file: Path, note: str) -> None:
+    """Say it once, although a command may read a config several times."""
+    _log.warning("%s: %s", file, note)
 
 
 def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
@@ -90,6 +106,9 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     folder = Path(path)
     checkpoint = open_checkpoint(folder, pickled=pickled)
     described = describe(folder, list(checkpoint.headers))
+    if described.quantization is not None:
+        described.quantization.require_readable()
+        checkpoint = Dequantized(checkpoint, described.quantization)
     model = empty(described, checkpoint)
     fill(model, described.family, checkpoint, dtype)
     files = {name: (folder / name).read_bytes() for name in SIDE_FILES if (folder / name).is_file()}
@@ -199,7 +218,8 @@ def _config(model: Variant, family: Family, kept: Mapping[str, Any], origin: str
     dtype = str(model.embedding.table.weight.dtype).removeprefix("torch.")
     if family is OWN:
         return write_own(model.plan.config, model.vocabulary, kept, origin)
-    kept = {name: value for name, value in kept.items() if name in family.idle}
+    if origin != family.name:  # what another family ignores may mean something to this one
+        kept = {name: value for name, value in kept.items() if name in family.idle}
     return {**write(family, model.plan, kept), "torch_dtype": dtype, "dtype": dtype}
 
 

@@ -93,6 +93,33 @@ class Equal(Key):
         theirs[self.theirs] = value
 
 
+@final
+@dataclass(frozen=True)
+class Either(Key):
+    """One option that has several names, of which a file has one, or all with one value.
+
+    Args:
+        key: what it means, by the name that is written.
+        also: its other names.
+    """
+
+    key: Equal
+    also: tuple[str, ...]
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """By the name that is there."""
+        given = {name: theirs.peek(name) for name in (self.key.theirs, *self.also) if theirs.peek(name) is not None}
+        first = next(iter(given), self.key.theirs)
+        for name in (self.key.theirs, *self.also):
+            if name != first and theirs.take_any(name) not in (None, given.get(first)):
+                theirs.refuse(name, f"must be that of {first}, which is {given[first]}", given[name])
+        replace(self.key, theirs=first).read(theirs, ours)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """By its own name."""
+        self.key.write(ours, theirs)
+
+
 def layers(theirs: str, ours: str = "layers", default: Any = REQUIRED) -> Equal:
     """The number of layers."""
     return Equal(theirs, ours, default=default, most=DEEPEST)
@@ -168,6 +195,37 @@ class Fixed(Key):
         """The value, if asked for."""
         if self.written:
             theirs[self.theirs] = self.value
+
+
+@final
+@dataclass(frozen=True)
+class Repeated(Key):
+    """An option that can only say what others say; absent it says the same.
+
+    Args:
+        theirs: its name.
+        ours: dotted path of what another option says.
+        over: dotted path of what that is divided by; None: by nothing.
+    """
+
+    theirs: str
+    ours: str
+    over: str | None = None
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Refuse another value."""
+        value, other = theirs.take(self.theirs, INT, None), self._other(ours)
+        if value is not None and other is not None and value != other:
+            theirs.refuse(self.theirs, f"must be {other}, for there is no component for another", value)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The same again, if a file must say it."""
+        if self.over is None:
+            theirs[self.theirs] = ours.get(self.ours)
+
+    def _other(self, ours: Draft) -> int | None:
+        value, divisor = ours.get(self.ours), 1 if self.over is None else ours.get(self.over)
+        return None if value is None or not divisor else int(value // divisor)
 
 
 @final

@@ -7,34 +7,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from zoo.hub.keys import Key
-from zoo.hub.source import FLOAT, INT, Composed, Draft, Source
+from zoo.hub.source import FLOAT, Composed, Draft, Source
 
 STRONGEST = 100.0
 """``mscale_all_dim``; published ones are at most 1."""
-
-
-@final
-@dataclass(frozen=True)
-class Repeated(Key):
-    """An option that can only say what another one says; absent it says the same.
-
-    Args:
-        theirs: its name.
-        ours: dotted path of what the other one says.
-    """
-
-    theirs: str
-    ours: str
-
-    def read(self, theirs: Source, ours: Draft) -> None:
-        """Refuse another value."""
-        value, other = theirs.take(self.theirs, INT, None), ours.get(self.ours)
-        if value is not None and other is not None and value != other:
-            theirs.refuse(self.theirs, f"must be {other}, for there is no component for another", value)
-
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
-        """The same again."""
-        theirs[self.theirs] = ours.get(self.ours)
 
 
 @final

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.checks import Refused
 from zoo.hub.keys import Key
 from zoo.hub.source import BOOL, FLOAT, INT, STR, Composed, Draft, Source
 from zoo.hub.windows import FULL, SLIDING, layer_types
@@ -149,14 +148,14 @@ def read_rotary(
     kind = next((each for each in types if each is not None), "default")
     if kind not in ("default", "linear", "yarn", "llama3"):
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
-        theirs.problems += inner.problems  # and nothing of options that another kind would have
+        theirs.problems += inner.problems  # but not the options of a kind that is not known
         return
     if kind == "default":
         for name in _SCALING:  # which say nothing here, and some published configs have them
             inner.take_any(name)
     else:
         ours.set(f"{key.path}.scaling", {"kind": kind, **_scaling(theirs, inner, kind)})
-    theirs.problems += _left_over(inner)
+    theirs.absorb(inner, "rope_parameters")
 
 
 def _scaling(theirs: Source, inner: Source, kind: str) -> dict[str, Any]:
@@ -175,14 +174,6 @@ def _scaling(theirs: Source, inner: Source, kind: str) -> dict[str, Any]:
 
 def _mscale(factor: float, mscale: float) -> float:
     return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0
-
-
-def _left_over(source: Source) -> list[str]:
-    try:
-        source.require_understood()
-    except Refused as error:
-        return str(error).splitlines()
-    return []
 
 
 def rotary_parameters(position: Mapping[str, Any], partial: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Both sides of a config: a published config.json, of which nothing may be left over, and what we make of it."""
+"""Both sides of a config: a published config.json, option by option, and the model config that is made of it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DEEPEST = 4096
 
 
 class Source:
-    """A config.json that is being read: each option is taken by who understands it, and the rest is refused.
+    """A config.json that is being read: each option is taken by the key that understands it; the rest is ignored.
 
-    Problems are collected, so that all of them are told at once.
+    Problems are collected, so that all of them are reported at once.
 
     Args:
         config: what the file says.
@@ -34,6 +34,7 @@ class Source:
         self._config = dict(config)
         self._left = dict(config)
         self._known: list[str] = []
+        self._ignored_inside: dict[str, str] = {}
 
     def take(self, key: str, kind: Type, default: Any = REQUIRED) -> Any:
         """The value of an option, checked; ``default`` where it is not there, or is null and may not be.
@@ -67,12 +68,31 @@ class Source:
         """Note a problem of an option."""
         self.problems.append(f"{self.name}: {key} {rule}: got {value!r}")
 
-    def require_understood(self) -> None:
-        """Refuse what nobody took, and all problems so far."""
-        for key in self._left:
+    @property
+    def taken(self) -> frozenset[str]:
+        """Options that some key has asked for, whether or not the file has them."""
+        return frozenset(self._known)
+
+    def absorb(self, inner: Source, prefix: str) -> None:
+        """Take over problems and ignored options of a mapping inside this config.
+
+        Args:
+            inner: the mapping as it was read.
+            prefix: put before the names of its ignored options, as in ``rope_parameters.factr``.
+        """
+        self.problems += inner.problems
+        self._ignored_inside |= {f"{prefix}.{key}": text for key, text in inner.ignored().items()}
+
+    def ignored(self) -> dict[str, str]:
+        """Options that no key asked for and that say something, each with the text that names it to a person."""
+        found = {}
+        for key in (key for key, value in self._left.items() if value is not None):
             near = suggest(key, self._known).split(" choices:")[0]
-            hint = f": {near}" if near.startswith("did you mean") else ""
-            self.problems.append(f"{self.name}: option {key} is not understood, and may change the model{hint}")
+            found[key] = f"{key} ({near})" if near.startswith("did you mean") else key
+        return found | self._ignored_inside
+
+    def require_sound(self) -> None:
+        """Refuse with all problems so far."""
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
 

@@ -67,7 +67,10 @@ def start_of(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
         if known is not None and known != held:
             found.append(f"model.sha256: {folder} holds another checkpoint now: got {held}, not {known}")
         elif known is None:
-            config = laid_over(describe(folder).plan.config, config)
+            described = describe(folder)
+            if described.quantization is not None:
+                described.quantization.require_readable()
+            config = laid_over(described.plan.config, config)
             data, size = _tokenized(data, folder, found)
             if size > config["vocabulary"] and "vocabulary" not in model:
                 config["vocabulary"] = size

@@ -117,7 +117,7 @@ def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int
                 wrong.append(f"{name} is missing")
             elif header.shape != tuple(tensor.shape):
                 wrong.append(f"{name} must be {list(tensor.shape)} by config.json: got {list(header.shape)}")
-            elif not header.dtype.is_floating_point:
+            elif not header.dtype.is_floating_point or header.dtype.itemsize == 1:  # fp8 needs scales
                 wrong.append(f"{name} must be of floating-point numbers: got {header.dtype}")
     if wrong:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []

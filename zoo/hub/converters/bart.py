@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, final
-
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, Key, activation, layers
+from zoo.hub.keys import Either, Equal, Fixed, Idle, activation, layers
 from zoo.hub.rules import Rule, Same
-from zoo.hub.source import BOOL, FLOAT, INT, Composed, Draft, Source
-
-
-@final
-@dataclass(frozen=True)
-class Again(Key):
-    """``num_hidden_layers``, which says again how many layers the encoder has."""
-
-    def read(self, theirs: Source, ours: Draft) -> None:
-        """Refuse another number."""
-        depth = ours.get("encoder.layers")
-        if (said := theirs.take("num_hidden_layers", INT, depth)) not in (None, depth):
-            theirs.refuse("num_hidden_layers", f"must be encoder_layers={depth}", said)
-
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
-        """Nothing: it is said once."""
+from zoo.hub.source import BOOL, FLOAT
 
 
 def _attention(theirs: str, ours: str) -> tuple[Rule, ...]:
@@ -58,11 +40,10 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=50265),
-        Equal("d_model", "dim", default=1024),
-        layers("encoder_layers", "encoder.layers", default=12),
+        Either(Equal("d_model", "dim", default=1024), ("hidden_size",)),
+        Either(layers("encoder_layers", "encoder.layers", default=12), ("num_hidden_layers",)),
         layers("decoder_layers", "decoder.layers", default=12),
-        Again(),
-        Equal("encoder_attention_heads", "encoder.heads", default=16),
+        Either(Equal("encoder_attention_heads", "encoder.heads", default=16), ("num_attention_heads",)),
         Equal("decoder_attention_heads", "decoder.heads", default=16),
         Equal("encoder_ffn_dim", "encoder.hidden", default=4096),
         Equal("decoder_ffn_dim", "decoder.hidden", default=4096),

@@ -7,8 +7,8 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.experts import FirstDense, Groups, experts
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, activation, layers
-from zoo.hub.latent import LatentScale, Repeated
+from zoo.hub.keys import Equal, Fixed, Idle, Repeated, activation, layers
+from zoo.hub.latent import LatentScale
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Joined, Narrowed, Rule, Same
 from zoo.hub.source import BOOL, FLOAT, INT

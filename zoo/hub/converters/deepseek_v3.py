@@ -34,7 +34,7 @@ FAMILY = Family(
         *BALANCE,
         Groups("top_two", groups=8, top=4),
         FirstDense(default=18432, first=3),
-        Dropped("num_nextn_predict_layers", 0),
+        Dropped("num_nextn_predict_layers", 0, ("num_mtp_layers",)),
         Equal("rope_interleave", "position.interleaved", BOOL, True),
         Rotary(),
         LatentScale(),

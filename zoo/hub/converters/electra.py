@@ -41,7 +41,16 @@ FAMILY = Family(
         Width(),
         Tied(),
         activation("hidden_act", default="gelu"),  # the head always has GELU
-        Idle(("summary_type", "summary_use_proj", "summary_activation", "summary_last_dropout")),
+        Idle(
+            (
+                "summary_type",
+                "summary_use_proj",
+                "summary_activation",
+                "summary_proj_to_labels",
+                "summary_first_dropout",
+                "summary_last_dropout",
+            )
+        ),
     ),
     rules=(
         *body("electra."),

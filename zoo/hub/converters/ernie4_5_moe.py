@@ -6,9 +6,9 @@ from zoo.hub.converters.glm4_moe import FURTHER, SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.experts import Between, Dropped, Either, experts
+from zoo.hub.experts import Between, Dropped, experts
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, absent_means, activation
+from zoo.hub.keys import Either, Equal, Fixed, Idle, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Row
 from zoo.hub.source import BOOL

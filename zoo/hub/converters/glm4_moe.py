@@ -56,7 +56,7 @@ FAMILY = Family(
         Fixed("topk_method", "noaux_tc"),
         Fixed("scoring_func", "sigmoid"),
         FirstDense(default=10944, first=1),
-        Dropped("num_nextn_predict_layers", 0),
+        Dropped("num_nextn_predict_layers", 0, ("num_mtp_layers",)),
         Rotary(fraction=0.5),
     ),
     rules=(*BLOCKS, *PRE_NORMS, *QK_NORMS, *EXPERTS, *SHARED, CORRECTION, *PERCEPTRON),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Equal, Fixed, Idle, activation, layers
+from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, activation, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT
 
@@ -22,10 +22,10 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary"),
-        Equal("n_positions", "position.length"),
-        Equal("n_embd", "dim"),
-        layers("n_layer"),
-        Equal("n_head", "heads"),
+        Either(Equal("n_positions", "position.length"), ("max_position_embeddings",)),
+        Either(Equal("n_embd", "dim"), ("hidden_size",)),
+        Either(layers("n_layer"), ("num_hidden_layers",)),
+        Either(Equal("n_head", "heads"), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("n_inner", "hidden", default="=hidden"),
         activation("activation_function", default="gelu_new"),
@@ -47,6 +47,7 @@ FAMILY = Family(
                 "summary_activation",
                 "summary_proj_to_labels",
                 "summary_first_dropout",
+                "summary_last_dropout",
             )
         ),
     ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Idle, Key, Unless, activation, layers
+from zoo.hub.keys import Equal, Idle, Key, Repeated, Unless, activation, layers
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Joined, Same
 from zoo.hub.source import BOOL, FLOAT, Composed, Draft, Source
@@ -49,6 +49,7 @@ FAMILY = Family(
         Equal("hidden_size", "dim", default=6144),
         layers("num_hidden_layers", default=44),
         Equal("num_attention_heads", "heads", default=64),
+        Repeated("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
         Equal("intermediate_size", "hidden", default=24576),
         activation("hidden_act", default="gelu"),
         Equal("layer_norm_eps", "norm.eps", FLOAT, 1e-5),

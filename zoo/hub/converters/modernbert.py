@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, Key, Unless, activation, layers
+from zoo.hub.keys import Equal, Fixed, Idle, Key, Repeated, Unless, activation, layers
 from zoo.hub.rotary import RotaryByType
 from zoo.hub.rules import Joined, Same
 from zoo.hub.source import BOOL, FLOAT, Composed, Draft, Source
@@ -60,6 +60,7 @@ FAMILY = Family(
         Equal("hidden_size", "dim", default=768),
         layers("num_hidden_layers", default=22),
         Equal("num_attention_heads", "heads", default=12),
+        Repeated("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
         Equal("intermediate_size", "hidden", default=1152),
         Equal("norm_eps", "norm.eps", FLOAT, 1e-5),
         Equal("norm_bias", "norm.bias", BOOL, False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Equal, Idle, layers
+from zoo.hub.keys import Derived, Either, Equal, Idle, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT, STR
 
@@ -22,10 +22,10 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=40478),
-        Equal("n_positions", "position.length", default=512),
-        Equal("n_embd", "dim", default=768),
-        layers("n_layer", default=12),
-        Equal("n_head", "heads", default=12),
+        Either(Equal("n_positions", "position.length", default=512), ("max_position_embeddings",)),
+        Either(Equal("n_embd", "dim", default=768), ("hidden_size",)),
+        Either(layers("n_layer", default=12), ("num_hidden_layers",)),
+        Either(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         # In this family gelu is the one by tanh.
         Equal(
@@ -50,6 +50,7 @@ FAMILY = Family(
                 "summary_activation",
                 "summary_proj_to_labels",
                 "summary_first_dropout",
+                "summary_last_dropout",
             )
         ),
     ),

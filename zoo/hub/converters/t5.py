@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import Tensor
 
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
+from zoo.hub.keys import ACTIVATIONS, Either, Equal, Fixed, Idle, Key, layers
 from zoo.hub.rules import Numbers, Rule, Same, fill
 from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
 
@@ -119,12 +119,12 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=32128),
-        Equal("d_model", "dim", default=512),
-        Equal("d_kv", "head_dim", default=64),
+        Either(Equal("d_model", "dim", default=512), ("hidden_size",)),
+        Either(Equal("d_kv", "head_dim", default=64), ("head_dim",)),
         Equal("d_ff", "hidden", default=2048),
-        layers("num_layers", "encoder.layers", default=6),
+        Either(layers("num_layers", "encoder.layers", default=6), ("num_hidden_layers",)),
         layers("num_decoder_layers", "decoder.layers", default="=encoder.layers"),
-        Equal("num_heads", "heads", default=8),
+        Either(Equal("num_heads", "heads", default=8), ("num_attention_heads",)),
         Equal("relative_attention_num_buckets", "position.buckets", default=32),
         Equal("relative_attention_max_distance", "position.distance", default=128),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-6),

@@ -1,0 +1,137 @@
+"""Quantized checkpoints: what config.json says of them, and how those in a public format are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.checks import Refused
+from zoo.hub.checkpoint import Checkpoint, Header
+from zoo.hub.source import Source
+
+SCALE = "_scale_inv"
+"""What the name of a weight's scales ends with, behind the name of the weight."""
+_BY_TRANSFORMERS = "AutoModelForCausalLM.from_pretrained(FOLDER, quantization_config={}).save_pretrained(NEW)"
+_HOW = {
+    "bitsandbytes": "AutoModelForCausalLM.from_pretrained(FOLDER).dequantize().save_pretrained(NEW)",
+    "mxfp4": _BY_TRANSFORMERS.format("Mxfp4Config(dequantize=True)"),
+    "fp8": _BY_TRANSFORMERS.format("FineGrainedFP8Config(dequantize=True)"),
+    "compressed-tensors": _BY_TRANSFORMERS.format("CompressedTensorsConfig(dequantize=True)"),
+}
+"""How transformers writes plain weights of a quantized folder, for the methods whose inverse it has."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the weights of a checkpoint are quantized.
+
+    Attributes:
+        method: ``quant_method`` of ``quantization_config``.
+        block: rows and columns of a weight that share one scale; None where the method has no such blocks.
+        dtype: of the weights once they are dequantized.
+    """
+
+    method: str
+    block: tuple[int, int] | None
+    dtype: torch.dtype
+
+    @property
+    def is_readable(self) -> bool:
+        """True if weights are read by a public rule: fp8 (e4m3) times one scale for each block (DeepSeek-V3)."""
+        return self.method == "fp8" and self.block is not None
+
+    def __str__(self) -> str:
+        return self.method + (f" in blocks of {self.block[0]} x {self.block[1]}" if self.block else "")
+
+    def require_readable(self) -> None:
+        """Refuse a method whose weights cannot be read.
+
+        Raises:
+            Refused: with the method and a way to plain weights.
+        """
+        if not self.is_readable:
+            how = _HOW.get(self.method)
+            way = (
+                f"by transformers: {how}" if how else "with the tool that quantized it, or take the unquantized folder"
+            )
+            raise Refused(f"the weights are quantized ({self}), which is not read: dequantize them first, {way}")
+
+
+def read_quantization(config: Source) -> Quantization | None:
+    """What ``quantization_config`` says; None where the weights are plain."""
+    given = config.take_any("quantization_config")
+    if given is None or given == {}:
+        return None
+    if not isinstance(given, Mapping):
+        config.refuse("quantization_config", "must be a mapping", given)
+        return None
+    method = given.get("quant_method") or given.get("quant_algo") or _method_of_flags(given)
+    block = given.get("weight_block_size")
+    if block is not None and not _is_block(block):
+        config.refuse("quantization_config.weight_block_size", "must be two positive numbers", block)
+        return None
+    return Quantization(str(method), (block[0], block[1]) if block else None, _wide_dtype(config))
+
+
+def _wide_dtype(config: Source) -> torch.dtype:
+    """The type of plain weights; bfloat16 where config.json says none."""
+    dtype = getattr(torch, str(config.peek("dtype") or config.peek("torch_dtype")), None)
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1:
+        return dtype
+    return torch.bfloat16
+
+
+def _method_of_flags(given: Mapping[str, Any]) -> str:
+    """The method of files that name none."""
+    return "bitsandbytes" if {"load_in_4bit", "load_in_8bit"} & set(given) else "unknown method"
+
+
+def _is_block(block: Any) -> bool:
+    return isinstance(block, list) and len(block) == 2 and all(type(size) is int and size > 0 for size in block)
+
+
+class Dequantized:
+    """A checkpoint whose fp8 weights are read as plain ones: each value times the scale of its block.
+
+    Source: DeepSeek-AI 2024 (DeepSeek-V3, arXiv:2412.19437), fine-grained quantization.
+
+    Args:
+        checkpoint: with ``NAME`` in fp8 and ``NAME_scale_inv``; other weights are plain.
+        quantization: what config.json says of it.
+    Raises:
+        Refused: if scales are not of the shape that the blocks give.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, quantization: Quantization) -> None:
+        self._checkpoint, self._block = checkpoint, quantization.block or (1, 1)
+        self._dtype = quantization.dtype
+        headers: dict[str, Header] = {}
+        for name, header in checkpoint.headers.items():
+            scale = checkpoint.headers.get(name + SCALE)
+            if scale is not None:
+                self._require_blocks(name, header, scale)
+                headers[name] = replace(header, dtype=self._dtype)
+            elif not name.endswith(SCALE) or name.removesuffix(SCALE) not in checkpoint.headers:
+                headers[name] = header
+        self.headers: Mapping[str, Header] = headers
+
+    def _require_blocks(self, name: str, weight: Header, scale: Header) -> None:
+        if len(weight.shape) != 2 or weight.dtype != torch.float8_e4m3fn:
+            raise Refused(f"{name} has scales and must be a matrix of fp8 (e4m3): got {weight.dtype} {weight.shape}")
+        expected = tuple(-(-size // block) for size, block in zip(weight.shape, self._block, strict=True))
+        if scale.shape != expected:
+            raise Refused(f"{name}{SCALE} must be {list(expected)} by its blocks: got {list(scale.shape)}")
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        tensor = self._checkpoint.read(name)
+        if name + SCALE not in self._checkpoint.headers:
+            return tensor
+        scale = self._checkpoint.read(name + SCALE).float()  # [rows / block, columns / block], rounded up
+        for dim, block in enumerate(self._block):
+            scale = scale.repeat_interleave(block, dim=dim).narrow(dim, 0, tensor.shape[dim])
+        return (tensor.float() * scale).to(self._dtype)
