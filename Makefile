@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo report test test-launchers test-clients speed fuzz parity lint format docs clean
+.PHONY: demo short-demo report test test-minimum test-launchers test-clients speed fuzz parity lint format docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/installed
@@ -14,6 +14,15 @@ report: $(VENV)/installed
 	$(BIN)/zoo report $(STUDY) --out runs/reports/committed/$(STUDY)
 	rm -rf experiments/$(STUDY)/pictures
 	cp -R runs/reports/committed/$(STUDY)/report.md runs/reports/committed/$(STUDY)/pictures experiments/$(STUDY)/
+
+# The demo at reduced size, its report twice: what a new user does first, in a minute.
+# `make short-demo VENV=.venv-3.13 PYTHON=python3.13` runs it with another Python.
+short-demo: $(VENV)/installed
+	sh tests/short_demo.sh $(BIN)
+
+# The same with the oldest version of every direct dependency that pyproject.toml admits.
+test-minimum: $(VENV)-minimum/installed
+	sh tests/short_demo.sh $(VENV)-minimum/bin
 
 # Some tests wait for processes: one more worker than there are cores.
 WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
@@ -54,7 +63,7 @@ docs: $(VENV)/installed
 	$(BIN)/python -m zoo.catalogue docs/components
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-minimum
 
 INSTALL := $(BIN)/pip --disable-pip-version-check install -q -c constraints.txt
 
@@ -68,6 +77,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(INSTALL) -e '.[test,lint]'
+	touch $@
+
+$(VENV)-minimum/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-minimum
+	$(VENV)-minimum/bin/pip --disable-pip-version-check install -q -c constraints.txt uv
+	$(VENV)-minimum/bin/uv pip install -q --python $(VENV)-minimum/bin/python --resolution lowest-direct -e .
 	touch $@
 
 $(VENV)/installed-clients: $(VENV)/installed-test

@@ -94,4 +94,5 @@ def thinned(table: pl.DataFrame, metric: str, points: int) -> pl.DataFrame:
     rows = table.filter(pl.col(f"told {metric}") > 0)
     place = pl.int_range(pl.len()).over("arm")
     share = place * (points - 1) // (pl.len().over("arm") - 1).clip(1)  # integers: the last row is point number points
-    return rows.filter((share != share.shift(1).over("arm")).fill_null(value=True))
+    rows = rows.with_columns(share=share)  # a column of its own: polars before 1.37 nests no window in another
+    return rows.filter((pl.col("share") != pl.col("share").shift(1).over("arm")).fill_null(value=True)).drop("share")
