@@ -241,8 +241,12 @@ def test_a_sweep_is_reported_on_by_the_words_that_made_it(tmp_path: Path) -> Non
     assert written.parents[1] == tmp_path / "runs" / "reports"
     arms = [row["arm"] for row in json.loads(written.with_name("report.json").read_text())["tasks"][0]["arms"]]
     assert [arm.split(",")[0] for arm in arms] == ["norm=layer", "norm=rms"]
-    code, out, err = zoo("report", "-m", *overrides, "seed=1,2", "--out", "further")
+    judging = [f"baseline={arms[0]}", "metrics=loss"]
+    code, out, err = zoo("report", "-m", *overrides, "seed=1,2", *judging, "--out", "further")
     assert code == 0, err
+    (task,) = json.loads((tmp_path / "further" / "report.json").read_text())["tasks"]
+    assert [metric["name"] for metric in task["metrics"]] == ["loss"]
+    assert [row["against"] for row in task["arms"]] == [None, arms[0]]
     told = sorted(line for line in out.splitlines() if line.startswith("not finished: "))
     assert [line.split("  ")[0] for line in told] == [f"not finished: numbers {arm} seed 2" for arm in arms]
     assert (tmp_path / "further" / "report.html").exists()

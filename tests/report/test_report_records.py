@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo.checks import Refused
-from zoo.report import Metric, read_run, runs_study
+from zoo.report import read_run, runs_study
 
 if TYPE_CHECKING:
     from tests.report.conftest import WriteRun
@@ -79,15 +79,6 @@ def test_a_config_cannot_run_code(tmp_path: Path) -> None:
         read_run(tmp_path, "a", "t", 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "goal", "percent"),
-    [("loss", "lower", False), ("target_nll", "lower", False), ("exact_match", "higher", True), ("novel", None, False)],
-)
-def test_the_name_of_a_metric_tells_its_goal(name: str, goal: str | None, percent: bool) -> None:
-    metric = Metric.named(name)
-    assert (metric.goal, metric.percent) == (goal, percent)
-
-
 def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: WriteRun) -> None:
     folders = [
         write_run(tmp_path / f"{dim}{seed}", {**CONFIG, "model": {"name": "decoder", "dim": dim}}, seed=seed)
@@ -97,7 +88,7 @@ def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: W
     study, runs = runs_study(folders)
     assert list(study.arms) == ["dim=64", "dim=128"]
     assert [(run.arm, run.seed) for run in runs] == [("dim=64", 0), ("dim=64", 1), ("dim=128", 0), ("dim=128", 1)]
-    assert [(task.name, task.comparable, task.metrics[0]) for task in study.tasks] == [("copy", True, "exact_match")]
+    assert [(task.name, task.comparable, task.metrics[0]) for task in study.tasks] == [("copy", True, "loss")]
     assert str(folders[0]) in study.command
 
 

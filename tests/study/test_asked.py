@@ -40,7 +40,7 @@ def test_a_study_without_a_file() -> None:
     assert (found.baseline, found.seeds, found.kind) == ("baseline", (1, 2, 3, 4, 5), "arms")
     assert [override(*pair) for pair in found.overrides.items()] == [*COMMON, "~optimizer.weight_decay"]
     ((task),) = found.tasks
-    assert (task.name, task.metrics, task.margin) == ("numbers", ("exact_match",), None)
+    assert (task.name, task.metrics, task.margin) == ("numbers", ("target_nll", "exact_match"), None)
     assert found.question == "Do rms and dyt differ from the baseline on numbers?"
     assert found.words == (*COMMON, ARMS, "seeds=5", "~optimizer.weight_decay")
 

@@ -17,6 +17,7 @@ from zoo.checks import Refused
 from zoo.report import Metric
 from zoo.statistics import decide
 from zoo.statistics.trial import trial
+from zoo.study import rounds
 from zoo.study.expand import Expansion
 from zoo.study.plan import Rates, StudyPlan, TaskPlan
 from zoo.study.rates import Chosen, best
@@ -123,6 +124,25 @@ def test_the_runs_of_an_arm_follow_at_its_best_rate() -> None:
 )  # fmt: skip
 def test_the_best_rate(tried: dict[float, list[float]], metric: str, chosen: Chosen) -> None:
     assert best("a", tried, Metric.named(metric)) == chosen
+
+
+def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact match is 0 at every rate, so that the smallest would win; the loss is best at 0.3."""
+    tasks = (TaskPlan("task", ("exact_match",), True, "", {}),)
+    of = plan(rates=RATES, tasks=tasks)
+
+    class Folder:
+        def __init__(self, checked: Checked) -> None:
+            rate = checked.config["optimizer"]["lr"]
+            self.read = lambda name: {"metrics": {"exact_match": 0.0, "loss": abs(rate - 0.3)}, "diverged": False}
+
+    monkeypatch.setattr(rounds, "run_folder", Folder)
+    found = due(of, expanded(of), lambda cell: 0.0 if cell.tuning else None)
+    assert {cell.rate for cell in found.cells if not cell.tuning} == {0.3}
+    told = "The learning rate of a was chosen by loss: exact match is at its floor at all rates."
+    assert told in found.notes["task"]
+    apart = due(of, expanded(of), lambda cell: cell.rate if cell.tuning else None)
+    assert {cell.rate for cell in apart.cells if not cell.tuning} == {1.0}
 
 
 def test_a_metric_without_a_better_way_chooses_nothing() -> None:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.checks import Refused
 from zoo.commands.arguments import asks_for_help, refuse_unknown, take_values, without_hydra
 
 if TYPE_CHECKING:
-    from zoo.report import Run, Study
+    from zoo.report import Judging, Run, Study
 
 HELP = """\
 zoo report STUDY [KEYS] [OVERRIDES]    a study, as it was asked for
 zoo report STUDY STUDY ...             several, side by side
-zoo report RUN-FOLDER ...              runs that nobody planned together
-zoo report -m OVERRIDES                the runs of a sweep: what stood after zoo train -m
+zoo report RUN-FOLDER ... [JUDGING]    runs that nobody planned together
+zoo report -m OVERRIDES [JUDGING]      the runs of a sweep: what stood after zoo train -m
+
+JUDGING is baseline=ARM, which gives verdicts against that arm, metrics=NAME,... of which the first decides, and
+margin=NUMBER, the largest difference that counts as none. Those of a study are among its KEYS.
 
   --out FOLDER                         where it is written, in place of a folder of its own under runs/reports/
 """
+
+
+_JUDGING = ("baseline", "metrics", "margin")
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -45,6 +51,8 @@ def report(arguments: Sequence[str]) -> int:
         folder = Path(out[-1])
     path = write_report(described, runs, folder, renumber=not out)
     print_summary(described, runs, Console())
+    if described.baseline is None and len(described.arms) > 1:
+        print("for verdicts, name the arm that others are compared with: baseline=ARM")
     print_folder(path, folder, Console())
     return 0
 
@@ -53,21 +61,23 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """One study as it was asked for, or several and run folders side by side; and where the report goes."""
     from zoo.commands.study import parsed
     from zoo.report import join, runs_study
+    from zoo.study.asked import take_keys
     from zoo.study.sweep import gather
 
     names = [word for word in words if "=" not in word and not word.startswith("~")]
     folders = [Path(name) for name in names if (Path(name) / "config.yaml").exists()]
     keys = [word for word in words if word not in names]
     studies = [name for name in names if Path(name) not in folders]
-    if folders and keys:
-        raise Refused(f"run folders take no overrides: got {keys[0]}")
+    given, others = take_keys(keys, _JUDGING)
+    if folders and others:
+        raise Refused(f"run folders take no overrides: got {others[0]}; choices: {', '.join(_JUDGING)}")
     if not names:
         return gather(*parsed(keys)[:2])
     found = [gather(*parsed([name, *keys])[:2]) for name in studies]
     if len(found) == 1 and not folders:
         return found[0]
     parts = [(described, runs) for described, runs, _ in found]
-    parts += [runs_study(folders)] if folders else []
+    parts += [runs_study(folders, judging=_judging(given))] if folders else []
     described, runs = parts[0] if len(parts) == 1 else join(parts)
     reports = found[0][2].parent if found else folders[0].resolve().parent / "reports"
     return (
@@ -75,6 +85,17 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
         runs,
         reports / _folder_name(described.name, [*studies, *(str(path.resolve()) for path in folders)]),
     )
+
+
+def _judging(given: Mapping[str, Any]) -> Judging:
+    from zoo.report import Judging
+
+    metrics, margin = given.get("metrics") or (), given.get("margin")
+    if not isinstance(metrics, list | tuple) or not all(isinstance(metric, str) for metric in metrics):
+        raise Refused(f"metrics: must be names: got {metrics!r}")
+    if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not margin > 0):
+        raise Refused(f"margin: must be above 0: got {margin!r}")
+    return Judging(given.get("baseline"), tuple(metrics), margin)
 
 
 def _folder_name(title: str, members: Sequence[str]) -> str:
@@ -88,23 +109,28 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     from zoo.checking import check_run
     from zoo.config import compose_run
     from zoo.report import runs_study
+    from zoo.study.asked import take_keys
     from zoo.training.run import run_folder
 
     problems: list[str] = []
     planned = {}
-    for lines in _runs_of(words):
+    given, overrides = take_keys(words, _JUDGING)
+    for lines in _runs_of(overrides):
         checked = check_run(compose_run(lines))
         problems += [f"{' '.join(lines)}: {problem}" for problem in checked.problems]
         planned[run_folder(checked).path.resolve()] = checked.config
     if problems:
         raise Refused("\n".join(problems))
-    described, runs = runs_study(list(planned), planned)
+    judging = _judging(given)
+    described, runs = runs_study(list(planned), planned, judging)
     for run in runs:
         if run.result is None:
             print(f"not finished: {run.task} {run.arm} seed {run.seed}  {run.folder}")
     reports = next(iter(planned)).parent / "reports"
     folder = reports / _folder_name(described.name, [path.name for path in planned])
-    return replace(described, command=shlex.join(["zoo", "train", "-m", *words])), runs, folder
+    trained = shlex.join(["zoo", "train", "-m", *overrides])
+    command = f"{trained} && {shlex.join(['zoo', 'report', '-m', *words])}"
+    return replace(described, command=command), runs, folder
 
 
 def _runs_of(sweep: Sequence[str]) -> list[list[str]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from zoo.report.joined import join
 from zoo.report.metrics import Metric
-from zoo.report.records import Moved, Run, Study, Task, read_run, runs_study
+from zoo.report.records import Judging, Moved, Run, Study, Task, read_run, runs_study
 from zoo.report.table import Cell, Row, Table, summary
 from zoo.report.terminal import print_folder, print_summary
 from zoo.report.written import write_report
 
 __all__ = [
     "Cell",
+    "Judging",
     "Metric",
     "Moved",
     "Row",

@@ -15,6 +15,8 @@ from zoo.units import count
 def answer(table: Table, named: int = 3) -> str:
     """What the table says about its first metric: first what came out and how sure that is, then the rest.
 
+    Before all that, whether the metric that was to decide is at its floor or ceiling.
+
     ``named`` arms of each verdict, or behind the first, are listed by name.
     """
     task = table.task
@@ -22,12 +24,13 @@ def answer(table: Table, named: int = 3) -> str:
         return f"On {task.name}, no run has finished yet."
     if not task.comparable:
         return _not_compared(table)
+    lead = f"On {task.name}, {table.saturated.sentence} " if table.saturated else ""
     if told := judged(table, named):
         unfinished = " Until all are, verdicts are provisional." if any(row.unfinished for row in table.rows) else ""
-        return f"{told}{_caveats(table)}{unfinished}"
+        return f"{lead}{told}{_caveats(table)}{unfinished}"
     if not table.ranked:
         return f"On {task.name}, no finished run has a finite {_label(table)}."
-    return f"{_ranking(table, named)}{_caveats(table)}"
+    return f"{lead}{_ranking(table, named)}{_caveats(table)}"
 
 
 def _ranking(table: Table, named: int) -> str:

@@ -53,6 +53,7 @@ def _table(table: Table) -> dict[str, Any]:
         "note": table.task.note,
         "answer": answer(table),
         "metrics": [asdict(metric) for metric in table.metrics],
+        "saturated": None if table.saturated is None else asdict(table.saturated),
         "design": _design(table.family) if table.family else None,
         "arms": [_row(row, table.compared(row)) for row in table.rows],
         "interactions": [

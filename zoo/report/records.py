@@ -10,21 +10,13 @@ from typing import Any
 
 import polars as pl
 
-from zoo.checks import Refused, require
+from zoo.checks import Refused, require, suggest
 from zoo.report.configs import ABSENT, differing, short_keys, texts
 from zoo.report.curves import measured, read_curves
+from zoo.report.metrics import TELLING
 from zoo.report.reading import read_json, read_yaml
 
-_PRIMARY = (
-    "exact_match",
-    "token_accuracy",
-    "masked_accuracy",
-    "replaced_accuracy",
-    "target_nll",
-    "bits_per_byte",
-    "loss",
-    "perplexity",
-)
+_PRIMARY = (*TELLING, "exact_match", "token_accuracy", "masked_accuracy", "replaced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -140,16 +132,45 @@ def up_to_date(runs: Sequence[Run]) -> list[Run]:
     return [replace(run, result=None, curves=pl.DataFrame()) if mixed and run.stale else run for run in runs]
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How runs that no study planned are judged.
+
+    Attributes:
+        baseline: the arm that others are compared with; without one, there are no verdicts.
+        metrics: what is shown, the first decides; if empty, all that the runs report.
+        margin: as of a :class:`Task`.
+    """
+
+    baseline: str | None = None
+    metrics: tuple[str, ...] = ()
+    margin: float | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """As on a command line."""
+        words = [] if self.baseline is None else [f"baseline={self.baseline}"]
+        words += [f"metrics={','.join(self.metrics)}"] if self.metrics else []
+        return words if self.margin is None else [*words, f"margin={self.margin:g}"]
+
+
 def runs_study(
-    folders: Sequence[Path], planned: Mapping[Path, Mapping[str, Any]] | None = None
+    folders: Sequence[Path],
+    planned: Mapping[Path, Mapping[str, Any]] | None = None,
+    judging: Judging = Judging(),
 ) -> tuple[Study, list[Run]]:
     """A study of runs that nobody planned together.
 
     Runs that are equal but for the seed are one arm, named by what sets it apart; the task is the name of the data.
-    ``planned`` are configs of runs that may not have begun, by folder.
+
+    Args:
+        folders: of the runs.
+        planned: configs of runs that may not have begun, by folder.
+        judging: by what, and against which arm.
 
     Raises:
-        Refused: if there is no folder, one holds no config, or two hold the same run.
+        Refused: if there is no folder, one holds no config, two hold the same run, or ``judging`` names an arm or a
+            metric that is not there.
     """
     require(len(folders) > 0, "a report needs at least one run folder: got none")
     unnamed = [read_run(folder, "", "", 0) for folder in dict.fromkeys(Path(f).resolve() for f in folders)]
@@ -162,9 +183,12 @@ def runs_study(
     runs = [run for task, members in by_task.items() for run in _named(task, members)]
     _refuse_twins(runs)
     arms: dict[str, Mapping[str, Any]] = {run.arm: {} for run in runs}
-    tasks = tuple(_task(task, members) for task, members in by_task.items())
-    command = shlex.join(["zoo", "report", *map(str, folders)])
-    return Study(f"{len(runs)} runs", "How do these runs compare?", "", None, arms, tasks, (), command), runs
+    if judging.baseline is not None and judging.baseline not in arms:
+        raise Refused(f"baseline: unknown arm {judging.baseline!r}: {suggest(judging.baseline, arms)}")
+    tasks = tuple(_task(task, [run for run in runs if run.task == task], judging) for task in by_task)
+    command = shlex.join(["zoo", "report", *map(str, folders), *judging.words])
+    name, question = f"{len(runs)} runs", "How do these runs compare?"
+    return Study(name, question, "", judging.baseline, arms, tasks, (), command), runs
 
 
 def _task_name(run: Run) -> str:
@@ -203,13 +227,15 @@ def _refuse_twins(runs: Iterable[Run]) -> None:
             raise Refused(f"runs must differ in config or seed: got {first.folder} and {run.folder}")
 
 
-def _task(name: str, runs: Sequence[Run]) -> Task:
+def _task(name: str, runs: Sequence[Run], judging: Judging) -> Task:
     """The task of these runs: comparable if data and objective are one and the same."""
     found = {key for run in runs if run.result for key in run.result.get("metrics", {})}
     if not found:
         curves = measured([run.curves for run in runs])
         found = {column.removeprefix("validation/") for column in curves if column.startswith("validation/")}
+    for metric in judging.metrics if found else ():
+        require(metric in found, f"metrics: {name} has no {metric!r}: {suggest(metric, found)}")
     ordered = [key for key in _PRIMARY if key in found] + sorted(found - {*_PRIMARY, "tokens_per_second"})
     apart = differing([texts({key: run.config.get(key) for key in ("objective", "data")}) for run in runs])
     note = f"These runs differ in {', '.join(apart)}." if apart else ""
-    return Task(name, not apart, tuple(ordered), note)
+    return Task(name, not apart, judging.metrics or tuple(ordered), note, judging.margin)

@@ -10,7 +10,7 @@ from zoo.report.table import Table
 from zoo.report.verdicts import listed
 from zoo.statistics import Comparison
 
-_Found = list[tuple[str, Comparison]]  # size and what came out there
+_Found = list[tuple[Table, Comparison]]  # at one size, and what came out there
 
 
 def by_size(tables: Sequence[Table]) -> dict[str, list[Table]]:
@@ -32,26 +32,28 @@ def _of_task(task: str, tables: Sequence[Table]) -> list[str]:
     told = []
     for arm in arms:
         found = [
-            (table.task.size, one)
+            (table, one)
             for table in tables
             for row in table.rows
             if row.arm == arm and (one := table.compared(row)) and one.interval
         ]
         if len(found) > 1 and {one.verdict for _, one in found} & {"better", "worse"}:
-            told.append(f"On {task}, {_sentence(arm, tables[0].metrics[0], found)}")
+            told.append(f"On {task}, {_sentence(arm, found)}")
     return told
 
 
-def _sentence(arm: str, metric: Metric, found: _Found) -> str:
+def _sentence(arm: str, found: _Found) -> str:
     verdicts = {one.verdict for _, one in found}
     what = "gain" if "better" in verdicts else "disadvantage"
-    places = {size: f"{_gap(metric, one)} at {size}" for size, one in found}
+    apart = len({table.metrics[0] for table, _ in found}) > 1  # at some sizes, the metric of the study is saturated
+    gaps = {table.task.size: _gap(table.metrics[0], one, apart) for table, one in found}
     if len(verdicts) == 1:
-        return f"the {what} of {arm} survives: {_verdict(found[0][1])} at every size ({', '.join(places.values())})."
-    told = ", ".join(f"{_verdict(one)} at {size} ({_gap(metric, one)})" for size, one in found)
+        everywhere = ", ".join(f"{gap} at {size}" for size, gap in gaps.items())
+        return f"the {what} of {arm} survives: {_verdict(found[0][1])} at every size ({everywhere})."
+    told = ", ".join(f"{_verdict(one)} at {table.task.size} ({gaps[table.task.size]})" for table, one in found)
     if verdicts >= {"better", "worse"} or "equal" in verdicts:
         return f"the {what} of {arm} does not survive: {told}."
-    seen = listed([size for size, one in found if one.verdict in ("better", "worse")])
+    seen = listed([table.task.size for table, one in found if one.verdict in ("better", "worse")])
     return f"the {what} of {arm} is certain at {seen} only: {told}."
 
 
@@ -59,6 +61,6 @@ def _verdict(one: Comparison) -> str:
     return one.verdict or "no verdict"
 
 
-def _gap(metric: Metric, one: Comparison) -> str:
+def _gap(metric: Metric, one: Comparison, named: bool) -> str:
     unit = "\N{NO-BREAK SPACE}points" if metric.percent else ""
-    return f"{difference(metric, one.interval)}{unit}"
+    return f"{difference(metric, one.interval)}{unit}{f' of {metric.label}' if named else ''}"

@@ -10,6 +10,7 @@ from zoo.report.contrasts import Family, compared, family
 from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study, Task, up_to_date
 from zoo.report.rows import Cell, Row, row_of
+from zoo.report.saturation import Saturation, replace_saturated
 from zoo.statistics import Comparison
 
 __all__ = ["Cell", "Row", "Table", "summary"]
@@ -20,13 +21,15 @@ class Table:
     """The rows of one task, in the order of the study's arms.
 
     ``family`` compares them by the first metric, each with the baseline or the arm that the study says; None where
-    there is no result to compare with, nothing is comparable, or the metric's goal is not known.
+    there is no result to compare with, nothing is comparable, or the metric's goal is not known. If the first metric of
+    the study is ``saturated``, another one that tells the arms apart stands first in ``task`` and ``metrics``.
     """
 
     task: Task
     metrics: tuple[Metric, ...]
     rows: tuple[Row, ...]
     family: Family | None = None
+    saturated: Saturation | None = None
 
     @property
     def baseline(self) -> Row | None:
@@ -77,6 +80,7 @@ def _refuse_strangers(study: Study, runs: Sequence[Run]) -> None:
 
 
 def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
+    task, saturated = replace_saturated(task, runs)
     metrics = tuple(Metric.named(name) for name in task.metrics)
     not_applicable = {arm for arm, where, _ in study.not_applicable if where == task.name}
     of_arm: dict[str, list[Run]] = {arm: [] for arm in study.arms}
@@ -94,7 +98,7 @@ def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
     values = {arm: rows[arm].outcomes for arm in applied}
     if study.until_decided:
         values = {arm: _in_order(outcomes, of_arm[arm]) for arm, outcomes in values.items()}
-    return Table(task, metrics, tuple(rows.values()), family(study, task, values) if metrics else None)
+    return Table(task, metrics, tuple(rows.values()), family(study, task, values) if metrics else None, saturated)
 
 
 def _in_order(outcomes: dict[int, float], runs: Sequence[Run]) -> dict[int, float]:

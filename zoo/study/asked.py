@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,7 +23,7 @@ from zoo.study.setting import override
 KEYS = frozenset((*(option.name for option in STUDY_OPTIONS), *SECTIONS, "metrics", "margin", "name"))
 """Words that are about the study; all others are overrides of its runs."""
 _TEXTS = ("question", "expected", "baseline", "name", "where")
-_METRICS = {"pairs": "exact_match", "documents": "loss"}
+_METRICS = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
 _NOT_THE_QUESTION = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
 
 
@@ -41,7 +41,7 @@ def asked(words: Sequence[str]) -> tuple[str, list[str]]:
     names = [word for word in words if "=" not in word and not word.startswith("~")]
     if len(names) > 1:
         raise Refused(f"one study at a time: got {', '.join(names)}")
-    given, rest = _keys([word for word in words if word not in names])
+    given, rest = take_keys([word for word in words if word not in names])
     if names:
         found = {**given, "from": str(find_study(names[0])), "words": [names[0], *_said(words, given)]}
     elif any(kind in given for kind in PLANS):
@@ -62,13 +62,17 @@ def _said(words: Sequence[str], given: Mapping[str, Any]) -> list[str]:
     return [word for word in words if word.partition("=")[0] in given]
 
 
-def _keys(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Keys of the study with their values, and the words that are left."""
+def take_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[str, Any], list[str]]:
+    """Keys of a study with their values, and the words that are left.
+
+    Raises:
+        Refused: if a key stands twice, or its value cannot be read.
+    """
     found: dict[str, Any] = {}
     rest = []
     for word in words:
         key, _, text = word.partition("=")
-        if key not in KEYS:
+        if key not in keys:
             rest.append(word)
             continue
         if key in found:
@@ -98,7 +102,7 @@ def _whole(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     data, form = _data(found["overrides"])
     if "tasks" not in given:
         task = {key: found.pop(key) for key in ("metrics", "margin") if key in found}
-        found["tasks"] = {data: {"metrics": [_METRICS[form]], **task}}
+        found["tasks"] = {data: {"metrics": _METRICS[form], **task}}
     else:
         for key in (key for key in ("metrics", "margin") if key in given):
             raise Refused(f"{key}: belongs to a task where tasks are given: got {key}={given[key]}")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from zoo.checks import require
 from zoo.report import Metric
 from zoo.report.contrasts import compared, crossed, in_unit
+from zoo.report.metrics import TELLING
+from zoo.report.saturation import saturated_end
 from zoo.statistics.trial import trial
 from zoo.study.expand import Expansion
 from zoo.study.plan import StudyPlan, TaskPlan
@@ -122,7 +124,29 @@ def _chosen(arm: str, task: TaskPlan, tries: Mapping[float, Sequence[Cell]], loo
             if outcome is None:
                 return None
             values[rate].append(math.nan if outcome == "lost" else outcome)
-    return best(arm, values, Metric.named(task.metrics[0]))
+    metric = Metric.named(task.metrics[0])
+    end = saturated_end(metric, values.values())
+    others = (_told(tries, Metric.named(name)) for name in (*task.metrics[1:], *TELLING)) if end else ()
+    for other, found in others:
+        if found and saturated_end(other, found.values()) is None:
+            chosen = best(arm, found, other)
+            where = "the same" if end == "same" else f"at its {end}"
+            note = f"The learning rate of {arm} was chosen by {other.label}: {metric.label} is {where} at all rates."
+            return replace(chosen, note=f"{note} {chosen.note}".strip())
+    return best(arm, values, metric)
+
+
+def _told(tries: Mapping[float, Sequence[Cell]], metric: Metric) -> tuple[Metric, dict[float, list[float]]]:
+    """A further metric of runs that have ended, by learning rate; none if a result does not tell it."""
+    found: dict[float, list[float]] = {}
+    for rate, cells in tries.items():
+        for cell in cells:
+            result = run_folder(cell.checked).read("result.json")
+            if result and metric.name not in result["metrics"]:
+                return metric, {}
+            value = None if not result or result["diverged"] else result["metrics"][metric.name]
+            found.setdefault(rate, []).append(math.nan if value is None else value)
+    return metric, found
 
 
 # ---------------------------------------------------------------------------------------- seeds until a verdict

@@ -21,7 +21,7 @@ _TIP = (
 
 
 def sizes(tables: Sequence[Table], arms: Mapping[str, int]) -> Chart | None:
-    """The difference by size, a line an arm; None where fewer than two sizes are compared.
+    """The difference by size, a line an arm; None where fewer than two sizes are compared, or by different metrics.
 
     Args:
         tables: of one task at its sizes, in order.
@@ -34,7 +34,11 @@ def sizes(tables: Sequence[Table], arms: Mapping[str, int]) -> Chart | None:
         for row in table.rows
         if (one := table.compared(row)) and one.interval
     ]
-    if metric is None or len({size for _, size, _, _ in found}) < 2:
+    if (
+        metric is None
+        or any(table.metrics[0] != metric for table in tables)
+        or len({size for _, size, _, _ in found}) < 2
+    ):
         return None
     factor = 100 if metric.percent else 1
     order = sorted(found, key=lambda one: arms[one[0].arm])  # of one arm, sizes stay in order
