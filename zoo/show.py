@@ -15,6 +15,7 @@ from zoo.checking import check_data
 from zoo.checks import Refused
 from zoo.config import compose_run
 from zoo.cost import bill, buffers, cost, on_meta
+from zoo.hub.heads import KeptHead
 from zoo.hub.start import start_without_weights
 from zoo.plan import ModelPlan
 from zoo.units import count
@@ -52,7 +53,13 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
         "flops_shares": shares(counted, "flops"),
         "modules": counted["modules"],
         "model": {**checked, **start.keys},
+        "task_head": None if start.task is None else _beside(start.task),
     }
+
+
+def _beside(head: KeptHead) -> dict[str, Any]:
+    """A task head that is kept beside the model, and how many parameters it has."""
+    return {"architecture": head.architecture, "parameters": head.parameters}
 
 
 def _with_room(data: Mapping[str, Any], plan: ModelPlan | None, overrides: Sequence[str]) -> dict[str, Any]:
@@ -205,4 +212,7 @@ def _summary(described: Mapping[str, Any]) -> Iterator[str]:
     if described["cache_bytes"]:
         further = _bytes(described["cache_bytes_per_token"]) or "nothing"
         yield f"decoding: cache {_bytes(described['cache_bytes'])}, {further} more for each further token"
+    if (head := described["task_head"]) is not None:
+        whole = described["parameters"] + head["parameters"]
+        yield f"{head['architecture']} has {whole:,} parameters: {head['parameters']:,} are kept beside the model"
     yield f"vocabulary {described['vocabulary']:,}; bytes are those of float32"

@@ -142,12 +142,15 @@ class Renamed:
     Args:
         checkpoint: what is read.
         endings: how names end there, and what stands for that here.
+        beginnings: how they begin there, and what stands for that here; the first that fits.
     Raises:
         Refused: if a tensor is there under both names.
     """
 
-    def __init__(self, checkpoint: Checkpoint, endings: Mapping[str, str]) -> None:
-        self._checkpoint, self._endings = checkpoint, endings
+    def __init__(
+        self, checkpoint: Checkpoint, endings: Mapping[str, str], beginnings: Mapping[str, str] | None = None
+    ) -> None:
+        self._checkpoint, self._endings, self._beginnings = checkpoint, endings, beginnings or {}
         self._of = {self._renamed(name): name for name in checkpoint.headers}
         if len(self._of) < len(checkpoint.headers):
             twice = sorted(set(checkpoint.headers) - set(self._of.values()))
@@ -159,6 +162,8 @@ class Renamed:
         return self._checkpoint.read(self._of[name])
 
     def _renamed(self, name: str) -> str:
+        old, new = next((each for each in self._beginnings.items() if name.startswith(each[0])), ("", ""))
+        name = new + name.removeprefix(old)
         return next((name.removesuffix(old) + new for old, new in self._endings.items() if name.endswith(old)), name)
 
 

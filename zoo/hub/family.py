@@ -13,6 +13,7 @@ from zoo.build import check
 from zoo.checks import Refused, suggest
 from zoo.hub.common import COMMON, SHARED
 from zoo.hub.difference import Difference, differences
+from zoo.hub.heads import SCORE, KeptHead, TaskHead, linear
 from zoo.hub.keys import Idle, Key
 from zoo.hub.quantization import Quantization, read_quantization
 from zoo.hub.rules import Rule
@@ -27,12 +28,29 @@ class Form(NamedTuple):
     Args:
         head: whether there are logits.
         pooler: whether there is one.
-        more: whether the class has a further head, which no part of ours is: it is read without, and never written.
+        task: a further head that no part of ours is; it is kept beside the model.
     """
 
     head: bool
     pooler: bool = False
-    more: bool = False
+    task: TaskHead | None = None
+
+
+def decoder_classes(stem: str, *, body: str | None = None, answers: str | None = None) -> dict[str, Form]:
+    """The classes that transformers makes for most decoders.
+
+    Args:
+        stem: what their names begin with.
+        body: the name of the one without a head; None: ``Model`` behind the stem.
+        answers: what names of the body's tensors begin with in the one that answers questions, if that is of its own.
+    """
+    return {
+        f"{stem}ForCausalLM": Form(head=True),
+        body or f"{stem}Model": Form(head=False),
+        f"{stem}ForSequenceClassification": Form(head=False, task=SCORE),
+        f"{stem}ForTokenClassification": Form(head=False, task=TaskHead(linear("score"))),
+        f"{stem}ForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2), prefix=answers)),
+    }
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,7 @@ class Family:
         repeated: patterns of tensors that repeat a tied one, with the name of the one that they repeat.
         left_out: patterns of tensors that no part of ours needs, with the reason.
         zero: patterns of tensors that no part of ours adds, so that they must be zero.
-        model_types: further spellings of the name.
+        alias_of: the family that has the same parts, if this one is written only where a model came from it.
         older: how names of tensors end in older checkpoints, and what stands there now.
     """
 
@@ -62,7 +80,7 @@ class Family:
     repeated: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     zero: tuple[str, ...] = ()
-    model_types: tuple[str, ...] = ()
+    alias_of: str | None = None
     older: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,10 +91,11 @@ class Family:
     def architecture(self, form: Form) -> str | None:
         """The class for a form; None where the family has none.
 
-        With a head, a pooler is no hindrance: published checkpoints have both, and each class reads what it knows.
+        Beside another head, a pooler is no hindrance: published checkpoints have both, and each class reads what it
+        knows.
         """
-        pools = any(map(_is_pooler, self.rules))
-        forms = [form, form._replace(pooler=False)] if form.head and pools else [form]
+        pools = any(map(_is_pooler, self.rules)) and (form.head or form.task is not None)
+        forms = [form, form._replace(pooler=False)] if pools else [form]
         return next((name for each in forms for name, known in self.architectures.items() if known == each), None)
 
 
@@ -90,6 +109,8 @@ class Described:
         kept: its options that change nothing of what the model computes.
         ignored: its options that neither the family nor transformers reads, each as it is named to a person.
         quantization: how the weights are stored; None where they are plain.
+        task: its task head, which is no part of the model.
+        beginnings: how names of tensors begin in this checkpoint, and how they do in others of the family.
     """
 
     family: Family
@@ -97,6 +118,8 @@ class Described:
     kept: Mapping[str, Any]
     ignored: tuple[str, ...] = ()
     quantization: Quantization | None = None
+    task: KeptHead | None = None
+    beginnings: Mapping[str, str] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
         """What a person should know beside the model, one line each."""
@@ -127,10 +150,9 @@ def family_of(name: Any) -> Family:
     Raises:
         Refused: if there is none, with the near miss.
     """
-    known = {spelling: family for family in families().values() for spelling in (family.name, *family.model_types)}
-    if not isinstance(name, str) or name not in known:
-        raise Refused(f"unknown model_type {name!r}: {suggest(str(name), known)}")
-    return known[name]
+    if not isinstance(name, str) or name not in families():
+        raise Refused(f"unknown model_type {name!r}: {suggest(str(name), families())}")
+    return families()[name]
 
 
 def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Described:
@@ -147,7 +169,8 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     source, draft = Source(config, tensors=names), Draft(family.base)
     _take(family, source, draft)
     quantization = read_quantization(source)
-    form = _form(family, config.get("architectures"), names, source)
+    architecture, form = choose_architecture(family, config, source)
+    form = _with_what_is_there(family, form, names)
     if not form.head:
         draft.config["head"] = None
     if form.pooler:
@@ -159,7 +182,47 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     ignored = source.ignored()
     kept = (family.idle | set(ignored)) - {"auto_map"}  # auto_map names code, which neither runs here nor travels
     options = {name: value for name, value in config.items() if name in kept}
-    return Described(family, plan, options, tuple(ignored.values()), quantization)
+    task, head = form.task, None if form.task is None else KeptHead(architecture, form.task.shapes(config, plan.dim))
+    beginnings = {} if task is None or task.prefix is None else {task.prefix: family.prefix}
+    return Described(family, plan, options, tuple(ignored.values()), quantization, head, beginnings)
+
+
+def choose_architecture(family: Family, config: Mapping[str, Any], source: Source) -> tuple[str, Form]:
+    """The class that config.json names, and what stands on the body in it; by default a class with a head.
+
+    Classes of families with the same parts are classes of this one (``MT5…`` of T5), and names may be spelled
+    otherwise (``LLaMAForCausalLM``). Any other name means the family's class for the same task, as it does to the
+    auto classes of transformers, unless ``auto_map`` says that it is code of its own.
+    """
+    given = config.get("architectures")
+    default = next((name, form) for name, form in family.architectures.items() if form.head)
+    if not given and given in (None, []):
+        return default
+    relatives = [each for each in families().values() if _root(each) == _root(family) and each is not family]
+    known = {_spelled(name): (name, form) for each in (*relatives, family) for name, form in each.architectures.items()}
+    if isinstance(given, list) and len(given) == 1 and isinstance(name := given[0], str):
+        if (found := known.get(_spelled(name))) is not None:
+            return found
+        same_task = [each for each in family.architectures if _task_of(each) == _task_of(name)]
+        if same_task and not config.get("auto_map"):
+            return same_task[0], family.architectures[same_task[0]]
+    source.refuse("architectures", f"must be one of {', '.join(family.architectures)}", given)
+    return default
+
+
+def _root(family: Family) -> str:
+    return family.alias_of or family.name
+
+
+def _spelled(name: str) -> str:
+    """A class's name without what differs between spellings of it."""
+    return name.replace("_", "").lower()
+
+
+def _task_of(name: str) -> str:
+    """``ForCausalLM`` of ``LlamaForCausalLM``; a name that says no task is its own."""
+    begin = name.find("For")
+    return name[begin:] if begin > 0 else name
 
 
 def understood(family: Family) -> frozenset[str]:
@@ -178,21 +241,20 @@ def _take(family: Family, source: Source, draft: Draft) -> None:
             shared.read(source, draft)
 
 
-def _form(family: Family, architectures: Any, names: Sequence[str] | None, source: Source) -> Form:
-    """What stands on the body: what the architecture says, and the tensors where it leaves that open."""
-    if architectures is not None and not (
-        isinstance(architectures, list) and len(architectures) == 1 and architectures[0] in list(family.architectures)
-    ):
-        source.refuse("architectures", f"must be one of {', '.join(family.architectures)}", architectures)
-        return Form(head=True)
-    if architectures:
-        form = family.architectures[architectures[0]]
-    else:
-        form = next(form for form in family.architectures.values() if form.head)
+def _with_what_is_there(family: Family, form: Form, names: Sequence[str] | None) -> Form:
+    """A form as the tensors say it: whether there is a pooler, and a task head of which config.json is silent.
+
+    Args:
+        family: whose tensors they are.
+        form: what config.json says.
+        names: of the tensors; None where they are not known.
+    """
     if names is None:
         return form
     pooler = any(rule.theirs for rule in family.rules if _is_pooler(rule) and _found(rule, names, family.prefix))
-    return form._replace(pooler=pooler)
+    heads = [each.task for each in family.architectures.values() if each.task is not None and each.head == form.head]
+    there = (head for head in heads if head.prefix is None and set(head.tensors) <= set(names))
+    return form._replace(pooler=pooler, task=form.task or next(there, None))
 
 
 def _is_pooler(rule: Rule) -> bool:
@@ -204,20 +266,20 @@ def _found(rule: Rule, names: Sequence[str], prefix: str) -> bool:
     return any(name.startswith((begin, begin.removeprefix(prefix))) for name in names)
 
 
-def write(family: Family, plan: ModelPlan, kept: Mapping[str, Any]) -> dict[str, Any]:
+def write(family: Family, plan: ModelPlan, kept: Mapping[str, Any], architecture: str | None = None) -> dict[str, Any]:
     """The config.json of a plan that fits a family.
 
     Args:
         family: whose it shall be.
         plan: of a model that fits.
         kept: options that change nothing of what the model computes; one that a key of the family reads is left out.
+        architecture: the class; None for the one that the form of the model says.
     """
     composed = Composed(plan)
-    architecture = family.architecture(Form(plan.head is not None, plan.pooler))
     theirs: dict[str, Any] = {
         **{name: value for name, value in kept.items() if name in family.idle},
         "model_type": family.name,
-        "architectures": [architecture],
+        "architectures": [architecture or family.architecture(Form(plan.head is not None, plan.pooler))],
     }
     for key in family.keys:
         key.write(composed, theirs)
@@ -225,20 +287,25 @@ def write(family: Family, plan: ModelPlan, kept: Mapping[str, Any]) -> dict[str,
     return {**{name: value for name, value in kept.items() if name not in source.taken}, **theirs}
 
 
-def misfits(family: Family, plan: ModelPlan) -> list[Difference]:
+def misfits(family: Family, plan: ModelPlan, task: str | None = None) -> list[Difference]:
     """What of a plan a family cannot say; nothing where it fits.
 
     A config.json is written for the plan and read again: what comes back is what the family can say.
+
+    Args:
+        family: whose it shall be.
+        plan: of a model.
+        task: the family's class with the task head that is written beside the model; None where there is none.
     """
     form = Form(plan.head is not None, plan.pooler)
-    if family.architecture(form) is None:
+    if task is None and family.architecture(form) is None:
         known = ", ".join(family.architectures)
         return [Difference("head", "head and pooler" if form.head else "no head", f"one of {known}")]
     variant = str(family.base["variant"])
     if variant != plan.variant:
         return [Difference("variant", plan.variant, variant)]
     try:
-        back = read(write(family, plan, {})).plan
+        back = read(write(family, plan, {}, task)).plan
     except Refused as error:
         refused = [Difference("config.json", "what this model needs", line) for line in str(error).splitlines()]
         return list(_other_parts(family, plan)) or refused

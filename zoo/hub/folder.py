@@ -18,10 +18,11 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.cost import on_meta
-from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, open_checkpoint, read_json
+from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, open_checkpoint, read_json
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
-from zoo.hub.own import OWN, read_own, write_own
+from zoo.hub.heads import KeptHead, read_head
+from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.quantization import Dequantized
 from zoo.hub.weights import fill, published
 from zoo.variants.variant import Variant
@@ -53,11 +54,17 @@ class Origin:
         family: the published one that it came from; ``zoo`` if it never was in one.
         kept: options of config.json that change nothing of what the model computes (ids of special tokens).
         files: tokenizer and generation config by name.
+        task: a head that no part of the model is; it is written again in the same family.
     """
 
     family: str
     kept: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    task: KeptHead | None = None
+
+    def architecture_in(self, family: Family) -> str | None:
+        """The class that is written where the model goes back to its own family with its task head."""
+        return self.task.architecture if self.task is not None and family.name == self.family else None
 
 
 def describe(path: str | Path, names: list[str] | None = None) -> Described:
@@ -109,12 +116,17 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     if described.quantization is not None:
         described.quantization.require_readable()
         checkpoint = Dequantized(checkpoint, described.quantization)
+    checkpoint = Renamed(checkpoint, {}, described.beginnings)
     model = empty(described, checkpoint)
-    fill(model, described.family, checkpoint, dtype)
+    task, beside = described.task, BESIDE if described.family is OWN else ""
+    if task is not None:
+        task = read_head(task, checkpoint, beside, dtype)
+        _log.warning("kept beside the model, no part of which it is: %s", task)
+    fill(model, described.family, checkpoint, dtype, [beside + name for name in task.shapes] if task else ())
     files = {name: (folder / name).read_bytes() for name in SIDE_FILES if (folder / name).is_file()}
     kept = dict(described.kept)
     came = kept.pop("family", OWN.name) if described.family is OWN else described.family.name
-    model.origin = Origin(str(came), kept, files)
+    model.origin = Origin(str(came), kept, files, task)
     return model.eval()
 
 
@@ -162,12 +174,15 @@ def save(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refused(f"{folder} is there already: choose a folder that is new or empty")
     origin = model.origin if isinstance(model.origin, Origin) else Origin(OWN.name)
-    chosen = choose(model, family, origin.family)
-    config = _config(model, chosen, {**origin.kept, **(kept or {})}, origin.family)
+    chosen = choose(model, family, origin)
+    task = origin.task if chosen.name in (origin.family, OWN.name) else None
+    if task is None and origin.task is not None:
+        _log.warning("left out, for %s does not have it: %s", chosen.name, origin.task)
+    config = _config(model, chosen, {**origin.kept, **(kept or {})}, origin.family, task)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
     try:
-        _write_tensors(partial, model, chosen, shard)
+        _write_tensors(partial, model, chosen, shard, task)
         for name, content in {**origin.files, **(files or {})}.items():
             (partial / name).write_bytes(content)
         (partial / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
@@ -179,8 +194,8 @@ def save(
     return chosen
 
 
-def choose(model: Variant, asked: str | None, origin: str = OWN.name) -> Family:
-    """The family to write a model as.
+def choose(model: Variant, asked: str | None, origin: Origin) -> Family:
+    """The family to write a model as: the one that is asked for, else its own, else the first that fits.
 
     Raises:
         Refused: if the one that is asked for, or every one, does not fit; with what does not.
@@ -191,13 +206,16 @@ def choose(model: Variant, asked: str | None, origin: str = OWN.name) -> Family:
         return OWN
     if asked is not None:
         family = family_of(asked)
-        if wrong := misfits(family, model.plan):
+        if wrong := misfits(family, model.plan, origin.architecture_in(family)):
             raise Refused(f"the model does not fit {family.name}:\n{_lines(wrong)}\n{_OWN_HINT}")
         return family
-    order = sorted(families().values(), key=lambda each: (each.name != origin, each.name != "llama"))
+    order = sorted(
+        families().values(),
+        key=lambda each: (each.name != origin.family, each.name != "llama", each.alias_of is not None),
+    )
     refused = []
     for family in order:
-        if not (wrong := misfits(family, model.plan)):
+        if not (wrong := misfits(family, model.plan, origin.architecture_in(family))):
             return family
         refused.append((family.base["variant"] != model.plan.variant, len(wrong), family.name, wrong))
     nearest = sorted(refused, key=lambda each: each[:2])[:_NEAREST]  # of equal ones, in the order of asking
@@ -212,20 +230,38 @@ def _lines(wrong: list[Difference]) -> str:
     return "\n".join(f"  {difference}" for difference in wrong)
 
 
-def _config(model: Variant, family: Family, kept: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def _config(
+    model: Variant, family: Family, kept: Mapping[str, Any], origin: str, task: KeptHead | None
+) -> dict[str, Any]:
     if model.plan is None:
         raise Refused("a model without a plan has no published form: build it with zoo.build")
     dtype = str(model.embedding.table.weight.dtype).removeprefix("torch.")
     if family is OWN:
-        return write_own(model.plan.config, model.vocabulary, kept, origin)
+        return write_own(model.plan.config, model.vocabulary, kept, origin, task)
     if origin != family.name:  # what another family ignores may mean something to this one
         kept = {name: value for name, value in kept.items() if name in family.idle}
-    return {**write(family, model.plan, kept), "torch_dtype": dtype, "dtype": dtype}
+    architecture = None if task is None else task.architecture
+    return {**write(family, model.plan, kept, architecture), "torch_dtype": dtype, "dtype": dtype}
 
 
-def _write_tensors(folder: Path, model: Variant, family: Family, most: int) -> None:
+def _named(model: Variant, family: Family, task: KeptHead | None) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor that a folder of a family holds, of the model and of the head beside it."""
+    if task is None:
+        yield from published(model, family)
+        return
+    form = family.architectures.get(task.architecture)
+    prefix = family.prefix if form is None or form.task is None or form.task.prefix is None else form.task.prefix
+    for name, tensor in published(model, family, bare=False):
+        inside = name.startswith(family.prefix)
+        yield prefix + name.removeprefix(family.prefix) if inside else name, tensor
+    for name, tensor in task.tensors.items():
+        yield (BESIDE if family is OWN else "") + name, tensor
+
+
+def _write_tensors(folder: Path, model: Variant, family: Family, most: int, task: KeptHead | None) -> None:
     """One file, or as many as are needed so that none but one with a single tensor has more bytes than ``most``."""
-    sizes = [(name, tensor.numel() * tensor.element_size()) for name, tensor in published(_as_meta(model), family)]
+    named = _named(_as_meta(model), family, task)
+    sizes = [(name, tensor.numel() * tensor.element_size()) for name, tensor in named]
     shards: list[list[str]] = [[]]
     filled = 0
     for name, size in sizes:
@@ -236,7 +272,7 @@ def _write_tensors(folder: Path, model: Variant, family: Family, most: int) -> N
         filled += size
     count = len(shards)
     names = [ONE] if count == 1 else [f"model-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)]
-    made = published(model, family)
+    made = _named(model, family, task)
     for name, shard in zip(names, shards, strict=True):
         part = {tensor: value.cpu().contiguous() for tensor, value in _next(made, len(shard))}
         save_file(part, folder / name, metadata={"format": "pt"})

@@ -11,6 +11,7 @@ from torch import Tensor
 from zoo import __version__, build
 from zoo.checks import Refused
 from zoo.hub.family import Described, Family
+from zoo.hub.heads import KeptHead, head_of_json
 from zoo.hub.rules import Numbers, Rule
 
 
@@ -32,6 +33,8 @@ class Own(Rule):
         return list(ours)
 
 
+BESIDE = "task_head."
+"""What names of tensors begin with that are kept beside the model."""
 OWN = Family("zoo", {}, {}, (), (Own("{name}", "{name}"),))
 """The family of every model, for which nothing has to fit."""
 
@@ -48,11 +51,15 @@ def read_own(config: Mapping[str, Any]) -> Described:
         raise Refused("\n".join(f"config.json: {line}" for line in problems))
     if plan.vocabulary is None:
         raise Refused("config.json: model.vocabulary must be given: got null")
-    kept = {key: value for key, value in config.items() if key not in ("model_type", "zoo_version", "model")}
-    return Described(OWN, plan, kept)
+    kept = {
+        key: value for key, value in config.items() if key not in ("model_type", "zoo_version", "model", "task_head")
+    }
+    return Described(OWN, plan, kept, task=head_of_json(config.get("task_head")))
 
 
-def write_own(model: Mapping[str, Any], vocabulary: int, kept: Mapping[str, Any], origin: str) -> dict[str, Any]:
+def write_own(
+    model: Mapping[str, Any], vocabulary: int, kept: Mapping[str, Any], origin: str, task: KeptHead | None
+) -> dict[str, Any]:
     """The config.json of a model's config.
 
     Args:
@@ -60,7 +67,9 @@ def write_own(model: Mapping[str, Any], vocabulary: int, kept: Mapping[str, Any]
         vocabulary: tokens that the model has room for.
         kept: options that change nothing of what the model computes.
         origin: the published family that it came from, so that it can go back.
+        task: a head that is kept beside the model.
     """
+    beside = {} if task is None else {"task_head": task.as_json()}
     came = {} if origin == OWN.name else {"family": origin}
     whole = {**model, "vocabulary": vocabulary}
-    return {**kept, "model_type": OWN.name, "zoo_version": __version__, **came, "model": whole}
+    return {**kept, "model_type": OWN.name, "zoo_version": __version__, **came, **beside, "model": whole}

@@ -13,6 +13,7 @@ from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
+from zoo.hub.heads import KeptHead
 from zoo.tokenizer.file import TokenizerFile
 
 KEYS = ("path", "sha256")
@@ -31,6 +32,7 @@ class Start:
         model: without what it begins at.
         data: with the tokenizer of the checkpoint where no file was chosen.
         keys: what the checked config of the model says of the checkpoint; nothing where it begins at none.
+        task: the task head of the checkpoint, which is no part of the model.
         failed: whether the checkpoint could not be read, so that what else the model lacks is not the user's problem.
     """
 
@@ -38,6 +40,7 @@ class Start:
     data: Any
     keys: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False
+    task: KeptHead | None = None
 
 
 def model_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,13 +89,14 @@ def start_without_weights(model: Mapping[str, Any], data: Any, problems: list[st
         return Start(dict(model), data)
     found: list[str] = []
     folder = _folder(model, found)
-    try:
-        config = {} if folder is None else describe(folder).plan.config
-    except Refused as error:
-        found += [f"model.path: {line}" for line in str(error).splitlines()]
-    if found:
+    if folder is None:
         return _failed(model, data, problems, found)
-    return Start(laid_over(config, model_of(model)), _replaced(data, _ANY), {"path": str(folder)})
+    try:
+        described = describe(folder)
+    except Refused as error:
+        return _failed(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
+    config = laid_over(described.plan.config, model_of(model))
+    return Start(config, _replaced(data, _ANY), {"path": str(folder)}, task=described.task)
 
 
 def _failed(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:

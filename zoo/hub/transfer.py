@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -196,6 +196,8 @@ def begin(model: Variant, path: str | Path, sha256: str) -> Begun:
     """
     source = load(path)
     moved = transfer(source, model)
+    if isinstance(source.origin, Origin) and source.origin.task is not None:
+        moved = replace(moved, left=(*moved.left, *source.origin.task.shapes))
     family = source.origin.family if isinstance(source.origin, Origin) else ""
     model.origin = begun = Begun(str(path), sha256, family, moved)
     _log.info("weights of %s: %s", path, moved)

@@ -68,7 +68,13 @@ def groups(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Gro
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+def fill(
+    model: Variant,
+    family: Family,
+    checkpoint: Checkpoint,
+    dtype: torch.dtype | None = None,
+    beside: Iterable[str] = (),
+) -> None:
     """Give a model on the meta device the tensors of a checkpoint, one group after another.
 
     Shapes are compared before anything is read, so that memory is taken for a sound checkpoint only.
@@ -78,6 +84,7 @@ def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dt
         family: whose names the tensors have.
         checkpoint: what is read.
         dtype: of the weights; None keeps what the checkpoint has.
+        beside: names of tensors that are kept beside the model.
     Raises:
         Refused: if a tensor is missing, has another shape, or has no place in the model.
     """
@@ -89,7 +96,7 @@ def fill(model: Variant, family: Family, checkpoint: Checkpoint, dtype: torch.dt
     require_shapes(plan, held, heads, checkpoint)
     repeated = _repeated(family, plan, names, bare)
     zero = [name for pattern in family.zero for name in fnmatch.filter(names, pattern)]
-    _refuse_leftover(family, [*(name for group in plan for name in group.theirs), *zero], repeated, names)
+    _refuse_leftover(family, [*(name for group in plan for name in group.theirs), *zero, *beside], repeated, names)
     for name in zero:
         if checkpoint.read(name).any():
             raise Refused(f"{name} must be zero, for there is no component that adds it: got others")
@@ -173,10 +180,17 @@ def _put(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: T
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def published(model: Variant, family: Family) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a model under its name in a family, one group after another."""
+def published(model: Variant, family: Family, bare: bool | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a model under its name in a family, one group after another.
+
+    Args:
+        model: that fits the family.
+        family: whose names they get.
+        bare: whether the body's names go without the family's prefix; None: if the model has no head.
+    """
     held, heads = tensors(model), _heads(model)
-    for group in groups(model, family.rules, "" if model.head is not None else family.prefix):
+    bare = model.head is None if bare is None else bare
+    for group in groups(model, family.rules, family.prefix if bare else ""):
         made = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
         yield from zip(group.theirs, made, strict=True)
 

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from zoo.hub.converters.bert import BASE, BUFFERS, POSITIONS, Decoder, Tied
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key
 from zoo.hub.rules import Same
 from zoo.hub.source import DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
@@ -41,7 +42,11 @@ FAMILY = Family(
     architectures={
         "AlbertForMaskedLM": Form(head=True),
         "AlbertModel": Form(head=False, pooler=True),
-        "AlbertForPreTraining": Form(head=True, pooler=True, more=True),
+        "AlbertForPreTraining": Form(head=True, pooler=True, task=TaskHead(linear("sop_classifier.classifier"))),
+        "AlbertForSequenceClassification": Form(head=False, pooler=True, task=CLASSIFIER),
+        "AlbertForMultipleChoice": Form(head=False, pooler=True, task=CHOICE),
+        "AlbertForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "AlbertForQuestionAnswering": Form(head=False, task=ANSWERS),
     },
     base=BASE,
     keys=(
@@ -95,5 +100,5 @@ FAMILY = Family(
         "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
         "predictions.decoder.bias": "predictions.bias",
     },
-    left_out={**BUFFERS, "sop_classifier.*": "the head that tells the order of sentences is part of no model"},
+    left_out=BUFFERS,
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import CLASSIFICATION, TaskHead, linear
 from zoo.hub.keys import Either, Equal, Fixed, Idle, activation, layers
 from zoo.hub.rules import Rule, Same
 from zoo.hub.source import BOOL, FLOAT
@@ -28,7 +31,12 @@ def _stack(name: str, *norms: str) -> tuple[Rule, ...]:
 
 FAMILY = Family(
     name="bart",
-    architectures={"BartForConditionalGeneration": Form(head=True), "BartModel": Form(head=False)},
+    architectures={
+        "BartForConditionalGeneration": Form(head=True),
+        "BartModel": Form(head=False),
+        "BartForSequenceClassification": Form(head=False, task=replace(CLASSIFICATION, labels=3)),
+        "BartForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+    },
     base={
         "variant": "encoder_decoder",
         "input_norm": True,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
 from zoo.hub.rules import Numbers, Rule, Same
 from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
@@ -26,6 +27,8 @@ BASE = {
 }
 POSITIONS = Equal("max_position_embeddings", "position.length", default=512)
 OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+SENTENCES = TaskHead(linear("cls.seq_relationship", 2))
+"""Tells whether a sentence follows."""
 BUFFERS = {"*embeddings.position_ids": "", "*embeddings.token_type_ids": ""}
 """Which older files have, and which count up or are zero."""
 
@@ -106,7 +109,12 @@ FAMILY = Family(
     architectures={
         "BertForMaskedLM": Form(head=True),
         "BertModel": Form(head=False, pooler=True),
-        "BertForPreTraining": Form(head=True, pooler=True, more=True),
+        "BertForPreTraining": Form(head=True, pooler=True, task=SENTENCES),
+        "BertForNextSentencePrediction": Form(head=False, pooler=True, task=SENTENCES),
+        "BertForSequenceClassification": Form(head=False, pooler=True, task=CLASSIFIER),
+        "BertForMultipleChoice": Form(head=False, pooler=True, task=CHOICE),
+        "BertForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "BertForQuestionAnswering": Form(head=False, task=ANSWERS),
     },
     base=BASE,
     keys=(
@@ -139,7 +147,6 @@ FAMILY = Family(
     },
     left_out={
         **BUFFERS,
-        "cls.seq_relationship.*": "the head that tells whether a sentence follows is part of no model",
     },
     older=OLDER,
 )

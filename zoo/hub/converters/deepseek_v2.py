@@ -6,7 +6,7 @@ from zoo.hub.converters.glm4_moe import SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.experts import FirstDense, Groups, experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Repeated, activation, layers
 from zoo.hub.latent import LatentScale
 from zoo.hub.rotary import Rotary
@@ -59,7 +59,7 @@ BALANCE = (
 
 FAMILY = Family(
     name="deepseek_v2",
-    architectures={"DeepseekV2ForCausalLM": Form(head=True), "DeepseekV2Model": Form(head=False)},
+    architectures=decoder_classes("DeepseekV2"),
     base={**LATENT_BASE, "ffn": {"name": "moe", "router": {"normalise": False}}},
     keys=(
         Equal("vocab_size", "vocabulary", default=102400),

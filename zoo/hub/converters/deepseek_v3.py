@@ -7,7 +7,7 @@ from zoo.hub.converters.glm4_moe import CORRECTED, CORRECTION, FURTHER, SHARED
 from zoo.hub.converters.llama import LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.experts import Dropped, FirstDense, Groups, experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, layers
 from zoo.hub.latent import LatentScale
 from zoo.hub.rotary import Rotary
@@ -15,7 +15,7 @@ from zoo.hub.source import BOOL, FLOAT
 
 FAMILY = Family(
     name="deepseek_v3",
-    architectures={"DeepseekV3ForCausalLM": Form(head=True), "DeepseekV3Model": Form(head=False)},
+    architectures=decoder_classes("DeepseekV3"),
     base={**LATENT_BASE, "ffn": CORRECTED},
     keys=(
         Equal("vocab_size", "vocabulary", default=129280),

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, Tied, body, sizes
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, linear
 from zoo.hub.keys import Idle, Key, activation
 from zoo.hub.rules import Same
 from zoo.hub.source import INT, Composed, Draft, Source
@@ -27,12 +28,26 @@ class Width(Key):
         theirs["embedding_size"] = ours.get("embedding.width") or ours.get("dim")
 
 
+DISCRIMINATOR = TaskHead(
+    {
+        **linear("discriminator_predictions.dense", "dim"),
+        **linear("discriminator_predictions.dense_prediction", 1),
+    }
+)
+"""Tells replaced tokens."""
+SUMMARY = TaskHead({**linear("sequence_summary.summary", "dim"), **linear("classifier", 1)})
+"""Chooses among several rows."""
+
 FAMILY = Family(
     name="electra",
     architectures={
         "ElectraForMaskedLM": Form(head=True),
         "ElectraModel": Form(head=False),
-        "ElectraForPreTraining": Form(head=False, more=True),
+        "ElectraForPreTraining": Form(head=False, task=DISCRIMINATOR),
+        "ElectraForSequenceClassification": Form(head=False, task=TWO_STEPS),
+        "ElectraForMultipleChoice": Form(head=False, task=SUMMARY),
+        "ElectraForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "ElectraForQuestionAnswering": Form(head=False, task=ANSWERS),
     },
     base=BASE,
     keys=(
@@ -62,6 +77,6 @@ FAMILY = Family(
     ),
     prefix="electra.",
     repeated={"generator_lm_head.weight": "electra.embeddings.word_embeddings.weight"},
-    left_out={**BUFFERS, "discriminator_predictions.*": "the head that tells replaced tokens is part of no model"},
+    left_out=BUFFERS,
     older=OLDER,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Derived, Equal, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.source import BOOL
 
 FAMILY = Family(
     name="ernie4_5",
-    architectures={"Ernie4_5ForCausalLM": Form(head=True), "Ernie4_5Model": Form(head=False)},
+    architectures=decoder_classes("Ernie4_5"),
     base={**BASE, "position": {"name": "rotary", "interleaved": True}},
     keys=(
         *absent_means(

@@ -7,7 +7,7 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.experts import Between, Dropped, experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Either, Equal, Fixed, Idle, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Row
@@ -15,7 +15,7 @@ from zoo.hub.source import BOOL
 
 FAMILY = Family(
     name="ernie4_5_moe",
-    architectures={"Ernie4_5_MoeForCausalLM": Form(head=True), "Ernie4_5_MoeModel": Form(head=False)},
+    architectures=decoder_classes("Ernie4_5_Moe"),
     base={
         **BASE,
         "ffn": {"name": "moe", "router": {"correction": 0.0}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Unless, absent_means
 from zoo.hub.rotary import Rotary
 from zoo.hub.source import BOOL, STR
@@ -20,7 +20,7 @@ _NAMES = {"gelu_pytorch_tanh": "gelu_tanh", **ACTIVATIONS, "gelu": "gelu_tanh"}
 
 FAMILY = Family(
     name="gemma",
-    architectures={"GemmaForCausalLM": Form(head=True), "GemmaModel": Form(head=False)},
+    architectures=decoder_classes("Gemma"),
     base=GEMMA,
     keys=(
         *absent_means(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.converters.gemma import COMMON, GEMMA
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, InverseRoot, Key, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Rule, Same
@@ -38,7 +38,7 @@ COMMON_2: tuple[Key, ...] = (
 
 FAMILY = Family(
     name="gemma2",
-    architectures={"Gemma2ForCausalLM": Form(head=True), "Gemma2Model": Form(head=False)},
+    architectures=decoder_classes("Gemma2"),
     base={**GEMMA, "residual": {"name": "sandwich"}},
     keys=(
         *absent_means(COMMON_2, vocab_size=256000),

@@ -6,7 +6,7 @@ from zoo.hub.converters.gemma import GEMMA
 from zoo.hub.converters.gemma2 import AROUND, COMMON_2
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED
 from zoo.hub.converters.qwen3 import QK_NORMS
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, absent_means
 from zoo.hub.rotary import RotaryByType
 from zoo.hub.source import FLOAT
@@ -15,7 +15,7 @@ from zoo.options import Maybe
 
 FAMILY = Family(
     name="gemma3_text",
-    architectures={"Gemma3ForCausalLM": Form(head=True), "Gemma3TextModel": Form(head=False)},
+    architectures=decoder_classes("Gemma3", body="Gemma3TextModel"),
     base={
         **GEMMA,
         "attention": {"name": "grouped_query", "qk_norm": "head"},

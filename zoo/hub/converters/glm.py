@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Joined, Rule, Same
@@ -35,7 +35,7 @@ JOINED: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="glm",
-    architectures={"GlmForCausalLM": Form(head=True), "GlmModel": Form(head=False)},
+    architectures=decoder_classes("Glm"),
     base=GLM,
     keys=KEYS,
     rules=(*BLOCKS, *JOINED, *PRE_NORMS),

@@ -6,7 +6,7 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.experts import Dropped, FirstDense, Groups, experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Rule, Same
@@ -27,7 +27,7 @@ FURTHER = "the layer that predicts a further token is no part of the model that 
 
 FAMILY = Family(
     name="glm4_moe",
-    architectures={"Glm4MoeForCausalLM": Form(head=True), "Glm4MoeModel": Form(head=False)},
+    architectures=decoder_classes("Glm4Moe"),
     base={**BASE, "ffn": CORRECTED},
     keys=(
         *absent_means(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
 from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, activation, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT
@@ -11,7 +12,14 @@ _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 
 FAMILY = Family(
     name="gpt2",
-    architectures={"GPT2LMHeadModel": Form(head=True), "GPT2Model": Form(head=False)},
+    architectures={
+        "GPT2LMHeadModel": Form(head=True),
+        "GPT2Model": Form(head=False),
+        "GPT2DoubleHeadsModel": Form(head=True, task=TaskHead(linear("multiple_choice_head.summary", 1))),
+        "GPT2ForSequenceClassification": Form(head=False, task=SCORE),
+        "GPT2ForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "GPT2ForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+    },
     base={
         "variant": "decoder",
         "attention": {"name": "multi_head", "bias": "all"},

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
 from zoo.hub.keys import Equal, Idle, Key, Repeated, Unless, activation, layers
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Joined, Same
@@ -36,7 +37,13 @@ class NeoxRotary(Key):
 
 FAMILY = Family(
     name="gpt_neox",
-    architectures={"GPTNeoXForCausalLM": Form(head=True), "GPTNeoXModel": Form(head=False)},
+    architectures={
+        "GPTNeoXForCausalLM": Form(head=True),
+        "GPTNeoXModel": Form(head=False),
+        "GPTNeoXForSequenceClassification": Form(head=False, task=SCORE),
+        "GPTNeoXForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "GPTNeoXForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+    },
     base={
         "variant": "decoder",
         "attention": {"name": "multi_head"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.experts import experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Interleaved, Same, Transposed
@@ -24,7 +24,7 @@ _YARN = {
 
 FAMILY = Family(
     name="gpt_oss",
-    architectures={"GptOssForCausalLM": Form(head=True), "GptOssModel": Form(head=False)},
+    architectures=decoder_classes("GptOss"),
     base={
         **BASE,
         "attention": {"name": "grouped_query", "scores": {"sinks": True}},

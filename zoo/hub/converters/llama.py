@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, Unless, activation, layers
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Rule, Same
@@ -51,7 +51,7 @@ LEFT_OUT = {"*.rotary_emb.inv_freq": ""}
 
 FAMILY = Family(
     name="llama",
-    architectures={"LlamaForCausalLM": Form(head=True), "LlamaModel": Form(head=False)},
+    architectures=decoder_classes("Llama", answers="transformer."),
     base=BASE,
     keys=(
         *SIZES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.source import BOOL
@@ -11,7 +11,7 @@ from zoo.hub.windows import Window
 
 FAMILY = Family(
     name="mistral",
-    architectures={"MistralForCausalLM": Form(head=True), "MistralModel": Form(head=False)},
+    architectures=decoder_classes("Mistral"),
     base=BASE,
     keys=(
         *absent_means(

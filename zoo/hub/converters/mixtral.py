@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.experts import experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Experts, Same
@@ -20,7 +20,7 @@ _THEIRS, _OURS = "model.layers.{layer}.block_sparse_moe", "stack.layers.{layer}.
 
 FAMILY = Family(
     name="mixtral",
-    architectures={"MixtralForCausalLM": Form(head=True), "MixtralModel": Form(head=False)},
+    architectures=decoder_classes("Mixtral"),
     base={**BASE, "ffn": {"name": "moe"}},
     keys=(
         *absent_means(

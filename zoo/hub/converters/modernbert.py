@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import TaskHead, linear
 from zoo.hub.keys import Equal, Fixed, Idle, Key, Repeated, Unless, activation, layers
 from zoo.hub.rotary import RotaryByType
 from zoo.hub.rules import Joined, Same
@@ -42,9 +43,24 @@ class BothSides(Key):
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
 
+_MAP = {**linear("head.dense", "dim"), "head.norm.weight": ("dim",), "head.norm.bias": ("dim",)}
+_MAPPED = TaskHead(
+    {**_MAP, **linear("classifier")},
+    only_if={"head.dense.bias": "classifier_bias", "head.norm.bias": "norm_bias"},
+)
+_CHOICE = replace(_MAPPED, tensors={**_MAP, **linear("classifier", 1)})
+"""The map before the logits, which these classes share with the one for hidden words, and a linear map."""
+
 FAMILY = Family(
     name="modernbert",
-    architectures={"ModernBertForMaskedLM": Form(head=True), "ModernBertModel": Form(head=False)},
+    architectures={
+        "ModernBertForMaskedLM": Form(head=True),
+        "ModernBertModel": Form(head=False),
+        "ModernBertForSequenceClassification": Form(head=False, task=_MAPPED),
+        "ModernBertForTokenClassification": Form(head=False, task=_MAPPED),
+        "ModernBertForQuestionAnswering": Form(head=False, task=_MAPPED),
+        "ModernBertForMultipleChoice": Form(head=False, task=_CHOICE),
+    },
     base={
         "variant": "encoder",
         "input_norm": True,

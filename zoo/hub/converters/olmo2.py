@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Same
@@ -14,7 +14,7 @@ _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
 
 FAMILY = Family(
     name="olmo2",
-    architectures={"Olmo2ForCausalLM": Form(head=True), "Olmo2Model": Form(head=False)},
+    architectures=decoder_classes("Olmo2"),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "full"}, "residual": {"name": "inside"}},
     keys=(
         *absent_means(

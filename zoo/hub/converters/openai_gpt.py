@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import SCORE, TaskHead, linear
 from zoo.hub.keys import Derived, Either, Equal, Idle, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT, STR
@@ -11,7 +12,12 @@ _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 
 FAMILY = Family(
     name="openai-gpt",
-    architectures={"OpenAIGPTLMHeadModel": Form(head=True), "OpenAIGPTModel": Form(head=False)},
+    architectures={
+        "OpenAIGPTLMHeadModel": Form(head=True),
+        "OpenAIGPTModel": Form(head=False),
+        "OpenAIGPTDoubleHeadsModel": Form(head=True, task=TaskHead(linear("multiple_choice_head.summary", 1))),
+        "OpenAIGPTForSequenceClassification": Form(head=False, task=SCORE),
+    },
     base={
         "variant": "decoder",
         "attention": {"name": "multi_head", "bias": "all"},

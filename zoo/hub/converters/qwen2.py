@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.source import BOOL
@@ -28,7 +28,7 @@ DENSE = (
 
 FAMILY = Family(
     name="qwen2",
-    architectures={"Qwen2ForCausalLM": Form(head=True), "Qwen2Model": Form(head=False)},
+    architectures=decoder_classes("Qwen2", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "bias": "qkv"}},
     keys=(*DENSE, Equal("head_dim", "head_dim", default=None), Fixed("use_mrope", False)),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen2 import DENSE
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless
 from zoo.hub.rules import Rule, Same
 
@@ -15,7 +15,7 @@ QK_NORMS: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="qwen3",
-    architectures={"Qwen3ForCausalLM": Form(head=True), "Qwen3Model": Form(head=False)},
+    architectures=decoder_classes("Qwen3", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "head"}},
     keys=(
         *DENSE,

@@ -6,7 +6,7 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.experts import Stepped, experts
-from zoo.hub.family import Family, Form
+from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Experts, Rule, Same
@@ -25,7 +25,7 @@ EXPERTS: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="qwen3_moe",
-    architectures={"Qwen3MoeForCausalLM": Form(head=True), "Qwen3MoeModel": Form(head=False)},
+    architectures=decoder_classes("Qwen3Moe", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "head"}, "ffn": {"name": "moe"}},
     keys=(
         *absent_means(

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, Decoder, Tied, body, sizes
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TWO_STEPS
 from zoo.hub.keys import Key, activation
 from zoo.hub.rules import Same
 from zoo.hub.source import INT, Composed, Draft, Source
@@ -39,7 +40,14 @@ class PlacesAfterPadding(Key):
 
 FAMILY = Family(
     name="roberta",
-    architectures={"RobertaForMaskedLM": Form(head=True), "RobertaModel": Form(head=False, pooler=True)},
+    architectures={
+        "RobertaForMaskedLM": Form(head=True),
+        "RobertaModel": Form(head=False, pooler=True),
+        "RobertaForSequenceClassification": Form(head=False, task=TWO_STEPS),
+        "RobertaForMultipleChoice": Form(head=False, pooler=True, task=CHOICE),
+        "RobertaForTokenClassification": Form(head=False, task=CLASSIFIER),
+        "RobertaForQuestionAnswering": Form(head=False, task=ANSWERS),
+    },
     base=BASE,
     keys=(
         *sizes(vocabulary=50265),

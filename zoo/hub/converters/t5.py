@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from torch import Tensor
 
 from zoo.hub.family import Family, Form
+from zoo.hub.heads import ANSWERS, CLASSIFICATION
 from zoo.hub.keys import ACTIVATIONS, Either, Equal, Fixed, Idle, Key, layers
 from zoo.hub.rules import Numbers, Rule, Same, fill
 from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
@@ -109,7 +110,12 @@ def _stack(name: str, *, cross: bool) -> tuple[Rule, ...]:
 
 FAMILY = Family(
     name="t5",
-    architectures={"T5ForConditionalGeneration": Form(head=True), "T5Model": Form(head=False)},
+    architectures={
+        "T5ForConditionalGeneration": Form(head=True),
+        "T5Model": Form(head=False),
+        "T5ForSequenceClassification": Form(head=False, task=replace(CLASSIFICATION, prefix="transformer.")),
+        "T5ForQuestionAnswering": Form(head=False, task=ANSWERS),
+    },
     base={
         "variant": "encoder_decoder",
         "attention": {"name": "multi_head", "scores": {"scale": 1.0}},
