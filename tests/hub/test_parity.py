@@ -22,7 +22,9 @@ def test_a_model_computes_what_transformers_does(family: str, case: Case, tmp_pa
 
 
 def test_every_family_has_five_configurations() -> None:
+    """One that has the parts of another needs one of its own."""
     counted = {family.name: 0 for family in families().values()}
     for _, case in cases():
         counted[case.config().model_type] += 1
-    assert {name: count for name, count in counted.items() if count < 5} == {}
+    least = {name: 1 if family.alias_of else 5 for name, family in families().items()}
+    assert {name: count for name, count in counted.items() if count < least[name]} == {}

@@ -99,6 +99,35 @@ class Family:
         return next((name for each in forms for name, known in self.architectures.items() if known == each), None)
 
 
+def alias(
+    family: Family, name: str, stem: tuple[str, str], keys: Sequence[Key] | None = None, prefix: str | None = None
+) -> Family:
+    """A family of the same parts under other names.
+
+    Args:
+        family: that has the parts.
+        name: the other ``model_type``.
+        stem: what names of its classes begin with, and what those of the other begin with.
+        keys: of the other, where defaults differ.
+        prefix: what names of the body's tensors begin with in the other, if that differs.
+    """
+    old, new = family.prefix, family.prefix if prefix is None else prefix
+
+    def moved(theirs: str) -> str:
+        return new + theirs.removeprefix(old) if theirs.startswith(old) else theirs
+
+    return replace(
+        family,
+        name=name,
+        architectures={stem[1] + each.removeprefix(stem[0]): form for each, form in family.architectures.items()},
+        keys=family.keys if keys is None else keys,
+        rules=[replace(rule, theirs=moved(rule.theirs)) for rule in family.rules],
+        repeated={moved(each): moved(original) for each, original in family.repeated.items()},
+        prefix=new,
+        alias_of=family.name,
+    )
+
+
 @dataclass(frozen=True)
 class Described:
     """What a config.json says.

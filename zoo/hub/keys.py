@@ -132,10 +132,14 @@ def activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRE
 
 def absent_means(keys: Iterable[Key], **defaults: Any) -> tuple[Key, ...]:
     """The same options, but the absence of those that are named means these values."""
-    return tuple(
-        replace(key, default=defaults[key.theirs]) if isinstance(key, Equal) and key.theirs in defaults else key
-        for key in keys
-    )
+    return tuple(_with_default(key, defaults) for key in keys)
+
+
+def _with_default(key: Key, defaults: Mapping[str, Any]) -> Key:
+    if isinstance(key, Either):
+        inner = _with_default(key.key, defaults)
+        return replace(key, key=inner) if isinstance(inner, Equal) else key
+    return replace(key, default=defaults[key.theirs]) if isinstance(key, Equal) and key.theirs in defaults else key
 
 
 @final

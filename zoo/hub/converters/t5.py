@@ -18,11 +18,17 @@ from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
 @final
 @dataclass(frozen=True)
 class Perceptron(Key):
-    """``feed_forward_proj``: an activation function, or ``gated-`` and one; what newer files say beside it wins."""
+    """``feed_forward_proj``: an activation function, or ``gated-`` and one; what newer files say beside it wins.
+
+    Args:
+        default: what its absence means.
+    """
+
+    default: str = "relu"
 
     def read(self, theirs: Source, ours: Draft) -> None:
         """The component and its activation; of ``gated-gelu`` it is the one by tanh."""
-        said = theirs.take("feed_forward_proj", STR, "relu") or ""
+        said = theirs.take("feed_forward_proj", STR, self.default) or ""
         gate, _, name = said.rpartition("-")
         if gate not in ("", "gated"):
             theirs.refuse("feed_forward_proj", "must be an activation function, or gated- and one", said)
@@ -49,12 +55,17 @@ class Output(Key):
     """Whether the head is tied, and whether logits are scaled, which one option said of both until version 5.
 
     Since then ``tie_word_embeddings`` is always true in a file: whether the head has a table, the tensors say.
+
+    Args:
+        scaled: whether logits are scaled, whatever a file says; None where options say it.
     """
+
+    scaled: bool | None = None
 
     def read(self, theirs: Source, ours: Draft) -> None:
         """Both."""
         tied = theirs.take("tie_word_embeddings", BOOL, True)
-        scaled = theirs.take("scale_decoder_outputs", BOOL, tied)
+        scaled = theirs.take("scale_decoder_outputs", BOOL, tied) if self.scaled is None else self.scaled
         if scaled and tied is False:
             theirs.refuse("scale_decoder_outputs", "must be false where tie_word_embeddings is", scaled)
         if not scaled and theirs.tensors is not None:
@@ -65,7 +76,8 @@ class Output(Key):
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
         """Both; without a head, as T5 has it."""
         theirs["tie_word_embeddings"] = ours.get("head.tied", True)
-        theirs["scale_decoder_outputs"] = ours.get("head.scaled", True)
+        if self.scaled is None:
+            theirs["scale_decoder_outputs"] = ours.get("head.scaled", True)
 
 
 @final

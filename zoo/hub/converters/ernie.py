@@ -1,0 +1,11 @@
+"""ERNIE 1 to 3 (arXiv:1904.09223): BERT with other training; the models that know which task they are at are others."""
+
+from __future__ import annotations
+
+from zoo.hub.converters.bert import FAMILY as BERT
+from zoo.hub.family import alias
+from zoo.hub.keys import Fixed, Idle
+
+_KEYS = (*BERT.keys, Fixed("use_task_id", False), Idle(("task_type_vocab_size",)))
+
+FAMILY = alias(BERT, "ernie", ("Bert", "Ernie"), _KEYS, prefix="ernie.")
