@@ -123,7 +123,7 @@ def test_debug_shows_where(tmp_path: Path) -> None:
         (["study", "three_variants", "stps=1"], "stps: unknown key: did you mean steps?"),
         (["show", "model=gpx"], "model: unknown choice 'gpx'"),
         (["report", "nope"], "unknown study 'nope'"),
-        (["report", "three_variants", "--otu", "x"], "unknown flag '--otu': choices: --out, -m"),
+        (["report", "three_variants", "--otu", "x"], "unknown flag '--otu': choices: --allow-target, --out, -m"),
         (["study", "three_variants", "--watch"], "--watch: goes with --status"),
         (["study", "seeds=3"], "name a study, or ask for one with arms={…}"),
         (["study", "three_variants", "seeds=0"], "seeds: must be at least one: got 0"),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.metadata
-import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from zoo import build
-from zoo.checks import Refused, Unfit, suggest
+from zoo.checks import Refused, Unfit
 from zoo.data.interfaces import Vocabulary
 from zoo.hub.start import start_of
 from zoo.interfaces import Objective
@@ -22,27 +19,9 @@ from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_
 from zoo.plan import ModelPlan, Part
 from zoo.registry import index, live_options
 from zoo.schema import check_part
+from zoo.targets import CALLED, NAMED_TARGETS, TARGETS, target_problems, value_problems
 
 SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
-TARGETS = ("optimizer", "schedule", "trainer")
-NAMED_TARGETS = ("logger", "callbacks")
-BY_THE_COMMAND = {
-    "optimizer": ("params",),
-    "trainer": (
-        "max_steps",
-        "max_epochs",
-        "precision",
-        "logger",
-        "callbacks",
-        "gradient_clip_val",
-        "accumulate_grad_batches",
-        "val_check_interval",
-        "check_val_every_n_epoch",
-        "default_root_dir",
-        "use_distributed_sampler",
-        "enable_progress_bar",
-    ),
-}
 _POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "clip", "threads")
 
 RUN_OPTIONS = (
@@ -60,11 +39,6 @@ RUN_OPTIONS = (
     Option("runs", Scalar(str)),
     Option("cache", Scalar(str)),
 )
-_TRIED: Mapping[str, Callable[[], tuple[Any, ...]]] = {
-    "optimizer": lambda: ([torch.nn.Parameter(torch.zeros(1, 1))],),
-    "schedule": tuple,
-}
-"""What is made once to see whether its arguments will do, with what stands in for those that the run gives."""
 _NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "label")
 """What may change without making another run: where things lie, and what is written beside the result."""
 
@@ -122,12 +96,10 @@ def check_run(given: Mapping[str, Any]) -> Checked:
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     for section in TARGETS:
-        known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
-        found = _target_problems(section, config[section])
-        problems += found or ([] if known and section == "schedule" else _trial_problems(section, config[section]))
+        problems += _section_problems(section, config[section], problems)
     for section in NAMED_TARGETS:
         for name, item in config[section].items():
-            problems += _target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
+            problems += target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
         problems += map(Unfit, _fit_problems(config, plan))
     problems += _precision_problems(str(config.get("precision")), config)
@@ -236,42 +208,12 @@ def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
 # ----------------------------------------------------------------------------------------- optimiser and trainer
 
 
-def _target_problems(section: str, given: Mapping[str, Any]) -> list[str]:
-    """A ``_target_`` that cannot be imported, and arguments that it does not take or that are not the user's."""
-    target = given.get("_target_")
-    if not isinstance(target, str) or "." not in target:
-        return [f"{section}._target_: must name a class or function: got {target!r}"]
-    try:
-        module, _, name = target.rpartition(".")
-        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return [f"{section}._target_: {target} cannot be imported: {error}{install(section.split('.')[-1])}"]
-    taken = [key for key in given if key in BY_THE_COMMAND.get(section, ())]
-    problems = [f"{section}.{key}: is set by the run itself, from steps, clip, precision and the like" for key in taken]
-    if not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
-        wrong = [key for key in given if not key.startswith("_") and key not in parameters]
-        problems += [f"{section}.{key}: {target} has no such argument: {suggest(key, parameters)}" for key in wrong]
-    return problems
-
-
-def install(name: str) -> str:
-    """How to install what a logger needs, if it is an extra of ours, as the tail of a message."""
-    extras = importlib.metadata.metadata("transformer-zoo").get_all("Provides-Extra") or []
-    return f": pip install 'transformer-zoo[{name}]'" if name in extras else ""
-
-
-def _trial_problems(section: str, given: Mapping[str, Any]) -> list[str]:
-    """What optimiser and schedule say of their arguments when they are made, which is cheap."""
-    if section not in _TRIED:
-        return []
-    module, _, name = given["_target_"].rpartition(".")
-    arguments = {key: value for key, value in given.items() if key != "_target_"}
-    try:
-        getattr(importlib.import_module(module), name)(*_TRIED[section](), **arguments)
-    except Exception as error:
-        why = str(error).removeprefix(f"{section}.")
-        return [f"{section}: {given['_target_']} refuses its arguments: {why}"]
-    return []
+def _section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    found = target_problems(section, given)
+    known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
+    if found or section not in CALLED or (known and section == "schedule"):
+        return found
+    return value_problems(section, given)
 
 
 def _precision(asked: str, trainer: Mapping[str, Any]) -> str:

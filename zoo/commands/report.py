@@ -26,7 +26,9 @@ JUDGING is baseline=ARM, which gives verdicts against that arm, metrics=NAME,...
 margin=NUMBER, the largest difference that counts as none. Those of a study are among its KEYS.
 
   --out FOLDER                         where it is written, in place of a folder of its own under runs/reports/
+  --allow-target MODULE                as of zoo study
 """
+_ALLOW = "--allow-target"
 
 
 _JUDGING = ("baseline", "metrics", "margin")
@@ -44,8 +46,8 @@ def report(arguments: Sequence[str]) -> int:
     given, out = take_values(arguments, "--out")
     many = {"-m", "--multirun"} & set(given)
     given = [word for word in given if word not in many]
-    if flags := [word for word in given if word.startswith("-")]:
-        raise Refused(f"unknown flag {flags[0]!r}: choices: --out, -m")
+    if flags := [word for word in take_values(given, _ALLOW)[0] if word.startswith("-")]:
+        raise Refused(f"unknown flag {flags[0]!r}: choices: --allow-target, --out, -m")
     described, runs, folder = _swept(without_hydra(given)) if many else _studies(without_hydra(given))
     if out:
         folder = Path(out[-1])
@@ -64,6 +66,8 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     from zoo.study.asked import take_keys
     from zoo.study.sweep import gather
 
+    words, allowed = take_values(words, _ALLOW)
+    flags = [f"{_ALLOW}={module}" for module in allowed]
     names = [word for word in words if "=" not in word and not word.startswith("~")]
     folders = [Path(name) for name in names if (Path(name) / "config.yaml").exists()]
     keys = [word for word in words if word not in names]
@@ -72,8 +76,8 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     if folders and others:
         raise Refused(f"run folders take no overrides: got {others[0]}; choices: {', '.join(_JUDGING)}")
     if not names:
-        return gather(*parsed(keys)[:2])
-    found = [gather(*parsed([name, *keys])[:2]) for name in studies]
+        return gather(*parsed([*keys, *flags])[:2])
+    found = [gather(*parsed([name, *keys, *flags])[:2]) for name in studies]
     if len(found) == 1 and not folders:
         return found[0]
     parts = [(described, runs) for described, runs, _ in found]

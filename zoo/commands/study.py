@@ -23,6 +23,7 @@ OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2
   --status --watch             the same, until all runs are done
   --on-failure {go_on,stop}    what follows a run that failed (go_on)
   --retries N                  how often a run that failed is tried again (0)
+  --allow-target MODULE        a study file may name what MODULE defines, and so run its code
 """
 _FLAGS = frozenset(("--dry-run", "--status", "--json", "--watch"))
 
@@ -58,9 +59,10 @@ def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """The study that is asked for, the overrides that come last in all runs, and what is for Hydra alone."""
     from zoo.study.asked import asked
 
+    arguments, allowed = take_values(arguments, "--allow-target")
     words = overrides_of(arguments)
     hydras = [word for word in arguments if word not in words or is_hydras(word)]
-    asked_for, further = asked([word for word in words if not is_hydras(word)])
+    asked_for, further = asked([word for word in words if not is_hydras(word)], allowed)
     refuse_unknown(further)
     return asked_for, further, hydras
 

@@ -19,6 +19,7 @@ from zoo.study.kinds import BASELINE
 from zoo.study.plan import PLANS, SECTIONS, STUDY_OPTIONS, find_study
 from zoo.study.reading import from_word
 from zoo.study.setting import override
+from zoo.targets import find_targets
 
 KEYS = frozenset((*(option.name for option in STUDY_OPTIONS), *SECTIONS, "metrics", "margin", "name"))
 """Words that are about the study; all others are overrides of its runs."""
@@ -27,11 +28,12 @@ _METRICS = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
 _NOT_THE_QUESTION = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
 
 
-def asked(words: Sequence[str]) -> tuple[str, list[str]]:
+def asked(words: Sequence[str], allowed: Sequence[str] = ()) -> tuple[str, list[str]]:
     """What the words after ``zoo study`` ask for, flags and what is Hydra's taken away.
 
     Args:
         words: the name of a study or none, keys of a study, and overrides.
+        allowed: modules whose classes and functions a study file may name.
     Returns:
         the study as :func:`zoo.study.plan.plan_of` takes it, and the overrides that come last in all runs.
 
@@ -50,12 +52,24 @@ def asked(words: Sequence[str]) -> tuple[str, list[str]]:
         found, rest = {**_whole(given, own), "words": [word for word in words if word not in further]}, further
     else:
         raise Refused(f"name a study, or ask for one with {', '.join(f'{kind}={{…}}' for kind in PLANS)}: got neither")
+    found["words"] += [f"--allow-target={module}" for module in allowed]
+    found["allowed"] = [*allowed, *_targets([word for word in words if word not in names])]
     return json.dumps(found).replace("$", r"\u0024"), rest  # or Hydra would resolve it
 
 
 def as_override(study: str) -> str:
     """What tells the sweeper the study."""
     return override("hydra.sweeper.study", study)
+
+
+def _targets(words: Sequence[str]) -> list[str]:
+    """Targets that the command line itself names."""
+    found: list[str] = []
+    for word in words:
+        key, _, text = word.partition("=")
+        if "_target_" in word:
+            found += (str(target) for _, target in find_targets({key.lstrip("+"): from_word(key, text)}))
+    return found
 
 
 def _said(words: Sequence[str], given: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from zoo.study.match import match
 from zoo.study.plan import StudyPlan
 from zoo.study.setting import Cell, Setting, override
 from zoo.study.tasks import TaskPlan, layered
+from zoo.targets import foreign_target_problems
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ class _Expanding:
         merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
         lines = (*(override(key, value) for key, value in merged.items()), *self.further)
         try:
-            checked = check_run(compose_run(lines))
+            given = compose_run(lines)
+            if foreign := foreign_target_problems(given, self.plan.allowed):
+                raise Refused("\n".join(foreign))
+            checked = check_run(given)
         except Refused as error:
             self._cannot(task, arm, str(error).splitlines(), unfit=False)
             return None

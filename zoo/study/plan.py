@@ -60,6 +60,7 @@ class StudyPlan:
         axes: of an arm, what filters may ask of it.
         where: filters that all runs of the plan fulfil.
         words: of the command that asks for it, after ``zoo study``.
+        allowed: modules and targets that its overrides may name besides those that any file may.
     """
 
     name: str
@@ -80,6 +81,7 @@ class StudyPlan:
     axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     where: tuple[Filter, ...] = ()
     words: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
 
 
 def find_study(name: str) -> Path:
@@ -100,7 +102,8 @@ def plan_of(study: str) -> StudyPlan:
 
     Args:
         study: a name, folder or file; or JSON of the keys of a study, where ``from`` is a file that says the rest,
-            ``metrics`` and ``margin`` are those of all tasks, and ``words`` are what the command said.
+            ``metrics`` and ``margin`` are those of all tasks, ``words`` are what the command said, and ``allowed``
+            what it allows the file to name.
 
     Raises:
         Refused: with all that is wrong.
@@ -108,16 +111,16 @@ def plan_of(study: str) -> StudyPlan:
     if not study.startswith("{"):
         return read_study(find_study(study))
     over = json.loads(study)
-    words, file = tuple(over.pop("words", ())), over.pop("from", None)
+    words, allowed, file = tuple(over.pop("words", ())), tuple(over.pop("allowed", ())), over.pop("from", None)
     if file is None:
-        return _read(over, over.pop("name"), Path(), "", words)
+        return _read(over, over.pop("name"), Path(), "", words, allowed)
     given = from_file(Path(file))
     if any(kind in over for kind in PLANS):
         given = {key: value for key, value in given.items() if key not in PLANS}
     of_tasks = {key: over.pop(key) for key in ("metrics", "margin") if key in over}
     if of_tasks and isinstance(given.get("tasks"), Mapping):
         given["tasks"] = {name: {**(what or {}), **of_tasks} for name, what in given["tasks"].items()}
-    return _read(given | over, over.pop("name", Path(file).parent.name), Path(file), f"{file}: ", words)
+    return _read(given | over, over.pop("name", Path(file).parent.name), Path(file), f"{file}: ", words, allowed)
 
 
 def read_study(path: Path) -> StudyPlan:
@@ -130,7 +133,14 @@ def read_study(path: Path) -> StudyPlan:
     return _read(from_file(path), name, path, f"{path}: ", (name,))
 
 
-def _read(given: Mapping[str, Any], name: str, path: Path, where: str, words: tuple[str, ...]) -> StudyPlan:
+def _read(
+    given: Mapping[str, Any],
+    name: str,
+    path: Path,
+    where: str,
+    words: tuple[str, ...],
+    allowed: tuple[str, ...] = (),
+) -> StudyPlan:
     problems: list[str] = []
     given = {key: value for key, value in given.items() if key != "name"}
     checked = check_options(STUDY_OPTIONS, given, "", problems, also=SECTIONS)
@@ -164,6 +174,7 @@ def _read(given: Mapping[str, Any], name: str, path: Path, where: str, words: tu
         arms.axes,
         filters,
         words,
+        allowed,
     )
     if problems:
         raise Refused("\n".join([*(f"{where}{problem}" for problem in problems), *_of_arms(plan)]))

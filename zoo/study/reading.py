@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,29 @@ def from_file(path: Path) -> dict[str, Any]:
     """The mapping in a file.
 
     Raises:
-        Refused: if there is anything else in it.
+        Refused: if there is anything else in it, or it asks for what it must not read: ``${oc.env:NAME}``.
     """
     given = from_text(path.read_text(encoding="utf8"), str(path))
     if not isinstance(given, Mapping):
         raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
+    if resolvers := sorted({found for text in _texts(given) for found in _RESOLVER.findall(text)}):
+        rule = "a study file may refer to other keys, as by ${steps}, and to nothing outside of the config"
+        raise Refused(f"{path}: {rule}: got {', '.join(resolvers)}")
     return dict(given)
+
+
+_RESOLVER = re.compile(r"\$\{[^{}]*:[^{}]*\}?")
+"""What OmegaConf would call: it reads the environment, for instance."""
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """All texts of a value of YAML, keys among them."""
+    if isinstance(node, Mapping):
+        yield from (text for pair in node.items() for item in pair for text in _texts(item))
+    elif isinstance(node, list):
+        yield from (text for item in node for text in _texts(item))
+    elif isinstance(node, str):
+        yield node
 
 
 def from_word(key: str, text: str) -> Any:
@@ -102,7 +119,7 @@ def overrides(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
     for key in found:
         if key.lstrip("+~") == "seed":
             problems.append(f"{path}.seed: is set by the seeds of the study: got {found[key]!r}")
-        if re.match(r"[+~]*hydra[./]", key):
+        if re.search(r"(^[+~\s]*|@\s*)hydra\s*($|[./@:])", key):
             problems.append(f"{path}.{key}: is about the whole study: give it on the command line")
     return found
 

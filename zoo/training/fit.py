@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import pickle
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.checks import require
+from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingViews, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.claim import Claim
@@ -47,7 +46,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     _quieten_lightning()
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
-    optimizer, schedule = target(config["optimizer"]), target(config["schedule"])()
+    optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
     checkpoint, resumed = _resumable(job.folder)
     trainer = _trainer(job, resumed, claim)
@@ -92,7 +91,7 @@ def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:
     keep = Checkpoints(job.folder, config["checkpoint"], resumed, claim)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
     whole = config["precision"] == "bf16-true"
-    trainer: lightning.Trainer = target(config["trainer"] | defaults | config["trainer"])(
+    trainer: lightning.Trainer = bind_target(config["trainer"] | defaults | config["trainer"])(
         max_steps=config["steps"],
         max_epochs=-1,
         precision=None if whole else config["precision"],
@@ -133,10 +132,3 @@ def _quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-
-
-def target(section: Mapping[str, Any]) -> Any:
-    """The class or function that a section names, with the section's other values as arguments."""
-    module, _, name = str(section["_target_"]).rpartition(".")
-    arguments = {key: value for key, value in section.items() if key != "_target_"}
-    return partial(getattr(importlib.import_module(module), name), **arguments)

@@ -16,14 +16,15 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from zoo import build
-from zoo.checking import Checked, install, make_objective, part_of
+from zoo.checking import Checked, make_objective, part_of
 from zoo.checks import Refused
 from zoo.data.prepare import Prepared, prepare
 from zoo.hub.transfer import begin, told
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
+from zoo.targets import CALLED, bind_target, install, value_problems
 from zoo.training.claim import Claim, Lost
-from zoo.training.fit import fit, target
+from zoo.training.fit import fit
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
 from zoo.training.provenance import (
@@ -130,6 +131,8 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
     config = checked.config
     if checked.plan is None:
         raise Refused("model: must be given")
+    if problems := [line for section in CALLED for line in value_problems(section, config[section], training=True)]:
+        raise Refused("\n".join(problems))
     with torch.random.fork_rng():
         torch.manual_seed(stream(config["seed"], "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
@@ -143,7 +146,7 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
 
 def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
     try:
-        return target(item)()
+        return bind_target(item)()
     except ImportError as error:  # what it needs is not installed
         why = str(error).splitlines()[0]
         raise Refused(f"{section}.{name}: {item['_target_']} cannot be made: {why}{install(name)}") from error
