@@ -13,7 +13,7 @@ import torch
 from zoo import build
 from zoo.checks import Refused, Unfit
 from zoo.data.interfaces import Vocabulary
-from zoo.hub.start import start_of
+from zoo.hub.start import start_of, suggest_head
 from zoo.interfaces import Objective
 from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_options
 from zoo.plan import ModelPlan, Part
@@ -176,7 +176,8 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
         return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
     problems = _reader_problems(plan, cls, form)
     if cls.uses_head and plan.head is None:
-        problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try model.head.tied=true")
+        hint = suggest_head(config["model"])
+        problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try {hint}")
     vocabulary = Vocabulary(64, 0, 1, 2, 3, 4, 5, tuple(range(6, 38)))
     try:
         longest = make_objective(config, vocabulary).longest(config["data"]["length"])

@@ -10,14 +10,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
 from tests.hub.oracle import cases, made
-from zoo.build import check
+from zoo.build import build, check, make
 from zoo.checks import Refused
 from zoo.config import compose_run
-from zoo.hub import load
+from zoo.hub import describe, load
 from zoo.hub.difference import differences
 from zoo.hub.family import family_of, misfits, read
+from zoo.hub.folder import Origin, choose
+from zoo.hub.start import suggest_head
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 TINY = {f"{family}-{case.name}": case for family, case in cases()}
@@ -118,3 +121,62 @@ def test_a_model_that_a_family_cannot_say_does_not_fit(family: str, model: list[
     assert problems == []
     assert plan is not None
     assert path in "\n".join(map(str, misfits(family_of(family), plan)))
+
+
+def test_a_pickled_file_from_before_torch_1_6_is_read_as_weights_alone(tmp_path: Path) -> None:
+    """That format is no zip file and cannot be mapped; the refusal without the flag names what to do."""
+    folder = checkpoint("bert-as-published", tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    expected = load(folder).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(Refused, match=r"zoo import \S+ NEW_FOLDER --pickled writes one in safetensors"):
+        load(folder)
+    found = load(folder, pickled=True).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8.0, "beta_slow": 8.0, "truncate": True},
+        {"rope_type": "yarn", "factor": 4.0, "beta_fast": 8.0, "beta_slow": 8.0, "truncate": False},
+        {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 2.0, "high_freq_factor": 2.0},
+        {"rope_type": "linear", "factor": 1.0},
+        {"rope_type": "yarn", "factor": 1.0},
+    ],
+    ids=str,
+)
+def test_the_extremes_of_rotary_scaling_are_those_of_transformers(scaling: dict[str, Any]) -> None:
+    length = {} if scaling["rope_type"] == "linear" else {"original_max_position_embeddings": 64}
+    rope = {"rope_theta": 10000.0, **scaling, **length}
+    sizes = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1}
+    config = AutoConfig.for_model("llama", **sizes, max_position_embeddings=256, rope_parameters=rope)
+    theirs = LlamaRotaryEmbedding(config)
+    plan = read(config.to_dict()).plan
+    position: Any = make(plan.stacks[-1].layers[0].position, 64, 2, 32, True)
+    positions, queries = torch.arange(200)[None], torch.randn(1, 2, 200, 32)
+    cosine, sine = theirs(queries, positions)
+    expected, _ = apply_rotary_pos_emb(queries, queries, cosine, sine)
+    torch.testing.assert_close(position.rotate_queries(queries, positions), expected, atol=1e-4, rtol=0)
+
+
+def test_the_head_that_is_suggested_makes_a_model_that_its_family_can_say(tmp_path: Path) -> None:
+    """A body alone has none; one that is only tied fits no family, and what does not fit is told of its own first."""
+    folder = tmp_path / "body"
+    made(TINY["bert-as-published"]).bert.save_pretrained(folder)
+    hint = suggest_head({"path": str(folder)})
+    assert hint == "'model.head={tied: true, transform: true, bias: true, activation: gelu}'"
+    body = {**describe(folder).plan.config, "vocabulary": 100}
+    plans = []
+    for override in (hint.strip("'"), "model.head.tied=true"):
+        head = compose_run(["model=hub", f"model.path={folder}", override])["model"]["head"]
+        _, plan, problems = check({**body, "head": head})
+        assert problems == []
+        assert plan is not None
+        plans.append(plan)
+    assert misfits(family_of("bert"), plans[0]) == []
+    model = build({**body, "head": {"tied": True}}, 100, seed=0)
+    with pytest.raises(Refused, match=r"fits no published family; .*:\nbert:\n"):
+        choose(model, None, Origin("bert"))

@@ -79,6 +79,7 @@ def _two(folders: Sequence[str], usage: str) -> tuple[str, str]:
 
 def _write(source: str, target: str, family: str | None, *, pickled: bool = False, shard: int | None = None) -> int:
     from zoo.hub.folder import SHARD
+    from zoo.tokenizer._formats import READABLE
     from zoo.training.export import export as write
     from zoo.training.saved import saved
 
@@ -96,6 +97,6 @@ def _write(source: str, target: str, family: str | None, *, pickled: bool = Fals
             print(f"  {difference.path}: {difference.one}")
     if done.prefix:
         print("the model was trained to see sources both ways; whoever reads this folder lets it see what came before")
-    if "tokenizer.json" not in done.files:
-        print(f"there is no tokenizer: {Path(source)} has no tokenizer.json")
+    if read.tokenizer is None:
+        print(f"there is no tokenizer: {Path(source)} has no {READABLE}")
     return 0

@@ -14,6 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.generation.prompting import Prompting
 from zoo.hub.checkpoint import read_json
 from zoo.registry import index
+from zoo.tokenizer._formats import READABLE
 from zoo.training.saved import NOWHERE, Saved, saved
 from zoo.variants.variant import Variant
 
@@ -42,7 +43,7 @@ def open_source(path: str | Path, *, pickled: bool = False) -> Source:
     """
     found = saved(path, pickled=pickled)
     if found.tokenizer is None:
-        raise Refused(f"{path} has no tokenizer.json, which a prompt needs")
+        raise Refused(f"{path} has no {READABLE}, which a prompt needs")
     tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # one that knows special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()

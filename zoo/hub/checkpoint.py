@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +58,10 @@ def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
     if (folder / ONE).is_file() or (folder / INDEX).is_file():
         return SafetensorsFiles(_files(folder, ONE, INDEX))
     if not pickled and ((folder / PICKLED).is_file() or (folder / PICKLED_INDEX).is_file()):
-        raise Refused(f"{folder} has only a pickled checkpoint, which is not read unless asked for: pickled=true")
+        raise Refused(
+            f"{folder} has only a pickled checkpoint, which is not read unless asked for: "
+            f"zoo import {shlex.quote(str(folder))} NEW_FOLDER --pickled writes one in safetensors, of weights alone"
+        )
     if pickled:
         return PickledFiles(_files(folder, PICKLED, PICKLED_INDEX))
     raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
@@ -174,7 +179,8 @@ class PickledFiles:
         self._tensors: dict[str, Tensor] = {}
         for path in files:
             try:
-                found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                # Only the zip format of torch 1.6 and newer can be mapped; an older file is read whole.
+                found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
             except Exception as error:  # unpicklers raise whatever a broken file leads them to
                 first = next(iter(str(error).splitlines()), type(error).__name__)
                 raise Refused(f"{path} cannot be read as weights alone: {first}") from None

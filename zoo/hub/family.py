@@ -140,6 +140,7 @@ class Described:
         quantization: how the weights are stored; None where they are plain.
         task: its task head, which is no part of the model.
         beginnings: how names of tensors begin in this checkpoint, and how they do in others of the family.
+        published_head: the head that the family's models have, as a model config, also where this one has none.
     """
 
     family: Family
@@ -149,6 +150,7 @@ class Described:
     quantization: Quantization | None = None
     task: KeptHead | None = None
     beginnings: Mapping[str, str] = field(default_factory=dict)
+    published_head: Mapping[str, Any] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
         """What a person should know beside the model, one line each."""
@@ -200,6 +202,7 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     quantization = read_quantization(source)
     architecture, form = choose_architecture(family, config, source)
     form = _with_what_is_there(family, form, names)
+    published_head = draft.config.get("head") or {}
     if not form.head:
         draft.config["head"] = None
     if form.pooler:
@@ -213,7 +216,7 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     options = {name: value for name, value in config.items() if name in kept}
     task, head = form.task, None if form.task is None else KeptHead(architecture, form.task.shapes(config, plan.dim))
     beginnings = {} if task is None or task.prefix is None else {task.prefix: family.prefix}
-    return Described(family, plan, options, tuple(ignored.values()), quantization, head, beginnings)
+    return Described(family, plan, options, tuple(ignored.values()), quantization, head, beginnings, published_head)
 
 
 def choose_architecture(family: Family, config: Mapping[str, Any], source: Source) -> tuple[str, Form]:

@@ -217,9 +217,10 @@ def choose(model: Variant, asked: str | None, origin: Origin) -> Family:
     for family in order:
         if not (wrong := misfits(family, model.plan, origin.architecture_in(family))):
             return family
-        refused.append((family.base["variant"] != model.plan.variant, len(wrong), family.name, wrong))
-    nearest = sorted(refused, key=lambda each: each[:2])[:_NEAREST]  # of equal ones, in the order of asking
-    told = "\n".join(f"{name}:\n{_lines(wrong)}" for _, _, name, wrong in nearest)
+        order_by = (family.name != origin.family, family.base["variant"] != model.plan.variant, len(wrong))
+        refused.append((order_by, family.name, wrong))
+    nearest = sorted(refused, key=lambda each: each[0])[:_NEAREST]  # of equal ones, in the order of asking
+    told = "\n".join(f"{name}:\n{_lines(wrong)}" for _, name, wrong in nearest)
     raise Refused(f"the model fits no published family; the nearest and what does not fit:\n{told}\n{_OWN_HINT}")
 
 

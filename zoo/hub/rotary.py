@@ -150,8 +150,16 @@ def read_rotary(
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
         theirs.problems += inner.problems  # but not the options of a kind that is not known
         return
-    if kind == "default":
-        for name in _SCALING:  # which say nothing here, and some published configs have them
+    plain = inner.peek("factor") == 1 and inner.peek("attention_factor") in (
+        None,
+        1,
+    )  # once as long: of any kind, nothing
+    if kind == "default" or plain:
+        for name in (
+            *_SCALING,
+            "mscale",
+            "mscale_all_dim",
+        ):  # which say nothing here, and some published configs have them
             inner.take_any(name)
     else:
         ours.set(f"{key.path}.scaling", {"kind": kind, **_scaling(theirs, inner, kind)})

@@ -14,6 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
 from zoo.hub.heads import KeptHead
+from zoo.tokenizer._formats import READABLE, find_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 
 KEYS = ("path", "sha256")
@@ -99,6 +100,21 @@ def start_without_weights(model: Mapping[str, Any], data: Any, problems: list[st
     return Start(config, _replaced(data, _ANY), {"path": str(folder)}, task=described.task)
 
 
+def suggest_head(model: Mapping[str, Any]) -> str:
+    """The override that gives a model without a head the one that its published family has, so that it can be exported.
+
+    Args:
+        model: its checked config; ``path`` names the checkpoint that it begins at, if any.
+    """
+    head = describe(model["path"]).published_head if "path" in model else {}
+    values = {"tied": True, **head}
+    return f"'model.head={{{', '.join(f'{key}: {_spell(value)}' for key, value in values.items())}}}'"
+
+
+def _spell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
 def _failed(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:
     problems += found
     return Start(model_of(model), _replaced(data, _ANY), failed=True)
@@ -128,11 +144,11 @@ def _tokenized(data: Any, folder: Path, problems: list[str]) -> tuple[Any, int]:
 
     Special tokens that the file lacks come behind its own, for which the model then needs room.
     """
-    file = folder / "tokenizer.json"
+    file = find_tokenizer(folder)
     if _replaced(data, _ANY) is data:
         return data, 0
-    if not file.is_file():
-        problems.append(f"data.tokenizer: {folder} has no tokenizer.json: choose one, as by data/tokenizer=bytes")
+    if file is None:
+        problems.append(f"data.tokenizer: {folder} has no {READABLE}: choose a tokenizer, as by data/tokenizer=bytes")
         return _replaced(data, _ANY), 0
     maker = TokenizerFile(path=str(file))
     try:

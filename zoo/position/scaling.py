@@ -34,7 +34,8 @@ class Scaling:
         factor: how many times longer; above 1. Must be given for every kind but none.
         length: the longest row of the first training. Must be given for yarn and llama3.
         beta_fast: yarn keeps pairs that turn more often than this within ``length``; null is 32.
-        beta_slow: yarn divides pairs that turn less often than this within ``length``; null is 1.
+        beta_slow: yarn divides pairs that turn less often than this within ``length``; null is 1. If the
+            two are equal, there is a step in place of a ramp.
         attention_factor: yarn multiplies turned features of queries and keys with it; null is 0.1 ln(factor) + 1.
             Where a published system has mscale and mscale_all_dim (DeepSeek), it is (0.1 mscale ln(factor) + 1) /
             (0.1 mscale_all_dim ln(factor) + 1), and what they do to all features is the attention's ``scores.scale``.
@@ -70,7 +71,7 @@ class Scaling:
             (("low", self._bounds[0]), ("high", self._bounds[1])),
         ):
             values = f"scaling.{lower}={least}, scaling.{upper}={most}"
-            require(least < most, f"scaling.{lower} must be below scaling.{upper}: got {values}")
+            require(least <= most, f"scaling.{lower} must not be above scaling.{upper}: got {values}")
 
     @property
     def size(self) -> float:
@@ -104,6 +105,8 @@ class Scaling:
     def _kept_by_llama3(self, frequencies: Tensor) -> Tensor:
         low, high = self._bounds
         turns = frequencies * ((self.length or 0) / (2 * math.pi))
+        if low == high:  # no ramp but a step
+            return (turns >= low).to(turns.dtype)
         return ((turns - low) / (high - low)).clamp(0, 1)
 
     def _kept_by_yarn(self, frequencies: Tensor, base: float) -> Tensor:

@@ -10,10 +10,11 @@ import tokenizers
 from tokenizers import AddedToken
 
 from zoo.checks import Refused, suggest
-from zoo.data.files import existing_file, read_text
+from zoo.data.files import existing_file
 from zoo.data.interfaces import Tokenizer
 from zoo.data.special import OURS, Special
 from zoo.registry import register
+from zoo.tokenizer._formats import read_tokenizer
 
 # How published tokenizers spell each role; the first that is in the vocabulary counts.
 _COMMON = {
@@ -43,7 +44,8 @@ class TokenizerFile(Tokenizer):
     special tokens around them are switched off: rows are packed here.
 
     Args:
-        path: the file.
+        path: the file; in place of a ``tokenizer.json`` it may be the ``vocab.txt`` of a BERT, or the ``vocab.json`` of
+            a GPT-2, RoBERTa or BART with ``merges.txt`` beside it.
         pad: spelling of the token that fills rows up; unset: the first common one that the file has, else <pad>.
         bos: the same for the begin of a document; else <bos>.
         eos: the same for its end; else <eos>.
@@ -70,8 +72,8 @@ class TokenizerFile(Tokenizer):
         self.spellings = {"pad": pad, "bos": bos, "eos": eos, "mask": mask, "sep": sep, "unk": unk}
 
     def identity(self) -> str:
-        """The options, and a hash of the file's text."""
-        digest = hashlib.sha256(self._text().encode()).hexdigest()
+        """The options, and a hash of the tokenizer, whatever files it is made of."""
+        digest = hashlib.sha256(self._load().to_str().encode()).hexdigest()
         given = " ".join(f"{role}={spelling}" for role, spelling in self.spellings.items())
         return f"file {given} sha256={digest}"
 
@@ -107,14 +109,7 @@ class TokenizerFile(Tokenizer):
         return given
 
     def _load(self) -> tokenizers.Tokenizer:
-        text = self._text()
-        try:
-            return tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the package raises bare Exception
-            raise Refused(f"tokenizer file: {self.path} is no tokenizer.json: {error}") from None
-
-    def _text(self) -> str:
-        return read_text("tokenizer file", existing_file("tokenizer file", self.path))
+        return read_tokenizer(existing_file("tokenizer file", self.path))
 
 
 def _sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from zoo.hub.folder import Origin, load
 from zoo.hub.own import OWN
 from zoo.hub.start import model_of
 from zoo.hub.weights import fill
+from zoo.tokenizer._formats import READABLE, find_tokenizer, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 from zoo.variants.variant import Variant
 
@@ -38,7 +39,7 @@ class Saved:
         run: whether it is a run of ours; else a checkpoint folder.
         config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
         model: in evaluation mode.
-        tokenizer: None where a checkpoint has no ``tokenizer.json``. That of a run reads special tokens in a text as
+        tokenizer: None where a checkpoint has none (``zoo.tokenizer``). That of a run reads special tokens in a text as
             plain characters and puts none around it; that of a checkpoint does what its file says.
         vocabulary: the ids of special tokens; ``NOWHERE`` where a checkpoint has none for a role.
         ends: all ids that end a text; a checkpoint may have several.
@@ -55,7 +56,7 @@ class Saved:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens; special ones are skipped."""
         if self.tokenizer is None:
-            raise Refused(f"{self.folder} has no tokenizer.json, which texts need")
+            raise Refused(f"{self.folder} has no tokenizer that can be read ({READABLE}), which texts need")
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
@@ -84,7 +85,7 @@ def _run(folder: Path) -> Saved:
     _, plan, problems = build.check(model_of(config["model"]))
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
-    built = protect(_tokenizer(folder / "tokenizer.json"))
+    built = protect(read_tokenizer(folder / "tokenizer.json"))
     maker: Any = build.make(part_of("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
     vocabulary = _vocabulary_of_run(maker, built)
     model = on_meta(plan, vocabulary.size)
@@ -102,9 +103,9 @@ def _checkpoint(folder: Path, pickled: bool) -> Saved:
     config = read_json(folder / "config.json")
     generation = folder / "generation_config.json"
     further = read_json(generation) if generation.is_file() else {}
-    file = folder / "tokenizer.json"
-    built = _tokenizer(file) if file.is_file() else None
-    spelled = _spelled(file, built)
+    file = find_tokenizer(folder)
+    built = None if file is None else read_tokenizer(file)
+    spelled = {} if file is None or built is None else _spelled(file, built)
     said = {role: _ids(further, config, role) for role in _ROLES}
     ids = {role: found[0] if (found := said[role]) else spelled.get(role, NOWHERE) for role in _ROLES}
     sentinels = tuple(number for name, number in spelled.items() if name not in _ROLES)
@@ -120,19 +121,9 @@ def _ids(first: Mapping[str, Any], second: Mapping[str, Any], role: str) -> tupl
     return tuple(each for each in many if isinstance(each, int) and not isinstance(each, bool) and each >= 0)
 
 
-def _spelled(file: Path, built: tokenizers.Tokenizer | None) -> dict[str, int]:
+def _spelled(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
     """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
-    if built is None:
-        return {}
     special, ids = TokenizerFile(path=str(file)).special(built), built.get_vocab(with_added_tokens=True)
     names = {role: getattr(special, role) for role in _ROLES}
     names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}
     return {name: ids[spelling] for name, spelling in names.items() if spelling in ids}
-
-
-def _tokenizer(file: Path) -> tokenizers.Tokenizer:
-    """A ``tokenizer.json``; the package raises bare Exception for what is none."""
-    try:
-        return tokenizers.Tokenizer.from_file(str(file))
-    except Exception as error:
-        raise Refused(f"{file} is no tokenizer.json: {error}") from None
