@@ -56,11 +56,15 @@ class Component(nn.Module, ABC):
                 yield module.weight
 
     def losses(self) -> dict[str, Tensor]:
-        """Further terms of the loss of the last forward pass in training, by name (routers)."""
+        """Further terms of the loss of the last forward pass in training, by name (routers).
+
+        Each is a mean over the real tokens of the pass to which a token adds what its own row decides. So the means of
+        the micro-batches and devices of a step, weighted by their tokens, are the mean of the whole step.
+        """
         return {}
 
     def after_step(self) -> None:
-        """Called after each optimiser step (routers)."""
+        """Called after each optimiser step, which may have had several forward passes, on several devices (routers)."""
 
 
 def linear_flops(module: nn.Module) -> int:
@@ -213,6 +217,16 @@ class Inputs:
     start: int = 0
     token_type: Tensor | None = None
 
+    def count_tokens(self) -> int:
+        """How many of ``tokens`` are real."""
+        return self.tokens.numel() if self.segment is None else int((self.segment >= 0).sum())
+
+    def count_source(self) -> int:
+        """How many tokens of the source are real."""
+        if self.source is None:
+            return 0
+        return self.source.numel() if self.source_segment is None else int((self.source_segment >= 0).sum())
+
 
 @dataclass(frozen=True)
 class View:
@@ -274,6 +288,8 @@ class Objective(nn.Module, ABC):
     """Whether it asks for the model's logits; if not, what the head has of its own is not trained."""
     one_token_targets: ClassVar[bool] = False
     """Whether targets of pairs must be one token."""
+    needs_partner: ClassVar[bool] = False
+    """Whether each row of documents comes with another row of the split, in ``DocumentBatch.partner``."""
 
     def __init__(
         self, dim: int, vocabulary: Vocabulary, variant: str, label_smoothing: float = 0.0, z_loss: float = 0.0
@@ -293,8 +309,12 @@ class Objective(nn.Module, ABC):
         return length
 
     @abstractmethod
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
-        """Make a view of a batch, on the data side; all randomness comes from ``generator``."""
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """Make a view of a batch, on the data side.
+
+        All randomness of row i comes from ``generators[i]``, and nothing that is drawn depends on the other rows of the
+        batch: the batch size then changes neither what is learned in a step nor what validation asks.
+        """
 
     def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
         """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row.
@@ -305,8 +325,16 @@ class Objective(nn.Module, ABC):
         return model.logits(hidden[view.valid]), view.targets[view.valid]
 
     def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
-        """Terms of the loss to train on, which are added; here: those of the answers."""
+        """Terms of the loss to train on, which are added, each a mean; here: those of the answers."""
         return self.terms(*self.answers(model, view))
+
+    def counts(self, view: View) -> dict[str, int]:
+        """Of each term that ``loss`` may return, how many things it is the mean of; here: the asked places.
+
+        A training step weighs the terms of its micro-batches, on all devices, by these numbers. So it is the mean over
+        the whole batch, however that is divided.
+        """
+        return dict.fromkeys(("cross_entropy", "z_loss"), int(view.valid.sum()))
 
     def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy of answers ``[asked, vocabulary]`` in nats, and z-loss · mean of logsumexp(logits)²."""

@@ -9,8 +9,10 @@ import torch
 
 from tests.conftest import tiny_config
 from zoo.build import build
-from zoo.data.prepare import Prepared, prepare
+from zoo.data.prepare import Prepared
+from zoo.data.prepare import prepare as prepare_data
 from zoo.registry import index
+from zoo.testing.asking import prepare
 from zoo.tokenizer.characters import Characters
 from zoo.training.evaluation import Evaluation
 
@@ -18,7 +20,7 @@ SMALL: dict[str, Any] = {"symbols": 8, "train_length": 6, "limit": 6000}
 
 
 def prepared(name: str, cache: Any, **options: Any) -> Prepared:
-    return prepare(index().get("data", name).load()(**options), Characters(), 32, cache)
+    return prepare_data(index().get("data", name).load()(**options), Characters(), 32, cache)
 
 
 def exact_match(data: Prepared, variant: str, position: str, steps: int) -> float:
@@ -31,13 +33,13 @@ def exact_match(data: Prepared, variant: str, position: str, steps: int) -> floa
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         rows = torch.randint(len(data.train), (32,), generator=generator).numpy()
-        loss = objective.loss(model, objective.prepare(data.train.batch(rows), generator))["cross_entropy"]
+        loss = objective.loss(model, prepare(objective, data.train.batch(rows), step))["cross_entropy"]
         optimizer.param_groups[0]["lr"] = 3e-3 * min((step + 1) / 20, 1 - step / steps)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    view = objective.prepare(data.validation.batch(range(200)), generator)
+    view = prepare(objective, data.validation.batch(range(200)))
     judge = Evaluation(objective, data.form, data.vocabulary.size, data.validation.bytes)
     with torch.no_grad():
         judge.update(*objective.answers(model.eval(), view), view)

@@ -22,7 +22,7 @@ from zoo.config import compose_run
 from zoo.data.batch import Batch
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
-from zoo.testing.asking import VOCABULARY, documents, pairs
+from zoo.testing.asking import VOCABULARY, documents, pairs, prepare
 from zoo.testing.subject import TOKENS, enliven
 from zoo.variants.variant import Variant
 
@@ -90,9 +90,9 @@ def trained(model: Variant, objective: Objective) -> Iterator[tuple[str, torch.n
 
 def step(model: Variant, objective: Objective, form: str) -> torch.Tensor:
     """The loss before the step; weights are finite after it where the loss is."""
-    view = objective.prepare(batch(form, objective), torch.Generator().manual_seed(0))
+    view = prepare(objective, batch(form, objective))
     terms = list(objective.loss(model, view).values())
-    terms += [term for component in model.components() for term in component.losses().values()]
+    terms += [term for _, term, _ in model.losses()]
     total = torch.stack([term.double() for term in terms]).sum()
     total.backward()
     torch.optim.AdamW([p for _, p in trained(model, objective)]).step()

@@ -14,6 +14,7 @@ from zoo.checking import make_objective
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import answer, write
 from zoo.interfaces import Inputs
+from zoo.testing.asking import prepare
 from zoo.training.run import prepare_data
 
 POSITIONS = ["learned", "sinusoidal", "rotary", "alibi", "none"]
@@ -81,7 +82,7 @@ def test_exact_match_by_teacher_forcing_is_that_of_greedy_decoding(variant: str,
     model = assemble(config.plan, prepared.vocabulary.size)
     asks = make_objective(config.config, prepared.vocabulary)
     batch = prepared.train.batch(range(48))
-    view = asks.prepare(batch, torch.Generator().manual_seed(0))
+    view = prepare(asks, batch)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(300):
         model.train()

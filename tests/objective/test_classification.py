@@ -12,6 +12,7 @@ from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs
 from zoo.objective.classification import Classification
+from zoo.testing.asking import prepare
 from zoo.training.evaluation import Evaluation
 
 PAIRS = [(5, 2), (1, 2), (8, 2), (3, 2)]
@@ -32,7 +33,7 @@ def test_the_class_of_each_source(variant: str, pool: Pool, pairs: Make, built: 
     torch.manual_seed(0)
     objective, model = Classification(16, vocabulary, variant, pool=pool), built(variant)
     batch = pairs(PAIRS, vocabulary)
-    view = objective.prepare(batch, torch.Generator())
+    view = prepare(objective, batch)
     logits, targets = objective.answers(model, view)
     expected = []
     for row, (source, _) in enumerate(PAIRS):
@@ -61,9 +62,9 @@ def test_the_class_of_each_source(variant: str, pool: Pool, pairs: Make, built: 
 def test_a_target_is_one_token(variant: str, pairs: Make, vocabulary: Vocabulary) -> None:
     objective = Classification(16, vocabulary, variant)
     with pytest.raises(Refused, match="needs targets of one token, the class: got a target of 3 tokens"):
-        objective.prepare(pairs([(5, 2), (3, 4)], vocabulary), torch.Generator())
+        prepare(objective, pairs([(5, 2), (3, 4)], vocabulary))
     with pytest.raises(Refused, match="got a target of 0 tokens"):
-        objective.prepare(pairs([(5, 1)], vocabulary), torch.Generator())
+        prepare(objective, pairs([(5, 1)], vocabulary))
 
 
 def test_the_first_token_of_a_decoder_has_seen_nothing(vocabulary: Vocabulary) -> None:

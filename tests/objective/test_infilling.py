@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -18,6 +17,7 @@ from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs
 from zoo.objective.infilling import Infilling
+from zoo.testing.asking import prepare
 
 
 def pieces(inputs: Inputs, row: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -44,7 +44,7 @@ def pieces(inputs: Inputs, row: int) -> tuple[list[list[int]], list[list[int]]]:
 @settings(deadline=None, max_examples=150)
 def test_spans_fill_their_masks(lengths: list[list[int]], density: float, span: float, seed: int) -> None:
     objective, batch = Infilling(16, VOCABULARY, "decoder", density=density, span=span), batch_of(lengths)
-    view = objective.prepare(batch, torch.Generator().manual_seed(seed))
+    view = prepare(objective, batch, seed)
     assert view.inputs.tokens.shape[1] <= objective.longest(batch.tokens.shape[1] - 1)
     for row, found in enumerate(lengths):
         read, written = pieces(view.inputs, row)
@@ -80,7 +80,7 @@ def test_spans_come_in_any_order() -> None:
     objective, batch = Infilling(16, VOCABULARY, "decoder", density=0.3, span=1.0), batch_of([[10]])
     orders: dict[tuple[int, ...], int] = {}
     for seed in range(600):
-        inputs = objective.prepare(batch, torch.Generator().manual_seed(seed)).inputs
+        inputs = prepare(objective, batch, seed).inputs
         starts = [position for token, _, position in pieces(inputs, 0)[1] if token == VOCABULARY.sep]
         order = tuple(sorted(starts).index(start) for start in starts)
         orders[order] = orders.get(order, 0) + 1
@@ -92,7 +92,7 @@ def test_who_sees_whom(built: Callable[..., Any], vocabulary: Vocabulary) -> Non
     """What is left sees itself both ways and no span; a span sees what is left and what was written; by document."""
     batch = batch_of([[9, 8]])
     text = DocumentBatch(14 + batch.tokens % 18, batch.segment, batch.position)
-    inputs = Infilling(16, vocabulary, "decoder", density=0.3).prepare(text, torch.Generator().manual_seed(0)).inputs
+    inputs = prepare(Infilling(16, vocabulary, "decoder", density=0.3), text).inputs
     model, length, prefix = built("decoder"), inputs.tokens.shape[1], int(inputs.prefix[0])  # type: ignore[index]
     before = model.hidden(inputs)[0]
     for changed in range(length):

@@ -14,6 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.objective.causal_lm import CausalLm
 from zoo.objective.prefix_lm import PrefixLm
 from zoo.objective.seq2seq import Seq2Seq
+from zoo.testing.asking import prepare
 
 LENGTHS = [[9, 4, 8], [21], [2, 3, 3], [12, 7]]
 PAIRS = [(5, 4), (1, 1), (8, 6), (3, 7)]
@@ -28,7 +29,7 @@ def test_causal_lm_predicts_each_token_but_the_first_of_a_document_once(
     documents: Make, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
     batch: DocumentBatch = documents(LENGTHS, vocabulary)
-    view = CausalLm(16, vocabulary, "decoder").prepare(batch, generator)
+    view = prepare(CausalLm(16, vocabulary, "decoder"), batch)
     expected = []
     for row in range(batch.rows):
         for column in range(1, batch.tokens.shape[1]):
@@ -49,7 +50,7 @@ def test_rows_of_a_text_predict_every_token_of_it_once(vocabulary: Vocabulary, g
     text, length = torch.randint(14, 32, (25,)), 6
     rows = torch.stack([text[at : at + length + 1] for at in range(0, 24, length)])
     batch = DocumentBatch(rows, torch.zeros_like(rows), torch.arange(length + 1).expand_as(rows))
-    view = CausalLm(16, vocabulary, "decoder").prepare(batch, generator)
+    view = prepare(CausalLm(16, vocabulary, "decoder"), batch)
     assert view.targets[view.valid].tolist() == text[1:].tolist()
 
 
@@ -58,7 +59,7 @@ def test_a_decoder_reads_a_pair_as_one_row(
     prefix: bool, pairs: Make, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
     batch = pairs(PAIRS, vocabulary)
-    view = (PrefixLm if prefix else CausalLm)(16, vocabulary, "decoder").prepare(batch, generator)
+    view = prepare((PrefixLm if prefix else CausalLm)(16, vocabulary, "decoder"), batch)
     for row, (source, target) in enumerate(PAIRS):
         whole = [
             vocabulary.bos,
@@ -83,7 +84,7 @@ def test_two_stacks_read_a_pair_apart(
     cls: type[Seq2Seq] | type[PrefixLm], pairs: Make, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
     batch = pairs(PAIRS, vocabulary)
-    inputs = (view := cls(16, vocabulary, "encoder_decoder").prepare(batch, generator)).inputs
+    inputs = (view := prepare(cls(16, vocabulary, "encoder_decoder"), batch)).inputs
     assert inputs.source is not None
     assert inputs.source_segment is not None
     assert inputs.segment is not None
@@ -101,8 +102,8 @@ def test_a_prefix_divides_rows_of_documents(documents: Make, vocabulary: Vocabul
     one, two = (PrefixLm(16, vocabulary, variant) for variant in ("decoder", "encoder_decoder"))
     prefixes = set()
     for seed in range(60):
-        view = one.prepare(batch, torch.Generator().manual_seed(seed))
-        apart = two.prepare(batch, torch.Generator().manual_seed(seed))
+        view = prepare(one, batch, seed)
+        apart = prepare(two, batch, seed)
         assert view.inputs.prefix is not None
         for row in range(batch.rows):
             prefix = int(view.inputs.prefix[row])

@@ -12,6 +12,7 @@ from scipy import stats
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.objective.masked_lm import MaskedLm
+from zoo.testing.asking import prepare
 
 Make = Callable[..., Any]
 
@@ -25,7 +26,7 @@ def plausible(count: int, total: int, share: float) -> bool:
 def test_shares_are_those_of_the_paper(rate: float, vocabulary: Vocabulary) -> None:
     tokens = torch.randint(14, 32, (40, 501), generator=torch.Generator().manual_seed(0))
     batch = DocumentBatch(tokens, torch.zeros_like(tokens), torch.arange(501).expand_as(tokens))
-    view = MaskedLm(16, vocabulary, "encoder", rate=rate).prepare(batch, torch.Generator().manual_seed(0))
+    view = prepare(MaskedLm(16, vocabulary, "encoder", rate=rate), batch)
     total = tokens[:, :-1].numel()
     chosen, read, original = view.valid, view.inputs.tokens, tokens[:, :-1]
     count = int(chosen.sum())
@@ -45,8 +46,8 @@ def test_special_and_padding_are_never_chosen_and_each_row_has_one(
 ) -> None:
     batch = documents([[3, 4, 3], [11], [2, 3]], vocabulary)
     objective = MaskedLm(16, vocabulary, "encoder", rate=0.01)
-    for _ in range(50):
-        view = objective.prepare(batch, generator)
+    for seed in range(50):
+        view = prepare(objective, batch, seed)
         assert (view.targets[view.valid] >= 14).all()
         assert (view.inputs.segment[view.valid] >= 0).all()  # type: ignore[index]
         assert view.valid.any(dim=1).all(), "at least one a row"
@@ -57,14 +58,14 @@ def test_special_and_padding_are_never_chosen_and_each_row_has_one(
 def test_a_row_without_words_asks_for_nothing(
     documents: Make, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
-    view = MaskedLm(16, vocabulary, "encoder").prepare(documents([[2, 2], [6]], vocabulary), generator)
+    view = prepare(MaskedLm(16, vocabulary, "encoder"), documents([[2, 2], [6]], vocabulary))
     assert view.valid.any(dim=1).tolist() == [False, True]
 
 
 def test_the_target_of_a_pair_is_hidden_whole(pairs: Make, vocabulary: Vocabulary, generator: torch.Generator) -> None:
     lengths = [(5, 4), (1, 1), (8, 6)]
     batch = pairs(lengths, vocabulary)
-    view = MaskedLm(16, vocabulary, "encoder").prepare(batch, generator)
+    view = prepare(MaskedLm(16, vocabulary, "encoder"), batch)
     for row, (source, target) in enumerate(lengths):
         shown = [vocabulary.bos, *batch.source[row, :source].tolist(), vocabulary.sep]
         padding = view.inputs.tokens.shape[1] - len(shown) - target

@@ -12,6 +12,7 @@ from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
 from zoo.objective.causal_lm import CausalLm
 from zoo.objective.multi_token import MultiToken
+from zoo.testing.asking import prepare
 
 LENGTHS = [[9, 4, 8], [21], [2, 3, 3], [12, 7]]
 Make = Callable[..., Any]
@@ -25,10 +26,11 @@ def test_terms_are_those_of_a_loop(
     torch.manual_seed(0)
     objective = MultiToken(16, vocabulary, "decoder", ahead=ahead, z_loss=0.5)
     batch, model = documents(lengths, vocabulary), built("decoder")
-    view = objective.prepare(batch, torch.Generator())
+    view = prepare(objective, batch)
     terms = objective.loss(model, view)
-    assert set(terms) == {"cross_entropy", "z_loss", *(f"ahead_{k}" for k in range(2, ahead + 1))}
-    hidden, z = model.hidden(view.inputs), torch.zeros(())
+    further = [f"ahead_{k}" for k in range(2, ahead + 1)]
+    assert set(terms) == {"cross_entropy", "z_loss", *further, *(f"{name}_z_loss" for name in further)}
+    hidden, counts = model.hidden(view.inputs), objective.counts(view)
     for k in range(1, ahead + 1):
         losses, squares = [], []
         for row in range(batch.rows):
@@ -44,9 +46,11 @@ def test_terms_are_those_of_a_loop(
                 losses.append(total - logits[batch.tokens[row, i + k]])
                 squares.append(total**2)
         mean = torch.stack(losses).mean() if losses else torch.zeros(())
-        z = z + 0.5 * (torch.stack(squares).mean() if squares else torch.zeros(()))
-        torch.testing.assert_close(terms["cross_entropy" if k == 1 else f"ahead_{k}"], mean, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(terms["z_loss"], z, atol=1e-4, rtol=1e-5)
+        z = 0.5 * (torch.stack(squares).mean() if squares else torch.zeros(()))
+        names = ("cross_entropy", "z_loss") if k == 1 else (f"ahead_{k}", f"ahead_{k}_z_loss")
+        assert [counts[name] for name in names] == [len(losses)] * 2
+        torch.testing.assert_close(terms[names[0]], mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(terms[names[1]], z, atol=1e-4, rtol=1e-5)
 
 
 def test_it_is_judged_as_causal_lm(documents: Make, built: Make, vocabulary: Vocabulary) -> None:
@@ -54,7 +58,7 @@ def test_it_is_judged_as_causal_lm(documents: Make, built: Make, vocabulary: Voc
     found = []
     for cls in (MultiToken, CausalLm):
         objective = cls(16, vocabulary, "decoder")
-        found.append(objective.answers(model, objective.prepare(batch, torch.Generator())))
+        found.append(objective.answers(model, prepare(objective, batch)))
         assert objective.models_text
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])

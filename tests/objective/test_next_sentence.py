@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import View
 from zoo.objective.next_sentence import NextSentence
+from zoo.testing.asking import prepare
 
 VOCABULARY = Vocabulary(200, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))
 Make = Callable[..., Any]
@@ -43,33 +45,38 @@ def parts(view: View, row: int) -> tuple[list[int], list[int]]:
     return whole[1:cut], whole[cut + 1 : -1]
 
 
-def test_second_parts_stay_or_are_exchanged_two_by_two() -> None:
+def test_a_second_part_is_the_rows_own_or_its_partners() -> None:
+    """The partner of a row is here the next one."""
     batch = batch_of([9, 14, 12, 9, 14])
     own, cuts, exchanged = texts(batch), set(), 0
     for seed in range(200):
-        view = NextSentence(16, VOCABULARY, "encoder").prepare(batch, torch.Generator().manual_seed(seed))
-        found = [parts(view, row) for row in range(5)]
-        for row, (a, b) in enumerate(found):
+        view = prepare(NextSentence(16, VOCABULARY, "encoder"), batch, seed)
+        for row, (a, b) in enumerate([parts(view, row) for row in range(5)]):
             assert a
             assert b
             cuts.add(len(a))
-            if view.extra["other"][row] == 0:
-                assert a + b == own[row]
-                continue
-            exchanged += 1
-            (other,) = [r for r in range(5) if r != row and own[r][len(a) :] == b]
+            other = bool(view.extra["other"][row])
+            exchanged += other
             assert a == own[row][: len(a)]
-            assert found[other] == (own[other][: len(a)], own[row][len(a) :])
-            assert view.extra["other"][other] == 1
-    assert cuts == set(range(1, 13)), "every place is drawn"
-    assert stats.binomtest(exchanged // 2, 400, 0.5).pvalue > 1e-6, "half of the twos; the fifth row stays"
+            assert b == own[(row + 1) % 5 if other else row][len(a) :]
+    assert cuts == set(range(1, 11)), "every place is drawn at which both have a second part"
+    assert stats.binomtest(exchanged, 1000, 0.5).pvalue > 1e-6
+
+
+def test_a_partner_with_the_same_rest_follows() -> None:
+    batch = batch_of([9, 9])
+    batch = replace(batch, partner=batch)
+    for seed in range(8):
+        generators = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        view = NextSentence(16, VOCABULARY, "encoder").prepare(batch, generators)
+        assert view.extra["other"].tolist() == [0, 0]
 
 
 def test_a_row_is_one_segment_of_two_types() -> None:
     batch = batch_of([9, 5])
     for told in (True, False):
         objective = NextSentence(16, VOCABULARY, "encoder", token_types=told)
-        inputs = (view := objective.prepare(batch, torch.Generator().manual_seed(1))).inputs
+        inputs = (view := prepare(objective, batch, 1)).inputs
         assert (inputs.token_type is not None) == told
         for row in range(2):
             a, b = parts(view, row)
@@ -84,7 +91,7 @@ def test_a_row_is_one_segment_of_two_types() -> None:
 
 def test_a_row_too_short_to_divide_is_read_and_not_judged() -> None:
     for seed in range(5):
-        view = NextSentence(16, VOCABULARY, "encoder").prepare(batch_of([2, 1]), torch.Generator().manual_seed(seed))
+        view = prepare(NextSentence(16, VOCABULARY, "encoder"), batch_of([2, 1]), seed)
         assert view.extra["other"].tolist() == [-100, -100]
         assert parts(view, 0) == ([20], [])
 
@@ -93,9 +100,7 @@ def test_documents_of_a_row_see_each_other_and_not_those_of_others(
     documents: Make, built: Make, vocabulary: Vocabulary
 ) -> None:
     """Changing any token that is read moves the first hidden state of its row, and of no other."""
-    view = NextSentence(16, vocabulary, "encoder").prepare(
-        documents([[4, 5], [9]], vocabulary), torch.Generator().manual_seed(0)
-    )
+    view = prepare(NextSentence(16, vocabulary, "encoder"), documents([[4, 5], [9]], vocabulary))
     model = built("encoder")
     before = model.hidden(view.inputs)[:, 0]
     assert view.inputs.segment is not None
@@ -113,7 +118,7 @@ def test_the_term_of_known_logits(documents: Make, built: Make, vocabulary: Voca
     with torch.no_grad():
         objective.follows.weight.zero_()
         objective.follows.bias.copy_(torch.tensor([0.3, -0.9]))
-    view = objective.prepare(documents([[9], [9], [8], [7]], vocabulary), torch.Generator().manual_seed(3))
+    view = prepare(objective, documents([[9], [9], [8], [7]], vocabulary), 3)
     assert set(view.extra["other"].tolist()) == {0, 1}
     expected = torch.log1p(torch.exp(1.2 * (2.0 * view.extra["other"] - 1)))
     torch.testing.assert_close(objective.loss(built("encoder"), view)["next_sentence"], expected.mean())
@@ -121,4 +126,4 @@ def test_the_term_of_known_logits(documents: Make, built: Make, vocabulary: Voca
 
 def test_pairs_are_not_taken(pairs: Make, vocabulary: Vocabulary, generator: torch.Generator) -> None:
     with pytest.raises(TypeError, match="takes documents"):
-        NextSentence(16, vocabulary, "encoder").prepare(pairs([(3, 2)], vocabulary), generator)
+        prepare(NextSentence(16, vocabulary, "encoder"), pairs([(3, 2)], vocabulary))

@@ -17,6 +17,7 @@ from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, View
 from zoo.objective.replaced_token import Generator, ReplacedToken, _drawn
+from zoo.testing.asking import prepare
 from zoo.training.evaluation import Evaluation
 
 Make = Callable[..., Any]
@@ -49,7 +50,7 @@ def batch(documents: Make, vocabulary: Vocabulary) -> DocumentBatch:
 def test_the_generator_reads_masks_and_the_model_what_was_proposed(
     objective: ReplacedToken, batch: DocumentBatch, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
-    view, reader = objective.prepare(batch, generator), Reader()
+    view, reader = prepare(objective, batch), Reader()
     chosen, original = view.extra["chosen"], batch.tokens[:, :-1]
     assert chosen.any(dim=1).all()
     assert (original[chosen] >= 14).all(), "only words are masked"
@@ -81,14 +82,14 @@ def test_proposals_follow_the_distribution() -> None:
 
 def test_neither_reads_what_was_masked(objective: ReplacedToken, batch: DocumentBatch, vocabulary: Vocabulary) -> None:
     """Another token in a masked place changes the label of that place at most."""
-    view, reader = objective.prepare(batch, torch.Generator().manual_seed(3)), Reader()
+    view, reader = prepare(objective, batch, 3), Reader()
     _, replaced = objective.answers(reader, view)
     read = reader.read
     turned = 0
     for row, place in view.extra["chosen"].nonzero().tolist():
         tokens = batch.tokens.clone()
         tokens[row, place] = read[row, place] if read[row, place] >= 14 else 14 + (tokens[row, place] - 13) % 18
-        other = objective.prepare(replace(batch, tokens=tokens), torch.Generator().manual_seed(3))
+        other = prepare(objective, replace(batch, tokens=tokens), 3)
         assert torch.equal(other.inputs.tokens, view.inputs.tokens)
         _, after = objective.answers(reader, other)
         assert torch.equal(reader.read, read)
@@ -102,7 +103,7 @@ def test_neither_reads_what_was_masked(objective: ReplacedToken, batch: Document
 def test_each_learns_from_its_own_loss(
     objective: ReplacedToken, batch: DocumentBatch, built: Make, generator: torch.Generator
 ) -> None:
-    model, view = built("encoder"), objective.prepare(batch, generator)
+    model, view = built("encoder"), prepare(objective, batch)
     terms = objective.loss(model, view)
     assert set(terms) == {"generator", "discriminator"}
     small, own = list(objective.generator.parameters()), [*model.parameters(), *objective.score.parameters()]
@@ -115,7 +116,7 @@ def test_each_learns_from_its_own_loss(
 def test_losses_are_those_of_torch(batch: DocumentBatch, built: Make, vocabulary: Vocabulary) -> None:
     torch.manual_seed(1)
     objective, model = ReplacedToken(16, vocabulary, "encoder", weight=7.0), built("encoder")
-    view = objective.prepare(batch, torch.Generator().manual_seed(0))
+    view = prepare(objective, batch)
     reader = Reader()
     objective.answers(reader, view)
     score = objective.score(model.hidden(replace(view.inputs, tokens=reader.read)))[..., 0]
@@ -136,7 +137,7 @@ def test_losses_of_those_who_know_nothing(
     with torch.no_grad():
         objective.generator.table.weight.zero_()
         objective.score.bias.zero_()
-    terms = objective.loss(Reader(), objective.prepare(batch, generator))
+    terms = objective.loss(Reader(), prepare(objective, batch))
     assert float(terms["generator"].detach()) == pytest.approx(math.log(vocabulary.size))
     assert float(terms["discriminator"].detach()) == pytest.approx(50 * math.log(2))
 
@@ -165,7 +166,7 @@ def test_documents_keep_to_themselves_in_the_generator(
 def test_evaluation_judges_two_classes(
     objective: ReplacedToken, batch: DocumentBatch, built: Make, vocabulary: Vocabulary, generator: torch.Generator
 ) -> None:
-    view: View = objective.prepare(batch, generator)
+    view: View = prepare(objective, batch)
     evaluation = Evaluation(objective, "documents", vocabulary.size, 100)
     logits, replaced = objective.answers(built("encoder"), view)
     assert logits.shape == (int(view.valid.sum()), 2)

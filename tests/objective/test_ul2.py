@@ -14,6 +14,7 @@ from tests.objective.test_span_corruption import VOCABULARY, batch_of, joined, p
 from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
 from zoo.objective.ul2 import Shares, Ul2
+from zoo.testing.asking import prepare
 
 ALONE = {
     "regular": Shares(regular=1.0, sequential=0.0, extreme=0.0),
@@ -46,7 +47,7 @@ def test_left_and_written_give_the_document_back(
     lengths: list[list[int]], variant: str, mode: str, told: bool, seed: int
 ) -> None:
     objective, batch = Ul2(16, VOCABULARY, variant, shares=ALONE[mode], mode_tokens=told), batch_of(lengths)
-    view = objective.prepare(batch, torch.Generator().manual_seed(seed))
+    view = prepare(objective, batch, seed)
     longest = objective.longest(batch.tokens.shape[1] - 1)
     assert view.inputs.tokens.shape[1] <= longest
     assert view.inputs.source is None or view.inputs.source.shape[1] <= longest
@@ -68,7 +69,7 @@ def test_left_and_written_give_the_document_back(
 def test_modes_are_drawn_by_their_shares() -> None:
     batch = batch_of([[2]] * 700)
     objective = Ul2(16, VOCABULARY, "encoder_decoder")
-    source = objective.prepare(batch, torch.Generator().manual_seed(0)).inputs.source
+    source = prepare(objective, batch).inputs.source
     assert source is not None
     for mode, share in {"regular": 2 / 7, "sequential": 1 / 7, "extreme": 4 / 7}.items():
         assert plausible(int((source[:, 0] == TOKEN[mode]).sum()), 700, share)
@@ -80,7 +81,7 @@ def test_every_denoiser_of_a_mode_is_drawn() -> None:
         objective = Ul2(16, VOCABULARY, "encoder_decoder", shares=ALONE[mode], mode_tokens=False)
         found = set()
         for seed in range(60):
-            source = objective.prepare(batch, torch.Generator().manual_seed(seed)).inputs.source
+            source = prepare(objective, batch, seed).inputs.source
             assert source is not None
             spans = int(torch.isin(source, torch.tensor(VOCABULARY.sentinels)).sum())
             found.add((128 - source.shape[1] + spans, spans))
@@ -90,7 +91,7 @@ def test_every_denoiser_of_a_mode_is_drawn() -> None:
 
 def test_a_row_has_one_mode() -> None:
     objective, batch = Ul2(16, VOCABULARY, "decoder"), batch_of([[5, 5, 5]] * 20)
-    inputs = objective.prepare(batch, torch.Generator().manual_seed(0)).inputs
+    inputs = prepare(objective, batch).inputs
     assert inputs.position is not None
     assert inputs.segment is not None
     first = (inputs.position == 0) & (inputs.segment >= 0)

@@ -37,14 +37,17 @@ HALF = [[0, 0, 0, -1, -1, -1, -1], [-1, 0, 0, 1, 1, 1, 1]]
 @pytest.mark.parametrize("segment", [None, HALF])
 @pytest.mark.parametrize("top_k", [2, 3])
 def test_the_balancing_loss_is_that_of_transformers(top_k: int, segment: list[list[int]] | None) -> None:
-    """Theirs is ``top_k`` times ours, which is one where load is even."""
+    """Theirs, of each row alone, is ``top_k`` times ours, which is one where load is even; a row weighs its tokens."""
     made, x = moe(top_k=top_k, aux_loss=0.5), rows(7)
     made(x, Tokens.row(7) if segment is None else padded(segment))
     (term,) = made.losses().values()
-    logits = made.router.logits(x).flatten(0, 1)
-    mask = None if segment is None else (torch.tensor(segment) >= 0).long()
-    theirs = load_balancing_loss_func((logits,), 5, top_k, mask)
-    assert isinstance(theirs, Tensor)
+    theirs, tokens = torch.zeros(()), 0
+    for row, own in zip(made.router.logits(x), segment or [[0] * 7] * 2, strict=True):
+        mask = (torch.tensor([own]) >= 0).long()
+        balance = load_balancing_loss_func((row,), 5, top_k, mask)
+        assert isinstance(balance, Tensor)
+        theirs, tokens = theirs + balance * mask.sum(), tokens + int(mask.sum())
+    theirs = theirs / tokens
     torch.testing.assert_close(term, 0.5 * theirs / top_k)
     weight = made.router.logits.weight
     grads = [torch.autograd.grad(loss, [weight])[0] for loss in (term, 0.5 * theirs / top_k)]
@@ -53,15 +56,26 @@ def test_the_balancing_loss_is_that_of_transformers(top_k: int, segment: list[li
 
 
 def test_the_balancing_loss_of_sigmoid_scores_takes_their_shares() -> None:
-    """Equations 17 to 20 of DeepSeek-V3 (arXiv:2412.19437), over the whole batch."""
+    """Equations 17 to 20 of DeepSeek-V3 (arXiv:2412.19437): of each sequence; then their mean."""
     made, x = moe(score="sigmoid", aux_loss=1.0), rows(7)
     made(x, Tokens.row(7))
-    scores = made.router.logits(x).flatten(0, 1).sigmoid()
     total = torch.zeros(())
-    for expert in range(5):
-        share = sum(float(expert in row.topk(2).indices) for row in scores) * 5 / (2 * len(scores))
-        total = total + share * sum(row[expert] / row.sum() for row in scores) / len(scores)
-    torch.testing.assert_close(made.losses(), {"load_balance": total})
+    for scores in made.router.logits(x).sigmoid():
+        for expert in range(5):
+            share = sum(float(expert in row.topk(2).indices) for row in scores) * 5 / (2 * len(scores))
+            total = total + share * sum(row[expert] / row.sum() for row in scores) / len(scores)
+    torch.testing.assert_close(made.losses(), {"load_balance": total / 2})
+
+
+def test_terms_of_parts_make_the_whole() -> None:
+    """Rows alone, weighted by their tokens, have the terms of both together, though their loads differ."""
+    made, x = moe(aux_loss=1.0, z_loss=1.0), rows(7)
+    made(x, padded(HALF))
+    whole, parts = made.losses(), []
+    for row, tokens in ((0, 3), (1, 6)):
+        made(x[row : row + 1], padded([HALF[row]]))
+        parts.append({name: term * tokens / 9 for name, term in made.losses().items()})
+    torch.testing.assert_close(whole, {name: parts[0][name] + parts[1][name] for name in whole})
 
 
 def test_the_z_loss_is_the_formula() -> None:
@@ -162,10 +176,9 @@ def test_micro_batches_are_counted_together() -> None:
 def test_the_correction_chooses_and_does_not_weigh() -> None:
     made, x = moe(correction=0.0).eval(), rows(7)
     made.router.correction = torch.tensor([0.0, 9.0, 0.0, 9.0, 0.0])
-    chosen, weights = made.router(x.flatten(0, 1), None)
+    chosen, weights = made.router(x, None)
     assert set(chosen.flatten().tolist()) == {1, 3}
-    logits = made.router.logits(x).flatten(0, 1)
-    torch.testing.assert_close(weights, logits.gather(1, chosen).softmax(dim=-1))
+    torch.testing.assert_close(weights, made.router.logits(x).gather(-1, chosen).softmax(dim=-1))
 
 
 def test_it_survives_files_and_copies() -> None:

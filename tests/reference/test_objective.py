@@ -17,6 +17,7 @@ from zoo.objective.classification import Classification
 from zoo.objective.masked_lm import MaskedLm
 from zoo.objective.next_sentence import NextSentence
 from zoo.objective.replaced_token import ReplacedToken
+from zoo.testing.asking import prepare
 
 VOCABULARY = Vocabulary(40, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -72,7 +73,7 @@ def test_causal_lm_is_that_of_gpt2() -> None:
     config = transformers.GPT2Config(vocab_size=40, n_positions=64, n_embd=16, n_layer=2, n_head=2)
     theirs = made(transformers.GPT2LMHeadModel, config)
     batch, objective = rows(8, 8, 8), CausalLm(16, VOCABULARY, "decoder")
-    view = objective.prepare(batch, torch.Generator())
+    view = prepare(objective, batch)
     model = Wrapped(lambda inputs: theirs.transformer(inputs.tokens).last_hidden_state, theirs.lm_head)
     tokens = batch.tokens[:, :-1]
     agree(objective, model, view, theirs(tokens, labels=tokens).loss, list(theirs.parameters()))
@@ -88,7 +89,7 @@ def test_pretraining_is_that_of_bert(cls: type[MaskedLm] | type[NextSentence]) -
         NextSentence(16, VOCABULARY, "encoder", token_types=True) if both else cls(16, VOCABULARY, "encoder")
     )
     labels = {}
-    view = objective.prepare(rows(15, 15, 9, 12), torch.Generator().manual_seed(2))
+    view = prepare(objective, rows(15, 15, 9, 12), 2)
     read = {"attention_mask": masks(view.inputs), "token_type_ids": view.inputs.token_type}
     if both:
         objective.pooler, objective.follows = theirs.bert.pooler.dense, theirs.cls.seq_relationship
@@ -107,7 +108,7 @@ def test_replaced_token_is_that_of_electra() -> None:
     torch.manual_seed(0)
     objective = ReplacedToken(16, VOCABULARY, "encoder", rate=0.4, weight=1.0)
     objective.score = theirs.discriminator_predictions.dense_prediction
-    view = objective.prepare(rows(15, 15, 9, 12), torch.Generator().manual_seed(2))
+    view = prepare(objective, rows(15, 15, 9, 12), 2)
     read: list[Tensor] = []
 
     def hidden(inputs: Inputs) -> Tensor:
@@ -146,7 +147,7 @@ def test_classification_is_that_of_gpt2() -> None:
     source = torch.randint(14, 40, (4, 7), generator=generator)
     target = torch.stack([torch.randint(14, 40, (4,), generator=generator), torch.full((4,), VOCABULARY.eos)], dim=1)
     batch = PairBatch(source, target, torch.tensor([7, 1, 4, 5]), torch.full((4,), 2))
-    view = objective.prepare(batch, torch.Generator())
+    view = prepare(objective, batch)
     mask = masks(view.inputs)
     model = Wrapped(lambda inputs: theirs.transformer(inputs.tokens, attention_mask=mask).last_hidden_state, None)
     expected = theirs(view.inputs.tokens, attention_mask=mask, labels=target[:, 0]).loss

@@ -30,7 +30,7 @@ def logged(path: Path) -> dict[int, dict[str, float]]:
 
 
 def expected(checked: Checked) -> dict[str, float]:
-    """At the first step: outputs of all layers, and autograd's gradient with respect to each of them."""
+    """At the first step, all its rows at once: outputs of all layers, and autograd's gradient with respect to each."""
     config = checked.config
     prepared = prepare_data(config)
     assert checked.plan is not None
@@ -38,19 +38,22 @@ def expected(checked: Checked) -> dict[str, float]:
         torch.manual_seed(stream(config["seed"], "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
-    last = config["accumulate"] - 1
-    rows = indices(len(prepared.train), config["batch"], stream(config["seed"], "order"), last)
-    view = objective.prepare(prepared.train.batch(rows), generator(config["seed"], "objective", last, 0))
-    heard: dict[str, list[torch.Tensor]] = {}
+    size = config["batch"] * config["accumulate"]
+    rows = indices(len(prepared.train), size, stream(config["seed"], "order"), 0)
+    drawn = [generator(config["seed"], "objective", row) for row in range(size)]
+    view = objective.prepare(prepared.train.batch(rows), drawn)
+    heard: dict[str, list[Any]] = {}
     for name, stack in model.stacks().items():
         for layer in stack.distinct():
-            layer.register_forward_hook(lambda _, __, x, name=name: heard.setdefault(name, []).append(x))
-    loss = torch.stack(list(objective.loss(model, view).values())).sum() / config["accumulate"]
+            layer.register_forward_hook(lambda _, given, x, name=name: heard.setdefault(name, []).append((given, x)))
+    loss = torch.stack(list(objective.loss(model, view).values())).sum()
     found = {}
     for name, outputs in heard.items():
-        gradients = torch.autograd.grad(loss, outputs, retain_graph=True)
-        for i, (output, gradient) in enumerate(zip(outputs, gradients, strict=True)):
-            found[f"depth/activation/{name}/{i}"] = float(output.detach().pow(2).mean() ** 0.5)
+        gradients = torch.autograd.grad(loss, [x for _, x in outputs], retain_graph=True)
+        for i, ((given, output), gradient) in enumerate(zip(outputs, gradients, strict=True)):
+            rows = zip(output.detach(), given[1].query.segment, strict=True)
+            real = torch.cat([row[segment >= 0] for row, segment in rows])
+            found[f"depth/activation/{name}/{i}"] = float(real.pow(2).mean() ** 0.5)
             found[f"depth/gradient/{name}/{i}"] = float(gradient.norm())
     return found
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, load_model
+from torch import Tensor
 
 from zoo.build import assemble
 from zoo.checking import Checked, make_objective
-from zoo.training.batches import Share, TrainingViews, ValidationViews
+from zoo.interfaces import View
+from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
 from zoo.training.run import prepare_data
 from zoo.training.streams import generator
@@ -33,7 +36,8 @@ def answers(config: Checked, path: Path) -> tuple[Any, list[tuple[torch.Tensor, 
     with torch.no_grad():
         for number in range(math.ceil(len(prepared.validation) / 8)):
             rows = range(number * 8, min(len(prepared.validation), number * 8 + 8))
-            view = objective.prepare(prepared.validation.batch(rows), generator(0, "validation", number))
+            drawn = [generator(0, "validation", row) for row in rows]
+            view = objective.prepare(prepared.validation.batch(rows), drawn)
             logits = model.logits(model.hidden(view.inputs)).double()
             found.append((logits.log_softmax(-1), view.targets, view.valid))
     return prepared, found
@@ -105,12 +109,12 @@ def test_processes_share_each_batch_of_training(documents: Callable[..., Checked
     config = documents()
     prepared = prepare_data(config.config)
     objective = make_objective(config.config, prepared.vocabulary)
-    whole = iter(TrainingViews(prepared.train, objective, 6, 0, 4, Share()))
-    parts = [iter(TrainingViews(prepared.train, objective, 6, 0, 4, Share(rank, 2))) for rank in (0, 1)]
+    whole = iter(TrainingBatches(prepared.train, objective, 6, 1, 0, 4, Share()))
+    parts = [iter(TrainingBatches(prepared.train, objective, 6, 1, 0, 4, Share(rank, 2))) for rank in (0, 1)]
     for _ in range(3):
-        rows = next(whole).inputs.tokens
-        assert torch.equal(rows[0::2], next(parts[0]).inputs.tokens)
-        assert torch.equal(rows[1::2], next(parts[1]).inputs.tokens)
+        rows = next(whole).view.inputs.tokens
+        assert torch.equal(rows[0::2], next(parts[0]).view.inputs.tokens)
+        assert torch.equal(rows[1::2], next(parts[1]).view.inputs.tokens)
 
 
 def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checked]) -> None:
@@ -145,3 +149,33 @@ def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., Checked
         missing = result["metrics"]["target_nll"] / math.log(2) * 64
         assert result["metrics"]["bits_per_parameter"] == pytest.approx((384 - missing) / weights)
         assert result["metrics"]["bits_per_parameter"] * sign > 0
+
+
+def contents(views: Iterable[View]) -> list[tuple[list[int], ...]]:
+    """Of each row what is read, which places are asked, and for what; without padding."""
+    return [
+        (tokens[segment >= 0].tolist(), valid.nonzero()[:, 0].tolist(), targets[valid].tolist())
+        for view in views
+        for tokens, segment, valid, targets in zip(
+            view.inputs.tokens, cast("Tensor", view.inputs.segment), view.valid, view.targets, strict=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("objective", ["masked_lm", "next_sentence"])
+def test_what_a_row_is_asked_does_not_depend_on_the_batch_size(
+    objective: str, documents: Callable[..., Checked]
+) -> None:
+    config = documents("model.variant=encoder", f"objective={objective}", "model.position.length=40")
+    prepared = prepare_data(config.config)
+    made = make_objective(config.config, prepared.vocabulary)
+    validation = [contents(ValidationViews(prepared.validation, made, batch, Share())) for batch in (8, 3, 1)]
+    assert validation[0] == validation[1] == validation[2]
+    sizes = [(8, 1), (4, 2), (1, 8)]
+    training = [
+        contents(part.view for part in islice(TrainingBatches(prepared.train, made, *size, 0, 3, Share()), 2 * size[1]))
+        for size in sizes
+    ]
+    assert len(training[0]) == 16
+    assert training[0] == training[1] == training[2]
+    assert contents([next(iter(TrainingBatches(prepared.train, made, 8, 1, 0, 4, Share()))).view]) == training[0][8:]

@@ -71,8 +71,7 @@ def shares(model: Variant, seed: int) -> tuple[float, float]:
         rows, segment = batch(seed * STEPS + step)
         logits = model.logits(model.hidden(Inputs(rows[:, :-1], segment)))
         loss = F.cross_entropy(logits[segment >= 0], rows[:, 1:][segment >= 0])
-        for component in model.components():
-            loss = loss + sum(component.losses().values())
+        loss = loss + sum(term for _, term, _ in model.losses())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -142,7 +141,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> type[Looks]:
 def test_terms_of_all_layers_add_up(documents: Callable[..., Checked], trained: Trained, looks: type[Looks]) -> None:
     """The balancing loss of each of two layers is about one, and its weight 0.5."""
     trained(documents(*MOE))
-    for logged in looks.logged:
+    for logged in looks.logged[1::2]:  # after the second micro-batch of a step
         assert 0.95 < logged["train/load_balance"] < 1.3
         assert logged["train/router_z"] > 0
         terms = {"train/load_balance", "train/router_z", "train/cross_entropy"}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file
 
 from zoo.build import assemble
 from zoo.checking import Checked, make_objective
@@ -63,6 +64,14 @@ def plain(config: Checked) -> Any:
     return assemble(config.plan, prepared.vocabulary.size), prepared, make_objective(config.config, prepared.vocabulary)
 
 
+def view_of(config: Checked, prepared: Any, objective: Any, batch: int, number: int) -> Any:
+    """A batch of a run, whose rows draw by their numbers in the order of the data."""
+    seed = config.config["seed"]
+    rows = indices(len(prepared.train), batch, stream(seed, "order"), number)
+    drawn = [generator(seed, "objective", row) for row in range(number * batch, (number + 1) * batch)]
+    return objective.prepare(prepared.train.batch(rows), drawn)
+
+
 def test_three_steps_equal_a_plain_loop(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
     """Masked tokens, dropout, accumulation, clipping, decay and schedule, each with its stream."""
     config = documents(
@@ -77,11 +86,12 @@ def test_three_steps_equal_a_plain_loop(documents: Callable[..., Checked], train
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
     model.train()
     for step in range(3):
-        for micro in (2 * step, 2 * step + 1):
-            rows = prepared.train.batch(indices(len(prepared.train), 8, stream(seed, "order"), micro))
-            view = objective.prepare(rows, generator(seed, "objective", micro, 0))
-            torch.manual_seed(stream(seed, "dropout", micro, 0))
-            (objective.loss(model, view)["cross_entropy"] / 2).backward()
+        views = [view_of(config, prepared, objective, 8, micro) for micro in (2 * step, 2 * step + 1)]
+        asked = [int(view.valid.sum()) for view in views]
+        assert asked[0] != asked[1]
+        for micro, view in enumerate(views):
+            torch.manual_seed(stream(seed, "dropout", 2 * step + micro, 0))
+            (objective.loss(model, view)["cross_entropy"] * asked[micro] / sum(asked)).backward()
         total = math.sqrt(sum(float(p.grad.double().pow(2).sum()) for p in model.parameters()))
         assert watch.logged[2 * step + 1]["train/gradient_norm"] == pytest.approx(total, rel=1e-4)
         for p in model.parameters():
@@ -96,29 +106,85 @@ def test_three_steps_equal_a_plain_loop(documents: Callable[..., Checked], train
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_two_halves_of_a_batch_equal_the_whole(pairs: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
-    """Of equally many asked tokens: the mean of two means is the mean of all."""
-    same = ["data.limit=100", "clip=null", "optimizer._target_=torch.optim.SGD", "optimizer.lr=1.0", "steps=1"]
-    gone = ["~optimizer.betas", "~optimizer.eps", "optimizer.weight_decay=0.0", "schedule=constant"]
-    spelled = ["data.source=english", "data.target=digits", "data.validation=0.5"]
-    for runs, size in {"whole": ["batch=8"], "halves": ["batch=4", "accumulate=2"]}.items():
-        trained(pairs(*same, *gone, *spelled, *size, runs=runs))
-    whole, halves = (watch.gradients[0], watch.gradients[-1])
-    config = pairs(*same, *gone, *spelled, "batch=4")
-    _, prepared, objective = plain(config)
-    rows = [indices(len(prepared.train), 4, stream(0, "order"), number) for number in (0, 1)]
-    asked = [int(objective.prepare(prepared.train.batch(row), torch.Generator()).valid.sum()) for row in rows]
-    model, _, _ = plain(config)
-    views = [objective.prepare(prepared.train.batch(row), torch.Generator()) for row in rows]
-    means = []
-    for view in views:
-        model.zero_grad()
-        objective.loss(model, view)["cross_entropy"].backward()
-        means.append([p.grad.clone() for p in model.parameters()])
-    share = asked[0] / sum(asked)
-    for one, two, first, second in zip(whole, halves, *means, strict=True):
-        torch.testing.assert_close(two, (first + second) / 2, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(one, share * first + (1 - share) * second, rtol=1e-4, atol=1e-6)
+DIVISIONS = {"whole": ["batch=8"], "halves": ["batch=4", "accumulate=2"], "rows": ["batch=1", "accumulate=8"]}
+DESCENT = ["optimizer._target_=torch.optim.SGD", "~optimizer.betas", "~optimizer.eps", "optimizer.weight_decay=0.0"]
+ONE_STEP = ["clip=null", *DESCENT, "optimizer.lr=1.0", "schedule=constant", "steps=1"]
+
+
+def after(watch: Watch, name: str) -> tuple[list[torch.Tensor], dict[str, float]]:
+    """Weights after the step of a division that was just trained, and what was logged of it."""
+    weights, logged = watch.weights[-1], watch.logged[-1]
+    assert len(watch.logged) == (1 if name == "whole" else 2 if name == "halves" else 8)
+    for kept in (watch.weights, watch.gradients, watch.logged):
+        kept.clear()
+    return weights, logged
+
+
+def test_a_step_is_the_mean_over_its_asked_tokens(
+    pairs: Callable[..., Checked], trained: Trained, watch: Watch
+) -> None:
+    """However the batch is divided, against a loop over tokens; with smoothing and z-loss, and targets of many lengths.
+
+    Negative control: the mean of the micro-batches' means is another step.
+    """
+    asks = [
+        "model.variant=encoder_decoder",
+        "objective=seq2seq",
+        "objective.label_smoothing=0.1",
+        "objective.z_loss=0.01",
+    ]
+    same = [*ONE_STEP, *asks, "data.limit=100", "data.source=digits", "data.target=english", "data.validation=0.5"]
+    config = pairs(*same, "batch=8")
+    model, prepared, objective = plain(config)
+    view = view_of(config, prepared, objective, 8, 0)
+    logits = model.logits(model.hidden(view.inputs))
+    size = logits.shape[-1]
+    rows: list[list[torch.Tensor]] = []
+    for row in range(8):
+        rows.append([])
+        for place in view.valid[row].nonzero()[:, 0].tolist():
+            log = logits[row, place].log_softmax(-1)
+            smooth = 0.9 * log[view.targets[row, place]] + 0.1 * log.sum() / size
+            rows[-1].append(0.01 * logits[row, place].logsumexp(-1) ** 2 - smooth)
+    tokens = [token for row in rows for token in row]
+    loss = torch.stack(tokens).mean()
+    means = torch.stack([torch.stack(row).mean() for row in rows]).mean()
+    gradients, others = (
+        torch.autograd.grad(value, list(model.parameters()), retain_graph=True) for value in (loss, means)
+    )
+    assert max((one - other).norm() / one.norm() for one, other in zip(gradients, others, strict=True)) > 0.05
+    for name, size in DIVISIONS.items():
+        trained(pairs(*same, *size, runs=name))
+        weights, logged = after(watch, name)
+        for one, first, gradient in zip(weights, model.parameters(), gradients, strict=True):
+            torch.testing.assert_close(one, first - gradient, rtol=1e-4, atol=1e-6)
+        assert logged["train/loss"] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_all_terms_and_the_load_of_experts_are_those_of_the_step(
+    documents: Callable[..., Checked], trained: Trained, watch: Watch
+) -> None:
+    """An objective of two terms, whose rows need partners, and a router with everything that it can have."""
+    router = "{score: sigmoid, aux_loss: 0.5, z_loss: 0.25, correction: 0.125}"
+    parts = [
+        "model.variant=encoder",
+        "objective=next_sentence",
+        "model.position.length=40",
+        "model/ffn=moe",
+        f"model.ffn.router={router}",
+    ]
+    found = {}
+    for name, size in DIVISIONS.items():
+        path, _ = trained(documents(*ONE_STEP, *parts, *size, runs=name))
+        weights, logged = after(watch, name)
+        terms = {key: value for key, value in logged.items() if key.startswith("train/") and "second" not in key}
+        assert {"train/next_sentence", "train/load_balance", "train/router_z"} < set(terms)
+        kept = {key: value for key, value in load_file(path / "model.safetensors").items() if "correction" in key}
+        found[name] = (weights, terms, kept)
+    for name in ("halves", "rows"):
+        torch.testing.assert_close(found[name][0], found["whole"][0], rtol=1e-4, atol=1e-6)
+        assert found[name][1] == pytest.approx(found["whole"][1], rel=1e-4)
+        assert all(torch.equal(value, found["whole"][2][key]) for key, value in found[name][2].items())
 
 
 def test_clipping_leaves_a_norm_of_clip(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +17,13 @@ class DocumentBatch:
         tokens: [row, length + 1], long; inputs are all but the last, targets all but the first.
         segment: [row, length + 1], long; numbers the documents of a row from 0; -1 is padding.
         position: [row, length + 1], long; counts from 0 within the part of a document that the row holds.
+        partner: for each row another row of the split, drawn at random, where the objective asks for one.
     """
 
     tokens: Tensor
     segment: Tensor
     position: Tensor
+    partner: DocumentBatch | None = None
 
     @property
     def rows(self) -> int:
@@ -29,9 +32,16 @@ class DocumentBatch:
 
     def to(self, device: torch.device | str) -> DocumentBatch:
         """The same batch on ``device``; does not wait for the copy."""
-        return DocumentBatch(
-            *(part.to(device, non_blocking=True) for part in (self.tokens, self.segment, self.position))
+        tokens, segment, position = (
+            part.to(device, non_blocking=True) for part in (self.tokens, self.segment, self.position)
         )
+        return DocumentBatch(tokens, segment, position, None if self.partner is None else self.partner.to(device))
+
+    def select(self, rows: Sequence[int]) -> DocumentBatch:
+        """These rows, in this order."""
+        chosen = list(rows)
+        partner = None if self.partner is None else self.partner.select(rows)
+        return DocumentBatch(self.tokens[chosen], self.segment[chosen], self.position[chosen], partner)
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,12 @@ class PairBatch:
         """The same batch on ``device``; does not wait for the copy."""
         parts = (self.source, self.target, self.source_length, self.target_length)
         return PairBatch(*(part.to(device, non_blocking=True) for part in parts))
+
+    def select(self, rows: Sequence[int]) -> PairBatch:
+        """These pairs, in this order."""
+        chosen = list(rows)
+        parts = (self.source, self.target, self.source_length, self.target_length)
+        return PairBatch(*(part[chosen] for part in parts))
 
 
 Batch = DocumentBatch | PairBatch

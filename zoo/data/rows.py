@@ -60,7 +60,7 @@ class PackedDocuments(Rows):
         tokens = np.where(inside, self.stream.values[places], self.pad).astype(np.int64)
         segment = np.where(inside, document - document[:, :1], -1)
         position = np.where(inside, places - begins, 0)
-        return DocumentBatch(*(torch.from_numpy(part) for part in (tokens, segment, position)))
+        return DocumentBatch(torch.from_numpy(tokens), torch.from_numpy(segment), torch.from_numpy(position))
 
     def _starts(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> Any:
         return _checked(indices, len(self))[:, None] * self.length

@@ -69,10 +69,10 @@ class Moe(FeedForward):
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         """``[batch, length, dim]`` to the same shape."""
-        rows = x.flatten(0, 1)
-        real = None if tokens.segment is None else (tokens.segment >= 0).expand(x.shape[:2]).flatten()
-        chosen, weights = self.router(rows, real)
-        routed: Tensor = (_dispatch(self.experts, rows, chosen) * weights[..., None]).sum(dim=1)
+        real = None if tokens.segment is None else (tokens.segment >= 0).expand(x.shape[:2])
+        chosen, weights = self.router(x, real)
+        experts = _dispatch(self.experts, x.flatten(0, 1), chosen.flatten(0, 1))
+        routed: Tensor = (experts * weights.flatten(0, 1)[..., None]).sum(dim=1)
         out = routed.to(x.dtype).view_as(x)
         if self.shared is not None:
             shared = self.shared(x, tokens)

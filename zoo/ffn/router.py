@@ -32,7 +32,9 @@ class Router:
         correction: after each step, a term that is added to the scores when experts are chosen, and not in their
             weights, rises by this for experts with less than the mean load and falls for the others (Wang et al.
             2024, arXiv:2408.15664); 0 keeps the term as it is, null is no such term.
-        aux_loss: weight of the load-balancing loss, which is 1 where load is even (Fedus et al. 2021).
+        aux_loss: weight of the load-balancing loss (Fedus et al. 2021), which is 1 where load is even. Each row is
+            balanced by itself, as in DeepSeek-V3 (arXiv:2412.19437, equations 17 to 20), and weighs as much as it has
+            tokens: a balance of the whole batch would depend on its division into micro-batches and over devices.
         z_loss: weight of the mean square of the logits' log-sum-exp (Zoph et al. 2022, arXiv:2202.08906).
     """
 
@@ -94,19 +96,19 @@ class TopK(nn.Module):
         """Choose experts; in training, remember what that says of their load.
 
         Args:
-            x: ``[tokens, dim]``.
-            real: ``[tokens]``, false at padding; None is no padding.
+            x: ``[batch, length, dim]``.
+            real: ``[batch, length]``, false at padding; None is no padding.
         Returns:
-            numbers of the chosen experts and their weights, each ``[tokens, top_k]``.
+            numbers of the chosen experts and their weights, each ``[batch, length, top_k]``.
         """
         logits = self._logits(x)
         scores = logits.softmax(dim=-1) if self.router.score == "softmax" else logits.sigmoid()
         chosen = self._choose(scores.detach())
-        weights = scores.gather(1, chosen)
+        weights = scores.gather(-1, chosen)
         if self.router.normalise:
             weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-20)
         if self.training:
-            self._remember(logits, scores, chosen, torch.ones_like(chosen[:, 0]) if real is None else real)
+            self._remember(logits, scores, chosen, torch.ones_like(chosen[..., 0]) if real is None else real)
         return chosen, weights * self.router.scaling
 
     def losses(self) -> dict[str, Tensor]:
@@ -125,36 +127,39 @@ class TopK(nn.Module):
         self.correction += self.router.correction * (load.sum() - load * self.experts).sign()
 
     def _logits(self, x: Tensor) -> Tensor:
-        """``[tokens, dim]`` to ``[tokens, experts]`` in float32 or wider, for small differences decide."""
+        """``[…, dim]`` to ``[…, experts]`` in float32 or wider, for small differences decide."""
         wide = torch.promote_types(x.dtype, torch.float32)
         bias = None if self.logits.bias is None else self.logits.bias.to(wide)
         with contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
             return F.linear(x.to(wide), self.logits.weight.to(wide), bias)
 
     def _choose(self, scores: Tensor) -> Tensor:
-        """``[tokens, experts]`` to the numbers of the chosen ``[tokens, top_k]``."""
+        """``[…, experts]`` to the numbers of the chosen ``[…, top_k]``."""
         router = self.router
         if self.correction is not None:
             scores = scores + self.correction
         if router.groups > 1:
-            groups = scores.view(-1, router.groups, self.experts // router.groups)
+            groups = scores.view(*scores.shape[:-1], router.groups, -1)
             best = groups.topk(1 if router.group_score == "max" else 2, dim=-1).values.sum(dim=-1)
             open_ = torch.zeros_like(best, dtype=torch.bool)
-            open_ = open_.scatter(1, best.topk(router.top_groups, dim=-1).indices, True)
-            scores = groups.masked_fill(~open_[..., None], -torch.inf).flatten(1)
+            open_ = open_.scatter(-1, best.topk(router.top_groups, dim=-1).indices, True)
+            scores = groups.masked_fill(~open_[..., None], -torch.inf).flatten(-2)
         return scores.topk(router.top_k, dim=-1).indices
 
     def _remember(self, logits: Tensor, scores: Tensor, chosen: Tensor, real: Tensor) -> None:
         """Load and terms of the loss; a layer that is applied again adds to them."""
-        counted = real.long()[:, None].expand_as(chosen).flatten()
-        load = torch.zeros(self.experts, dtype=torch.long, device=chosen.device)
-        load = load.scatter_add(0, chosen.flatten(), counted)
-        self._load = load if self._load is None else self._load.to(load.device) + load
-        real, count = real.to(logits.dtype), real.sum().clamp(min=1)
+        counted = real.long()[..., None].expand_as(chosen)
+        load = torch.zeros(len(chosen), self.experts, dtype=torch.long, device=chosen.device)
+        load = load.scatter_add(1, chosen.flatten(1), counted.flatten(1))  # [batch, experts]
+        total = load.sum(dim=0)
+        self._load = total if self._load is None else self._load.to(total.device) + total
+        length, count = real.sum(dim=1, keepdim=True), real.sum().clamp(min=1)
+        real = real.to(logits.dtype)
         if self.router.aux_loss:
-            share = load / (count * self.router.top_k)
-            probability = real @ (scores / scores.sum(dim=-1, keepdim=True)) / count
-            self._add("load_balance", self.router.aux_loss * self.experts * (share * probability).sum())
+            share = load / (length * self.router.top_k).clamp(min=1)
+            # Of a row share · mean of probabilities, as often as it has tokens: share · sum of probabilities.
+            probability = (real[:, None] @ (scores / scores.sum(dim=-1, keepdim=True)))[:, 0]
+            self._add("load_balance", self.router.aux_loss * self.experts * (share * probability).sum() / count)
         if self.router.z_loss:
             self._add("router_z", self.router.z_loss * (real * logits.logsumexp(dim=-1).square()).sum() / count)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor
 
 from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, View
 from zoo.objective.hiding import Hiding
+from zoo.objective.rows import uniform
 from zoo.registry import register
 
 
@@ -21,14 +22,14 @@ class CausalAndMasked(Objective):
     """Of some rows predict each token from those before it; of the others hidden tokens, from all, one place earlier.
 
     A masked row is all prefix, so that its tokens see each other; a hidden token is predicted at the place before it,
-    as every token is. Of a batch a share of ``masked`` rows is masked, up to one row that is drawn. Loss and metrics
-    are over all that is asked: nearly every token of a causal row, a few of a masked one.
+    as every token is. Each row is masked with probability ``masked``. Loss and metrics are over all that is asked:
+    nearly every token of a causal row, a few of a masked one.
 
     Args:
         dim: features per token.
         vocabulary: size and special tokens.
         variant: what reads.
-        masked: share of the rows that are masked.
+        masked: probability that a row is masked.
         rate: share of a masked row's tokens that are chosen to be hidden; at least one a row.
         label_smoothing: share of the target that is spread over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
@@ -54,21 +55,16 @@ class CausalAndMasked(Objective):
         require_between("masked", masked, 0.0, 1.0)
         self.masked, self.hiding = masked, Hiding(vocabulary, rate)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
-        """Which rows are masked is drawn, and what is hidden in them."""
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """Whether a row is masked is drawn, and what is hidden in it."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("causal_and_masked takes documents")
         segment = batch.segment[:, :-1]
         follows = (batch.segment[:, 1:] == segment) & (segment >= 0)
-        masked = self._masked_rows(batch.rows, generator)[:, None]
+        masked = uniform(1, generators) < self.masked  # [row, 1]
         predictable = torch.nn.functional.pad(follows, (1, 0))  # nothing comes before the first token
-        chosen = self.hiding.choose(batch.tokens, predictable, generator) & masked
-        read = self.hiding.hide(batch.tokens, chosen, generator)[:, :-1]
+        chosen = self.hiding.choose(batch.tokens, predictable, generators) & masked
+        read = self.hiding.hide(batch.tokens, chosen, generators)[:, :-1]
         prefix = masked[:, 0] * segment.shape[1]
         valid = torch.where(masked, chosen[:, 1:], follows)
         return View(Inputs(read, segment, batch.position[:, :-1], prefix), batch.tokens[:, 1:], valid)
-
-    def _masked_rows(self, rows: int, generator: torch.Generator) -> Tensor:
-        """True for the masked rows: their exact share, rounded up or down at random."""
-        count = int(self.masked * rows + torch.rand((), generator=generator))
-        return torch.randperm(rows, generator=generator) < count

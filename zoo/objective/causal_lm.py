@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -36,7 +37,7 @@ class CausalLm(Objective):
     ) -> None:
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """No randomness is used."""
         if isinstance(batch, PairBatch):
             return continuation(batch, self.vocabulary, prefix=False)

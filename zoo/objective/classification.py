@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal, final
 
 import torch
@@ -57,7 +58,7 @@ class Classification(Objective):
         self.pool = pool
         self.classes = nn.Linear(dim, vocabulary.size)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """No randomness is used.
 
         Raises:
@@ -95,5 +96,5 @@ class Classification(Objective):
     @torch.no_grad()
     def written(self, model: Readable, batch: PairBatch) -> list[list[int]]:
         """The likeliest class of each source."""
-        view = self.prepare(batch, torch.Generator()).to(self.classes.weight.device)
+        view = self.prepare(batch, ()).to(self.classes.weight.device)
         return [[token] for token in self.answers(model, view)[0].argmax(dim=-1).tolist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from zoo.checks import require_between
 from zoo.data.interfaces import Vocabulary
+from zoo.objective.rows import uniform
 
 
 @final
@@ -27,15 +29,15 @@ class Hiding:
         self.writable = torch.tensor([i for i in range(vocabulary.size) if i not in special])
         self.mask, self.rate = vocabulary.mask, rate
 
-    def choose(self, tokens: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
+    def choose(self, tokens: Tensor, real: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """True where one of the tokens ``[batch, length]`` is chosen; only ``real`` ones that text is made of are."""
         hideable = real & torch.isin(tokens, self.writable)
-        draw = torch.rand(tokens.shape, generator=generator).masked_fill(~hideable, 2.0)
+        draw = uniform(tokens.shape[1], generators).masked_fill(~hideable, 2.0)
         return (draw < self.rate) | ((draw == draw.min(dim=1, keepdim=True).values) & hideable)
 
-    def hide(self, tokens: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
+    def hide(self, tokens: Tensor, chosen: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """What is read in place of the tokens."""
-        fate = torch.rand(tokens.shape, generator=generator)
-        random = self.writable[torch.randint(len(self.writable), tokens.shape, generator=generator)]
+        fate, word = uniform(tokens.shape[1], generators), uniform(tokens.shape[1], generators)
+        random = self.writable[(word * len(self.writable)).long().clamp(max=len(self.writable) - 1)]
         read = torch.where(chosen & (fate < 0.8), self.mask, tokens)
         return torch.where(chosen & (fate >= 0.9), random, read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -62,7 +63,7 @@ class Infilling(Objective):
         """Each span adds its mask and its sep, and is itself of at least one token, as is the gap before it."""
         return 2 * length
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where spans begin and end is drawn, and the order in which those of a document are written."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("infilling takes documents")
@@ -70,7 +71,7 @@ class Infilling(Objective):
         written: list[list[Place]] = [[] for _ in range(batch.rows)]
         for row, documents in enumerate(documents_of(batch)):
             for number, document in enumerate(documents):
-                left, spans = self._blank(document, number, generator)
+                left, spans = self._blank(document, number, generators[row])
                 read[row] += left
                 written[row] += spans
         whole = [a + b for a, b in zip(read, written, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -48,11 +49,11 @@ class MaskedLm(Objective):
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         self.hiding = Hiding(vocabulary, rate)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Which tokens are chosen, and what they become, is drawn."""
         if isinstance(batch, PairBatch):
             return self._fill_target(batch)
-        return self._hide(batch, generator)
+        return self._hide(batch, generators)
 
     def _fill_target(self, batch: PairBatch) -> View:
         row, before, total = joined(batch, self.vocabulary)
@@ -61,8 +62,8 @@ class MaskedLm(Objective):
         inputs = Inputs(row.masked_fill(valid, self.vocabulary.mask), padding(total, row.shape[1]))
         return View(inputs, row, valid)
 
-    def _hide(self, batch: DocumentBatch, generator: torch.Generator) -> View:
+    def _hide(self, batch: DocumentBatch, generators: Sequence[torch.Generator]) -> View:
         tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
-        chosen = self.hiding.choose(tokens, segment >= 0, generator)
-        read = self.hiding.hide(tokens, chosen, generator)
+        chosen = self.hiding.choose(tokens, segment >= 0, generators)
+        read = self.hiding.hide(tokens, chosen, generators)
         return View(Inputs(read, segment, batch.position[:, :-1]), tokens, chosen)

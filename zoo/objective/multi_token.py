@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -13,6 +14,8 @@ from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.registry import register
+
+_NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}  # of the terms of a further token
 
 
 @final
@@ -51,7 +54,7 @@ class MultiToken(Objective):
         require_between("ahead", ahead, 2, 64)
         self.further = nn.ModuleList([nn.Linear(dim, dim, bias=False) for _ in range(ahead - 1)])
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """No randomness is used."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("multi_token takes documents")
@@ -67,9 +70,16 @@ class MultiToken(Objective):
             asked = _goes_on(view, steps)
             h = hidden[:, : asked.shape[1]][asked]
             found = self.terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
-            terms[f"ahead_{steps + 1}"] = found.pop("cross_entropy")
-            terms |= {name: terms[name] + term for name, term in found.items()}
+            terms |= {_NAMES[name].format(steps + 1): term for name, term in found.items()}
         return terms
+
+    def counts(self, view: View) -> dict[str, int]:
+        """The places whose document goes on so far."""
+        counts = super().counts(view)
+        for steps in range(1, len(self.further) + 1):
+            asked = int(_goes_on(view, steps).sum())
+            counts |= {name.format(steps + 1): asked for name in _NAMES.values()}
+        return counts
 
 
 def _goes_on(view: View, steps: int) -> Tensor:

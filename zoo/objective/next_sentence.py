@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -23,9 +24,9 @@ _NOT_JUDGED = -100
 class NextSentence(Objective):
     """Predict tokens that were hidden, and whether the second part of ``bos A sep B sep`` follows the first.
 
-    A row's text is divided at a random place; bos of its documents is left out. Rows meet two by two, divided at one
-    place, and half of the twos exchange their second parts. All of a row is one segment: A and B see each other. The
-    metrics are those of the hidden tokens, as for masked_lm.
+    A row's text is divided at a random place; bos of its documents is left out. In half of the rows B is not its own
+    rest but that of another row of the split, which is drawn for each row and divided at the same place. All of a row
+    is one segment: A and B see each other. The metrics are those of the hidden tokens, as for masked_lm.
 
     Args:
         dim: features per token.
@@ -41,6 +42,7 @@ class NextSentence(Objective):
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents")})
     reason: ClassVar[str] = "it needs texts to divide, and one stack whose tokens see both ways"
     accuracy: ClassVar[str] = "masked_accuracy"
+    needs_partner: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -61,44 +63,55 @@ class NextSentence(Objective):
         """A row gets bos and twice sep."""
         return length + 3
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
-        """Which rows meet, where they are divided, whether they exchange, and what is hidden is drawn."""
-        if not isinstance(batch, DocumentBatch):
-            raise TypeError("next_sentence takes documents")
-        bos, sep = self.vocabulary.bos, self.vocabulary.sep
-        tokens, real = batch.tokens[:, :-1], (batch.segment[:, :-1] >= 0) & (batch.tokens[:, :-1] != bos)
-        parts, label = _divided([row[own].tolist() for row, own in zip(tokens, real, strict=True)], generator)
-        first, second = [[bos, *a, sep] for a, _ in parts], [[*b, sep] for _, b in parts]
-        row = stacked([a + b for a, b in zip(first, second, strict=True)], self.vocabulary.pad)
-        types = stacked([[0] * len(a) + [1] * len(b) for a, b in zip(first, second, strict=True)], 0)
-        segment = padding(torch.tensor([len(a) + len(b) for a, b in zip(first, second, strict=True)]), row.shape[1])
-        chosen = self.hiding.choose(row, segment >= 0, generator)
-        read = self.hiding.hide(row, chosen, generator)
-        inputs = Inputs(read, segment, token_type=types if self.token_types else None)
-        return View(inputs, row, chosen, {"other": label})
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """Where a row is divided, whether its second part is its partner's, and what is hidden is drawn."""
+        if not isinstance(batch, DocumentBatch) or batch.partner is None:
+            raise TypeError("next_sentence takes documents, each row with a partner")
+        bos, sep, width = self.vocabulary.bos, self.vocabulary.sep, self.longest(batch.tokens.shape[1] - 1)
+        divided = zip(_texts(batch, bos), _texts(batch.partner, bos), generators, strict=True)
+        first, second, label = zip(*(_divide(*row) for row in divided), strict=True)
+        ends = torch.tensor([(len(a) + 2, len(a) + len(b) + 3) for a, b in zip(first, second, strict=True)])
+        row = stacked([[bos, *a, sep, *b, sep] for a, b in zip(first, second, strict=True)], self.vocabulary.pad, width)
+        segment = padding(ends[:, 1], width)
+        chosen = self.hiding.choose(row, segment >= 0, generators)  # of a width that no other row of the batch decides
+        read = self.hiding.hide(row, chosen, generators)
+        types = (segment >= 0).long() - padding(ends[:, 0], width) - 1
+        longest = int(ends[:, 1].max())
+        inputs = Inputs(
+            read[:, :longest], segment[:, :longest], token_type=types[:, :longest] if self.token_types else None
+        )
+        return View(inputs, row[:, :longest], chosen[:, :longest], {"other": torch.tensor(label)})
 
     def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
         """Cross-entropy of the hidden tokens, and of what was said of the second parts."""
         hidden = model.hidden(view.inputs)
         terms = self.terms(model.logits(hidden[view.valid]), view.targets[view.valid])
-        logits = self.follows(torch.tanh(self.pooler(hidden[:, 0]))).float()
-        label = view.extra["other"].masked_fill(~view.valid.any(dim=1), _NOT_JUDGED)
+        logits, label = self.follows(torch.tanh(self.pooler(hidden[:, 0]))).float(), _judged(view)
         total = F.cross_entropy(logits, label, reduction="sum", ignore_index=_NOT_JUDGED)
         return terms | {"next_sentence": total / (label != _NOT_JUDGED).sum().clamp(min=1)}
 
+    def counts(self, view: View) -> dict[str, int]:
+        """The hidden tokens, and the rows that are judged."""
+        return super().counts(view) | {"next_sentence": int((_judged(view) != _NOT_JUDGED).sum())}
 
-def _divided(rows: list[list[int]], generator: torch.Generator) -> tuple[list[tuple[list[int], list[int]]], Tensor]:
-    """Both parts of each row, and 1 where the second is another row's; a row too short to divide is not judged."""
-    parts: list[tuple[list[int], list[int]]] = [(row, []) for row in rows]
-    label = torch.full((len(rows),), _NOT_JUDGED)
-    order = torch.randperm(len(rows), generator=generator).tolist()
-    for at in range(0, len(rows), 2):
-        firsts = order[at : at + 2]
-        shortest = min(len(rows[row]) for row in firsts)
-        cut = 1 + int(torch.randint(max(1, shortest - 1), (), generator=generator))
-        exchanged = len(firsts) == 2 and bool(torch.rand((), generator=generator) < 0.5)
-        if shortest < 2:
-            continue
-        for first, second in zip(firsts, firsts[::-1] if exchanged else firsts, strict=True):
-            parts[first], label[first] = (rows[first][:cut], rows[second][cut:]), int(exchanged)
-    return parts, label
+
+def _judged(view: View) -> Tensor:
+    """The label of each row; a row that asks for nothing is not judged."""
+    return view.extra["other"].masked_fill(~view.valid.any(dim=1), _NOT_JUDGED)
+
+
+def _texts(batch: DocumentBatch, bos: int) -> list[list[int]]:
+    """The real tokens of each row but bos, without the token that is only a target."""
+    tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
+    return [row[own].tolist() for row, own in zip(tokens, (segment >= 0) & (tokens != bos), strict=True)]
+
+
+def _divide(row: list[int], partner: list[int], generator: torch.Generator) -> tuple[list[int], list[int], int]:
+    """Both parts of a row, and 1 where the second is its partner's; a row too short to divide is not judged."""
+    shortest = min(len(row), len(partner))
+    if shortest < 2:
+        return row, [], _NOT_JUDGED
+    cut = 1 + int(torch.randint(shortest - 1, (), generator=generator))
+    if torch.rand((), generator=generator) < 0.5 or row[cut:] == partner[cut:]:  # then it does follow
+        return row[:cut], row[cut:], 0
+    return row[:cut], partner[cut:], 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -41,14 +42,14 @@ class PrefixLm(Objective):
     ) -> None:
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where rows of documents are divided is drawn uniformly."""
         if isinstance(batch, PairBatch):
             if self.variant == "decoder":
                 return continuation(batch, self.vocabulary, prefix=True)
             return translation(batch, self.vocabulary)
         length = batch.tokens.shape[1] - 1
-        prefix = torch.randint(1, max(2, length), (batch.rows,), generator=generator)
+        prefix = torch.cat([torch.randint(1, max(2, length), (1,), generator=generator) for generator in generators])
         return self._one_stack(batch, prefix) if self.variant == "decoder" else self._two_stacks(batch, prefix)
 
     def _one_stack(self, batch: DocumentBatch, prefix: torch.Tensor) -> View:

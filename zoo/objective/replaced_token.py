@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
@@ -15,6 +16,7 @@ from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.hiding import Hiding
+from zoo.objective.rows import uniform
 from zoo.registry import register
 
 
@@ -79,15 +81,15 @@ class ReplacedToken(Objective):
         self.generator = _Proposals(vocabulary.size, generator)
         self.score = nn.Linear(dim, 1)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Which tokens are masked is drawn, and a number for each that decides what is proposed."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("replaced_token takes documents")
         tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
-        chosen = self.hiding.choose(tokens, segment >= 0, generator)
-        uniform = torch.rand(tokens.shape, generator=generator)
+        chosen = self.hiding.choose(tokens, segment >= 0, generators)
+        numbers = uniform(tokens.shape[1], generators)
         inputs = Inputs(tokens.masked_fill(chosen, self.vocabulary.mask), segment, batch.position[:, :-1])
-        return View(inputs, tokens, segment >= 0, {"chosen": chosen, "uniform": uniform})
+        return View(inputs, tokens, segment >= 0, {"chosen": chosen, "uniform": numbers})
 
     def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
         """Logits ``[asked, 2]`` and targets ``[asked]`` of real tokens; 1 is replaced."""
@@ -105,6 +107,11 @@ class ReplacedToken(Objective):
             "generator": generator / asked.sum().clamp(min=1),
             "discriminator": self.weight * total / max(1, len(replaced)),
         }
+
+    def counts(self, view: View) -> dict[str, int]:
+        """The masked tokens, and all real ones."""
+        masked = view.extra["chosen"] & view.valid
+        return {"generator": int(masked.sum()), "discriminator": int(view.valid.sum())}
 
     def _propose(self, view: View) -> Tensor:
         """The generator's logits ``[masked, vocabulary]`` at the masked places."""

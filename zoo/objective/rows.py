@@ -12,10 +12,15 @@ from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, View
 
 
-def stacked(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """Rows as one tensor ``[batch, longest]``, filled up on the right."""
-    longest = max(1, *(len(row) for row in rows))
+def stacked(rows: Sequence[Sequence[int]], fill: int, width: int = 1) -> Tensor:
+    """Rows as one tensor ``[batch, longest]``, filled up on the right to at least ``width``."""
+    longest = max(width, *(len(row) for row in rows))
     return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows], dtype=torch.long)
+
+
+def uniform(length: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """Numbers from 0 to 1, ``[batch, length]``: row i is drawn from ``generators[i]``."""
+    return torch.stack([torch.rand(length, generator=generator) for generator in generators])
 
 
 def joined(batch: PairBatch, vocabulary: Vocabulary) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -35,7 +36,7 @@ class Seq2Seq(Objective):
     ) -> None:
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """No randomness is used."""
         if not isinstance(batch, PairBatch):
             raise TypeError("seq2seq takes pairs")

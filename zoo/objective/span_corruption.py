@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -67,11 +68,14 @@ class SpanCorruption(Objective):
             )
         return length * 3 // 2 if self.variant == "encoder_decoder" else length * 5 // 2 + 2
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where spans begin and end is drawn, a random division of the document into spans and gaps."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("span_corruption takes documents")
-        rows = [[self._corrupt(document, generator) for document in row] for row in documents_of(batch)]
+        rows = [
+            [self._corrupt(document, generator) for document in row]
+            for row, generator in zip(documents_of(batch), generators, strict=True)
+        ]
         return view_of(rows, self.vocabulary, self.variant)
 
     def _corrupt(self, document: list[int], generator: torch.Generator) -> Corrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import ClassVar, final
 
@@ -92,16 +93,15 @@ class Ul2(Objective):
                 )
         return 2 * length if self.variant == "encoder_decoder" else 3 * length
 
-    def prepare(self, batch: Batch, generator: torch.Generator) -> View:
-        """The mode of each row is drawn, then its denoiser, then the spans of each document."""
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """Of each row the mode is drawn, then the denoiser, then the spans of each document."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("ul2 takes documents")
-        shares = torch.tensor(astuple(self.shares))
-        modes = torch.multinomial(shares, batch.rows, replacement=True, generator=generator).tolist()
-        rows = [self._row(row, mode, generator) for row, mode in zip(documents_of(batch), modes, strict=True)]
+        rows = [self._row(*drawn) for drawn in zip(documents_of(batch), generators, strict=True)]
         return view_of(rows, self.vocabulary, self.variant)
 
-    def _row(self, documents: list[list[int]], mode: int, generator: torch.Generator) -> list[Corrupted]:
+    def _row(self, documents: list[list[int]], generator: torch.Generator) -> list[Corrupted]:
+        mode = int(torch.multinomial(torch.tensor(astuple(self.shares)), 1, generator=generator))
         if mode == _SEQUENTIAL:
             spans = [_end(len(document), generator) for document in documents]
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -78,7 +78,18 @@ def model(subject: Subject) -> Variant:
 
 def view(subject: Subject, seed: int = 0) -> View:
     """What the objective makes of the batch."""
-    return objective(subject).prepare(batch(subject), torch.Generator().manual_seed(seed))
+    return prepare(objective(subject), batch(subject), seed)
+
+
+def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | None = None) -> View:
+    """What an objective makes of these rows of a batch, or of all: row i draws what ``seed`` and i decide.
+
+    The partner of a row is the next one, if it has none.
+    """
+    chosen = range(rows.rows) if part is None else part
+    if asked.needs_partner and isinstance(rows, DocumentBatch) and rows.partner is None:
+        rows = replace(rows, partner=rows.select([*range(1, rows.rows), 0]))
+    return asked.prepare(rows.select(chosen), [torch.Generator().manual_seed(1000 * seed + row) for row in chosen])
 
 
 def tensors(seen: View) -> Iterator[tuple[str, Any]]:
@@ -114,6 +125,32 @@ def view_depends_on_the_generator_alone(subject: Subject) -> None:
         fail_unless(same, f"the same {name}", "another")
 
 
+PARTS = ((0,), (1, 2, 3))  # of the four rows
+
+
+@check("objective", "prepare: what is drawn for a row that depends on the other rows", after=("view_is_well_formed",))
+def rows_do_not_depend_on_their_batch(subject: Subject) -> None:
+    """A row is read and asked the same in whatever batch it is, so that the batch size changes nothing."""
+    asked, rows = objective(subject), batch(subject)
+    whole = _row_contents(prepare(asked, rows))
+    apart = [row for part in PARTS for row in _row_contents(prepare(asked, rows, part=part))]
+    for number, (one, other) in enumerate(zip(whole, apart, strict=True)):
+        fail_unless(one == other, f"row {number} as in a batch of four", "another in a smaller one")
+
+
+def _row_contents(seen: View) -> list[tuple[list[int], ...]]:
+    """Of each row what is read, from both sides, and what is asked, without padding."""
+    inputs, found = seen.inputs, []
+    for row, valid in enumerate(seen.valid):
+        read = [
+            (tokens[row] if segment is None else tokens[row][segment[row] >= 0]).tolist()
+            for tokens, segment in ((inputs.tokens, inputs.segment), (inputs.source, inputs.source_segment))
+            if tokens is not None
+        ]
+        found.append((*read, valid.nonzero()[:, 0].tolist(), seen.targets[row][valid].tolist()))
+    return found
+
+
 @check("objective", "prepare: longest(length) bounds what a model reads")
 def no_row_is_longer_than_said(subject: Subject) -> None:
     """Of documents, no row that a model reads is longer than ``longest`` says."""
@@ -140,6 +177,23 @@ def loss_can_be_trained_on(subject: Subject) -> None:
     idle = [name for name in body if reached[name].grad is None or not reached[name].grad.any()]  # type: ignore[union-attr]
     idle += [name for name, p in asked.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     fail_unless(not idle, "a gradient for every parameter", f"none for {', '.join(idle)}")
+
+
+@check("objective", "loss, which is not the mean that counts says", after=("loss_can_be_trained_on",))
+def terms_of_parts_make_the_whole(subject: Subject) -> None:
+    """Terms of parts of a batch, weighted by ``counts``, are the terms of the whole batch."""
+    asked, read, rows = objective(subject).double(), model(subject).double(), batch(subject)
+    views = [prepare(asked, rows, part=part) for part in PARTS]
+    whole, total = prepare(asked, rows), asked.counts(prepare(asked, rows))
+    sums: dict[str, float] = {}
+    for part in views:
+        counts = asked.counts(part)
+        for name, term in asked.loss(read, part).items():
+            fail_unless(name in counts, f"a count of {name}", "none")
+            sums[name] = sums.get(name, 0.0) + float(term.detach()) * counts[name]
+    for name, term in asked.loss(read, whole).items():
+        mean, single = sums[name] / max(1, total[name]), float(term.detach())
+        fail_unless(abs(mean - single) <= 1e-5 * max(1.0, abs(single)), f"{name} of {single:.6g}", f"{mean:.6g}")
 
 
 @check("objective", "answers", after=("view_is_well_formed",))

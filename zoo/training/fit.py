@@ -19,7 +19,7 @@ from safetensors.torch import save_model
 
 from zoo.checks import require
 from zoo.targets import bind_target
-from zoo.training.batches import Share, TrainingViews, ValidationViews, loader
+from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.claim import Claim
 from zoo.training.depth import Depth
@@ -55,8 +55,8 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
         share.world <= config["batch"],
         f"batch must be at least the number of devices: got batch={config['batch']}, devices={share.world}",
     )
-    start = resumed * config["accumulate"]
-    training = TrainingViews(prepared.train, job.objective, config["batch"], config["seed"], start, share)
+    size = (config["batch"], config["accumulate"])
+    training = TrainingBatches(prepared.train, job.objective, *size, config["seed"], resumed, share)
     validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
     with _interruptible():
         trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)

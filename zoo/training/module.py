@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import lightning
@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.interfaces import Objective, View
 from zoo.parameters import parameter_roles
+from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
@@ -50,38 +51,63 @@ class Training(lightning.LightningModule):
             model.rest_head()
         model.rest_pooler()
         self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
-        self.tokens, self.seconds, self.diverged = 0, 0.0, False
+        self.tokens, self.seconds, self.diverged = torch.zeros((), dtype=torch.long), 0.0, False
         self.evaluated: dict[str, float] = {}
         self._begun = 0.0
+        self._of_step: dict[str, Tensor] = {}  # what terms are means of, and tokens: of all micro-batches and devices
+        self._terms: dict[str, Tensor] = {}  # of the step's micro-batches so far, on this device
+        self._loss = torch.zeros(())
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def on_train_batch_start(self, batch: View, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: MicroBatch, batch_idx: int) -> None:
         """Dropout at a step depends on the seed and the step alone."""
         torch.manual_seed(stream(self._seed, "dropout", batch_idx, self.global_rank))
         self._begun = time.perf_counter()
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._of_step, self._terms = self._sum_over_devices(batch.of_step), {}
+            self.tokens = self.tokens + self._of_step[TOKENS] + self._of_step[SOURCE]
 
-    def training_step(self, batch: View, batch_idx: int) -> Tensor:
-        """Sum of the objective's terms and of those that components add."""
-        self.tokens += _tokens(batch) * self.trainer.world_size  # here, because a checkpoint precedes the batch's end
-        terms = self.objective.loss(self.model, batch)
-        for component in self.model.components():
-            for name, term in component.losses().items():
-                terms[name] = terms[name] + term if name in terms else term
-        total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch.valid))
+    def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
+        """Return the micro-batch's share of the step's loss; those of all micro-batches and devices add up to its mean.
+
+        Each term is weighted by how many of the things that it is the mean of are in this micro-batch. Lightning
+        divides by the number of micro-batches, and data-parallel strategies by the number of devices.
+        """
+        shares = []
+        for name, term, counted in self._means(batch.view):
+            shares.append(term * (batch.counts[counted] / self._of_step[counted].clamp(min=1)))
+            self._terms[name] = self._terms.get(name, 0.0) + shares[-1].detach()
+        micro_batches = self.trainer.accumulate_grad_batches
+        if (batch_idx + 1) % micro_batches == 0:
+            self._log_loss(self._sum_over_devices(self._terms))
+        return torch.stack(shares).sum() * micro_batches * self.trainer.world_size
+
+    def _means(self, view: View) -> Iterator[tuple[str, Tensor, str]]:
+        """Name and mean of each term of the loss, and the name of what is counted for it."""
+        yield from ((name, term, name) for name, term in self.objective.loss(self.model, view).items())
+        yield from ((name, term, SOURCE if source else TOKENS) for name, term, source in self.model.losses())
+
+    def _sum_over_devices(self, numbers: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
+        """Sums by name, which stay on the device: nobody waits for them."""
+        here = torch.stack([torch.as_tensor(number, device=self.device) for number in numbers.values()])
+        return dict(zip(numbers, self.trainer.strategy.reduce(here, reduce_op="sum").unbind(), strict=True))
+
+    def _log_loss(self, terms: dict[str, Tensor]) -> None:
+        """Log the loss of a step over all its micro-batches and devices."""
+        self._loss = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", self._loss, prog_bar=True, batch_size=1)
         if len(terms) > 1:
-            self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, batch_size=len(batch.valid))
-        return total
+            self.log_dict({f"train/{name}": term for name, term in terms.items()}, batch_size=1)
 
-    def on_train_batch_end(self, outputs: Any, batch: View, batch_idx: int) -> None:
-        """Look at the clock."""
+    def on_train_batch_end(self, outputs: Any, batch: MicroBatch, batch_idx: int) -> None:
+        """Look at the clock, and from time to time at the loss of a step."""
         self.seconds += time.perf_counter() - self._begun
         rate = self.tokens / self.seconds
         self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
         self._log_progress()
-        if self.global_step % _LOOK_EVERY == 0:
-            self.diverged = bool(self.trainer.strategy.reduce_boolean_decision(not _finite(outputs), all=False))
+        if self.global_step % _LOOK_EVERY == 0 and (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            self.diverged = not bool(torch.isfinite(self._loss))
             self.trainer.should_stop |= self.diverged
 
     def optimizer_step(self, *given: Any, **more: Any) -> None:
@@ -140,33 +166,20 @@ class Training(lightning.LightningModule):
 
     # -------------------------------------------------------------------------------------------------------- state
 
-    def transfer_batch_to_device(self, batch: View, device: torch.device, dataloader_idx: int) -> View:
-        """Views move as a whole."""
+    def transfer_batch_to_device(
+        self, batch: MicroBatch | View, device: torch.device, dataloader_idx: int
+    ) -> MicroBatch | View:
+        """Batches move as a whole."""
         return batch.to(device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Tokens read and seconds spent survive a restart."""
-        checkpoint["progress"] = {"tokens": self.tokens, "seconds": self.seconds}
+        checkpoint["progress"] = {"tokens": int(self.tokens), "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting."""
-        self.tokens, self.seconds = checkpoint["progress"]["tokens"], checkpoint["progress"]["seconds"]
+        self.tokens, self.seconds = torch.tensor(checkpoint["progress"]["tokens"]), checkpoint["progress"]["seconds"]
 
     def _log_progress(self) -> None:
-        facts = {"step": self.global_step, "tokens": self.tokens, "seconds": self.seconds}
-        self.log_dict({name: float(value) for name, value in facts.items()}, batch_size=1, rank_zero_only=True)
-
-
-def _tokens(view: View) -> int:
-    """Tokens that a model reads of a view, padding left out."""
-    inputs = view.inputs
-    read = inputs.tokens.numel() if inputs.segment is None else int((inputs.segment >= 0).sum())
-    if inputs.source is not None:
-        segment = inputs.source_segment
-        read += inputs.source.numel() if segment is None else int((segment >= 0).sum())
-    return read
-
-
-def _finite(outputs: Any) -> bool:
-    loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-    return bool(torch.isfinite(loss)) if isinstance(loss, Tensor) else True
+        facts: dict[str, float | Tensor] = {"step": float(self.global_step), "seconds": self.seconds}
+        self.log_dict(facts | {"tokens": self.tokens.float()}, batch_size=1, rank_zero_only=True)

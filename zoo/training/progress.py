@@ -50,9 +50,9 @@ class ProgressLines(Callback):
     ) -> None:
         """Print a line if one is due."""
         now = time.monotonic()
-        if trainer.is_global_zero and now - self._last >= self.every:
+        done = trainer.global_step - self._first
+        if trainer.is_global_zero and now - self._last >= self.every and done:  # a step has a loss when it is whole
             self._last = now
-            done = max(1, trainer.global_step - self._first)
             left = (now - self._begun) / done * (self.steps - trainer.global_step)
             metrics = trainer.callback_metrics
             loss = float(metrics.get("train/loss", float("nan")))

@@ -30,7 +30,7 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         energy: that the training took, in joules, where it is known.
     """
     examples, bleu = _examples(job, module)
-    speed = {"tokens_per_second": module.tokens / max(module.seconds, 1e-9)}
+    speed = {"tokens_per_second": int(module.tokens) / max(module.seconds, 1e-9)}
     metrics = {**module.evaluated, **bleu, **_stored(job, module), **speed}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
@@ -38,7 +38,7 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         "by_length": module.evaluation.by_length,
         "cost": {**_cost(job), "peak_memory_bytes": peak},
         "steps": module.global_step,
-        "tokens": module.tokens,
+        "tokens": int(module.tokens),
         "seconds": module.seconds,
         "energy_joules": energy,
         "samples": examples,

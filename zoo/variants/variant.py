@@ -89,6 +89,14 @@ class Variant(nn.Module, ABC):
         """All components, once each."""
         return [module for module in self.modules() if isinstance(module, Component)]
 
+    def losses(self) -> Iterator[tuple[str, Tensor, bool]]:
+        """Terms that components add to the loss: name, mean over tokens, and whether these are of the source."""
+        for stack in self.stacks().values():
+            for module in stack.modules():
+                if isinstance(module, Component):
+                    for name, term in module.losses().items():
+                        yield name, term, stack is not self.reader
+
     def initialize(self, how: Initialization) -> None:
         """Give every matrix its first weights from torch's generator; vectors keep what their component gave them."""
         self.initialization, dim = how, self.embedding.dim
