@@ -88,8 +88,9 @@ class Equal(Key):
         value = ours.get(self.ours if isinstance(self.ours, str) else self.ours[0])
         if value is None and self.default is not REQUIRED and not isinstance(self.type, Maybe):
             value = None if str(self.default).startswith("=") else self.default
-        if self.names is not None:
-            value = next((their for their, our in self.names.items() if our == value), next(iter(self.names)))
+        if self.names is not None:  # of several spellings that of the family
+            spellings = [their for their, our in self.names.items() if our == value] or [next(iter(self.names))]
+            value = self.default if self.default in spellings else spellings[0]
         theirs[self.theirs] = value
 
 
@@ -180,13 +181,11 @@ class Fixed(Key):
         theirs: its name.
         value: the only value.
         default: what its absence means, if not that value.
-        written: whether it is written although its absence would mean the same.
     """
 
     theirs: str
     value: Any
     default: Any = None
-    written: bool = False
 
     def read(self, theirs: Source, ours: Draft) -> None:
         """Refuse another value."""
@@ -196,8 +195,8 @@ class Fixed(Key):
             theirs.refuse(self.theirs, f"must be {self.value!r}, for there is no component for another", value)
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
-        """The value, if asked for."""
-        if self.written:
+        """The value, though its absence may mean the same: other readers of checkpoints have other defaults."""
+        if self.value is not None:
             theirs[self.theirs] = self.value
 
 
@@ -250,6 +249,28 @@ class Idle(Key):
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
         """Nothing: what was kept is written by who kept it."""
+
+
+@final
+@dataclass(frozen=True)
+class Echo(Key):
+    """An option that neither we nor transformers read, written for other readers of checkpoints.
+
+    Args:
+        theirs: its name.
+        ours: dotted path of what it repeats.
+    """
+
+    theirs: str
+    ours: str
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Take it, whatever it says."""
+        theirs.take_any(self.theirs)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """The value of ours."""
+        theirs[self.theirs] = ours.get(self.ours)
 
 
 @final

@@ -54,7 +54,7 @@ FAMILY = Family(
         Equal("embedding_size", "embedding.width", default=128),
         Equal("hidden_size", "dim", default=4096),
         Passes(),
-        Fixed("num_hidden_groups", 1, written=True),
+        Fixed("num_hidden_groups", 1),
         Equal("num_attention_heads", "heads", default=64),
         Equal("intermediate_size", "hidden", default=16384),
         Equal("type_vocab_size", "embedding.token_types", default=2, least=1),

@@ -48,6 +48,7 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=50265),
+        Fixed("is_encoder_decoder", True),
         Either(Equal("d_model", "dim", default=1024), ("hidden_size",)),
         Either(layers("encoder_layers", "encoder.layers", default=12), ("num_hidden_layers",)),
         layers("decoder_layers", "decoder.layers", default=12),

@@ -45,7 +45,7 @@ ATTENTION = (
     Equal("kv_lora_rank", "attention.rank", default=512),
     Equal("q_lora_rank", "attention.query_rank", Maybe(INT), 1536),
     Repeated("num_key_value_heads", "heads"),
-    Fixed("rms_norm_eps", EPS, written=True),
+    Fixed("rms_norm_eps", EPS),
     Fixed("attention_bias", False),
     Equal("tie_word_embeddings", "head.tied", BOOL, False),
     activation("hidden_act", default="silu"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.family import Family, Form
 from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
-from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, activation, layers
+from zoo.hub.keys import Derived, Echo, Either, Equal, Fixed, Idle, activation, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT
 
@@ -43,9 +43,9 @@ FAMILY = Family(
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
         Fixed("scale_attn_weights", True),
         Fixed("scale_attn_by_inverse_layer_idx", False),
+        Echo("n_ctx", "position.length"),
         Idle(
             (
-                "n_ctx",
                 "embd_pdrop",
                 "n_special",
                 "predict_special_tokens",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.hub.family import Family, Form
 from zoo.hub.heads import SCORE, TaskHead, linear
-from zoo.hub.keys import Derived, Either, Equal, Idle, layers
+from zoo.hub.keys import Derived, Echo, Either, Equal, Idle, layers
 from zoo.hub.rules import Joined, Same, Transposed
 from zoo.hub.source import BOOL, FLOAT, STR
 
@@ -45,9 +45,9 @@ FAMILY = Family(
         Equal("resid_pdrop", "dropout", FLOAT, 0.1),
         Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
+        Echo("n_ctx", "position.length"),
         Idle(
             (
-                "n_ctx",
                 "embd_pdrop",
                 "n_special",
                 "predict_special_tokens",

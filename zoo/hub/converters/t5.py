@@ -137,6 +137,7 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=32128),
+        Fixed("is_encoder_decoder", True),
         Either(Equal("d_model", "dim", default=512), ("hidden_size",)),
         Either(Equal("d_kv", "head_dim", default=64), ("head_dim",)),
         Equal("d_ff", "hidden", default=2048),
