@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 COMPONENTS = ("attention", "ffn", "norm", "position", "residual", "objective")
 ORDER = [
     {"zoo"},
-    {"zoo.checks"},
+    {"zoo.checks", "zoo.processes"},
+    {"zoo.files"},
     {"zoo.options"},
     {"zoo.syntax"},
     {"zoo.registry"},

@@ -123,7 +123,7 @@ def test_the_page_replaces_the_old_one_whole(make_study: MakeStudy, tmp_path: Pa
     assert write_report(study, runs, tmp_path / "new" / "folder").is_file()
     assert write_report(study, runs[:1], tmp_path).is_file()
     assert write_report(study, runs, tmp_path).read_text().endswith("</html>\n")
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*.draft"))
 
 
 def test_a_thousand_runs_make_a_small_page_soon(full_study: tuple[Study, list[Run]]) -> None:

@@ -21,6 +21,7 @@ from zoo.checking import Checked
 from zoo.training.run import run_folder, train
 
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime", "shutil.rmtree")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT  # flags of an open that changes something
 
 
 def trained(config: Checked, where: Path, kill_before: int | None = None) -> tuple[int, list[str]]:
@@ -42,7 +43,9 @@ def _train(config: Checked, told: IO[str], kill_before: int | None) -> None:
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal changes
-        if event in CHANGES and str(arguments[0]).startswith("runs"):
+        if event not in CHANGES or (event == "open" and not arguments[2] & WRITES):
+            return
+        if str(arguments[0]).startswith("runs"):
             changes += 1
             print(event, Path(str(arguments[0])).name, file=told, flush=True)
             if changes == kill_before:

@@ -213,6 +213,6 @@ def test_a_run_that_is_killed_before_any_change_of_its_folder_ends_as_an_undistu
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert "os.rename .result.json.draft" in found["changes"]
+    assert any(change.startswith("os.rename .result.json~") for change in found["changes"])
     assert "os.rmdir claim" in found["changes"]
     assert not found["unlike"]

@@ -18,6 +18,7 @@ import tokenizers
 from zoo.data.interfaces import Vocabulary
 from zoo.data.ragged import Ragged
 from zoo.data.special import protect
+from zoo.files import clear_drafts, draft_path, publish_folder, write_file
 
 _META = "meta.json"
 _TOKENIZER = "tokenizer.json"
@@ -64,13 +65,13 @@ def _open(folder: Path) -> Stored:
 
 def write(folder: Path, fill: Callable[[Path], Meta]) -> None:
     """Let ``fill`` write into a fresh folder and put it in place in one step; who comes second yields to the first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
-    draft.mkdir()
+    clear_drafts(folder.parent, folder.name)
+    draft = draft_path(folder)
+    draft.mkdir(parents=True)
     try:
         meta = fill(draft)
-        (draft / _META).write_text(json.dumps(meta.as_json(), indent=1), encoding="utf-8")
-        (draft / _TOKENIZER).write_text(meta.tokenizer, encoding="utf-8")
+        write_file(draft / _META, json.dumps(meta.as_json(), indent=1))
+        write_file(draft / _TOKENIZER, meta.tokenizer)
         _publish(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -94,7 +95,7 @@ class Meta:
 
 def _publish(draft: Path, folder: Path) -> None:
     try:
-        os.rename(draft, folder)
+        publish_folder(draft, folder)
     except OSError:
         if not (folder / _META).exists():
             raise

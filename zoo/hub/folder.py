@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.cost import on_meta
+from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
 from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, open_checkpoint, read_json
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
@@ -179,16 +179,15 @@ def save(
     if task is None and origin.task is not None:
         _log.warning("left out, for %s does not have it: %s", chosen.name, origin.task)
     config = _config(model, chosen, {**origin.kept, **(kept or {})}, origin.family, task)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    clear_drafts(folder.parent, folder.name)
+    partial = draft_path(folder)
     partial.mkdir(parents=True)
     try:
         _write_tensors(partial, model, chosen, shard, task)
         for name, content in {**origin.files, **(files or {})}.items():
-            (partial / name).write_bytes(content)
-        (partial / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+            write_file(partial / name, content)
+        write_file(partial / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        publish_folder(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return chosen
@@ -276,11 +275,12 @@ def _write_tensors(folder: Path, model: Variant, family: Family, most: int, task
     made = _named(model, family, task)
     for name, shard in zip(names, shards, strict=True):
         part = {tensor: value.cpu().contiguous() for tensor, value in _next(made, len(shard))}
-        save_file(part, folder / name, metadata={"format": "pt"})
+        with replace_file(folder / name) as draft:
+            save_file(part, draft, metadata={"format": "pt"})
     if len(shards) > 1:
         where = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
         index = {"metadata": {"total_size": sum(size for _, size in sizes)}, "weight_map": where}
-        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        write_file(folder / INDEX, json.dumps(index, indent=2) + "\n")
 
 
 def _next(tensors: Iterator[tuple[str, Tensor]], count: int) -> Iterator[tuple[str, Tensor]]:

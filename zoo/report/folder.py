@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zoo.checks import Refused
+from zoo.files import write_file
 
 MANIFEST = "manifest.sha256"
 """Lists the files of a report, each with its SHA-256, as ``sha256sum --check`` reads it."""
@@ -89,13 +90,13 @@ def _replace(folder: Path, files: Mapping[str, str], known: Manifest) -> None:
     """The manifest lists old and new content before the first file changes, so that a kill leaves nothing unlisted."""
     digests = {name: {hashlib.sha256(text.encode()).hexdigest()} for name, text in files.items()}
     either = {name: known.get(name, set()) | digests.get(name, set()) for name in known.keys() | digests.keys()}
-    _write(folder / MANIFEST, _as_text(either))
+    write_file(folder / MANIFEST, _as_text(either))
     for name, text in files.items():
-        _write(folder / name, text)
+        write_file(folder / name, text)
     for name in known.keys() - files.keys():
         if _is_known(folder, name, known):
             (folder / name).unlink()
-    _write(folder / MANIFEST, _as_text(digests))
+    write_file(folder / MANIFEST, _as_text(digests))
 
 
 def _as_text(manifest: Manifest) -> str:
@@ -134,10 +135,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    unfinished.write_bytes(text.encode())
-    unfinished.replace(path)

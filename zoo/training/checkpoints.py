@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
+from zoo.files import sync_file, sync_folder
 from zoo.training.claim import Claim
 from zoo.training.folder import RunFolder
 
@@ -60,4 +62,7 @@ class Checkpoints(Checkpoint):
             self._counts = self._written
             if self.claim is not None:
                 self.claim.check(surely=True)
+                self.folder.sync_metrics()
+                sync_file(Path(self._draft))
                 os.replace(self._draft, self.folder.checkpoints / "state.ckpt")
+                sync_folder(self.folder.checkpoints)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import os
 import secrets
 import shutil
 import socket
 import threading
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from zoo.processes import identify_process, machine, start_mark
 
 BEAT = 5.0  # seconds between heartbeats
 LIMIT = 60.0  # seconds without one, after which a process elsewhere counts as gone
@@ -51,9 +50,8 @@ class Claim:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        mark = _mark(os.getpid()) or ""
         host = socket.gethostname().replace("/", "-")
-        self.path = folder / "claim" / "~".join((secrets.token_hex(8), _machine(), str(os.getpid()), mark, host))
+        self.path = folder / "claim" / "~".join((secrets.token_hex(8), identify_process(), host))
         self._heard, self._released = 0.0, threading.Event()
 
     def take(self) -> Holder | None:
@@ -142,35 +140,6 @@ def holder(folder: Path, now: float | None = None) -> Holder | None:
         silent = (time.time() if now is None else now) - path.stat().st_mtime
     except FileNotFoundError:
         return None
-    _, machine, process, mark, host = path.name.split("~", 4)
-    live = _mark(int(process)) == mark if machine == _machine() else silent < LIMIT
+    _, where, process, mark, host = path.name.split("~", 4)
+    live = start_mark(int(process)) == mark if where == machine() else silent < LIMIT
     return Holder(path, host, int(process), live)
-
-
-@functools.cache
-def _machine() -> str:
-    """Equal for processes that see one another by number: of one boot of one machine, and of one container."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf8")
-        known = boot + os.readlink("/proc/self/ns/pid")
-    except OSError:
-        known = f"{uuid.getnode()}{socket.gethostname()}"
-    return hashlib.sha256(known.encode()).hexdigest()[:12]
-
-
-def _mark(process: int) -> str | None:
-    """When a process began, which tells it from a later one of the same number; None if there is none."""
-    try:
-        state, *fields = Path(f"/proc/{process}/stat").read_text(encoding="utf8").rpartition(")")[2].split()
-        return None if state in "ZX" else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""

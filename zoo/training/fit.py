@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.checks import require
+from zoo.files import replace_file, write_file
 from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints
@@ -66,8 +67,9 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
         return {}
     result = result_of(job, module, memory.bytes(), None if resumed else energy.joules())
     claim.check(surely=True)
-    save_model(job.model, str(job.folder.path / "model.safetensors"))
-    prepared.tokenizer.save(str(job.folder.path / "tokenizer.json"))
+    with replace_file(job.folder.path / "model.safetensors") as draft:
+        save_model(job.model, str(draft))
+    write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
     job.folder.finish(result)
     job.folder.clear()
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import traceback
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from zoo.files import clear_drafts, sync_file, write_file
 
 State = Literal["new", "started", "failed", "done"]
 
@@ -53,24 +54,32 @@ class RunFolder:
 
     def begin(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
         """Write what is known before the first step; an earlier failure is forgotten."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        self._write("started.json", json.dumps(facts, indent=1))
+        clear_drafts(self.path)
+        write_file(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        write_file(self.path / "started.json", json.dumps(facts, indent=1))
         (self.path / "failed.json").unlink(missing_ok=True)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write the result, last of all."""
-        self._write("result.json", json.dumps(result, indent=1, ensure_ascii=False))
+        self.sync_metrics()
+        write_file(self.path / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
 
     def clear(self) -> None:
-        """Remove the training states, which nothing needs once there is a result."""
+        """Remove the training states, which nothing needs once there is a result, and drafts that a kill left."""
+        clear_drafts(self.path)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def sync_metrics(self) -> None:
+        """Wait until all that was logged is on disk."""
+        if (path := self.path / "metrics.csv").exists():
+            sync_file(path)
 
     def fail(self, error: BaseException) -> None:
         """Write why it failed."""
         lines = "".join(traceback.format_exception(error))
         text = f"{type(error).__name__}: {error}"
-        self._write("failed.json", json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False))
+        content = json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False)
+        write_file(self.path / "failed.json", content)
 
     def set_aside(self, reason: str) -> Path:
         """Move a run of other code or data out of the way; nothing is deleted, and a claim stays.
@@ -86,8 +95,3 @@ class RunFolder:
             if not item.name.startswith(("claim", ".claim")):
                 item.rename(target / item.name)
         return target
-
-    def _write(self, name: str, text: str) -> None:
-        draft = self.path / f".{name}.draft"
-        draft.write_text(text, encoding="utf8")
-        os.replace(draft, self.path / name)

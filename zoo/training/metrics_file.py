@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,16 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
+from zoo.files import write_file
+
 _FIRST = ("step", "tokens", "seconds")
 
 
 class MetricsFile(Logger):
     """Appends a line each time something is logged, flushed at once; new metrics widen the table.
+
+    A line survives the end of the process at once, and a power loss from the next checkpoint on, which syncs the file:
+    a run that goes on from there needs no later ones.
 
     The same metrics of the same step take the place of a last line that has them already: of a run that was
     interrupted after its last evaluation, which is then made again.
@@ -67,12 +72,11 @@ class MetricsFile(Logger):
         """The run's config.yaml says them."""
 
     def _rewrite(self) -> None:
-        draft = self._path.with_suffix(".draft")
-        with draft.open("w", newline="", encoding="utf8") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(self._lines)
-        os.replace(draft, self._path)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, self._columns)
+        writer.writeheader()
+        writer.writerows(self._lines)
+        write_file(self._path, table.getvalue())
         self._started = True
 
 
