@@ -132,10 +132,13 @@ def require_digest(path: Path, digest: str) -> None:
     """Read a file once and compare its SHA-256.
 
     Raises:
-        Damaged: if it differs.
-        OSError: if the file cannot be read.
+        Damaged: if it differs, or the file cannot be read.
     """
-    if (found := file_digest(path)) != digest:
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror}") from error
+    if found != digest:
         raise Damaged(f"{path} is damaged: its sha256 must be {digest[:12]}…, got {found[:12]}…")
 
 

@@ -172,7 +172,7 @@ def test_length_must_be_positive(listed, tmp_path: Path):
 
 
 def folder_of(cache: Path) -> Path:
-    (folder,) = [path for path in cache.iterdir() if not path.name.startswith(".")]
+    (folder,) = [path for path in cache.iterdir() if not path.suffix]
     return folder
 
 
@@ -180,7 +180,21 @@ def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-3])
 
 
+def flip(file: Path) -> None:
+    """One bit of the last token."""
+    content = file.read_bytes()
+    file.write_bytes(content[:-2] + bytes([content[-2] ^ 2]) + content[-1:])
+
+
 DAMAGE = {
+    "a bit of the tokens": lambda folder: flip(folder / "train.document.npy"),
+    "zeros for the offsets": lambda folder: (folder / "train.document.offsets.npy").write_bytes(
+        (folder / "train.document.offsets.npy").read_bytes()[:128] + bytes(8 * (len(TRAIN) + 1))
+    ),
+    "another id for padding": lambda folder: (folder / "meta.json").write_text(
+        (folder / "meta.json").read_text().replace('"pad": 0', '"pad": 1')
+    ),
+    "an empty manifest": lambda folder: (folder / "manifest.sha256").write_text(""),
     "no meta": lambda folder: (folder / "meta.json").unlink(),
     "half a meta": lambda folder: truncate(folder / "meta.json"),
     "no tokens": lambda folder: (folder / "train.document.npy").unlink(),
@@ -196,10 +210,16 @@ DAMAGE = {
 def test_a_damaged_cache_is_made_again(listed, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str):
     source = listed(TRAIN, HELD)
     before = stream(prepare(source, Bytes(), 8, tmp_path).train)
-    DAMAGE[damage](folder_of(tmp_path))
+    folder = folder_of(tmp_path)
+    sound = {file.name: file.read_bytes() for file in folder.iterdir()}
+    DAMAGE[damage](folder)
+    damaged = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert damaged != sound
     assert stream(prepare(source, Bytes(), 8, tmp_path).train) == before
-    assert [message for message in caplog.messages if "damaged" in message]
-    assert [path.name for path in tmp_path.iterdir()] == [folder_of(tmp_path).name]
+    (told,) = (message for message in caplog.messages if f"set aside as {folder}.damaged-0" in message)
+    assert any(f"{folder / name} " in told or f"{folder / name}'" in told for name in sound)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == sound
+    assert {file.name: file.read_bytes() for file in Path(f"{folder}.damaged-0").iterdir()} == damaged
 
 
 def test_what_a_killed_process_leaves_is_harmless(listed, tmp_path: Path):

@@ -19,8 +19,10 @@ import yaml
 from tests.command import TINY
 from tests.interruption import Stops, same
 from zoo.checking import Checked
+from zoo.files import Damaged
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
+from zoo.training.saved import saved
 
 # Everything that is drawn matters: which tokens are hidden, which features dropped, in two micro-batches a step.
 RANDOM = ["model.variant=encoder", "model.dropout=0.2", "accumulate=2", "steps=13", "evaluate=4", "checkpoint=3"]
@@ -55,7 +57,8 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     folder = run_folder(documents(*RANDOM))
     assert folder.state == "started"
     kept = [torch.load(file, weights_only=True)["global_step"] for file in folder.newest_checkpoints()]
-    assert kept == ([(step - 1) // 3 * 3] if step > 3 else [])
+    last = (step - 1) // 3 * 3
+    assert kept == [at for at in (last, last - 3) if at > 0]
     stops.what = None
     same(trained(documents(*RANDOM)), undisturbed)
     assert not folder.checkpoints.exists()
@@ -84,23 +87,65 @@ def test_interrupted_between_a_checkpoint_and_what_follows_it(
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), hook, step
     with pytest.raises(KeyboardInterrupt):
         train(documents(*config))
-    (checkpoint,) = run_folder(documents(*config)).newest_checkpoints()
+    checkpoint = run_folder(documents(*config)).newest_checkpoints()[0]
     assert torch.load(checkpoint, weights_only=True)["global_step"] == kept
     stops.what = None
     same(trained(documents(*config)), undisturbed)
 
 
-def test_a_checkpoint_that_was_cut_off_is_passed_over(
-    documents: Callable[..., Checked], stops: type[Stops], trained: Trained, shared: str
+def flip(path: Path) -> None:
+    """One bit of one weight."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+def test_damaged_checkpoints_are_named_and_set_aside(
+    documents: Callable[..., Checked],
+    stops: type[Stops],
+    trained: Trained,
+    shared: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """The newest has another bit, the one before it a page of zeros, and there is one that somebody else put there."""
     undisturbed = trained(documents(*RANDOM, runs=shared))
+    config, folder = documents(*RANDOM), run_folder(documents(*RANDOM))
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), "on_train_batch_end", 7
     with pytest.raises(KeyboardInterrupt):
-        train(documents(*RANDOM))
-    (whole,) = run_folder(documents(*RANDOM)).newest_checkpoints()
-    (whole.parent / "newer.ckpt").write_bytes(whole.read_bytes()[:1000])
+        train(config)
+    newest, before = folder.newest_checkpoints()
+    flip(newest)
+    (newest.parent / "newer.ckpt").write_bytes(before.read_bytes()[:1000])
+    stops.step = 10
+    with caplog.at_level("INFO", "zoo"), pytest.raises(KeyboardInterrupt):
+        train(config)
+    assert f"{newest} is damaged" in caplog.text
+    assert "going on from step 3" in caplog.text
+    assert {path.name for path in folder.path.parent.glob("stale/*/*")} == {newest.name, "newer.ckpt"}
+    newest, before = folder.newest_checkpoints()
+    assert [path.name.split("-")[1] for path in (newest, before)] == ["9", "6"]
+    content = before.read_bytes()
+    before.write_bytes(content[:4096] + bytes(4096) + content[8192:])
+    newest.unlink()
     stops.what = None
-    same(trained(documents(*RANDOM)), undisturbed)
+    same(trained(config), undisturbed)
+    assert f"{before} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_model_is_named_by_whoever_reads_it_and_trained_again(
+    name: str, documents: Callable[..., Checked], trained: Trained, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, _ = trained(documents("steps=2"))
+    before = (path / name).read_bytes()
+    flip(path / name)
+    with pytest.raises(Damaged, match=f"{path / name} is damaged"):
+        saved(path)
+    assert trained(documents("steps=2"))[0] == path
+    assert f"{path / name} is damaged" in caplog.text
+    assert (path / name).read_bytes() == before
+    assert (path.parent / "stale" / f"{path.name}-damaged-0" / name).read_bytes() != before
+    saved(path)
 
 
 def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., Checked], stops: type[Stops]) -> None:
@@ -188,9 +233,21 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
     assert [folder.name for folder in (path.parent / "stale").iterdir()] == [f"{path.name}-code-0"]
 
 
-def test_the_folder_says_what_was_run(documents: Callable[..., Checked], trained: Trained) -> None:
-    config = documents("steps=1")
+def test_the_folder_says_what_was_run_and_is_on_disk(
+    documents: Callable[..., Checked], trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = dict[int, int](), os.fsync
+
+    def record(number: int) -> None:
+        sync(number)
+        synced[os.fstat(number).st_ino] = os.fstat(number).st_mtime_ns
+
+    monkeypatch.setattr(os, "fsync", record)
+    config = documents("steps=3", "evaluate=2", "checkpoint=1", f"cache={tmp_path / 'cache'}")
     path, result = trained(config)
+    files = [file for file in [*path.iterdir(), *tmp_path.glob("cache/**/*")] if file.is_file()]
+    assert len(files) > 12
+    assert {file.name for file in files if synced.get(file.stat().st_ino) != file.stat().st_mtime_ns} == set()
     assert {**yaml.safe_load((path / "config.yaml").read_text()), "label": ""} == config.config
     assert path.name == config.hash
     assert set(result["fingerprints"]) == {"data", "code", "components"}

@@ -21,7 +21,7 @@ from zoo.data.rows import PackedDocuments, PaddedPairs, Rows
 from zoo.data.special import protect
 
 # Raised whenever the same source and tokenizer would be stored differently.
-_FORMAT = 1
+_FORMAT = 2
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _log = logging.getLogger("zoo")
 

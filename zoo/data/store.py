@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import logging
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,10 +16,21 @@ import tokenizers
 from zoo.data.interfaces import Vocabulary
 from zoo.data.ragged import Ragged
 from zoo.data.special import protect
-from zoo.files import clear_drafts, draft_path, publish_folder, write_file
+from zoo.files import (
+    Damaged,
+    clear_drafts,
+    draft_path,
+    file_digest,
+    publish_folder,
+    require_digest,
+    set_aside,
+    write_file,
+)
 
 _META = "meta.json"
 _TOKENIZER = "tokenizer.json"
+_MANIFEST = "manifest.sha256"
+"""Lists all files with their SHA-256, as ``sha256sum --check`` reads it."""
 _log = logging.getLogger("zoo")
 
 
@@ -37,22 +46,21 @@ class Stored:
 
 
 def read(folder: Path) -> Stored | None:
-    """What ``folder`` holds, or None if it is absent. One that is damaged is removed, which is logged, and absent."""
+    """What ``folder`` holds, or None if it is absent. One that is damaged is set aside, which is logged, and absent."""
     if not folder.is_dir():
         return None
     try:
         return _open(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        _log.warning("prepared data in %s is damaged and will be made again: %s", folder, error)
-        _discard(folder)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            _log.warning("prepared data in %s: %s: set aside as %s, and made again", folder, error, set_aside(folder))
         return None
 
 
 def _open(folder: Path) -> Stored:
+    _require_as_listed(folder)
     meta = json.loads((folder / _META).read_text(encoding="utf-8"))
     text = (folder / _TOKENIZER).read_text(encoding="utf-8")
-    if _sha256(text) != meta["tokenizer"]:
-        raise ValueError(f"{_TOKENIZER} was changed")
     vocabulary = Vocabulary(**{**meta["vocabulary"], "sentinels": tuple(meta["vocabulary"]["sentinels"])})
     return Stored(
         protect(tokenizers.Tokenizer.from_str(text)),
@@ -72,6 +80,9 @@ def write(folder: Path, fill: Callable[[Path], Meta]) -> None:
         meta = fill(draft)
         write_file(draft / _META, json.dumps(meta.as_json(), indent=1))
         write_file(draft / _TOKENIZER, meta.tokenizer)
+        write_file(
+            draft / _MANIFEST, "".join(f"{file_digest(file)}  {file.name}\n" for file in sorted(draft.iterdir()))
+        )
         _publish(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -90,7 +101,7 @@ class Meta:
 
     def as_json(self) -> dict[str, Any]:
         """As it is written."""
-        return {**asdict(self), "tokenizer": _sha256(self.tokenizer)}
+        return {name: value for name, value in asdict(self).items() if name != "tokenizer"}
 
 
 def _publish(draft: Path, folder: Path) -> None:
@@ -101,15 +112,11 @@ def _publish(draft: Path, folder: Path) -> None:
             raise
 
 
-def _discard(folder: Path) -> None:
-    """Remove in one step, so that nobody finds half of it."""
-    doomed = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
-    try:
-        os.rename(folder, doomed)
-    except FileNotFoundError:  # another process was faster
-        return
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _require_as_listed(folder: Path) -> None:
+    """See that each file is as it was written: all are read once."""
+    lines = (folder / _MANIFEST).read_text(encoding="utf-8").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if listed.keys() != {file.name for file in folder.iterdir()} - {_MANIFEST}:
+        raise Damaged(f"{folder / _MANIFEST} must list the files beside it: got {', '.join(listed) or 'none'}")
+    for name, digest in listed.items():
+        require_digest(folder / name, digest)

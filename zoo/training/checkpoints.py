@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from zoo.files import sync_file, sync_folder
 from zoo.training.claim import Claim
 from zoo.training.folder import RunFolder
 
+_log = logging.getLogger("zoo")
+
+
+def find_checkpoint(folder: RunFolder, *, main: bool) -> tuple[Path | None, int]:
+    """The newest training state that is as it was written, and the steps that were done by then; None and 0 without.
+
+    Args:
+        folder: of the run.
+        main: if this process writes in the folder: it says what is damaged, and sets it aside.
+    """
+    for path in folder.newest_checkpoints():
+        try:
+            folder.require_checkpoint(path)
+            step = int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            if main:
+                first = next(iter(str(error).splitlines()), type(error).__name__)
+                _log.warning("%s: set aside as %s", first, folder.set_aside_checkpoint(path))
+        else:
+            _log.info("%s: going on from step %d", folder.path, step)
+            return path, step
+    return None, 0
+
 
 class Checkpoints(Checkpoint):
-    """Keeps the training state of every so many steps, the newest only.
+    """Keeps the training state of every so many steps, the newest and the one before it.
 
     The state is written as Lightning expects to find it, before the step is evaluated and logged, but counts only
     when that is done too: so a run that goes on from it has in metrics.csv all that was before, and nothing twice.
@@ -54,15 +78,12 @@ class Checkpoints(Checkpoint):
             self._count()
 
     @property
-    def _draft(self) -> str:
-        return str(self.folder.checkpoints / "state.draft")
+    def _draft(self) -> Path:
+        return self.folder.checkpoints / "state.draft"
 
     def _count(self) -> None:
         if self._written != self._counts:
             self._counts = self._written
             if self.claim is not None:
                 self.claim.check(surely=True)
-                self.folder.sync_metrics()
-                sync_file(Path(self._draft))
-                os.replace(self._draft, self.folder.checkpoints / "state.ckpt")
-                sync_folder(self.folder.checkpoints)
+                self.folder.add_checkpoint(self._draft, self._counts)

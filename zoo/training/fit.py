@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.checks import require
-from zoo.files import replace_file, write_file
+from zoo.files import file_digest, replace_file, write_file
 from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
-from zoo.training.checkpoints import Checkpoints
+from zoo.training.checkpoints import Checkpoints, find_checkpoint
 from zoo.training.claim import Claim
 from zoo.training.depth import Depth
 from zoo.training.evaluation import Evaluation
-from zoo.training.folder import RunFolder
 from zoo.training.job import Job
 from zoo.training.metrics_file import MetricsFile
 from zoo.training.module import Training
@@ -49,7 +45,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
     optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
-    checkpoint, resumed = _resumable(job.folder)
+    checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _trainer(job, resumed, claim)
     share = Share(trainer.global_rank, trainer.world_size)
     require(
@@ -70,21 +66,10 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     with replace_file(job.folder.path / "model.safetensors") as draft:
         save_model(job.model, str(draft))
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
+    result["files"] = {name: file_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
     job.folder.finish(result)
     job.folder.clear()
     return result
-
-
-def _resumable(folder: RunFolder) -> tuple[Path | None, int]:
-    """The newest checkpoint that is whole (a kill may cut one off), and the steps that were done by then."""
-    for path in folder.newest_checkpoints():
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            _log.info("%s: going on from step %d", folder.path, state["global_step"])
-            return path, int(state["global_step"])
-        except (OSError, RuntimeError, KeyError, pickle.UnpicklingError, EOFError) as error:
-            _log.info("%s cannot be read and is passed over: %s", path, error)
-    return None, 0
 
 
 def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:

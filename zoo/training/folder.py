@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import re
 import shutil
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from zoo.files import clear_drafts, sync_file, write_file
+from zoo.files import Damaged, clear_drafts, file_digest, require_digest, sync_file, sync_folder, write_file
 
 State = Literal["new", "started", "failed", "done"]
+_CHECKPOINT = re.compile(r"step-(\d+)-([0-9a-f]{64})\.ckpt")
+_KEPT = 2  # checkpoints: where the newest is damaged, the one before it serves
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,43 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def newest_checkpoints(self) -> list[Path]:
-        """Training states to go on from, the newest first."""
-        return sorted(self.checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        """Training states to go on from, the newest first; each has its step and its SHA-256 in its name."""
+
+        def step(path: Path) -> float:
+            found = _CHECKPOINT.fullmatch(path.name)
+            return int(found[1]) if found else math.inf
+
+        return sorted(self.checkpoints.glob("*.ckpt"), key=step, reverse=True)
+
+    def add_checkpoint(self, draft: Path, step: int) -> None:
+        """Let a training state count, and all that was logged up to it; the one before it is kept, older ones go."""
+        self.sync_metrics()
+        sync_file(draft)
+        os.replace(draft, self.checkpoints / f"step-{step}-{file_digest(draft)}.ckpt")
+        sync_folder(self.checkpoints)
+        for old in self.newest_checkpoints()[_KEPT:]:
+            old.unlink()
+
+    def require_checkpoint(self, path: Path) -> None:
+        """See that a training state is as it was written.
+
+        Raises:
+            Damaged: if it is not.
+        """
+        found = _CHECKPOINT.fullmatch(path.name)
+        if found is None:
+            raise Damaged(f"{path} must be named step-STEP-SHA256.ckpt")
+        require_digest(path, found[2])
+
+    def require_files(self, digests: Mapping[str, str]) -> None:
+        """See that files are as they were written, given their SHA-256 by name; one that was removed is not missed.
+
+        Raises:
+            Damaged: if one is not.
+        """
+        for name, digest in digests.items():
+            if (self.path / name).exists():
+                require_digest(self.path / name, digest)
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the folder, or None if it is not there."""
@@ -86,12 +127,21 @@ class RunFolder:
 
         What says that the run is of other code or data is moved last, so that a kill in between is made up for.
         """
-        number = 0
-        while (target := self.path.parent / "stale" / f"{self.path.name}-{reason}-{number}").exists():
-            number += 1
-        target.mkdir(parents=True)
+        target = self._aside(reason)
         last = ("started.json", "result.json")
         for item in sorted(self.path.iterdir(), key=lambda item: item.name in last):
             if not item.name.startswith(("claim", ".claim")):
                 item.rename(target / item.name)
+        return target
+
+    def set_aside_checkpoint(self, path: Path) -> Path:
+        """Move a training state that cannot be used out of the way; nothing is deleted."""
+        return path.rename(self._aside("checkpoint") / path.name)
+
+    def _aside(self, reason: str) -> Path:
+        """Make a new folder for what is set aside."""
+        number = 0
+        while (target := self.path.parent / "stale" / f"{self.path.name}-{reason}-{number}").exists():
+            number += 1
+        target.mkdir(parents=True)
         return target

@@ -19,6 +19,7 @@ from zoo import build
 from zoo.checking import Checked, make_objective, part_of
 from zoo.checks import Refused
 from zoo.data.prepare import Prepared, prepare
+from zoo.files import Damaged
 from zoo.hub.transfer import begin, told
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
@@ -161,9 +162,9 @@ def prepare_data(config: Mapping[str, Any]) -> Prepared:
 
 
 def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result that is there, if this code and these data made it."""
+    """The result that is there, if this code and these data made it, and the model that belongs to it is whole."""
     result = folder.read("result.json")
-    if result is None or _changed(result, facts) is not None:
+    if result is None or _changed(result, facts) is not None or _damage(folder, result) is not None:
         return None
     _log.info("%s is there already: not trained again", folder.path)
     return result
@@ -171,9 +172,21 @@ def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _set_aside(folder: RunFolder, facts: Mapping[str, Any]) -> None:
     """Put what was made by other code or from other data out of the way."""
-    before = folder.read("result.json") or folder.read("started.json")
-    if before is not None and (what := _changed(before, facts)) is not None:
+    result = folder.read("result.json")
+    before = result or folder.read("started.json")
+    if result is not None and (damage := _damage(folder, result)) is not None:
+        _log.warning("%s: set aside as %s, and trained again", damage, folder.set_aside("damaged"))
+    elif before is not None and (what := _changed(before, facts)) is not None:
         _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
+
+
+def _damage(folder: RunFolder, result: Mapping[str, Any]) -> Damaged | None:
+    """What of a finished run is not as it was written."""
+    try:
+        folder.require_files(result.get("files", {}))
+    except Damaged as error:
+        return error
+    return None
 
 
 def _changed(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:

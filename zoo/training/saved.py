@@ -23,6 +23,7 @@ from zoo.hub.start import model_of
 from zoo.hub.weights import fill
 from zoo.tokenizer._formats import READABLE, find_tokenizer, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
+from zoo.training.folder import RunFolder
 from zoo.variants.variant import Variant
 
 NOWHERE = -1
@@ -82,6 +83,8 @@ def saved(path: str | Path, *, pickled: bool = False) -> Saved:
 
 def _run(folder: Path) -> Saved:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8"))
+    result = read_json(folder / "result.json")
+    RunFolder(folder).require_files(result.get("files", {}))
     _, plan, problems = build.check(model_of(config["model"]))
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
@@ -90,7 +93,7 @@ def _run(folder: Path) -> Saved:
     vocabulary = _vocabulary_of_run(maker, built)
     model = on_meta(plan, vocabulary.size)
     fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
-    model.origin = Origin(read_json(folder / "result.json").get("checkpoint", {}).get("family", OWN.name))
+    model.origin = Origin(result.get("checkpoint", {}).get("family", OWN.name))
     return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
 
 
