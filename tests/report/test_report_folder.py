@@ -93,7 +93,7 @@ def test_a_kill_leaves_nothing_that_the_next_report_takes_for_somebody_elses(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_files(tmp_path, {**FILES, "pictures/old.svg": "old"})
-    write, done = module._write, []
+    write, done = module.write_file, []
 
     def killed(path: Path, text: str) -> None:
         if len(done) == after:
@@ -101,7 +101,7 @@ def test_a_kill_leaves_nothing_that_the_next_report_takes_for_somebody_elses(
         done.append(path)
         write(path, text)
 
-    monkeypatch.setattr(module, "_write", killed)
+    monkeypatch.setattr(module, "write_file", killed)
     with pytest.raises(KeyboardInterrupt):
         write_files(tmp_path, dict.fromkeys(FILES, "newer"))
     monkeypatch.undo()
