@@ -15,7 +15,8 @@ from zoo.cache import Cache
 from zoo.interfaces import Attention, Norm, Position, linear_flops
 from zoo.linear import OutputLinear
 from zoo.mask import Mask, Tokens
-from zoo.testing import BAD, check_component, registered
+from zoo.testing import BAD, check_component, registered, subjects
+from zoo.testing.kit import checks_of, run_check
 
 
 class Sound(Attention):
@@ -209,6 +210,131 @@ class SaysNothing(Sound):
     """A docstring that leaves its arguments out."""
 
 
+# ------------------------------------------------------------------ faults that no row of a dozen tokens shows
+
+
+class SoundAtFirst(Sound):
+    """``before`` and ``after`` of another class act only in rows of more than 20 tokens."""
+
+    fault: ClassVar[type[Sound]]
+
+    def before(self, x: Tensor, mask: Mask) -> tuple[Tensor, Mask]:
+        return self.fault.before(self, x, mask) if x.shape[1] > 20 else (x, mask)
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return self.fault.after(self, mixed, own, mask) if own.shape[-2] > 20 else mixed
+
+
+@final
+class LeaksInLongRows(SoundAtFirst):
+    __doc__ = Sound.__doc__
+    fault = LeaksOneFutureToken
+
+
+@final
+class LeaksOverTheBorderOfAChunk(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        last = (mask.query.index % 64 == 63)[:, None]
+        return torch.where(last, LeaksOneFutureToken.after(self, mixed, own, mask), mixed)  # type: ignore[arg-type]
+
+
+@final
+class IgnoresPaddingInLongRows(SoundAtFirst):
+    __doc__ = Sound.__doc__
+    fault = IgnoresPadding
+
+
+@final
+class IgnoresDocumentsInLongRows(SoundAtFirst):
+    __doc__ = Sound.__doc__
+    fault = IgnoresDocuments
+
+
+@final
+class DependsOnTheBatchInLongRows(SoundAtFirst):
+    __doc__ = Sound.__doc__
+    fault = DependsOnTheBatch
+
+
+@final
+class DoublesGradientsInLongRows(Sound):
+    __doc__ = Sound.__doc__
+
+    def after(self, mixed: Tensor, own: Tensor, mask: Mask) -> Tensor:
+        return mixed + (mixed - mixed.detach() if own.shape[-2] > 20 else 0)
+
+
+@final
+class RestlessInLongRows(SoundAtFirst):
+    __doc__ = Sound.__doc__
+    fault = Restless
+
+
+@final
+class KeepsNoTypeInLongRows(Sound):
+    __doc__ = Sound.__doc__
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        out = super().forward(x, memory, mask, position, cache)
+        return out.float() if out.dtype == torch.bfloat16 and x.shape[1] > 20 else out
+
+
+@final
+class RemembersTheLastTokensAlone(Sound):
+    __doc__ = Sound.__doc__
+
+    def new_cache(self, capacity: int) -> Cache:
+        return Cache(min(capacity, 48))
+
+
+# ------------------------------------------------------------------------------ faults of positions in decoding
+
+
+@final
+class RotatesByTheChunk(Sound):
+    """Keys of a chunk are rotated as if it began the row, once there is a cache.
+
+    Args:
+        dim: features per token.
+        heads: heads.
+        head_dim: features per head.
+        norm: not used.
+        strength: what scores are multiplied with.
+    """
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        self.decoding = cache is not None
+        return super().forward(x, memory, mask, position, cache)
+
+    def rotate(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> tuple[Tensor, Tensor]:
+        start = mask.key.position[:, :1] if self.decoding else 0
+        q, k = position.rotate_queries(q, mask.query.position), position.rotate_keys(k, mask.key.position - start)
+        return q, k
+
+
+@final
+class BiasesByTheSlot(Sound):
+    __doc__ = Sound.__doc__
+
+    def remember(self, cache: Cache, k: Tensor, v: Tensor, mask: Mask) -> tuple[tuple[Tensor, Tensor], Mask]:
+        (k, v), mask = cache.extend((k, v), mask)
+        position = torch.arange(mask.key.length)[None] + (mask.query.length == 1)
+        return (k, v), replace(mask, key=replace(mask.key, position=position.expand_as(mask.key.position)))
+
+
+@final
+class SelectsTwoRows(Sound):
+    __doc__ = Sound.__doc__
+
+    def remember(self, cache: Cache, k: Tensor, v: Tensor, mask: Mask) -> tuple[tuple[Tensor, Tensor], Mask]:
+        if not hasattr(cache, "start"):
+            cache.start = v[:, :, :1]  # type: ignore[attr-defined]
+        (k, v), mask = cache.extend((k, v), mask)
+        return (k, v + 0 * cache.start), mask  # type: ignore[attr-defined]
+
+
 FAULTS: dict[type[Sound], set[str]] = {
     Faultless: set(),
     LeaksOneFutureToken: {"later_tokens_do_not_reach_back"},
@@ -225,13 +351,26 @@ FAULTS: dict[type[Sound], set[str]] = {
     KeepsNoType: {"shape_and_dtype_are_kept"},
     ReadsValues: {"runs_on_the_meta_device"},
     SaysNothing: {"every_argument_is_described"},
+    LeaksInLongRows: {"later_tokens_do_not_reach_back"},
+    LeaksOverTheBorderOfAChunk: {"later_tokens_do_not_reach_back"},
+    IgnoresPaddingInLongRows: {"padding_has_no_influence"},
+    IgnoresDocumentsInLongRows: {"packed_documents_are_separate"},
+    DependsOnTheBatchInLongRows: {"rows_do_not_meet"},
+    DoublesGradientsInLongRows: {"gradients_are_finite_differences"},
+    RestlessInLongRows: {"evaluation_is_deterministic"},
+    KeepsNoTypeInLongRows: {"shape_and_dtype_are_kept"},
+    RemembersTheLastTokensAlone: {"cached_is_full"},
+    RotatesByTheChunk: {"cached_is_full"},
+    BiasesByTheSlot: {"cached_is_full"},
+    SelectsTwoRows: {"rows_of_caches_can_be_selected"},
 }
 
 
 @pytest.mark.parametrize("cls", FAULTS, ids=lambda cls: cls.__name__)
 def test_a_fault_is_found_by_the_check_meant_for_it(cls: type[Sound]) -> None:
     with registered("attention", "planted", cls) as entry:
-        outcomes = list(check_component(entry))
+        looked_at = [s for s in subjects(entry) if s.scope != "model" or (s.plain and s.is_first)]
+        outcomes = [run_check(subject, item) for subject in looked_at for item in checks_of(subject)]
     failed = {outcome.check.name for outcome in outcomes if outcome.status in BAD}
     assert failed == FAULTS[cls], "\n".join(outcome.line for outcome in outcomes if outcome.status in BAD)
     for outcome in outcomes:

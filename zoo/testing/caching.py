@@ -10,10 +10,13 @@ from torch import Tensor
 from zoo.interfaces import Inputs
 from zoo.stack import LayerCache
 from zoo.testing.kit import check, fail_unless, fail_unless_close
+from zoo.testing.masks import marked
 from zoo.testing.subject import LENGTH, SOURCE, Subject
 from zoo.variants.variant import Variant
 
-LONG = 70  # longer than the chunks in which a recurrence is computed
+CHUNKS = ([1, 1, 1, 1, 1, 3, 2], [4, 1, 5], [65, 1, 1, 33, 1, 29])
+"""How rows are handed over: token by token and in chunks, also after more tokens than most windows hold."""
+RECURRENT = 70  # tokens: more than the chunks in which a recurrence is computed
 
 
 def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
@@ -58,10 +61,11 @@ def held(caches: list[LayerCache]) -> int:
 @torch.no_grad()
 def cached_is_full(subject: Subject) -> None:
     """Reading with a cache, token by token or in chunks, gives what the whole row gives."""
-    inputs = subject.inputs()
-    full = subject.model.hidden(inputs)
-    for chunks in ([1] * LENGTH, [4, 1, 5]):
-        fail_unless_close(cached(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}")
+    for chunks in CHUNKS:
+        if subject.can_read(sum(chunks)):
+            inputs = subject.inputs(sum(chunks))
+            full = subject.model.hidden(inputs)
+            fail_unless_close(cached(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}")
 
 
 @check(
@@ -73,11 +77,9 @@ def cached_is_full(subject: Subject) -> None:
 @torch.no_grad()
 def chunked_is_recurrent(subject: Subject) -> None:
     """A mixer with a state computes the same over rows longer than its chunks as token by token."""
-    inputs = subject.inputs(LONG, rows=1)
-    full = subject.model.hidden(inputs)
-    for chunks in ([1] * LONG, [LONG - 5, 5]):
-        recurrent, _ = cached(subject.model, inputs, chunks)
-        fail_unless_close(recurrent, full, f"the whole row's, over {LONG} tokens in {len(chunks)} steps")
+    inputs = subject.inputs(RECURRENT)
+    recurrent, _ = cached(subject.model, inputs, [1] * RECURRENT)
+    fail_unless_close(recurrent, subject.model.hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
 
 
 @check(
@@ -89,18 +91,25 @@ def chunked_is_recurrent(subject: Subject) -> None:
 @torch.no_grad()
 def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
     """The same where the first row is padded on the left and the second holds two documents."""
-    segment = torch.tensor([[-1] * 3 + [0] * 7, [0] * 4 + [1] * 6])
-    position = torch.tensor([[0] * 3 + [*range(7)], [*range(4), *range(6)]])
-    inputs = replace(subject.inputs(), segment=segment, position=position)
-    if inputs.source is not None:
-        inputs = replace(inputs, source_segment=torch.tensor([[-1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
-    if subject.entry.kind == "attention" and "packed" not in subject.cls.sees:
-        inputs = replace(inputs, segment=segment.clamp(max=0), position=torch.stack([position[0], torch.arange(10)]))
-    real = segment >= 0
-    full = subject.model.hidden(inputs)[real]
-    for chunks in ([4] + [1] * 6, [5, 5], [2, 8]):
-        part = cached(subject.model, inputs, chunks)[0][real]
-        fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
+    packs = subject.entry.kind != "attention" or "packed" in subject.cls.sees
+    for padding, documents, cuts in (
+        (3, (4, 6), ([2, 3, 1, 1, 3], [4, 6])),
+        (40, (60, 70), CHUNKS[-1:]),
+    ):
+        length = sum(documents)
+        if not subject.can_read(length):
+            continue
+        (padded, _), (first, _) = marked([padding, length - padding])
+        (packed, _), (second, _) = marked(documents if packs else [length])
+        segment, position = torch.stack([padded - 1, packed]), torch.stack([first, second])
+        inputs = replace(subject.inputs(length), segment=segment, position=position)
+        if inputs.source is not None:
+            inputs = replace(inputs, source_segment=torch.tensor([[-1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
+        real = segment >= 0
+        full = subject.model.hidden(inputs)[real]
+        for chunks in cuts:
+            part = cached(subject.model, inputs, chunks)[0][real]
+            fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
 
 
 @check(
@@ -111,17 +120,20 @@ def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
 )
 @torch.no_grad()
 def rows_of_caches_can_be_selected(subject: Subject) -> None:
-    """After four tokens the second row goes on twice, as beams do."""
-    inputs, rows, model = subject.inputs(), torch.tensor([1, 1]), subject.model
-    caches = model.reader.new_caches(LENGTH, SOURCE)
-    model.hidden(replace(inputs, tokens=inputs.tokens[:, :4]), caches)
+    """After some tokens the second row goes on twice and the first once, as beams do."""
+    model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.longest
+    start = length // 2 + 1
+    inputs, rest = subject.inputs(length), subject.inputs(length, rows=len(rows), seed=3).tokens[:, start:]
+    caches = model.reader.new_caches(length, SOURCE)
+    model.hidden(replace(inputs, tokens=inputs.tokens[:, :start]), caches)
     for cache in caches:
         cache.select(rows)
-    rest = model.hidden(Inputs(inputs.tokens[:, 4:], start=4), caches)
+    parts = [model.hidden(Inputs(rest[:, :1], start=start), caches)]
+    parts.append(model.hidden(Inputs(rest[:, 1:], start=start + 1), caches))
     source = None if inputs.source is None else inputs.source[rows]
-    both = torch.cat([inputs.tokens[rows, :4], inputs.tokens[:, 4:]], dim=1)
-    wanted = model.hidden(Inputs(both, source=source))[:, 4:]
-    fail_unless_close(rest, wanted, "what the chosen row gives alone")
+    both = torch.cat([inputs.tokens[rows, :start], rest], dim=1)
+    wanted = model.hidden(Inputs(both, source=source))[:, start:]
+    fail_unless_close(torch.cat(parts, dim=1), wanted, "what the chosen rows give alone")
 
 
 @check(
@@ -135,8 +147,9 @@ def cache_has_the_reported_size(subject: Subject) -> None:
     """What decoding token by token remembers is as large as ``zoo show`` says."""
     from zoo.cost import cache_bytes
 
-    inputs = subject.inputs(rows=1)
-    _, caches = cached(subject.model, inputs, [1] * LENGTH)
+    length = subject.longest
+    inputs = subject.inputs(length, rows=1)
+    _, caches = cached(subject.model, inputs, [length - 2, 1, 1])
     source = 0 if inputs.source is None else SOURCE
-    reported = cache_bytes(subject.fresh("meta"), LENGTH, source)
+    reported = cache_bytes(subject.meta, length, source)
     fail_unless(held(caches) == reported, f"{reported} bytes, as reported", f"{held(caches)} bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import logging
 
@@ -15,19 +14,17 @@ from zoo.plan import plan_model
 from zoo.registry import index
 from zoo.schema import check_model
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, SMALL, TOKENS, Subject, enliven, placed, refusals
+from zoo.testing.subject import LENGTH, LONG, SMALL, TOKENS, Subject, enliven, placed, refusals
 from zoo.variants.variant import Variant
-
-LONG = 150  # longer than the blocks, windows and counts that components have by default
 
 
 @check("model", "tensors that forward makes without dtype=x.dtype")
 @torch.no_grad()
 def shape_and_dtype_are_kept(subject: Subject) -> None:
     """Hidden states are finite and have the shape and the type of what goes in, in float32 and bfloat16."""
-    for dtype in (torch.float32, torch.bfloat16):
-        hidden = copy.deepcopy(subject.model).to(dtype).hidden(subject.inputs())
-        wanted = [2, LENGTH, SMALL["dim"]]
+    for dtype, length in ((torch.float32, LENGTH), (torch.bfloat16, subject.longest)):
+        hidden = subject.copy().to(dtype).hidden(subject.inputs(length))
+        wanted = [2, length, SMALL["dim"]]
         fail_unless(list(hidden.shape) == wanted, f"shape {wanted}", str(list(hidden.shape)))
         fail_unless(hidden.dtype == dtype, str(dtype), str(hidden.dtype))
         fail_unless(bool(hidden.isfinite().all()), f"finite hidden states in {dtype}", "inf or nan")
@@ -37,7 +34,7 @@ def shape_and_dtype_are_kept(subject: Subject) -> None:
 @torch.no_grad()
 def evaluation_is_deterministic(subject: Subject) -> None:
     """Twice the same in evaluation mode is bitwise the same."""
-    one, other = (subject.model.hidden(subject.inputs()) for _ in range(2))
+    one, other = (subject.model.hidden(subject.inputs(subject.longest)) for _ in range(2))
     fail_unless(torch.equal(one, other), "the same numbers twice", "other ones")
 
 
@@ -74,22 +71,23 @@ def weights_survive_a_file(subject: Subject) -> None:
 @torch.no_grad()
 def runs_on_the_meta_device(subject: Subject) -> None:
     """It is built and run without memory for its tensors, as ``zoo show`` does."""
-    model, inputs = subject.fresh("meta"), subject.inputs()
+    model, inputs = subject.meta, subject.inputs(subject.longest)
     elsewhere = sorted({p.device.type for p in model.parameters()} - {"meta"})
     fail_unless(not elsewhere, "all parameters on meta", f"some on {', '.join(elsewhere)}")
     source = None if inputs.source is None else inputs.source.to("meta")
     hidden = model.hidden(Inputs(inputs.tokens.to("meta"), source=source))
-    fail_unless(list(hidden.shape) == [2, LENGTH, SMALL["dim"]], "its shape", str(list(hidden.shape)))
+    fail_unless(list(hidden.shape) == [2, subject.longest, SMALL["dim"]], "its shape", str(list(hidden.shape)))
 
 
 @check("model", "casts to a fixed type inside of forward; sums in bfloat16", after=("shape_and_dtype_are_kept",))
 @torch.no_grad()
 def autocast_stays_close(subject: Subject) -> None:
     """Under autocast to bfloat16 hidden states stay close to those in float32."""
-    model = copy.deepcopy(subject.model).float()
-    wanted = model.hidden(subject.inputs())
+    model = subject.copy().float()
+    inputs = subject.inputs(subject.longest)
+    wanted = model.hidden(inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        seen = model.hidden(subject.inputs()).float()
+        seen = model.hidden(inputs).float()
     error = (seen - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp(min=1e-6)
     middle = float(error.median())  # a router may send single tokens elsewhere
     fail_unless(middle < 0.1, "a relative error below 0.1 for most tokens", f"{middle:.3g}")
@@ -143,12 +141,13 @@ def same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: b
 @torch.no_grad()
 def no_other_name_computes_the_same(subject: Subject) -> None:
     """No other component of its kind gives the same hidden states with the same weights."""
-    inputs = subject.inputs(LONG, rows=1)
-    for name in index().names(subject.entry.kind):
-        if name == subject.entry.name or refusals(subject.entry.kind, {"name": name}, subject.place):
+    inputs, kind = subject.inputs(subject.longest, rows=1), subject.entry.kind
+    own = subject.model if kind != "attention" else forced(placed(kind, subject.part, subject.place))
+    for name in index().names(kind):
+        if name == subject.entry.name or refusals(kind, {"name": name}, subject.place):
             continue
-        other = build(placed(subject.entry.kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
-        same = same_computation(subject.model, other, inputs)
+        other = build(placed(kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
+        same = same_computation(own, other, inputs)
         fail_unless(not same, f"another computation than {name}'s", "the same hidden states")
 
 
@@ -167,7 +166,8 @@ def positions_act_or_are_refused(subject: Subject) -> None:
     for attention, position in pairs:
         if position == "none":
             continue
-        config = {**subject.config, "attention": {"name": attention}, "position": {"name": position}}
+        parts = {"attention": {"name": attention}, "position": {"name": position}}
+        config = {**placed(kind, subject.part, subject.place), **parts}
         with_it, without = forced(config), forced({**config, "position": {"name": "none"}})
         own = with_it.state_dict()
         without.load_state_dict({name: own[name] for name in without.state_dict()})
@@ -189,7 +189,7 @@ def _problems(config: dict[str, object]) -> list[str]:
 def every_option_acts(subject: Subject) -> None:
     """Another value of an option changes hidden states, first weights, terms of the loss or costs."""
     plain = Subject(subject.entry, "model", {"name": subject.entry.name}, subject.place)
-    one, other = subject.fresh(), plain.fresh()
+    one, other = subject.model, plain.fresh()
     inputs = subject.inputs(min(LONG, *(model.limit or LONG for model in (one, other))))
     if not same_computation(one, other, inputs, exactly=True) or one.flops(LONG, LONG) != other.flops(LONG, LONG):
         return
@@ -206,7 +206,7 @@ def _first(subject: Subject) -> list[float]:
 def _trained(subject: Subject) -> list[tuple[str, list[float]]]:
     """Terms of the loss that components add in training, and buffers after a step."""
     torch.manual_seed(0)
-    model = subject.fresh().train()
+    model = subject.copy().train()
     model.hidden(subject.inputs(rows=6))
     found: list[tuple[str, list[float]]] = []
     for component in model.components():

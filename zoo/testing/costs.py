@@ -48,7 +48,7 @@ def seeing_all(model: Variant, subject: Subject) -> Iterator[None]:
 @check("model", "flops(mask): a multiplication and its addition are two operations; matrix products only")
 def declared_operations_are_counted_ones(subject: Subject) -> None:
     """Operations, forward and backward, are within two percent of the component's own of what torch counts."""
-    model = subject.fresh()
+    model = subject.copy()
     hides = subject.entry.kind in ("attention", "ffn") and "full" not in subject.cls.sees
     length = MANY if has_state(subject) else 1 if hides else FEW
     source = tokens(FEW, rows=1) if subject.variant == "encoder_decoder" else None

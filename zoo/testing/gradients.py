@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.subject import LENGTH, Subject
+from zoo.testing.subject import Subject
 from zoo.variants.variant import Variant
 
-ROWS = 6  # tokens enough for every expert to be chosen by one
-DIRECTIONS, STEP = 3, 1e-6
+LENGTH = 70  # more than a chunk; fewer tokens have fewer kinks
+DIRECTIONS, STEP = 5, 1e-6
 
 
 def judged(model: Variant, subject: Subject) -> Tensor:
-    """One number that looks at every logit differently."""
-    logits = model.logits(model.hidden(subject.inputs(LENGTH, rows=ROWS)))
+    """One number that looks at every logit differently; tokens are enough for every expert to be chosen by one."""
+    logits = model.logits(model.hidden(subject.inputs(min(LENGTH, subject.longest))))
     weight = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)
     return (logits * weight).sum()
 
@@ -23,7 +23,7 @@ def judged(model: Variant, subject: Subject) -> Tensor:
 @check("model", "parameters that forward does not use, or uses behind detach() or a comparison")
 def every_parameter_gets_a_gradient(subject: Subject) -> None:
     """Once parameters are moved away from their first values, each that is trained has a gradient other than zero."""
-    model = subject.fresh()
+    model = subject.copy()
     judged(model, subject).backward()  # type: ignore[no-untyped-call]
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     idle = [name for name, p in trained if p.grad is None or not p.grad.any()]
@@ -44,7 +44,7 @@ def gradients_are_finite_differences(subject: Subject) -> None:
 
 def _along(subject: Subject, seed: int) -> tuple[float, float, float]:
     """Derivative, quotient of differences, and the largest that the derivative could be."""
-    model = subject.fresh()
+    model = subject.copy()
     parameters = [p for p in model.parameters() if p.requires_grad]
     generator = torch.Generator().manual_seed(seed)
     direction = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,8 +10,15 @@ from torch import Tensor
 
 from zoo.interfaces import Inputs
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, SOURCE, Subject, tokens
+from zoo.testing.subject import LENGTH, LENGTHS, LONG, SOURCE, Subject, tokens
 from zoo.variants.variant import Variant
+
+CHANGES = (1, 4, 9, 16, 20, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129)
+"""Where later tokens begin that are changed: at, before and behind the borders of chunks and blocks."""
+DOCUMENTS = ((4, 6), (33, 65, 32))
+"""Lengths of documents that are packed into one row."""
+PADDING = ((LENGTH, 3, 1), (LENGTH, 0, 3), (33, 70, 27))
+"""Tokens of a row, of padding before it, and of padding after it."""
 
 
 def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -33,27 +41,35 @@ def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def rows_do_not_meet(subject: Subject) -> None:
     """What becomes of a row does not depend on the other rows of its batch."""
-    inputs = subject.inputs(rows=3)
+    inputs = subject.inputs(subject.longest)
     together = subject.model.hidden(inputs)
-    for row in range(3):
+    for row in range(2):
         source = None if inputs.source is None else inputs.source[row : row + 1]
         alone = subject.model.hidden(Inputs(inputs.tokens[row : row + 1], source=source))
         fail_unless_close(together[row : row + 1], alone, f"row {row} as it is alone")
 
 
-@check("model", "mask.causal: mask.visible(), or the order of a recurrence", when=lambda subject: subject.causal)
+@check(
+    "model",
+    "mask.causal: mask.visible(), or the order of a recurrence",
+    after=("rows_do_not_meet",),
+    when=lambda subject: subject.causal,
+)
 @torch.no_grad()
 def later_tokens_do_not_reach_back(subject: Subject) -> None:
-    """A token that changes moves nothing before it, and something from it on."""
-    inputs = subject.inputs()
-    before = subject.model.hidden(inputs)
-    for at in (1, 4, LENGTH - 1):
-        changed = inputs.tokens.clone()
-        changed[:, at:] = tokens(LENGTH - at, seed=5)
-        after = subject.model.hidden(replace(inputs, tokens=changed))
-        fail_unless_close(after[:, :at], before[:, :at], f"no change before token {at}", 1e-12)
-        moved = not torch.equal(before[:, at:], after[:, at:])
-        fail_unless(moved, f"a change from token {at} on, which was changed", "none")
+    """Tokens that change move nothing before them, and something from the first of them on, in rows of any length."""
+    for length in filter(subject.can_read, LENGTHS):
+        places = [at for at in CHANGES if at < length]
+        inputs = subject.inputs(length, rows=1)
+        rows = inputs.tokens.repeat(1 + len(places), 1)  # as it is, and changed from each place on
+        for row, at in zip(rows[1:], places, strict=True):
+            row[at:] = tokens(length - at, 1, seed=5)[0]
+        source = None if inputs.source is None else inputs.source.expand(len(rows), -1)
+        before, *after = subject.model.hidden(Inputs(rows, source=source))
+        for at, hidden in zip(places, after, strict=True):
+            fail_unless_close(hidden[:at], before[:at], f"no change before token {at} of {length}", 1e-12)
+            moved = not torch.equal(before[at:], hidden[at:])
+            fail_unless(moved, f"a change from token {at} of {length} on, which was changed", "none")
 
 
 @check(
@@ -64,8 +80,8 @@ def later_tokens_do_not_reach_back(subject: Subject) -> None:
 )
 def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
     """The gradient of a token's hidden state is zero at later tokens."""
-    hidden, vectors = embedded(subject.model, subject.inputs())
-    for at in (0, 4):
+    hidden, vectors = embedded(subject.model, subject.inputs(subject.longest))
+    for at in (0, subject.longest // 2 - 2):  # the last token of the first chunk of 64
         (gradient,) = torch.autograd.grad(hidden[:, at].square().sum(), vectors, retain_graph=True)
         fail_unless(not gradient[:, at + 1 :].any(), f"no gradient after token {at}", "some")
         fail_unless(bool(gradient[:, at].any()), f"a gradient at token {at}", "none")
@@ -84,11 +100,15 @@ def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
 @torch.no_grad()
 def nothing_after_a_prefix_reaches_into_it(subject: Subject) -> None:
     """Behind a prefix that all tokens see, a token that changes moves nothing before it."""
-    inputs = replace(subject.inputs(), prefix=torch.tensor([4, 6]))
-    changed = inputs.tokens.clone()
-    changed[:, 6:] = tokens(LENGTH - 6, seed=5)
-    before, after = subject.model.hidden(inputs), subject.model.hidden(replace(inputs, tokens=changed))
-    fail_unless_close(after[:, :6], before[:, :6], "no change before token 6, behind prefixes of 4 and 6", 1e-12)
+    for length, short, at in ((LENGTH, 4, 6), (LONG, 40, 70)):
+        if not subject.can_read(length):
+            continue
+        inputs = replace(subject.inputs(length), prefix=torch.tensor([short, at]))
+        changed = inputs.tokens.clone()
+        changed[:, at:] = tokens(length - at, seed=5)
+        before, after = subject.model.hidden(inputs), subject.model.hidden(replace(inputs, tokens=changed))
+        what = f"no change before token {at} of {length}, behind prefixes of {short} and {at}"
+        fail_unless_close(after[:, :at], before[:, :at], what, 1e-12)
 
 
 def placed(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
@@ -107,9 +127,11 @@ def placed(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
 )
 def padding_has_no_influence(subject: Subject) -> None:
     """A row between padding is what it is alone, and no gradient reaches the padding."""
-    inputs = subject.inputs()
-    alone = subject.model.hidden(inputs)
-    for before, after in ((3, 1), (0, 3)):
+    for length, before, after in PADDING:
+        if not subject.can_read(before + length + after):
+            continue
+        inputs = subject.inputs(length)
+        alone = subject.model.hidden(inputs)
         padded, segment = placed(inputs.tokens, before, after)
         given = Inputs(padded, segment)
         if inputs.source is not None:
@@ -117,7 +139,7 @@ def padding_has_no_influence(subject: Subject) -> None:
             given = replace(given, source=source, source_segment=source_segment)
         hidden, vectors = embedded(subject.model, given)
         what = f"the same with {before} tokens of padding before and {after} after"
-        own = hidden[:, before : before + LENGTH]
+        own = hidden[:, before : before + length]
         fail_unless_close(own, alone, what)
         (gradient,) = torch.autograd.grad(own.square().sum(), vectors)
         fail_unless(not gradient[segment < 0].any(), "no gradient at padding", "some")
@@ -126,9 +148,9 @@ def padding_has_no_influence(subject: Subject) -> None:
 @check("model", "divisions and softmax over a row without real tokens")
 def a_row_of_padding_stays_finite(subject: Subject) -> None:
     """A row of padding beside a real one gives finite numbers, forward and backward."""
-    model = subject.fresh()
-    segment = torch.tensor([[0], [-1]]).repeat(1, LENGTH)
-    inputs = replace(subject.inputs(), segment=segment)
+    model = subject.copy()
+    segment = torch.tensor([[0], [-1]]).repeat(1, subject.longest)
+    inputs = replace(subject.inputs(subject.longest), segment=segment)
     if inputs.source is not None:
         inputs = replace(inputs, source_segment=segment[:, :SOURCE])
     hidden = model.hidden(inputs)
@@ -146,19 +168,25 @@ def a_row_of_padding_stays_finite(subject: Subject) -> None:
 )
 @torch.no_grad()
 def packed_documents_are_separate(subject: Subject) -> None:
-    """Two documents in one row, each with its part of the source, are what they are in rows of their own."""
-    first, second = subject.inputs(4), subject.inputs(6, seed=3)
-    packed = Inputs(
-        torch.cat([first.tokens, second.tokens], dim=1),
-        torch.tensor([[0] * 4 + [1] * 6]).repeat(2, 1),
-        torch.tensor([[*range(4), *range(6)]]),
-    )
-    if first.source is not None and second.source is not None:
-        packed = replace(
-            packed,
-            source=torch.cat([first.source, second.source], dim=1),
-            source_segment=torch.tensor([[0] * SOURCE + [1] * SOURCE]).repeat(2, 1),
-            source_position=torch.tensor([[*range(SOURCE), *range(SOURCE)]]),
-        )
-    apart = torch.cat([subject.model.hidden(first), subject.model.hidden(second)], dim=1)
-    fail_unless_close(subject.model.hidden(packed), apart, "documents of a row as they are apart")
+    """Documents in one row, each with its part of the source, are what they are in rows of their own."""
+    for lengths in DOCUMENTS:
+        if not subject.can_read(sum(lengths)):
+            continue
+        documents = [subject.inputs(length, seed=seed) for seed, length in enumerate(lengths)]
+        segment, position = marked(lengths)
+        packed = Inputs(torch.cat([document.tokens for document in documents], dim=1), segment, position)
+        sources = [document.source for document in documents if document.source is not None]
+        if sources:
+            segment, position = marked([SOURCE] * len(sources))
+            source = torch.cat(sources, dim=1)
+            packed = replace(packed, source=source, source_segment=segment, source_position=position)
+        apart = torch.cat([subject.model.hidden(document) for document in documents], dim=1)
+        what = f"documents of {', '.join(map(str, lengths))} tokens in one row as they are apart"
+        fail_unless_close(subject.model.hidden(packed), apart, what)
+
+
+def marked(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Segment and position of each token of two equal rows of documents: ``[2, length]``."""
+    segment = torch.tensor([document for document, length in enumerate(lengths) for _ in range(length)])
+    position = torch.tensor([place for length in lengths for place in range(length)])
+    return segment.repeat(2, 1), position.repeat(2, 1)

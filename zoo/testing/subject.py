@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ Scope = Literal["declaration", "model", "option", "objective", "data", "tokenize
 
 TOKENS = 32
 LENGTH, SOURCE = 10, 6
+LENGTHS = (7, 33, 65, 130)
+"""Rows of tokens that end behind the borders of chunks, blocks and windows of 16, 32 and 64 tokens, or before all."""
+LONG = LENGTHS[-1]
 SMALL: dict[str, Any] = {
     "dim": 16,
     "layers": 2,
@@ -35,6 +39,15 @@ SMALL: dict[str, Any] = {
     "residual": {"name": "pre"},
 }
 """The model that each component is put into, one at a time."""
+POSITIONS: dict[frozenset[str], dict[str, Any]] = {
+    frozenset({"rotate"}): {"position": {"name": "rotary"}},
+    frozenset({"bias"}): {"position": {"name": "alibi"}},
+    frozenset({"rotate", "bias"}): {
+        "position": {"name": "alibi"},
+        "exceptions": {"rotated": {"last": 1, "position": {"name": "rotary"}}},
+    },
+}
+"""The positions of the small model around an attention that applies these hooks: each acts in one of its layers."""
 TRAINING_ONLY = {"dropout"}  # options that do nothing in evaluation
 GUARDS = {"eps"}  # numbers that may do nothing but keep a quotient finite
 
@@ -103,16 +116,26 @@ class Subject:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The small model with the component in its slot."""
-        return placed(self.entry.kind, self.part, self.place)
+        """The small model with the component in its slot; around an attention, with positions that it applies."""
+        applies = self.cls.applies if self.entry.kind == "attention" else frozenset()
+        return {**placed(self.entry.kind, self.part, self.place), **POSITIONS.get(applies, {})}
 
     @cached_property
     def model(self) -> Variant:
         """In evaluation mode and float64, every parameter random; not to be changed."""
         return self.fresh()
 
+    @cached_property
+    def meta(self) -> Variant:
+        """The model without memory for its tensors; not to be changed."""
+        return self.fresh("meta")
+
+    def copy(self) -> Variant:
+        """A copy of the model, to be changed; faster than another one."""
+        return copy.deepcopy(self.model)
+
     def fresh(self, device: str = "cpu", **over: Any) -> Variant:
-        """Another such model, to be changed, on any device; ``over`` is written over its config."""
+        """Another such model, built anew, on any device; ``over`` is written over its config."""
         with torch.device(device):
             made = build({**self.config, **over}, TOKENS, seed=0).eval().double()
         if device != "meta":
@@ -123,6 +146,15 @@ class Subject:
         """Rows without padding; the source of an encoder-decoder has another length."""
         source = tokens(SOURCE, rows, seed + 1) if self.variant == "encoder_decoder" else None
         return Inputs(tokens(length, rows, seed), source=source)
+
+    def can_read(self, length: int) -> bool:
+        """Whether rows of ``length`` tokens are within what the model can tell apart."""
+        return length <= (self.model.limit or length)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest rows: ``LONG``, or as many as the model can read."""
+        return min(LONG, self.model.limit or LONG)
 
 
 def tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
