@@ -73,6 +73,23 @@ MISTAKES = {
     "no threads": (["threads=0"], ["threads: must be positive: got 0"]),
     "callback": (["+callbacks.stop._target_=zoo.nope"], ["callbacks.stop._target_: zoo.nope cannot be imported"]),
     "launcher": (["hydra/launcher=jobli"], ["hydra/launcher/jobli"]),
+    "launcher that is no name": (
+        ["hydra/launcher=1e-400"],
+        ["hydra/launcher: must be a name", "got hydra/"],
+    ),
+    "flag": (["-steps=5"], ["unknown flag '-steps=5': choices: "]),
+    "flag that begins as another": (["-model.dim=5"], ["unknown flag '-model.dim=5': choices: "]),
+    "flag without its value": (["--cfg"], ["--cfg: must be given a value"]),
+    "flag with another value": (["--cfg", "jobs"], ["--cfg: unknown choice 'jobs': did you mean job?"]),
+    "number as variant": (["model.variant=-1"], ["model.variant: unknown choice -1"]),
+    "list as component": (["model/cross=[1,2]"], ["model/cross: unknown choice '1'"]),
+    "list as preset": (["model=[[[]]]"], ["model: unknown choice '[[]]'"]),
+    "too many devices": (["trainer.devices=2147483647"], ["trainer.devices: must be at most 4096: got 2147483647"]),
+    "too many layers": (["model.layers=1000000000000"], ["model.layers: must be at most 4096: got 1000000000000"]),
+    "too long": (["model.position.length=1e30"], ["model.position.length: must be at most 16777216: got 1000"]),
+    "a number that Python does not print": ([f"seed={'9' * 5000}"], ["cannot be read as key=value", "4300 digits"]),
+    "nested without end": ([f"label={'{a:' * 400}1{'}' * 400}"], ["cannot be read as key=value", "nested too deeply"]),
+    "a very long word": ([f"label={'x' * 20_000}"], ["an override must have at most 20000 characters: got 20006"]),
 }
 
 
@@ -93,6 +110,27 @@ def test_a_mistake_is_told_in_lines_and_leaves_nothing(mistake: str, tmp_path: P
     assert all(line.startswith("zoo: ") for line in lines)
     for part in told:
         assert part in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        (
+            "trainer.accelerator=torch.optim.SGD",
+            "trainer: lightning.Trainer refuses its arguments: You sel",
+        ),
+        ("trainer.devices=0x10", "trainer: lightning.Trainer refuses its arguments: "),
+        ("model.embedding.token_types=2147483647", "model: its 68,7"),
+    ],
+)
+def test_what_only_torch_or_lightning_can_tell_is_refused_before_a_folder_is_made(
+    word: str, told: str, tmp_path: Path
+) -> None:
+    code, _, err = zoo("train", *TINY, word)
+    assert code == 2
+    assert err.startswith(f"zoo: {told}")
+    assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,9 +13,8 @@ ROOT = Path(__file__).parents[1]
 COMPONENTS = ("attention", "ffn", "norm", "position", "residual", "objective")
 ORDER = [
     {"zoo"},
-    {"zoo.checks", "zoo.processes"},
-    {"zoo.files"},
-    {"zoo.options"},
+    {"zoo.checks", "zoo.limits", "zoo.processes"},
+    {"zoo.files", "zoo.input_files", "zoo.options"},
     {"zoo.syntax"},
     {"zoo.registry"},
     {"zoo.schema"},
@@ -146,7 +145,7 @@ def test_components_do_not_import_another_kind(kind: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_only_some_know_hydra_and_lightning(module: str) -> None:
     names = {name.split(".")[0] for name in everywhere(module)}
-    if not module.startswith(("zoo.config", "zoo.study", "zoo.commands", "hydra_plugins")):
+    if not module.startswith(("zoo.config", "zoo.overrides", "zoo.study", "zoo.commands", "hydra_plugins")):
         assert not names & {"hydra", "omegaconf"}
     if not module.startswith(("zoo.training", "zoo.data")):
         assert not names & {"lightning", "torchmetrics"}

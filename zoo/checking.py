@@ -121,7 +121,7 @@ def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
     tokenizer = (given or {}).get("tokenizer", {"name": "bytes"})
     checked["tokenizer"] = check_part("tokenizer", tokenizer, "data.tokenizer", problems)
     for part, path in ((checked, "data"), (checked["tokenizer"], "data.tokenizer")):
-        if part.get("name"):
+        if part.get("name") and not any(line.startswith(f"{path}.") for line in problems):
             problems += _construction_problems("data" if path == "data" else "tokenizer", part, path)
     return checked
 
@@ -147,6 +147,8 @@ def part_of(kind: str, checked: Mapping[str, Any], path: str) -> Part:
 def _check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """The objective in full; no name is the variant's own for the form of the data."""
     variant, data = config["model"].get("variant"), config["data"].get("name")
+    if variant not in build.VARIANTS:  # a problem that is known already
+        return {}
     if isinstance(given, Mapping) and given.get("name") is None and variant and data:
         form = index().get("data", str(data)).load().form  # type: ignore[attr-defined]
         given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[form]}

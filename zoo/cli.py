@@ -32,6 +32,9 @@ zoo train --help lists all that can be chosen, zoo train --cfg job prints the co
 """
 
 
+_LONGEST = 2_000  # characters of a line on the terminal; a message may quote a whole file
+
+
 def main() -> None:
     """Run the command; what was asked wrongly ends with readable lines and exit code 2."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
@@ -59,7 +62,8 @@ def main() -> None:
 
 def _say(lines: Sequence[str], code: int) -> int:
     for line in lines:
-        print(f"zoo: {line}", file=sys.stderr)
+        shown = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
+        print(f"zoo: {shown}", file=sys.stderr)
     return code
 
 

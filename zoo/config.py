@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.checks import Refused, suggest
+from zoo.overrides import parse_word, sweep_strings
 from zoo.registry import Index, index
 from zoo.schema import SLOTS, STACKS
 
@@ -104,10 +105,10 @@ class _Composer:
     def _parse(self, line: str) -> tuple[Override | None, str | None]:
         if line not in self._parsed:
             try:
-                override = self._parser.parse_override(line)
+                override = parse_word(line, self._parser)
                 self._parsed[line] = override, _problem(override)
-            except HydraException as error:
-                self._parsed[line] = None, f"{line}: cannot be read as key=value: {one_line(error)}"
+            except Refused as error:
+                self._parsed[line] = None, str(error)
         return self._parsed[line]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
@@ -203,6 +204,8 @@ def override_problems(overrides: Sequence[str]) -> dict[str, str]:
 
 def _problem(override: Override) -> str | None:
     key = override.key_or_group.split("@")[0]
+    if key.startswith("hydra/") and not override.is_delete() and not isinstance(override.value(), str):
+        return f"{key}: must be a name: got {override.input_line}"
     if key == "hydra" or key.startswith(("hydra/", "hydra.")):
         return None
     groups = config_groups()
@@ -213,7 +216,7 @@ def _problem(override: Override) -> str | None:
         if not override.is_delete() and not override.is_sweep_override() and override.value() is None:
             return f"{key}: must be chosen: {suggest('null', choices)}"
         for value in _values(override):
-            if str(value) not in choices:
+            if not isinstance(value, str | int | float) or str(value) not in choices:
                 return f"{key}: unknown choice {str(value)!r}: {suggest(str(value), choices)}"
         return None
     known = [*OPEN, *_run_names()]
@@ -223,13 +226,13 @@ def _problem(override: Override) -> str | None:
 
 
 def _values(override: Override) -> list[Any]:
-    """What is chosen: one value, or each of a sweep; patterns, lists and deletions are Hydra's own affair."""
+    """What is chosen: one value, each of a list, or each of a sweep; patterns and deletions are Hydra's own affair."""
     if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
         return []
     if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
+        return sweep_strings(override)
     value = override.value()
-    return [] if value is None or isinstance(value, list) else [value]
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _run_names() -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.checks import suggest
+from zoo.limits import over_limit
 
 
 class _Unset:
@@ -181,6 +182,7 @@ def check_options(
             continue
         before = len(problems)
         checked[option.name] = option.type.check(value, where, problems)
+        problems.extend(over_limit(option.name, checked[option.name], where))
         if len(problems) > before and option.default is not REQUIRED:
             checked[option.name] = option.default
     return checked

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from zoo.checks import Refused
+from zoo.study.expand import expand
 from zoo.study.plan import Matching, Rates, StudyPlan, find_study, plan_of, read_study
 
 STUDY: dict[str, Any] = {
@@ -188,3 +189,60 @@ def test_a_study_is_found_by_name_folder_and_file(tmp_path: Path, monkeypatch: p
     assert find_study("three_variants").parent.name == "three_variants"
     with pytest.raises(Refused, match=r"unknown study 'three_variant': did you mean three_variants\?"):
         find_study("three_variant")
+
+
+# --------------------------------------------------------------------------------------------------------- limits
+
+_BOMB = "\n".join(
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x, x]",
+        *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_BOMB, "must hold at most 100000 values, aliases expanded"),
+        ("a: &a [*a]", "must hold at most 100000 values, aliases expanded"),
+        ("a: " + "[" * 5_000, "is nested too deeply"),
+        ("a: 2001-99-99\nb: !!timestamp 2001-99-99", "is not YAML"),
+        ("a: " + "9" * 5_000, "is not YAML: Exceeds the limit"),
+        ("a: '" + "x" * 2**20 + "'", "must have at most 1048576 bytes: got 1048581"),
+    ],
+    ids=["aliases", "cycle", "nested", "date", "long number", "long file"],
+)
+def test_a_file_that_never_ends_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(Refused, match=told) as refused:
+        read_study(tmp_path / "study.yaml")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"seeds": 1_000_000}, "seeds: must be at most 1000 seeds: got 1000000"),
+        ({"seeds": list(range(1_001))}, "seeds: must be at most 1000 seeds: got 1001"),
+        ({"seeds": "until_decided", "max_seeds": 10**9}, "max_seeds: must be at most 1000: got 1000000000"),
+        (
+            {"arms": ..., "baseline": ..., "grid": {"model.dim": list(range(1_000)), "steps": list(range(1_000))}},
+            "grid: must be at most 2000 arms: got 1000000",
+        ),
+        ({"arms": {str(i): {} for i in range(2_001)}}, "arms: must be at most 2000 arms: got 2001"),
+        ({"overrides": {"model": "gpt/tiny", "model.layers": 10**12}}, "model.layers: must be at most 4096: got 1000"),
+        ({"sizes": {str(i): {"steps": i} for i in range(1, 3_001)}}, "a study: must be at most 5000 arms times tasks"),
+        ({"where": ["seed == 1"] * 101}, "where: must be at most 100 filters: got 101"),
+        ({"where": "(" * 10_000}, r"where\[0\]: cannot be read: too many nested parentheses"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_a_study_asks_for_has_limits(read: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        expand(read(**given))
+
+
+def test_a_large_study_is_within_the_limits(read: Any) -> None:
+    arms = {"two": {}, **{f"arm {i}": {"model.dim": 8 * i} for i in range(2, 400)}}
+    assert len(read(arms=arms, seeds=100).arms) == 399

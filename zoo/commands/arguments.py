@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.checks import Refused
+from zoo.checks import Refused, suggest
 
-_FLAGS_WITH_VALUES = frozenset(
-    (
-        "-c",
-        "--cfg",
-        "-i",
-        "--info",
-        "-p",
-        "--package",
-        "-cp",
-        "--config-path",
-        "-cn",
-        "--config-name",
-        "-cd",
-        "--config-dir",
-    )
+HYDRA_FLAGS = (
+    *("-h", "--help", "--hydra-help", "-m", "--multirun", "-r", "--run", "--resolve"),
+    *("-c", "--cfg", "-i", "--info", "-p", "--package"),
+    *("-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"),
 )
-"""Hydra's flags whose next word is not an override."""
+"""Flags that are handed to Hydra; not --experimental-rerun, which unpickles a file."""
+_FLAGS_WITH_VALUES = frozenset(HYDRA_FLAGS[HYDRA_FLAGS.index("-c") :])
+"""Those whose next word is not an override."""
+_CFG = ("job", "hydra", "all")
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
@@ -38,6 +30,35 @@ def overrides_of(arguments: Sequence[str]) -> list[str]:
         for flag, argument in zip(before, arguments, strict=False)
         if not argument.startswith("-") and flag not in _FLAGS_WITH_VALUES
     ]
+
+
+def hydra_words(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra's parser takes them: flags with their values first, then overrides, quoted where needed.
+
+    Raises:
+        Refused: for a flag that there is none of, or one without its value.
+    """
+    from zoo.overrides import readable
+
+    require_flags(arguments, HYDRA_FLAGS)
+    flags: list[str] = []
+    overrides: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        own = word.startswith("-") or before in _FLAGS_WITH_VALUES
+        (flags if own else overrides).append(word if own or is_hydras(word) else readable(word))
+    for flag, value in zip(flags, [*flags[1:], ""], strict=False):
+        if flag in _FLAGS_WITH_VALUES and flag not in ("-i", "--info") and (not value or value.startswith("-")):
+            raise Refused(f"{flag}: must be given a value")
+        if flag in ("-c", "--cfg") and value not in _CFG:
+            raise Refused(f"{flag}: unknown choice {value!r}: {suggest(value, _CFG)}")
+    return [*flags, *overrides]
+
+
+def require_flags(arguments: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse words that begin as flags do, and are none of those that a command has."""
+    wrong = [word for word in arguments if word.startswith("-") and word.partition("=")[0] not in known]
+    if wrong:
+        raise Refused("\n".join(f"unknown flag {word!r}: {suggest(word, known)}" for word in wrong))
 
 
 def is_hydras(override: str) -> bool:

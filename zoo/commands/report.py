@@ -111,6 +111,7 @@ def _folder_name(title: str, members: Sequence[str]) -> str:
 def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """The runs of a sweep; what has not been trained is a run that is not finished."""
     from zoo.checking import check_run
+    from zoo.commands.sweeping import runs_of_sweep
     from zoo.config import compose_run
     from zoo.report import runs_study
     from zoo.study.asked import take_keys
@@ -119,7 +120,8 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     problems: list[str] = []
     planned = {}
     given, overrides = take_keys(words, _JUDGING)
-    for lines in _runs_of(overrides):
+    refuse_unknown(overrides)
+    for lines in runs_of_sweep(overrides):
         checked = check_run(compose_run(lines))
         problems += [f"{' '.join(lines)}: {problem}" for problem in checked.problems]
         planned[run_folder(checked).path.resolve()] = checked.config
@@ -135,24 +137,3 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     trained = shlex.join(["zoo", "train", "-m", *overrides])
     command = f"{trained} && {shlex.join(['zoo', 'report', '-m', *words])}"
     return replace(described, command=command), runs, folder
-
-
-def _runs_of(sweep: Sequence[str]) -> list[list[str]]:
-    """The overrides of each run, as Hydra makes them of those of a sweep."""
-    from hydra import initialize_config_dir
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    from zoo.config import folder, one_line, publish
-
-    refuse_unknown(sweep)
-    publish()
-    with initialize_config_dir(str(folder("conf")), version_base="1.3"):
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        try:
-            (runs,) = BasicSweeper.split_arguments(parser.parse_overrides(list(sweep)), None)
-        except HydraException as error:
-            raise Refused(one_line(error)) from None
-    return runs

@@ -6,7 +6,16 @@ import json
 from collections.abc import Sequence
 
 from zoo.checks import Refused
-from zoo.commands.arguments import asks_for_help, is_hydras, overrides_of, refuse_unknown, take_values
+from zoo.commands.arguments import (
+    HYDRA_FLAGS,
+    asks_for_help,
+    hydra_words,
+    is_hydras,
+    overrides_of,
+    refuse_unknown,
+    require_flags,
+    take_values,
+)
 from zoo.commands.train import hand_over
 
 HELP = """\
@@ -52,7 +61,7 @@ def study(arguments: Sequence[str]) -> int:
         return 0
     dry_run = f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}"
     chosen = ["hydra/sweeper=zoo_study", as_override(asked_for), dry_run, *policy]
-    return hand_over(["-m", *chosen, *launcher, *hydras, *further])
+    return hand_over(hydra_words(["-m", *chosen, *launcher, *hydras, *further]))
 
 
 def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
@@ -60,10 +69,11 @@ def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     from zoo.study.asked import asked
 
     arguments, allowed = take_values(arguments, "--allow-target")
+    require_flags(arguments, HYDRA_FLAGS)
     words = overrides_of(arguments)
     hydras = [word for word in arguments if word not in words or is_hydras(word)]
     asked_for, further = asked([word for word in words if not is_hydras(word)], allowed)
-    refuse_unknown(further)
+    refuse_unknown([*(word for word in words if is_hydras(word)), *further])
     return asked_for, further, hydras
 
 

@@ -9,24 +9,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.checks import Refused
-from zoo.commands.arguments import asks_for_help, overrides_of, refuse_unknown, without_hydra
+from zoo.commands.arguments import (
+    HYDRA_FLAGS,
+    asks_for_help,
+    hydra_words,
+    is_hydras,
+    overrides_of,
+    refuse_unknown,
+    require_flags,
+    without_hydra,
+)
 
 
 def train(arguments: list[str]) -> int:
     """``zoo train``: Hydra's own command line, with overrides checked first, all problems at once."""
     from zoo.config import compose_run
 
+    require_flags(arguments, HYDRA_FLAGS)
     overrides = overrides_of(arguments)
     if asks_for_help(arguments):
         print(_help(without_hydra(overrides)))
         return 0
+    refuse_unknown([line for line in overrides if is_hydras(line)])
     if len(overrides) == len(arguments):
         from zoo.checking import check_run
 
         check_run(compose_run(without_hydra(overrides))).require()
-    elif not {"--hydra-help", "--info", "-sc", "--shell-completion"} & set(arguments):
+    elif not {"--hydra-help", "--info", "-i"} & set(arguments):
         refuse_unknown(without_hydra(overrides))
-    code = hand_over(arguments)
+    code = hand_over(hydra_words(arguments))
     if {"-m", "--multirun"} & set(arguments) and not any(line.startswith("hydra/sweeper") for line in overrides):
         print(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
     return code

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.checks import Refused
+from zoo.input_files import read_bytes
 
 
 def existing(owner: str, path: str) -> Path:
@@ -14,7 +16,7 @@ def existing(owner: str, path: str) -> Path:
     if not path:
         raise Refused(f"{owner}: path must name a file or folder: got path=''")
     found = Path(path).expanduser()
-    if not found.exists():
+    if not os.path.exists(found):  # unlike found.exists(), False for a name that no file can have
         raise Refused(f"{owner}: path does not exist: got path={path}")
     return found
 
@@ -29,7 +31,7 @@ def existing_file(owner: str, path: str) -> Path:
 
 def read_text(owner: str, file: Path) -> str:
     """The text of a UTF-8 file, line ends as they are, without a byte order mark; an empty file is refused."""
-    data = file.read_bytes()
+    data = read_bytes(file)
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

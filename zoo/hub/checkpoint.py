@@ -15,7 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from zoo import limits
 from zoo.checks import Refused
+from zoo.input_files import read_bytes
 
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -90,10 +92,12 @@ def read_json(path: Path) -> dict[str, Any]:
         Refused: if it is not there, or is no such thing.
     """
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_bytes(path, limits.JSON_BYTES))
     except FileNotFoundError:
         raise Refused(f"{path} is not there") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except Refused:
+        raise
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(found, dict):
         raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")

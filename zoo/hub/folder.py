@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zoo import limits
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
@@ -25,6 +26,7 @@ from zoo.hub.heads import KeptHead, read_head
 from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.quantization import Dequantized
 from zoo.hub.weights import fill, published
+from zoo.input_files import read_bytes
 from zoo.variants.variant import Variant
 
 SIDE_FILES = (
@@ -123,7 +125,7 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
         task = read_head(task, checkpoint, beside, dtype)
         _log.warning("kept beside the model, no part of which it is: %s", task)
     fill(model, described.family, checkpoint, dtype, [beside + name for name in task.shapes] if task else ())
-    files = {name: (folder / name).read_bytes() for name in SIDE_FILES if (folder / name).is_file()}
+    files = {name: read_bytes(folder / name, limits.JSON_BYTES) for name in SIDE_FILES if (folder / name).is_file()}
     kept = dict(described.kept)
     came = kept.pop("family", OWN.name) if described.family is OWN else described.family.name
     model.origin = Origin(str(came), kept, files, task)

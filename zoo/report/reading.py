@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
+from zoo import limits
 from zoo.checks import require
+from zoo.input_files import read_text
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -21,7 +23,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    loaded = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    loaded = yaml.load(read_text(path, limits.YAML_BYTES), _LOADER)
     require(isinstance(loaded, dict), f"{path} must hold a mapping: got {type(loaded).__name__}")
     return dict(loaded)
 
@@ -31,8 +33,8 @@ def read_json(path: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     if not path.is_file():
         return None, ()
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        loaded = json.loads(read_text(path, limits.JSON_BYTES))
+    except (ValueError, RecursionError) as error:
         return None, (f"{path.name} cannot be read, the run counts as not finished: {error}",)
     if not isinstance(loaded, dict):
         return None, (f"{path.name} must hold a mapping, the run counts as not finished",)

@@ -8,11 +8,9 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-
 from zoo.checks import Refused
 from zoo.config import compose_run
+from zoo.overrides import parse_word
 from zoo.registry import index
 from zoo.report.configs import short_keys
 from zoo.study.kinds import BASELINE
@@ -134,10 +132,7 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
     """Overrides as a study writes them."""
     found = {}
     for word in words:
-        try:
-            parsed = OverridesParser.create().parse_override(word)
-        except HydraException:
-            raise Refused(f"{word}: cannot be read as key=value") from None
+        parsed = parse_word(word)
         if parsed.is_sweep_override():
             key, _, values = word.partition("=")
             raise Refused(f"{key}: a study takes one value: got {values}; for all of them, grid={{{key}: [{values}]}}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo import limits
 from zoo.checks import suggest
 from zoo.options import Many, Option, Scalar, check_options
 
@@ -45,15 +46,23 @@ def read_seeds(given: Any, most: int | None, problems: list[str]) -> Seeds:
         problems.append(f"max_seeds: goes with seeds: {UNTIL_DECIDED}: got max_seeds={most}")
     if most is not None and most < _LEAST:
         problems.append(f"max_seeds: must be at least {_LEAST}, for fewer decide nothing: got {most}")
+    if most is not None and most > limits.SEEDS:
+        return Seeds()  # a problem that is known already
     if given == UNTIL_DECIDED:
         return Seeds(tuple(range(1, (most if most is not None else _MOST) + 1)), True)
     if isinstance(given, int) and not isinstance(given, bool):
         if given < 1:
             problems.append(f"seeds: must be at least one: got {given}")
+        elif given > limits.SEEDS:
+            problems.append(limits.over_count("seeds", "seeds", limits.SEEDS, given))
+            return Seeds()
         return Seeds(tuple(range(1, given + 1)))
     if isinstance(given, str) or not isinstance(given, Sequence):
         got = "nothing" if given is None else repr(given)
         problems.append(f"seeds: must be a list of int, how many, or {UNTIL_DECIDED}: got {got}")
+        return Seeds()
+    if len(given) > limits.SEEDS:
+        problems.append(limits.over_count("seeds", "seeds", limits.SEEDS, len(given)))
         return Seeds()
     found = tuple(Many(Scalar(int)).check(given, "seeds", problems))
     if len(problems) == before and (not found or len(set(found)) < len(found)):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo import limits
 from zoo.report.configs import short_keys, shown
 from zoo.study.reading import mapping, named, overrides
 from zoo.study.tasks import Overrides, layered
@@ -36,7 +38,8 @@ class Arms:
 
 def arms(given: Any, problems: list[str]) -> Arms:
     """Arms as they are named, each with its overrides."""
-    return Arms(named(given, "arms", problems))
+    found = named(given, "arms", problems)
+    return Arms({} if _too_many("arms", len(found), problems) else found)
 
 
 def grid(given: Any, problems: list[str]) -> Arms:
@@ -54,6 +57,8 @@ def grid(given: Any, problems: list[str]) -> Arms:
             problems.append(f"grid.{key}: values must differ: got {shown(values)}")
         if list(keys.values()).count(keys[key]) > 1:
             problems.append(f"grid.{key}: stands twice, as a choice and as a value")
+    if _too_many("grid", math.prod(len(values) for values in axes.values()), problems):
+        return Arms({})
     short = short_keys(keys.values())
     names = {key: short[whole] if short[whole] not in FIELDS else whole for key, whole in keys.items()}
     found: dict[str, Overrides] = {}
@@ -71,6 +76,8 @@ def one_at_a_time(given: Any, problems: list[str]) -> Arms:
     if 0 < len(parts) < 3:
         told = "of one, alone and all are the same" if len(parts) == 1 else "two are a plan of pairs"
         problems.append(f"one_at_a_time: must have at least three parts, for {told}: got {', '.join(parts)}")
+    if _too_many("one_at_a_time", 2 + 2 * len(parts), problems):
+        return Arms({})
     _apart(parts, "one_at_a_time", problems)
     found: dict[str, Overrides] = {BASELINE: {}}
     found |= {f"+ {name}": what for name, what in parts.items()}
@@ -87,6 +94,8 @@ def pairs(given: Any, problems: list[str]) -> Arms:
         problems.append(f"pairs: must have two factors: got {', '.join(factors) or 'none'}")
         return Arms({})
     levels = {factor: named(what, f"pairs.{factor}", problems) for factor, what in factors.items()}
+    if _too_many("pairs", math.prod(1 + len(own) for own in levels.values()), problems):
+        return Arms({})
     for factor, own in levels.items():
         if BASELINE in own:
             problems.append(f"pairs.{factor}.{BASELINE}: is the level that every factor has without being given one")
@@ -106,6 +115,13 @@ def pairs(given: Any, problems: list[str]) -> Arms:
     ordered = sorted(found, key=lambda name: sum(map(bool, of[name])))
     axes = {arm: dict(zip(levels, (level or BASELINE for level in of[arm]), strict=True)) for arm in ordered}
     return Arms({arm: found[arm] for arm in ordered}, BASELINE, {}, {arm: of[arm] for arm in ordered}, axes)
+
+
+def _too_many(path: str, count: int, problems: list[str]) -> bool:
+    """True if there are more arms than a study may have, which is a problem."""
+    if count > limits.ARMS:
+        problems.append(limits.over_count(path, "arms", limits.ARMS, count))
+    return count > limits.ARMS
 
 
 def _apart(parts: Mapping[str, Overrides], path: str, problems: list[str]) -> None:

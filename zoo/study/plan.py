@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo import limits
 from zoo.checks import Refused, suggest
 from zoo.config import folder
 from zoo.options import Maybe, Option, Scalar, check_options
@@ -91,7 +93,7 @@ def find_study(name: str) -> Path:
         Refused: with the studies that there are.
     """
     for path in (Path(name), Path(name) / "study.yaml", folder("experiments") / name / "study.yaml"):
-        if path.is_file():
+        if os.path.exists(path) and not path.is_dir():  # os.path: False for a name that no file can have
             return path
     names = [path.parent.name for path in folder("experiments").glob("*/study.yaml")]
     raise Refused(f"unknown study {name!r}: {suggest(name, names)}")
@@ -155,6 +157,7 @@ def _read(
     rates = read_rates(given.get("learning_rates"), seeds.values, problems)
     filters = _filters(given.get("where"), arms, tasks, problems)
     problems += _together(baseline, seeds, matching, filters, arms)
+    problems += _too_many(len(arms.arms) * len(tasks), seeds, rates)
     plan = StudyPlan(
         name,
         path,
@@ -181,12 +184,19 @@ def _read(
     return plan
 
 
+def _too_many(settings: int, seeds: Seeds, rates: Rates | None) -> list[str]:
+    """What is beyond the limits of a study as a whole: arms on tasks, and their runs."""
+    runs = settings * (len(seeds.values) + (len(rates.values) * len(rates.seeds) if rates else 0))
+    counts = (("arms times tasks", limits.SETTINGS, settings), ("runs", limits.CELLS, runs))
+    return [limits.over_count("a study", what, most, got) for what, most, got in counts if got > most]
+
+
 def _of_arms(plan: StudyPlan) -> list[str]:
     """What is wrong with arms too, so far as they are known."""
     from zoo.study.expand import expand  # which takes plans
 
     try:
-        if plan.arms and plan.tasks:
+        if 0 < len(plan.arms) * len(plan.tasks) <= limits.SETTINGS:
             expand(plan)
     except Refused as error:
         return str(error).splitlines()
@@ -210,6 +220,9 @@ def _filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[s
     lines = [given] if isinstance(given, str) else given or []
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         problems.append(f"where: must be a list of str: got {given!r}")
+        return ()
+    if len(lines) > limits.FILTERS:
+        problems.append(limits.over_count("where", "filters", limits.FILTERS, len(lines)))
         return ()
     values = [value for axes in arms.axes.values() for value in axes.values()]
     words = {*arms.arms, *(name for task in tasks for name in (task.of, task.size) if name)}

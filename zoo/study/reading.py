@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 
+from zoo import limits
 from zoo.checks import Refused
+from zoo.input_files import read_text
+from zoo.overrides import parse_word, sweep_strings
 
 
 class _Loader(yaml.SafeLoader):
@@ -48,9 +49,26 @@ def from_text(text: str, where: str) -> Any:
         Refused: if it is no YAML; ``where`` names it.
     """
     try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        size = _size(root, {})
+        given = None if root is None or size > limits.NODES else loader.construct_document(root)
+    except RecursionError:
+        raise Refused(f"{where}: is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number, date or binary value that cannot be read
         raise Refused(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    if size > limits.NODES:
+        raise Refused(f"{where}: must hold at most {limits.NODES} values, aliases expanded: got {size} or more")
+    return given
+
+
+def _size(node: yaml.Node | None, known: dict[yaml.Node, int]) -> int:
+    """Count the values below a node, each alias as often as it stands; an alias within what it names never ends."""
+    if node not in known and isinstance(node, yaml.CollectionNode):
+        known[node] = limits.NODES + 1  # as long as it is not counted, so that a cycle is too large
+        below = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+        known[node] = 1 + sum(_size(part, known) for part in below)
+    return 1 if node is None else known.get(node, 1)
 
 
 def from_file(path: Path) -> dict[str, Any]:
@@ -59,7 +77,7 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises:
         Refused: if there is anything else in it, or it asks for what it must not read: ``${oc.env:NAME}``.
     """
-    given = from_text(path.read_text(encoding="utf8"), str(path))
+    given = from_text(read_text(path, limits.YAML_BYTES), str(path))
     if not isinstance(given, Mapping):
         raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
     if resolvers := sorted({found for text in _texts(given) for found in _RESOLVER.findall(text)}):
@@ -89,11 +107,13 @@ def from_word(key: str, text: str) -> Any:
         Refused: if it is neither.
     """
     try:
-        override = OverridesParser.create().parse_override(f"key={text}")
-    except HydraException:
+        override = parse_word(f"{key}={text}")
+    except Refused:
         return from_text(text, f"{key}={text}")
-    value = list(override.sweep_iterator()) if override.is_sweep_override() else override.value()
-    return _with_texts(value)
+    if not override.is_sweep_override():
+        return _with_texts(override.value())
+    sweep_strings(override)  # refuses one without end
+    return _with_texts(list(override.sweep_iterator()))
 
 
 def _with_texts(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo.checking import Checked
+from zoo.overrides import quote
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,10 @@ def _grammar(value: Any) -> str:
         return "[" + ",".join(_grammar(item) for item in value) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return _quoted(value) if isinstance(value, str) and not _plain(value) else str(value)
+    return quote(value) if isinstance(value, str) and not _plain(value) else str(value)
 
 
 def _plain(text: str) -> bool:
     """Whether Hydra reads it as this text without quotes."""
     words = ("null", "true", "false", "inf", "nan")
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z0-9_]+)*", text) is not None and text.lower() not in words
-
-
-def _quoted(text: str) -> str:
-    """In quotes: to Hydra a backslash is a backslash, unless it stands before a quote."""
-    escaped = re.sub(r'(\\*)"', lambda found: 2 * found[1] + '\\"', text)
-    return '"' + re.sub(r"(\\+)\Z", lambda found: 2 * found[1], escaped) + '"'

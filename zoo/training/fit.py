@@ -14,7 +14,6 @@ import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
-from zoo.checks import require
 from zoo.files import file_digest, replace_file, write_file
 from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
@@ -40,7 +39,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
         job: what to train.
         claim: the right to; None in the further processes of a run on several devices, which get no result.
     """
-    _quieten_lightning()
+    quieten_lightning()
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
     optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
@@ -48,10 +47,6 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _trainer(job, resumed, claim)
     share = Share(trainer.global_rank, trainer.world_size)
-    require(
-        share.world <= config["batch"],
-        f"batch must be at least the number of devices: got batch={config['batch']}, devices={share.world}",
-    )
     size = (config["batch"], config["accumulate"])
     training = TrainingBatches(prepared.train, job.objective, *size, config["seed"], resumed, share)
     validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
@@ -111,7 +106,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, heard)
 
 
-def _quieten_lightning() -> None:
+def quieten_lightning() -> None:
     """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

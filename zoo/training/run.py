@@ -28,6 +28,7 @@ from zoo.training.claim import Claim, Lost
 from zoo.training.fit import fit
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
+from zoo.training.preflight import assemble_in_memory, require_trainer
 from zoo.training.provenance import (
     code_fingerprint,
     components_fingerprint,
@@ -134,9 +135,10 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
         raise Refused("model: must be given")
     if problems := [line for section in CALLED for line in value_problems(section, config[section], training=True)]:
         raise Refused("\n".join(problems))
+    require_trainer(config)
     with torch.random.fork_rng():
         torch.manual_seed(stream(config["seed"], "weights"))
-        model = build.assemble(checked.plan, prepared.vocabulary.size)
+        model = assemble_in_memory(checked.plan, prepared.vocabulary.size)
         if "path" in config["model"]:
             begin(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)

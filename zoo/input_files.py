@@ -1,0 +1,58 @@
+"""Reading files that a user or a stranger names: regular files alone, of bounded size.
+
+A FIFO or a device in place of ``config.json`` would block or never end; a folder is no file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from zoo.checks import Refused
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """Read a regular file.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have; None for as many as memory holds.
+
+    Raises:
+        FileNotFoundError: if there is nothing at ``path``.
+        Refused: if it is no regular file, cannot be read, or has more than ``most`` bytes.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise Refused(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Refused(f"{path}: must be a regular file: got {_kind(status.st_mode)}")
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(content) > most:
+        raise Refused(f"{path}: must have at most {most} bytes: got {max(status.st_size, len(content))}")
+    return content
+
+
+def read_text(path: Path, most: int | None = None) -> str:
+    """Read a regular file of UTF-8 text.
+
+    Raises:
+        FileNotFoundError: if there is nothing at ``path``.
+        Refused: as ``read_bytes``, and if it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path}: must be UTF-8: got byte 0x{error.object[error.start]:02x} at {error.start}") from None
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket"}
+    return next((name for is_kind, name in kinds.items() if is_kind(mode)), "a device")
