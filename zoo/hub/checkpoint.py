@@ -145,6 +145,23 @@ def _entries(path: Path) -> Iterator[tuple[str, Header, int]]:
             yield name, _header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
 
 
+class Selected:
+    """Some tensors of a checkpoint, under other names.
+
+    Args:
+        checkpoint: what is read.
+        names: of those tensors there, by their names here.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
+        self._checkpoint, self._names = checkpoint, names
+        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in names.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._checkpoint.read(self._names[name])
+
+
 class Renamed:
     """A checkpoint under the names of today.
 

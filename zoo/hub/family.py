@@ -18,6 +18,7 @@ from zoo.hub.keys import Idle, Key
 from zoo.hub.quantization import Quantization, read_quantization
 from zoo.hub.rules import Rule
 from zoo.hub.source import Composed, Draft, Source
+from zoo.hub.text_config import names_inside, unwrap
 from zoo.plan import ModelPlan
 from zoo.schema import SLOTS
 
@@ -141,6 +142,7 @@ class Described:
         task: its task head, which is no part of the model.
         beginnings: how names of tensors begin in this checkpoint, and how they do in others of the family.
         published_head: the head that the family's models have, as a model config, also where this one has none.
+        outside: the ``model_type`` of a model of several modalities, of which this is the language model.
     """
 
     family: Family
@@ -151,10 +153,14 @@ class Described:
     task: KeptHead | None = None
     beginnings: Mapping[str, str] = field(default_factory=dict)
     published_head: Mapping[str, Any] = field(default_factory=dict)
+    outside: str | None = None
 
     def notes(self) -> list[str]:
         """What a person should know beside the model, one line each."""
         notes = []
+        if self.outside is not None:
+            name = self.family.name
+            notes.append(f"of this {self.outside}, only the language model is read, as {name}; it is saved as {name}")
         if self.ignored:
             notes.append(f"ignored, for no part of {self.family.name} reads them: {', '.join(self.ignored)}")
         if self.quantization is not None:
@@ -196,7 +202,10 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
         Refused: with all that is wrong with it, one a line: a family that is not known, a value that does not make
             sense or that no component computes.
     """
+    wrapped = unwrap(config, {name: _body_class(family) for name, family in families().items()})
+    config = config if wrapped is None else wrapped.config
     family = family_of(config.get("model_type"))
+    names = names if wrapped is None or names is None else list(names_inside(names, family.prefix))
     source, draft = Source(config, tensors=names), Draft(family.base)
     _take(family, source, draft)
     quantization = read_quantization(source)
@@ -216,7 +225,15 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     options = {name: value for name, value in config.items() if name in kept}
     task, head = form.task, None if form.task is None else KeptHead(architecture, form.task.shapes(config, plan.dim))
     beginnings = {} if task is None or task.prefix is None else {task.prefix: family.prefix}
-    return Described(family, plan, options, tuple(ignored.values()), quantization, head, beginnings, published_head)
+    outside = None if wrapped is None else wrapped.outside
+    return Described(
+        family, plan, options, tuple(ignored.values()), quantization, head, beginnings, published_head, outside
+    )
+
+
+def _body_class(family: Family) -> str:
+    """The name of a family's class without any head."""
+    return next(name for name, form in family.architectures.items() if not form.head and form.task is None)
 
 
 def choose_architecture(family: Family, config: Mapping[str, Any], source: Source) -> tuple[str, Form]:

@@ -19,12 +19,13 @@ from zoo import limits
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
-from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, open_checkpoint, read_json
+from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, Selected, open_checkpoint, read_json
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
 from zoo.hub.heads import KeptHead, read_head
 from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.quantization import Dequantized
+from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
 from zoo.input_files import read_bytes
 from zoo.variants.variant import Variant
@@ -115,6 +116,8 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     folder = Path(path)
     checkpoint = open_checkpoint(folder, pickled=pickled)
     described = describe(folder, list(checkpoint.headers))
+    if described.outside is not None:
+        checkpoint = Selected(checkpoint, names_inside(checkpoint.headers, described.family.prefix))
     if described.quantization is not None:
         described.quantization.require_readable()
         checkpoint = Dequantized(checkpoint, described.quantization)

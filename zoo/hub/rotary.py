@@ -146,6 +146,9 @@ def read_rotary(
         inner.refuse("partial_rotary_factor", "must be 1, for this family turns all features", fraction)
     types = [inner.take(name, STR, None) for name in ("rope_type", "type")]
     kind = next((each for each in types if each is not None), "default")
+    kind = "default" if kind == "mrope" else kind  # of text, all axes are at one position
+    for name in ("mrope_section", "mrope_interleaved"):
+        inner.take_any(name)
     if kind not in ("default", "linear", "yarn", "llama3"):
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
         theirs.problems += inner.problems  # but not the options of a kind that is not known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Idle, Unless, activation, layers
+from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation, layers
 from zoo.hub.rotary import Rotary
 from zoo.hub.rules import Rule, Same
 from zoo.hub.source import BOOL, FLOAT
@@ -54,8 +54,8 @@ FAMILY = Family(
     architectures=decoder_classes("Llama", answers="transformer."),
     base=BASE,
     keys=(
-        *SIZES,
-        Equal("intermediate_size", "hidden"),
+        *absent_means(SIZES, vocab_size=32000, hidden_size=4096, num_hidden_layers=32, num_attention_heads=32),
+        Equal("intermediate_size", "hidden", default=11008),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
         activation("hidden_act", default="silu"),

@@ -1,0 +1,104 @@
+"""Folders of several modalities: the language model inside, by its ``text_config`` and the names of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.checks import Refused
+
+TEXT_TYPES = {
+    "qwen2_vl_text": "qwen2",
+    "qwen2_5_vl_text": "qwen2",
+    "qwen3_vl_text": "qwen3",
+    "qwen3_vl_moe_text": "qwen3_moe",
+    "glm4v_text": "glm4",
+}
+"""Language models that are those of another family as long as all tokens are text: their rotary positions of several
+axes are then equal on each."""
+FLAT_TYPES = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "glm4v": "glm4"}
+"""Types of models whose older files say the language model's options beside ``vision_config``, not inside a mapping."""
+_OF_OTHERS = ("vision_config", "audio_config", "text_config", "model_type", "architectures")
+_CARRIED = ("tie_word_embeddings", "quantization_config", "dtype", "torch_dtype", "bos_token_id", "eos_token_id")
+_INSIDE = ("model.language_model.", "language_model.")
+"""What names of the language model's tensors begin with, in newer and in older files."""
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A language model inside a model of several modalities.
+
+    Attributes:
+        outside: the ``model_type`` of the whole.
+        config: config.json of the language model alone.
+    """
+
+    outside: str
+    config: Mapping[str, Any]
+
+
+def unwrap(config: Mapping[str, Any], bodies: Mapping[str, str]) -> Wrapped | None:
+    """The language model inside; None where the config is that of one.
+
+    Args:
+        config: content of config.json.
+        bodies: the name of the class without a head, for each known ``model_type``.
+    Raises:
+        Refused: if the whole is no language model that also reads something else.
+    """
+    outside, inside = config.get("model_type"), config.get("text_config")
+    if outside in bodies or not isinstance(outside, str):
+        return None
+    if isinstance(inside, Mapping):
+        kind = TEXT_TYPES.get(str(inside.get("model_type")), inside.get("model_type"))
+        carried = {name: config[name] for name in _CARRIED if config.get(name) is not None}
+        found = {**carried, **inside} | {name: config[name] for name in _CARRIED[:1] if config.get(name) is not None}
+    elif outside in FLAT_TYPES:
+        kind = FLAT_TYPES[outside]
+        found = {name: value for name, value in config.items() if name not in _OF_OTHERS}
+    else:
+        return None
+    if kind == "glm4" and outside != kind:
+        found["head_dim"] = _divided(found.get("hidden_size"), found.get("num_attention_heads"))
+    if kind not in bodies:
+        raise Refused(f"config.json: text_config of {outside}: unknown model_type {kind!r}")
+    return Wrapped(outside, {**found, "model_type": kind, "architectures": _class_inside(config, bodies[kind])})
+
+
+def _divided(dim: Any, heads: Any) -> Any:
+    """Features of a head, of which GLM-4V says nothing."""
+    return dim // heads if isinstance(dim, int) and isinstance(heads, int) and heads > 0 else None
+
+
+def _class_inside(config: Mapping[str, Any], body: str) -> list[str] | None:
+    """The class of the language model: its body where the whole has no logits, else the one with a head."""
+    given = config.get("architectures")
+    name = str(given[0]) if isinstance(given, list) and len(given) == 1 else ""
+    if name.endswith("Model"):
+        return [body]
+    if name and not name.endswith(("ForConditionalGeneration", "ForCausalLM")):
+        raise Refused(f"config.json: architectures must be a class that writes text, or the body of one: got {given!r}")
+    return None
+
+
+def names_inside(names: Iterable[str], prefix: str) -> dict[str, str]:
+    """The language model's tensors among those of the whole: by the names that they have alone, those that they have.
+
+    Args:
+        names: of all tensors.
+        prefix: what names of the body begin with in the language model alone.
+    """
+    names = list(names)
+    if not any(name.startswith(_INSIDE) for name in names):
+        return {name: name for name in names if name.startswith((prefix, "lm_head."))}
+    newer, older = _INSIDE
+    found = {}
+    for name in names:
+        if name.startswith(newer):
+            found[prefix + name.removeprefix(newer)] = name
+        elif name.startswith(older):
+            found[name.removeprefix(older)] = name
+        elif name.startswith("lm_head."):
+            found[name] = name
+    return found
