@@ -48,7 +48,7 @@ def unwrap(config: Mapping[str, Any], bodies: Mapping[str, str]) -> Wrapped | No
         Refused: if the whole is no language model that also reads something else.
     """
     outside, inside = config.get("model_type"), config.get("text_config")
-    if outside in bodies or not isinstance(outside, str):
+    if not isinstance(outside, str) or outside in bodies:
         return None
     if isinstance(inside, Mapping):
         kind = TEXT_TYPES.get(str(inside.get("model_type")), inside.get("model_type"))
@@ -61,7 +61,7 @@ def unwrap(config: Mapping[str, Any], bodies: Mapping[str, str]) -> Wrapped | No
         return None
     if kind == "glm4" and outside != kind:
         found["head_dim"] = _divided(found.get("hidden_size"), found.get("num_attention_heads"))
-    if kind not in bodies:
+    if not isinstance(kind, str) or kind not in bodies:
         raise Refused(f"config.json: text_config of {outside}: unknown model_type {kind!r}")
     return Wrapped(outside, {**found, "model_type": kind, "architectures": _class_inside(config, bodies[kind])})
 
