@@ -16,7 +16,7 @@ import pytest
 from zoo.report import Run, Study, Task, read_run, runs_study, write_report
 from zoo.report.html import page
 from zoo.report.metrics import Metric
-from zoo.report.provenance import warnings
+from zoo.report.provenance import facts, warnings
 from zoo.report.samples import samples
 from zoo.report.strips import WIDTH, strips
 from zoo.report.table import Cell
@@ -148,6 +148,9 @@ def test_different_fingerprints_are_warned_of(make_study: MakeStudy) -> None:
     shown = "\n".join(warnings([replace(runs[0], result=odd, notes=("a line ignored",)), *runs[1:]]))
     for part in ("different code", "saw different data", "tokens per second cannot", "seed 0: a line ignored"):
         assert part in shown
+    of_plugin = [replace(run, result={**run.result, "packages": {"zoo-mine": f"0.{run.seed % 2}"}}) for run in runs]
+    assert set(facts(of_plugin)["package zoo-mine"]) == {"0.0", "0.1"}
+    assert "2 different values of package zoo-mine: the runs were made by different code of it." in warnings(of_plugin)
     apart = replace(runs[0], config={**runs[0].config, "steps": 7})
     assert "Runs of a on numbers differ in more than the seed: steps." in warnings([apart, *runs[1:]])
 

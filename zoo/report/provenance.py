@@ -9,7 +9,9 @@ from zoo.report.configs import differing, texts
 from zoo.report.records import Run, up_to_date
 from zoo.units import duration
 
-_SECTIONS = ("versions", "hardware", "fingerprints")
+_BY_ARM = (("fingerprints", "components"), ("fingerprints", "packages"))
+"""What arms have different ones of; ``result.json`` tells them, and packages are named."""
+_SECTIONS = ("versions", "packages", "hardware", "fingerprints")
 
 
 def facts(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
@@ -26,11 +28,11 @@ def _facts(run: Run) -> Iterable[tuple[str, str]]:
     result = run.result or {}
     for section in _SECTIONS:
         for key, value in (result.get(section) or {}).items():
-            if (section, key) == ("fingerprints", "components"):
-                continue  # arms use different ones; result.json tells
+            if (section, key) in _BY_ARM:
+                continue
             where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
             kind = " fingerprint" if section == "fingerprints" else ""
-            yield f"{key}{kind}{where}", str(value)
+            yield f"{'package ' if section == 'packages' else ''}{key}{kind}{where}", str(value)
     if begun := result.get("checkpoint"):
         yield "checkpoint", f"{begun['family']}, sha256 {begun['sha256'][:12]}"
         yield f"weights of {run.arm}", _weights(begun)
@@ -90,6 +92,7 @@ def _mixed(told: Mapping[str, Mapping[str, int]]) -> list[str]:
     }
     mixed = [name for name, values in told.items() if len(values) > 1]
     reasons = {name: consequences.get(name) for name in mixed}
+    reasons |= {name: "the runs were made by different code of it" for name in mixed if name.startswith("package ")}
     reasons |= {name: "the runs saw different data" for name in mixed if name.startswith("data fingerprint")}
     return [f"{len(told[name])} different values of {name}: {why}." for name, why in reasons.items() if why]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import inspect
 import os
 import platform
 import resource
 import subprocess
 from collections.abc import Iterable
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import torch
 
 import zoo
 from zoo.registry import index
+from zoo.syntax import locate
+from zoo.training.packages import COMPUTING, Package, Traced, imports_of, trace
 
 _PRESENTATION = (
     "cli.py",
@@ -54,9 +56,32 @@ def code_fingerprint() -> str:
     return _digest(file for file in root.rglob("*.py") if _matters(file.relative_to(root)) and file not in components)
 
 
-def components_fingerprint(components: Iterable[tuple[str, str]]) -> str:
-    """sha256 over the sources of components, given by kind and name; others may change without making a run stale."""
-    return _digest(Path(_source(kind, name)) for kind, name in components)
+def components_fingerprint(components: Iterable[tuple[str, str]], further: Iterable[str] = ()) -> str:
+    """sha256 over the sources of zoo's own components; others may change without making a run stale.
+
+    Args:
+        components: by kind and name; those that they are made of are added.
+        further: modules of zoo that plug-ins and targets import.
+    """
+    files = {entry.module: locate(entry.module) for entry in _built_in()}
+    ahead = {index().get(kind, name).module for kind, name in components} | set(further)
+    chosen: set[str] = set()
+    while ahead := (ahead & set(files)) - chosen:
+        chosen |= ahead
+        ahead = {each for module in ahead for each in imports_of(files[module], module.rpartition(".")[0])}
+    return _digest(files[module] for module in chosen)
+
+
+def packages_of(components: Iterable[tuple[str, str]], targets: Iterable[str]) -> Traced:
+    """What plug-ins among the components, and modules that targets lie in, import besides zoo."""
+    modules = {index().get(kind, name).module for kind, name in components}
+    modules |= {target.rpartition(".")[0] for target in targets}
+    return trace(tuple(sorted(module for module in modules if module.split(".")[0] not in ("zoo", *COMPUTING))))
+
+
+def packages_fingerprint(packages: Iterable[Package]) -> str:
+    """sha256 over names, versions and sources."""
+    return hashlib.sha256(repr([astuple(package) for package in packages]).encode()).hexdigest()
 
 
 @functools.cache
@@ -80,13 +105,9 @@ def _matters(path: Path) -> bool:
     return path.parts[0] not in (*_PRESENTATION_FOLDERS, *_PRESENTATION)
 
 
-def _source(kind: str, name: str) -> str:
-    return inspect.getsourcefile(index().get(kind, name).load()) or ""
-
-
 def versions() -> dict[str, str]:
     """Of what computes."""
-    packages = {name: version(name) for name in ("torch", "lightning", "torchmetrics", "tokenizers")}
+    packages = {name: version(name) for name in COMPUTING}
     return {"zoo": zoo.__version__, "python": platform.python_version(), **packages}
 
 

@@ -23,11 +23,12 @@ from zoo.files import Damaged
 from zoo.hub.transfer import begin, told
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
-from zoo.targets import CALLED, bind_target, install, value_problems
+from zoo.targets import CALLED, TARGETS, bind_target, find_targets, install, value_problems
 from zoo.training.claim import Claim, Lost
 from zoo.training.fit import fit
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
+from zoo.training.packages import Traced
 from zoo.training.preflight import assemble_in_memory, require_trainer
 from zoo.training.provenance import (
     code_fingerprint,
@@ -35,6 +36,8 @@ from zoo.training.provenance import (
     git_revision,
     hardware,
     hub_fingerprint,
+    packages_fingerprint,
+    packages_of,
     versions,
 )
 from zoo.training.streams import stream
@@ -201,6 +204,7 @@ def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
     return {
         "fingerprints": {"data": prepared.fingerprint, **_fingerprints(config)},
         "versions": versions(),
+        "packages": {package.name: str(package) for package in _packages(config).packages},
         "hardware": hardware(),
         "git": git_revision(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -208,9 +212,18 @@ def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
 
 
 def _fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
-    """Of the sources that the numbers of a run depend on; what reads checkpoints is among them if it begins at one."""
-    found = {"code": code_fingerprint(), "components": components_fingerprint(_components(config))}
+    """Of what the numbers of a run depend on: sources, packages, and what reads checkpoints if it begins at one."""
+    imported = _packages(config)
+    found = {"code": code_fingerprint(), "components": components_fingerprint(_components(config), imported.zoo)}
+    if imported.packages:
+        found["packages"] = packages_fingerprint(imported.packages)
     return {**found, "hub": hub_fingerprint()} if "path" in config["model"] else found
+
+
+def _packages(config: Mapping[str, Any]) -> Traced:
+    """What a run imports besides zoo; loggers change no number."""
+    targets = find_targets({key: config[key] for key in (*TARGETS, "callbacks")})
+    return packages_of(_components(config), (str(target) for _, target in targets))
 
 
 def _components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
