@@ -13,7 +13,24 @@ import transformers
 from safetensors.torch import load_file
 
 from tests.command import zoo
-from tests.hub.cases import albert, bart, bert, electra, gpt2, gpt_neox, llama, modernbert, qwen2, roberta, t5
+from tests.hub.cases import (
+    albert,
+    bart,
+    bert,
+    bloom,
+    distilbert,
+    electra,
+    falcon,
+    gpt2,
+    gpt_bigcode,
+    gpt_neox,
+    gptj,
+    llama,
+    modernbert,
+    qwen2,
+    roberta,
+    t5,
+)
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.hub import families, load, save
@@ -24,7 +41,10 @@ from zoo.show import describe as describe_model
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
 TINY = {
     module.__name__.rpartition(".")[2]: module.TINY
-    for module in (albert, bart, bert, electra, gpt2, gpt_neox, llama, modernbert, qwen2, roberta, t5)
+    for module in (
+        *(albert, bart, bert, bloom, distilbert, electra, falcon, gpt2, gpt_bigcode, gpt_neox),
+        *(gptj, llama, modernbert, qwen2, roberta, t5),
+    )
 }
 WITH_TASK = [
     (family.name.replace("-", "_"), name)
@@ -36,7 +56,15 @@ WITH_TASK = [
 
 def theirs(family: str, name: str, **options: Any) -> Any:
     kind: Any = getattr(transformers, name)
-    return made(Case(name, lambda: kind.config_class(**{**TINY[family], "num_labels": 4, **options}), kind))
+    return made(
+        Case(
+            name,
+            lambda: kind.config_class(
+                **{**TINY[family], "num_labels": 2 if name.endswith("QuestionAnswering") else 4, **options}
+            ),
+            kind,
+        )
+    )
 
 
 def test_classes_with_task_heads_are_many() -> None:

@@ -123,6 +123,33 @@ class Joined(Rule):
 
 @final
 @dataclass(frozen=True)
+class Grouped(Rule):
+    """Queries, keys and values in one tensor of theirs, for each key head its queries, its key and its value.
+
+    With one key head that is all queries, the key, the value (multi-query); with as many as there are heads, the three
+    of each head in turn. Source: the layouts of Falcon, BLOOM and GPT-BigCode.
+    """
+
+    def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """Cut apart: ``[groups * (queries + 2) * head_dim, …]`` to three tensors ``[heads * head_dim, …]``."""
+        (whole,), groups = theirs, _groups(ours, heads)
+        widths = [len(part) // groups for part in ours]
+        return [part.flatten(0, 1) for part in torch.split(_by_head(whole, groups), widths, dim=1)]
+
+    def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
+        """Put together."""
+        groups = _groups(ours, heads)
+        return [torch.cat([_by_head(part, groups) for part in ours], dim=1).flatten(0, 1)]
+
+
+def _groups(ours: Sequence[Tensor], heads: int) -> int:
+    """Key heads, of the tensors of queries and keys."""
+    query, key = ours[:2]
+    return len(key) // (len(query) // heads)
+
+
+@final
+@dataclass(frozen=True)
 class Experts(Rule):
     """One tensor of ours for all experts, ``[experts, …]``, and one of theirs for each, numbered ``{expert}``."""
 

@@ -1,0 +1,81 @@
+"""GPT-BigCode (StarCoder, arXiv:2305.06161): GPT-2 whose heads share one key and one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.converters.gpt2 import FAMILY as GPT2
+from zoo.hub.family import Family, Form
+from zoo.hub.heads import CLASSIFIER, SCORE
+from zoo.hub.keys import ACTIVATIONS, Derived, Either, Equal, Fixed, Idle, Key, layers
+from zoo.hub.rules import Grouped, Joined, Same, Transposed
+from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+
+
+@final
+@dataclass(frozen=True)
+class SharedKeys(Key):
+    """``multi_query``: one key head for all heads, or one for each."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """How many there are; newer files say the number again."""
+        shared = theirs.take("multi_query", BOOL, True)
+        theirs.take_any("num_key_value_heads")
+        ours.set("attention.kv_heads", 1 if shared else ours.get("heads"))
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """True where there is one; another number is none of the two, and does not come back."""
+        theirs["num_key_value_heads"] = ours.get("attention.kv_heads", ours.get("heads"))
+        theirs["multi_query"] = theirs["num_key_value_heads"] == 1
+
+
+FAMILY = Family(
+    name="gpt_bigcode",
+    architectures={
+        "GPTBigCodeForCausalLM": Form(head=True),
+        "GPTBigCodeModel": Form(head=False),
+        "GPTBigCodeForSequenceClassification": Form(head=False, task=SCORE),
+        "GPTBigCodeForTokenClassification": Form(head=False, task=CLASSIFIER),
+    },
+    base={**GPT2.base, "attention": {"name": "grouped_query", "bias": "all"}},
+    keys=(
+        Equal("vocab_size", "vocabulary", default=50257),
+        Either(Equal("n_positions", "position.length", default=1024), ("max_position_embeddings",)),
+        Either(Equal("n_embd", "dim", default=768), ("hidden_size",)),
+        Either(layers("n_layer", default=12), ("num_hidden_layers",)),
+        Either(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
+        Derived("hidden", lambda ours: 4 * ours.get("dim")),
+        Equal("n_inner", "hidden", default="=hidden"),
+        SharedKeys(),
+        Equal("activation_function", "ffn.activation", STR, "gelu_pytorch_tanh", ACTIVATIONS),
+        Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
+        Equal("resid_pdrop", "dropout", FLOAT, 0.1),
+        Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
+        Equal("tie_word_embeddings", "head.tied", BOOL, True),
+        Fixed("scale_attn_weights", True),
+        Idle(
+            (
+                "embd_pdrop",
+                "attention_softmax_in_fp32",
+                "scale_attention_softmax_in_fp32",
+                "summary_type",
+                "summary_use_proj",
+                "summary_activation",
+                "summary_proj_to_labels",
+                "summary_first_dropout",
+            )
+        ),
+    ),
+    rules=[
+        Grouped(rule.theirs, rule.ours)
+        if isinstance(rule, Joined)
+        else Same(rule.theirs, rule.ours)
+        if isinstance(rule, Transposed)
+        else rule
+        for rule in GPT2.rules
+    ],
+    prefix="transformer.",
+    repeated=GPT2.repeated,
+    left_out=GPT2.left_out,
+)

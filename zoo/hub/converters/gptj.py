@@ -1,0 +1,99 @@
+"""GPT-J (Wang and Komatsuzaki 2021): sublayers side by side behind one norm, and a part of each head that turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.family import Family, Form
+from zoo.hub.heads import SCORE, TaskHead, linear
+from zoo.hub.keys import Derived, Either, Equal, Idle, Key, activation, layers
+from zoo.hub.rules import Same
+from zoo.hub.source import BOOL, FLOAT, INT, Composed, Draft, Source
+
+_LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
+
+
+@final
+@dataclass(frozen=True)
+class Turned(Key):
+    """``rotary_dim``: how many features of a head turn; read after the sizes."""
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """As a share of the head's."""
+        turned, dim, heads = theirs.take("rotary_dim", INT, 64), ours.get("dim"), ours.get("heads")
+        if turned is None or not dim or not heads:
+            return
+        if not 0 < turned <= dim // heads:
+            theirs.refuse("rotary_dim", f"must be from 1 to {dim // heads}, the features of a head", turned)
+            return
+        ours.set("position.fraction", turned / (dim // heads))
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """As a number."""
+        theirs["rotary_dim"] = round(ours.get("position.fraction", 1.0) * ours.get("head_dim"))
+
+
+FAMILY = Family(
+    name="gptj",
+    architectures={
+        "GPTJForCausalLM": Form(head=True),
+        "GPTJModel": Form(head=False),
+        "GPTJForSequenceClassification": Form(head=False, task=SCORE),
+        "GPTJForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs"))),
+    },
+    base={
+        "variant": "decoder",
+        "attention": {"name": "multi_head"},
+        "ffn": {"name": "mlp", "bias": True},
+        "norm": {"name": "layer"},
+        "position": {"name": "rotary", "interleaved": True},
+        "residual": {"name": "parallel"},
+        "head": {"bias": True},
+    },
+    keys=(
+        Equal("vocab_size", "vocabulary", default=50400),
+        Either(Equal("n_embd", "dim", default=4096), ("hidden_size",)),
+        Either(layers("n_layer", default=28), ("num_hidden_layers",)),
+        Either(Equal("n_head", "heads", default=16), ("num_attention_heads",)),
+        Derived("hidden", lambda ours: 4 * ours.get("dim")),
+        Equal("n_inner", "hidden", default="=hidden"),
+        Turned(),
+        activation("activation_function", default="gelu_new"),
+        Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
+        Equal("resid_pdrop", "dropout", FLOAT, 0.0),
+        Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.0),
+        Equal("tie_word_embeddings", "head.tied", BOOL, False),
+        Idle(
+            (
+                "n_positions",
+                "max_position_embeddings",
+                "n_ctx",
+                "embd_pdrop",
+                "rotary",
+                "scale_attn_weights",
+                "summary_type",
+                "summary_use_proj",
+                "summary_activation",
+                "summary_proj_to_labels",
+                "summary_first_dropout",
+            )
+        ),
+    ),
+    rules=(
+        Same("transformer.wte.weight", "embedding.table.weight"),
+        Same(f"{_LAYER}.ln_1.*", f"{_OURS}.residual.norms.0.*"),
+        Same(f"{_LAYER}.attn.q_proj.weight", f"{_OURS}.attention.query.weight"),
+        Same(f"{_LAYER}.attn.k_proj.weight", f"{_OURS}.attention.key.weight"),
+        Same(f"{_LAYER}.attn.v_proj.weight", f"{_OURS}.attention.value.weight"),
+        Same(f"{_LAYER}.attn.out_proj.weight", f"{_OURS}.attention.output.weight"),
+        Same(f"{_LAYER}.mlp.fc_in.*", f"{_OURS}.ffn.up.*"),
+        Same(f"{_LAYER}.mlp.fc_out.*", f"{_OURS}.ffn.down.*"),
+        Same("transformer.ln_f.*", "stack.final_norm.*"),
+        Same("lm_head.weight", "head.weight"),
+        Same("lm_head.bias", "head.bias"),
+    ),
+    prefix="transformer.",
+    repeated={"lm_head.weight": "transformer.wte.weight"},
+    left_out={"*.attn.bias": "", "*.attn.masked_bias": "", "*.attn.embed_positions": ""},
+)
