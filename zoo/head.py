@@ -39,7 +39,7 @@ class Head(nn.Module):
         Refused: if an option of the transform is given without one, or a soft-cap that is not positive.
     """
 
-    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "table"}  # a row for each token, tied or not
 
     def __init__(
         self,

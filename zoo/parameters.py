@@ -9,8 +9,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from zoo.checks import Refused
 
-Role = Literal["matrix", "table", "vector"]
-"""``matrix``: the weights of a linear map, or of several, stacked. ``table``: one row for each token, place or bucket.
+Role = Literal["matrix", "readout", "table", "vector"]
+"""``matrix``: the weights of a linear map, or of several, stacked: ``[…, outputs, inputs]``. ``readout``: a matrix
+whose outputs are scores, as many at every width. ``table``: one row for each token, place, bucket or feature.
 ``vector``: everything else, stacked or not: gains, biases, gates, decay rates, mixing coefficients."""
 
 _TORCH: tuple[tuple[tuple[type[nn.Module], ...], Role], ...] = (
@@ -35,6 +36,16 @@ def parameter_roles(module: nn.Module) -> dict[str, Role]:
         for name, role in getattr(part, "roles", {}).items():
             declared.setdefault(f"{prefix}.{name}" if prefix else name, role)
     return {name: declared.get(name) or _derive_role(module, name) for name, _ in module.named_parameters()}
+
+
+def count_inputs(module: nn.Module) -> dict[str, int]:
+    """How many inputs each output of a matrix is a sum over, for every ``matrix`` and ``readout`` of ``module``."""
+    counts = {}
+    for name, role in parameter_roles(module).items():
+        if role in ("matrix", "readout"):
+            owner, weight = module.get_submodule(name.rpartition(".")[0]), module.get_parameter(name)
+            counts[name] = weight[0].numel() if isinstance(owner, _ConvNd) else weight.shape[-1]
+    return counts
 
 
 def _derive_role(module: nn.Module, name: str) -> Role:

@@ -286,7 +286,7 @@ def hyper_formula(ours: HyperConnections, x: Tensor, parts: Sequence[Sublayer]) 
         write = [c.write[j] for j in range(n)]
         if c.norm is not None:
             for j in range(n):
-                moved = torch.tanh(torch.stack([normalised(h[j]) @ c.weight[:, k] for k in range(n + 2)]))
+                moved = torch.tanh(torch.stack([normalised(h[j]) @ c.weight[k] for k in range(n + 2)]))
                 mix[j] = [mix[j][k] + c.mix_scale * moved[k][..., None] for k in range(n + 1)]
                 write[j] = write[j] + c.write_scale * moved[n + 1][..., None]
         out = f(normalised(sum(mix[j][0] * h[j] for j in range(n))))
@@ -321,7 +321,7 @@ def test_only_what_makes_dynamic_weights_decays() -> None:
     """Training lets matrices decay, not vectors; the paper exempts the static weights."""
     ours = HyperConnections(DIM, plain_norm, 1, 0, 6)
     shapes = {name.rpartition(".")[2]: tuple(parameter.shape) for name, parameter in ours.named_parameters()}
-    assert shapes == {"mix": (20,), "write": (4,), "weight": (DIM, 6), "mix_scale": (1,), "write_scale": (1,)}
+    assert shapes == {"mix": (20,), "write": (4,), "weight": (6, DIM), "mix_scale": (1,), "write_scale": (1,)}
 
 
 @pytest.mark.parametrize("length", [1, 7])

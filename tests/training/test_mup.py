@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -11,11 +14,16 @@ import torch
 import torch.nn.functional as F
 
 from zoo.build import build
+from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
-from zoo.interfaces import Inputs
+from zoo.interfaces import Inputs, Objective
 from zoo.objective.causal_lm import CausalLm
+from zoo.objective.classification import Classification
+from zoo.registry import index
+from zoo.testing.asking import documents, pairs, prepare
 from zoo.training.evaluation import Evaluation
 from zoo.training.module import Training
+from zoo.variants.initialization import Initialization
 from zoo.variants.variant import Variant
 
 Tiny = Callable[..., dict[str, Any]]
@@ -24,9 +32,9 @@ MUP = {"scheme": "mup", "base_dim": 32, "std": 0.1}
 NORMAL = {"scheme": "normal", "std": 0.1}
 
 
-def trained(model: Variant, vocabulary: Vocabulary, **options: Any) -> Training:
-    objective = CausalLm(model.embedding.dim, vocabulary, "decoder")
-    optimizer = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1, **options)
+def trained(model: Variant, vocabulary: Vocabulary, objective: Objective | None = None) -> Training:
+    objective = objective or CausalLm(model.embedding.dim, vocabulary, "decoder")
+    optimizer = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
     return Training(model, objective, cast("Evaluation", None), optimizer, lambda step: 1 / (1 + step), seed=0)
 
 
@@ -64,6 +72,97 @@ def test_what_is_learned_does_not_grow_with_the_width(tied: bool, tiny: Tiny, vo
         assert max(steady) / min(steady) < 1.6
         assert growing == sorted(growing)
         assert growing[-1] / growing[0] > 3
+
+
+PAIRS = pairs([(4, 1)] * 8, torch.Generator().manual_seed(0))
+TEXTS = documents(torch.Generator().manual_seed(0), [[17]] * 8)
+GROWING = {  # what is wired in, the objective, and whose outputs are looked at
+    "gru": ({"attention": {"name": "gru"}}, "causal_lm", r"\.network$"),
+    "lstm": ({"attention": {"name": "lstm"}}, "causal_lm", r"\.network$"),
+    "multi_token": ({}, "multi_token", r"^objective\.further"),
+    "classification": ({}, "classification", r"^objective\.classes$"),
+    "next_sentence": ({"variant": "encoder"}, "next_sentence", r"^objective\.pooler$"),
+}
+
+
+def changed(width: int, how: dict[str, Any], case: str, tiny: Tiny, vocabulary: Vocabulary) -> float:
+    """Mean absolute change of the outputs that a case looks at, from five steps on one batch."""
+    parts, name, observed = GROWING[case]
+    model = build(tiny(dim=width, hidden=width, heads=width // 16, **parts, initialization=how), 32, seed=0)
+    torch.manual_seed(0)
+    objective: Objective = index().get("objective", name).load()(width, vocabulary, model.name)  # type: ignore[operator]
+    module = trained(model, vocabulary, objective)
+    (optimizer,), _ = module.configure_optimizers()
+    view = prepare(objective, PAIRS if name == "classification" else TEXTS)
+    seen: list[torch.Tensor] = []
+
+    def keep(part: Any, given: Any, out: Any) -> None:
+        out = out[0] if isinstance(out, tuple) else out
+        seen.append(out.data.detach())  # also of packed sequences
+
+    for path, part in module.named_modules():
+        if re.search(observed, path) and not isinstance(part, torch.nn.ModuleList):
+            part.register_forward_hook(keep)
+    count = 0
+    for _ in range(6):
+        loss = torch.stack(list(objective.loss(model, view).values())).sum()
+        count = count or len(seen)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    pairs_of = zip(seen[:count], seen[-count:], strict=True)
+    return float(torch.stack([(last - first).abs().mean() for first, last in pairs_of]).mean())
+
+
+@pytest.mark.parametrize("case", GROWING)
+def test_no_matrix_outside_of_the_layers_grows_with_the_width(case: str, tiny: Tiny, vocabulary: Vocabulary) -> None:
+    """Recurrent networks and heads of objectives; with equal rates for all they grow with the width."""
+    steady, growing = ([changed(width, how, case, tiny, vocabulary) for width in (32, 256)] for how in (MUP, NORMAL))
+    assert steady[1] / steady[0] < 1.6
+    assert growing[1] / growing[0] > 1.6
+
+
+# ------------------------------------------------------------------------------------------------- rates and shapes
+
+TABLES = re.compile(r"(table|types|values)\.weight$|^model\.head\.weight$")  # a row for each thing
+KINDS = ("attention", "ffn", "norm", "position", "residual", "objective")
+ENTRIES = [(kind, name) for kind in KINDS for name in index().names(kind)]
+
+
+def rates(kind: str, name: str, width: int, tiny: Tiny, vocabulary: Vocabulary) -> dict[str, tuple[Any, float]]:
+    """Shape and learning rate of every parameter, of the first model that takes the component."""
+    chosen: Any = index().get(kind, name).load()
+    variants = sorted({variant for variant, _ in chosen.combines}) if kind == "objective" else ["decoder", "encoder"]
+    part = {} if kind == "objective" else {kind: {"name": name}}
+    sizes = {"dim": width, "hidden": 2 * width, "heads": width // 8, "head": {"tied": False}, "initialization": MUP}
+    for variant, position in itertools.product(variants, ("sinusoidal", "none")):
+        with contextlib.suppress(Refused), torch.device("meta"):
+            model = build(tiny(variant, **{"position": {"name": position}, **sizes, **part}), 32)
+            objective = chosen(width, vocabulary, variant) if kind == "objective" else None
+            module = trained(model, vocabulary, objective)
+            (optimizer,), _ = module.configure_optimizers()
+            rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+            named = ((name, p) for name, p in module.named_parameters() if p.requires_grad)
+            return {name: (p.shape, rate[id(p)]) for name, p in named}
+    raise AssertionError("no model takes it")
+
+
+@pytest.mark.parametrize(("kind", "name"), ENTRIES, ids=["-".join(entry) for entry in ENTRIES])
+def test_rates_fall_as_the_inputs_of_a_matrix_grow(kind: str, name: str, tiny: Tiny, vocabulary: Vocabulary) -> None:
+    """By shapes alone: where both sides of a parameter grow, or only its inputs do and it is no table."""
+    small, large = (rates(kind, name, width, tiny, vocabulary) for width in (32, 128))
+    for path, (shape, rate) in large.items():
+        grows = [int(new > old) for new, old in zip(shape, small[path][0], strict=True)]
+        falls = len(shape) > 1 and grows[-1] and not TABLES.search(path)
+        assert rate / small[path][1] == pytest.approx(1 / 4 if falls else 1), path
+
+
+def test_readouts_of_an_objective_begin_as_small_as_logits(vocabulary: Vocabulary) -> None:
+    """Of standard deviation std * base_dim / inputs; other schemes leave them as they are."""
+    for how, std in ((Initialization("mup", 0.1, 32), 0.1 * 32 / 1024), (Initialization(), (3 * 1024) ** -0.5)):
+        objective = Classification(1024, vocabulary, "encoder")
+        how.readouts(objective)
+        assert objective.classes.weight.std().item() == pytest.approx(std, rel=0.03)
 
 
 # -------------------------------------------------------------------------------------------------- logits and groups

@@ -26,7 +26,7 @@ class ShortConvolution(nn.Module):
         Refused: if ``kernel`` is not positive.
     """
 
-    roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "table"}  # a row of taps for each feature
 
     def __init__(self, width: int, kernel: int, *, bias: bool) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, final
 
 import torch
@@ -13,6 +13,7 @@ from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.rows import joined, padding
+from zoo.parameters import Role
 from zoo.registry import register
 
 
@@ -35,6 +36,7 @@ class Classification(Objective):
     Source: Devlin et al. 2018 (first), Radford et al. 2018 (last).
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {"classes.weight": "readout"}
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "pairs"), ("decoder", "pairs")})
     reason: ClassVar[str] = "it needs one stack that reads a source, and a target that names its class"
     uses_head: ClassVar[bool] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
 import torch
@@ -14,6 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import padding, stacked
+from zoo.parameters import Role
 from zoo.registry import register
 
 _NOT_JUDGED = -100
@@ -39,6 +40,7 @@ class NextSentence(Objective):
     Source: Devlin et al. 2018.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {"follows.weight": "readout"}
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents")})
     reason: ClassVar[str] = "it needs texts to divide, and one stack whose tokens see both ways"
     accuracy: ClassVar[str] = "masked_accuracy"

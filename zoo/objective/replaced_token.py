@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
@@ -17,6 +17,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import uniform
+from zoo.parameters import Role
 from zoo.registry import register
 
 
@@ -60,6 +61,7 @@ class ReplacedToken(Objective):
     Source: Clark et al. 2020.
     """
 
+    roles: ClassVar[Mapping[str, Role]] = {"score.weight": "readout"}
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents")})
     reason: ClassVar[str] = "it needs documents, and one stack whose tokens see both ways"
     accuracy: ClassVar[str] = "replaced_accuracy"

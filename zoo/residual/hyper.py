@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require_positive
@@ -37,7 +38,7 @@ class Connection(nn.Module):
         self.write = nn.Parameter(torch.ones(streams))
         self.norm = norm
         if norm is not None:
-            self.weight = nn.Parameter(torch.zeros(dim, streams + 2))
+            self.weight = nn.Parameter(torch.zeros(streams + 2, dim))
             self.mix_scale = nn.Parameter(torch.full((1,), 0.01))
             self.write_scale = nn.Parameter(torch.full((1,), 0.01))
 
@@ -46,7 +47,7 @@ class Connection(nn.Module):
         mix: Tensor = self.mix.view(h.shape[-2], -1)
         write: Tensor = self.write
         if self.norm is not None:
-            moved = torch.tanh(self.norm(h) @ self.weight)
+            moved = torch.tanh(F.linear(self.norm(h), self.weight))
             mix = mix + self.mix_scale * moved[..., :-1]
             write = write + self.write_scale * moved[..., -1]
         mixed = mix.mT @ h

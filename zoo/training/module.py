@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.interfaces import Objective, View
-from zoo.parameters import parameter_roles
+from zoo.parameters import count_inputs, parameter_roles
 from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation
 from zoo.training.streams import stream
@@ -131,10 +131,11 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Matrices and tables decay, vectors do not (:mod:`zoo.parameters`); the schedule moves at every step.
 
-        Where the initialisation asks for another learning rate, matrices with equal rates are a further group. Decay
-        per step, which is the product of rate and ``weight_decay``, is the same in all groups.
+        Where the initialisation asks for another learning rate (μP), matrices with equal rates are a further group,
+        those of the objective too. Decay per step, the product of rate and ``weight_decay``, is the same in all groups.
         """
-        factors = {id(matrix): factor for matrix, factor in self.model.learning_rates()}
+        how, inputs = self.model.initialization, count_inputs(self)
+        factors = {id(self.get_parameter(name)): how.factor(count) for name, count in inputs.items()}
         groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
         for name, role in parameter_roles(self).items():
             parameter = self.get_parameter(name)

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from zoo.checks import require
+from zoo.parameters import count_inputs, parameter_roles
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Initialization:
       ``base_dim / inputs``; tables and an untied head normal with ``std``; logits multiplied with
       ``base_dim / inputs`` of the head's matrix (Yang et al. 2022, arXiv:2203.03466, for Adam). Learning rates then
       carry over to other widths as long as ``head_dim`` is held fixed and heads are added (else the scores' scale
-      should be proportional to 1 / head_dim). Whatever is no linear map keeps its first values and its rate.
+      should be proportional to 1 / head_dim). Rates are those of every matrix, of recurrent networks and objectives
+      too, whose first values are their own, but for what an objective reads scores out with: ``std * base_dim /
+      inputs``. Whatever is no linear map keeps its first values and its rate.
 
     Args:
         scheme: one of these.
@@ -81,6 +84,14 @@ class Initialization:
             self.table(weight, dim)
         else:
             self.matrix(weight, dim)
+
+    def readouts(self, module: nn.Module) -> None:
+        """First values of the readouts of an objective; what is read out begins as the logits of the model do."""
+        if self.scheme == "mup":
+            roles = parameter_roles(module)
+            for name, inputs in count_inputs(module).items():
+                if roles[name] == "readout":
+                    nn.init.normal_(module.get_parameter(name), std=self.std * self.factor(inputs))
 
     def output_gain(self, layer: int, layers: int, sublayers: int) -> float:
         """What outputs of layer ``layer``, from 0, are multiplied with, in a stack of so many layers and sublayers."""

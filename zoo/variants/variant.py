@@ -118,14 +118,6 @@ class Variant(nn.Module, ABC):
                 _scale_outputs(layer, how.output_gain(number, stack.depth, sublayers))
                 _scale_branches(layer, layer.residual.branch_gain)
 
-    def learning_rates(self) -> Iterator[tuple[Tensor, float]]:
-        """Matrices whose learning rate differs from that of the run, and what it is multiplied with."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear | BatchedLinear):
-                factor = self.initialization.factor(module.weight.shape[-1])
-                if factor != 1.0:
-                    yield module.weight, factor
-
 
 def _scale_outputs(layer: Layer, gain: float) -> None:
     for module in layer.modules():
