@@ -76,6 +76,8 @@ def test_pairs(pairs: Callable[..., Checked], trained: Trained) -> None:
     assert metrics["target_nll"] == pytest.approx(sum(nlls) / len(nlls), rel=1e-5)
     assert metrics["exact_match"] == pytest.approx(sum(exact) / len(exact))
     assert "bits_per_byte" not in metrics
+    assert metrics["chrf"] == result["text_metric"]["value"] <= 1
+    assert "nc:6|nw:0" in result["text_metric"]["signature"]
 
 
 @pytest.mark.parametrize("surprise", [0.0, 300.0, 3000.0, math.inf, math.nan])

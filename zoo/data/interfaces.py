@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import tokenizers
 
 Split = Literal["train", "validation"]
+TextMetric = Literal["chrf", "bleu_13a", "bleu_intl", "bleu_zh", "bleu_char"]
+"""How written texts are scored: chrF of characters, or BLEU of words as a tokenizer of sacreBLEU divides them."""
 
 
 class Documents(ABC):
@@ -45,6 +47,10 @@ class Pairs(ABC):
     def bits(self) -> float | None:
         """Of all targets of the validation split, where only memory can tell them; None where they can be found out."""
         return None
+
+    def text_metric(self) -> TextMetric:
+        """How texts that a model writes are scored: chrF, unless targets are sentences of words that BLEU can count."""
+        return "chrf"
 
 
 class Tokenizer(ABC):

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Literal, final
 
 from zoo.checks import Refused, require_between
-from zoo.data.interfaces import Pairs, Split
+from zoo.data.interfaces import Pairs, Split, TextMetric
 from zoo.data.split import held_out, require_fraction
 from zoo.registry import register
 
@@ -40,6 +40,17 @@ _NUM2WORDS = {
     "russian": ("ru", 1_000_000),
     "ukrainian": ("uk", 1_000_000),
     "finnish": ("fi", 1_000_000),
+}
+# Where a number is several words, or signs that a tokenizer can part; elsewhere it is one long word or none.
+_BLEU: dict[str, TextMetric] = {
+    "english": "bleu_13a",
+    "french": "bleu_13a",
+    "spanish": "bleu_13a",
+    "portuguese": "bleu_13a",
+    "polish": "bleu_13a",
+    "russian": "bleu_13a",
+    "ukrainian": "bleu_13a",
+    "chinese": "bleu_zh",
 }
 
 
@@ -91,6 +102,10 @@ class Numbers(Pairs):
         for number in range(self.limit):
             if (str(number) in held) is (split == "validation"):
                 yield source(number), target(number)
+
+    def text_metric(self) -> TextMetric:
+        """BLEU where the target language writes a number in several words, chrF where it joins them."""
+        return _BLEU.get(self.target, "chrf")
 
 
 @cache

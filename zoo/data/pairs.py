@@ -7,7 +7,7 @@ from typing import final
 
 from zoo.checks import Refused
 from zoo.data.files import existing_file, read_text, signature
-from zoo.data.interfaces import Pairs, Split
+from zoo.data.interfaces import Pairs, Split, TextMetric
 from zoo.data.split import held_out, require_fraction
 from zoo.registry import register
 
@@ -22,16 +22,20 @@ class TabSeparatedPairs(Pairs):
     Args:
         path: the file.
         validation: fraction of the sources held out.
+        metric: how written texts are scored. chrf fits any language and length; BLEU is for sentences, of words as a
+            tokenizer of sacreBLEU divides them: bleu_13a (Latin scripts), bleu_intl (any script with spaces), bleu_zh
+            (Chinese), bleu_char (characters).
 
     Raises:
         Refused: if there is no such file, it is empty or not UTF-8, a line has not exactly two columns with text in
             both, or ``validation`` is not between 0 and 1.
     """
 
-    def __init__(self, *, path: str, validation: float = 0.05) -> None:
+    def __init__(self, *, path: str, validation: float = 0.05, metric: TextMetric = "chrf") -> None:
         require_fraction(validation)
         self.path = path
         self.validation = validation
+        self.metric = metric
 
     def identity(self) -> str:
         """Options, and the file's name, size and time of change."""
@@ -42,6 +46,10 @@ class TabSeparatedPairs(Pairs):
         pairs = self._read()
         held = held_out({source for source, _ in pairs}, self.validation)
         return (pair for pair in pairs if (pair[0] in held) is (split == "validation"))
+
+    def text_metric(self) -> TextMetric:
+        """As chosen."""
+        return self.metric
 
     def _read(self) -> list[tuple[str, str]]:
         text = read_text("data pairs", existing_file("data pairs", self.path))

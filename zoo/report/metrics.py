@@ -12,7 +12,8 @@ Bounds = tuple[float, float]
 TELLING = ("target_nll", "bits_per_byte", "loss", "perplexity")
 """Metrics that move with every improvement of a model, in order of preference; a share moves only once answers flip."""
 
-_LABELS = {"target_nll": "target NLL", "bleu": "BLEU", "chrf": "chrF"}
+_BLEU = {"bleu": "BLEU", **{f"bleu_{words}": f"BLEU ({words})" for words in ("13a", "intl", "zh", "char")}}
+_LABELS = {"target_nll": "target NLL", "chrf": "chrF", **_BLEU}
 _ANY: Bounds = (-math.inf, math.inf)
 
 
@@ -28,7 +29,7 @@ class _Kind:
 
 _KINDS = (
     _Kind(("accuracy", "match"), "higher", (0.0, 1.0), percent=True),
-    _Kind(("bleu", "chrf", "f1"), "higher", (0.0, 1.0)),
+    _Kind((*_BLEU, "chrf", "f1"), "higher", (0.0, 1.0)),
     _Kind(("loss", "nll", "bits_per_byte", "error"), "lower", (0.0, math.inf)),
     _Kind(("perplexity",), "lower", (1.0, math.inf)),
     _Kind(("per_second", "bits_per_parameter"), "higher", (0.0, math.inf)),

@@ -33,6 +33,8 @@ def _facts(run: Run) -> Iterable[tuple[str, str]]:
             where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
             kind = " fingerprint" if section == "fingerprints" else ""
             yield f"{'package ' if section == 'packages' else ''}{key}{kind}{where}", str(value)
+    if score := result.get("text_metric"):
+        yield f"{score['name']} of {run.task}", f"{score['signature']}, {score['texts']} texts"
     if begun := result.get("checkpoint"):
         yield "checkpoint", f"{begun['family']}, sha256 {begun['sha256'][:12]}"
         yield f"weights of {run.arm}", _weights(begun)

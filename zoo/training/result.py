@@ -6,18 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from torchmetrics.text import BLEUScore
-
 from zoo import build
 from zoo.checking import part_of
 from zoo.cost import cache_bytes, cost, on_meta
 from zoo.data.batch import PairBatch
+from zoo.data.interfaces import Pairs
 from zoo.generation.greedy import answer
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.module import Training
+from zoo.training.text_metric import TextScore, score_texts
 
-_BLEU_PAIRS = 128
+_WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer
 
 
 def result_of(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
@@ -29,9 +29,10 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         peak: the most memory that was held, in bytes.
         energy: that the training took, in joules, where it is known.
     """
-    examples, bleu = _examples(job, module)
+    examples, score = _examples(job, module)
     speed = {"tokens_per_second": int(module.tokens) / max(module.seconds, 1e-9)}
-    metrics = {**module.evaluated, **bleu, **_stored(job, module), **speed}
+    written: dict[str, float] = {} if score is None else {score.name: score.value}
+    metrics = {**module.evaluated, **written, **_stored(job, module), **speed}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
@@ -42,6 +43,7 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         "seconds": module.seconds,
         "energy_joules": energy,
         "samples": examples,
+        "text_metric": None if score is None else vars(score),
         **job.facts,
     }
 
@@ -56,22 +58,26 @@ def _cost(job: Job) -> dict[str, int | None]:
     return {**vars(what), "cache_bytes": remembered}
 
 
+def _source(job: Job) -> Any:
+    """The data of a job, by which what is written of it is judged."""
+    return build.make(part_of("data", job.config["data"], "data"))
+
+
 def _stored(job: Job, module: Training) -> dict[str, float]:
     """Bits that each parameter stores of targets that only memory can tell: all of them less those still missing."""
-    data: Any = build.make(part_of("data", job.config["data"], "data"))
-    bits = data.bits() if job.prepared.form == "pairs" else None
+    bits = _source(job).bits() if job.prepared.form == Pairs.form else None
     if bits is None:
         return {}
     missing = module.evaluated["target_nll"] / math.log(2) * len(job.prepared.validation)
     return {"bits_per_parameter": (bits - missing) / sum(parameter.numel() for parameter in job.model.parameters())}
 
 
-def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[str, float]]:
-    """What the model writes for some held-out sources, and BLEU of it."""
-    if job.prepared.form != "pairs":
-        return [], {}
+def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextScore | None]:
+    """What the model writes for some held-out sources, and how near that comes to the targets."""
+    if job.prepared.form != Pairs.form:
+        return [], None
     rows, decode = job.prepared.validation, job.prepared.decode
-    batch = rows.batch(_spread(len(rows), _BLEU_PAIRS))
+    batch = rows.batch(_spread(len(rows), _WRITTEN))
     if not isinstance(batch, PairBatch):
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
@@ -89,10 +95,10 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], dict[st
         for row, tokens in enumerate(written)
     ]
     shown = [texts[row] for row in _spread(len(texts), job.config["examples"])]
-    if named is not None:  # BLEU is of texts
-        return shown, {}
-    bleu = BLEUScore()([text["prediction"] for text in texts], [[text["target"]] for text in texts])
-    return shown, {"bleu": float(bleu)}
+    if named is not None:  # classes, not texts
+        return shown, None
+    predictions, targets = ([text[key] for text in texts] for key in ("prediction", "target"))
+    return shown, score_texts(_source(job).text_metric(), predictions, targets)
 
 
 def _spread(rows: int, most: int) -> list[int]:
