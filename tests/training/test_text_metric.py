@@ -61,7 +61,7 @@ def test_pairs_of_ones_own_say_what_they_are(tmp_path: Path) -> None:
 
 
 def plain_chrf(written: list[str], targets: list[str]) -> float:
-    """chrF2 of Popović: F-score, β = 2, of precision and recall of character n-grams, each averaged over n up to six."""
+    """chrF2 of Popović: F-score, β = 2, of precision and recall of n-grams, each averaged over n up to six."""
 
     def grams(text: str, n: int) -> Counter[str]:
         text = text.replace(" ", "")
@@ -78,8 +78,18 @@ def plain_chrf(written: list[str], targets: list[str]) -> float:
 
 def test_scores_are_those_of_the_literature() -> None:
     """chrF against its formula, BLEU against torchmetrics' own implementation, on texts long enough for all n-grams."""
-    written = ["there is a dog in the garden", "the cat sat on the mat today.", "four hundred and seven", "四百零七万三千"]
-    targets = ["there is a dog in the park", "the cat is on the mat, today.", "four hundred and eight", "四百零八万三千"]
+    written = [
+        "there is a dog in the garden",
+        "the cat sat on the mat today.",
+        "four hundred and seven",
+        "四百零七万三千",
+    ]
+    targets = [
+        "there is a dog in the park",
+        "the cat is on the mat, today.",
+        "four hundred and eight",
+        "四百零八万三千",
+    ]
     chrf = score_texts("chrf", written, targets)
     assert chrf.value == pytest.approx(plain_chrf(written, targets))
     assert "nc:6|nw:0|space:no" in chrf.signature

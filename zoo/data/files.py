@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
@@ -44,9 +45,25 @@ def read_text(owner: str, file: Path) -> str:
 
 
 def signature(files: Iterable[Path]) -> str:
-    """A hash of paths, sizes and times of change: cheap, and different once a file was written to."""
+    """A hash of paths and contents, which are read as a stream; sizes and times of change are not trusted."""
     digest = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        digest.update(f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{file.resolve()}\0{content_digest(file)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def content_digest(file: Path) -> str:
+    """sha256 of a file's content in hexadecimal.
+
+    A process reads a file once, until it is another one or was written to: beside size and time of change, which
+    anyone can set, that is told by its number and the time at which the file system itself saw a change.
+    """
+    stat = file.stat()
+    seen = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _digest(file.resolve(), seen)
+
+
+@functools.lru_cache(maxsize=8192)
+def _digest(file: Path, seen: tuple[int, ...]) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -70,7 +70,7 @@ class HuggingFace(Documents):
         self.limit = documents
 
     def identity(self) -> str:
-        """Options, the version of ``datasets``, and names, sizes and times of change of local files."""
+        """Options, the version of ``datasets``, and paths and contents of local files."""
         _datasets()
         folder = Path(self.path).expanduser()
         local = signature(sorted(file for file in folder.rglob("*") if file.is_file())) if folder.is_dir() else "hub"

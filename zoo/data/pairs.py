@@ -38,7 +38,7 @@ class TabSeparatedPairs(Pairs):
         self.metric = metric
 
     def identity(self) -> str:
-        """Options, and the file's name, size and time of change."""
+        """Options, and the file's path and content."""
         return f"pairs validation={self.validation} files={signature([existing_file('data pairs', self.path)])}"
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:

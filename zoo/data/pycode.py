@@ -32,7 +32,7 @@ class PyCode(Documents):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, Python's version, and the names and sizes of the files."""
+        """Options, Python's version, and the names and contents of the files."""
         return f"pycode validation={self.validation} {stdlib.identity()}"
 
     def documents(self, split: Split) -> Iterator[str]:

@@ -38,7 +38,7 @@ class PyDocs(Documents):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, Python's version, and the names and sizes of the files."""
+        """Options, Python's version, and the names and contents of the files."""
         return f"pydocs validation={self.validation} {stdlib.identity()}"
 
     def documents(self, split: Split) -> Iterator[str]:

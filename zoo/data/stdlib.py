@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from zoo.checks import Refused
+from zoo.data.files import content_digest
 
 # Installed packages, tests, and tables that Python's build wrote: not what people wrote to be read.
 _SKIPPED = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "pydoc_data", "__pycache__"})
@@ -40,10 +41,10 @@ def sources() -> Iterator[tuple[str, str]]:
 
 @cache
 def identity() -> str:
-    """Version of Python, and a hash of the names and sizes of its source files."""
+    """Version of Python, and a hash of the names and contents of its source files."""
     digest = hashlib.sha256()
     for name, file in _files():
-        digest.update(f"{name}\0{file.stat().st_size}\n".encode())
+        digest.update(f"{name}\0{content_digest(file)}\n".encode())
     return f"python={platform.python_version()} files={digest.hexdigest()[:16]}"
 
 

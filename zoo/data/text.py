@@ -50,7 +50,7 @@ class Text(Documents):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, and the names, sizes and times of change of the files."""
+        """Options, and the paths and contents of the files."""
         return f"text unit={self.unit} validation={self.validation} files={signature(self._files())}"
 
     def documents(self, split: Split) -> Iterator[str]:

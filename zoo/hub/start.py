@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.checks import Refused
+from zoo.data.files import content_digest
 from zoo.data.interfaces import Vocabulary
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
@@ -22,7 +22,6 @@ KEYS = ("path", "sha256")
 _UNSAID = (None, "", "???")
 _ANY = {"name": "bytes"}
 """A tokenizer in place of one that nobody will ask."""
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -183,16 +182,5 @@ def content(folder: Path) -> str:
         raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
     digest = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        digest.update(f"{file.name} {_digest(file, stat.st_size, stat.st_mtime_ns)}\n".encode())
-    return digest.hexdigest()
-
-
-@functools.lru_cache(maxsize=1024)
-def _digest(file: Path, size: int, changed: int) -> str:
-    """Of a file, which is read once as long as its size and the time of its change stay what they were."""
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while piece := opened.read(_PIECE):
-            digest.update(piece)
+        digest.update(f"{file.name} {content_digest(file)}\n".encode())
     return digest.hexdigest()
