@@ -32,3 +32,9 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}\N{NO-BREAK SPACE}h {minutes}\N{NO-BREAK SPACE}min"
     return f"{minutes}\N{NO-BREAK SPACE}min {rest}\N{NO-BREAK SPACE}s" if minutes else f"{rest}\N{NO-BREAK SPACE}s"
+
+
+def percent(share: float) -> str:
+    """Three digits and a percent sign; a share above none is never written as none."""
+    text = "under 0.001" if 0 < share < 0.00001 else f"{100 * share:.3g}"
+    return f"{text}\N{NO-BREAK SPACE}%"

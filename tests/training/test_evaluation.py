@@ -19,6 +19,7 @@ from zoo.checking import Checked, make_objective
 from zoo.interfaces import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
+from zoo.training.result import show
 from zoo.training.run import prepare_data
 from zoo.training.streams import generator
 
@@ -181,3 +182,22 @@ def test_what_a_row_is_asked_does_not_depend_on_the_batch_size(
     assert len(training[0]) == 16
     assert training[0] == training[1] == training[2]
     assert contents([next(iter(TrainingBatches(prepared.train, made, 8, 1, 0, 4, Share()))).view]) == training[0][8:]
+
+
+def test_bits_per_byte_are_withheld_where_text_is_lost(
+    documents: Callable[..., Checked], trained: Trained, tmp_path: Path
+) -> None:
+    """One character that training has not: a hundredth of the text that nobody has to predict."""
+    (tmp_path / "text.txt").write_text("\n\n".join(f"{'ab' * 10} {i}" for i in range(60)) + "\n\n" + "ab" * 15 + "ä")
+    where = [f"data.path={tmp_path / 'text.txt'}", "data.unit=file", "data.validation=0.2", "steps=1", "evaluate=1"]
+    _, lossy = trained(documents(*where, "data/tokenizer=characters"))
+    _, whole = trained(documents(*where))
+    size = round(0.2 * len((tmp_path / "text.txt").read_text()))
+    assert lossy["text_lost"]["train"] == 0.0
+    assert lossy["text_lost"]["validation"] == pytest.approx(2 / size, rel=0.1)
+    assert "bits_per_byte" not in lossy["metrics"]
+    assert "does not give back" in lossy["withheld"]["bits_per_byte"]
+    assert "bits_per_byte withheld (the tokenizer does not give back" in show(lossy)
+    assert whole["text_lost"] == {"train": 0.0, "validation": 0.0}
+    assert whole["withheld"] == {}
+    assert whole["metrics"]["bits_per_byte"] > 0

@@ -13,6 +13,7 @@ import tokenizers
 from zoo.checks import Refused
 from zoo.data.interfaces import Documents, Pairs, Split, Vocabulary
 from zoo.data.ragged import Integers, RaggedWriter
+from zoo.data.round_trip import decode_texts, lost_bytes
 
 # An encoded character takes about 200 bytes until its token is written.
 _CHUNK = 1 << 20
@@ -44,6 +45,19 @@ def records(source: Documents | Pairs, split: Split) -> Iterator[Record]:
     return iter(source.pairs(split))
 
 
+@dataclass(frozen=True)
+class SplitSize:
+    """How large a split is.
+
+    Attributes:
+        bytes: UTF-8 bytes of the last column, which is what is to be predicted.
+        lost: share of the bytes of all columns that the tokenizer does not give back, from 0 to 1.
+    """
+
+    bytes: int
+    lost: float
+
+
 @dataclass
 class SplitWriter:
     """Encodes one split into ``folder``, counts its bytes and hashes its texts."""
@@ -55,33 +69,38 @@ class SplitWriter:
     folder: Path
     dtype: str
 
-    def write(self, source: Iterator[Record], digest: hashlib._Hash) -> int:
-        """Encode all records; returns the UTF-8 bytes of the last column, which is what is to be predicted.
+    def write(self, source: Iterator[Record], digest: hashlib._Hash) -> SplitSize:
+        """Encode all records, and decode them again to see what is lost.
 
         Raises:
             Refused: if there is no record, or a text cannot be encoded or is too long.
         """
         writers = [RaggedWriter(self.folder / f"{self.split}.{column.name}", self.dtype) for column in self.columns]
-        total = count = 0
+        count = predicted = whole = lost = 0
         for chunk in _chunks(source):
-            total += self._hash(chunk, digest, count)
+            sizes = self._hash(chunk, digest, count)
+            predicted, whole = predicted + sizes[-1], whole + sum(sizes)
             for column, writer, texts in zip(self.columns, writers, zip(*chunk, strict=True), strict=True):
-                writer.add(self._encode(column, texts, count))
+                rows = self._encode(column, texts, count)
+                writer.add(np.concatenate([column.prefix, row, column.suffix]).astype(self.dtype) for row in rows)
+                decoded = decode_texts(self.built, rows, self.vocabulary.unk)
+                lost += sum(map(lost_bytes, texts, decoded))
             count += len(chunk)
         if not count:
             raise Refused(f"the {self.split} split is empty: give more data or another fraction for validation")
         for writer in writers:
             writer.close()
-        return total
+        return SplitSize(predicted, min(1.0, lost / max(1, whole)))
 
-    def _hash(self, chunk: Sequence[Record], digest: hashlib._Hash, first: int) -> int:
-        total = 0
+    def _hash(self, chunk: Sequence[Record], digest: hashlib._Hash, first: int) -> list[int]:
+        """Add the texts to the digest; UTF-8 bytes of each column."""
+        sizes = [0] * len(self.columns)
         for number, record in enumerate(chunk, start=first):
             encoded = [self._utf8(column, number, text) for column, text in zip(self.columns, record, strict=True)]
             for column, data in zip(self.columns, encoded, strict=True):
                 digest.update(f"{self.split} {column.name} {len(data)} ".encode() + data)
-            total += len(encoded[-1])
-        return total
+            sizes = [size + len(data) for size, data in zip(sizes, encoded, strict=True)]
+        return sizes
 
     def _utf8(self, column: Column, number: int, text: str) -> bytes:
         try:
@@ -89,12 +108,12 @@ class SplitWriter:
         except UnicodeEncodeError as error:
             raise Refused(f"{self.split} {column.name} {number} is not valid Unicode: {error}") from None
 
-    def _encode(self, column: Column, texts: Sequence[str], first: int) -> Iterator[Integers]:
+    def _encode(self, column: Column, texts: Sequence[str], first: int) -> list[Integers]:
         encodings = self.built.encode_batch_fast(list(texts), add_special_tokens=False)
-        for number, encoding in enumerate(encodings, start=first):
-            ids = np.array(encoding.ids, dtype=self.dtype)
-            self._check(column, number, ids)
-            yield np.concatenate([column.prefix, ids, column.suffix]).astype(self.dtype)
+        rows = [np.array(encoding.ids, dtype=self.dtype) for encoding in encodings]
+        for number, row in enumerate(rows, start=first):
+            self._check(column, number, row)
+        return rows
 
     def _check(self, column: Column, number: int, ids: Integers) -> None:
         if not len(ids) and column.name != "document":

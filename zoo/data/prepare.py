@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import tokenizers
 
 from zoo.checks import Refused, require_positive
 from zoo.data import store
-from zoo.data.encode import SplitWriter, columns, dtype_of, records, texts
+from zoo.data.encode import SplitSize, SplitWriter, columns, dtype_of, records, texts
 from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
 from zoo.data.rows import PackedDocuments, PaddedPairs, Rows
 from zoo.data.special import protect
@@ -37,6 +37,7 @@ class Prepared:
         fingerprint: sha256 over the texts of both splits and the tokenizer: equal if and only if the data are.
         train: rows to learn from.
         validation: rows to be judged by.
+        lost: by split, the share of its UTF-8 bytes that the tokenizer does not give back.
     """
 
     form: str
@@ -45,6 +46,7 @@ class Prepared:
     fingerprint: str
     train: Rows
     validation: Rows
+    lost: Mapping[str, float]
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without special ones around it."""
@@ -78,7 +80,9 @@ def prepare(source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache:
     if stored is None:
         raise Refused(f"prepared data in {folder} cannot be read back: is the disk full?")
     train, validation = (_rows(source.form, stored, split, length) for split in _SPLITS)
-    return Prepared(source.form, stored.vocabulary, stored.tokenizer, stored.fingerprint, train, validation)
+    return Prepared(
+        source.form, stored.vocabulary, stored.tokenizer, stored.fingerprint, train, validation, stored.lost
+    )
 
 
 def _key(source: Documents | Pairs, tokenizer: Tokenizer) -> str:
@@ -93,14 +97,15 @@ def _fill(source: Documents | Pairs, tokenizer: Tokenizer, folder: Path) -> stor
     vocabulary = Vocabulary.of(built, tokenizer.special(built))
     kept, dtype = columns(source.form, vocabulary), dtype_of(vocabulary)
     digest = hashlib.sha256()
-    sizes: dict[str, int] = {}
+    sizes: dict[str, SplitSize] = {}
     for split in _SPLITS:
         writer = SplitWriter(split, built, vocabulary, kept, folder, dtype)
         sizes[split] = writer.write(records(source, split), digest)
     text = built.to_str()
     digest.update(text.encode())
     names = tuple(f"{split}.{column.name}" for split in _SPLITS for column in kept)
-    return store.Meta(text, vocabulary, dtype, digest.hexdigest(), sizes, names)
+    sized, lost = ({split: getattr(size, part) for split, size in sizes.items()} for part in ("bytes", "lost"))
+    return store.Meta(text, vocabulary, dtype, digest.hexdigest(), sized, lost, names)
 
 
 def _rows(form: str, stored: store.Stored, split: Split, length: int) -> Rows:

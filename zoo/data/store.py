@@ -42,6 +42,7 @@ class Stored:
     vocabulary: Vocabulary
     fingerprint: str
     bytes: Mapping[str, int]
+    lost: Mapping[str, float]
     columns: Mapping[str, Ragged]
 
 
@@ -67,6 +68,7 @@ def _open(folder: Path) -> Stored:
         vocabulary,
         meta["fingerprint"],
         meta["bytes"],
+        meta["lost"],
         {name: Ragged.open(folder / name, meta["dtype"]) for name in meta["columns"]},
     )
 
@@ -97,6 +99,7 @@ class Meta:
     dtype: str
     fingerprint: str
     bytes: Mapping[str, int]
+    lost: Mapping[str, float]
     columns: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:

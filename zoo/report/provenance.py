@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zoo.report.comparability import lost_text
 from zoo.report.configs import differing, texts
 from zoo.report.records import Run, up_to_date
 from zoo.units import duration
@@ -73,7 +74,7 @@ def started(runs: Sequence[Run]) -> str:
 
 def warnings(runs: Sequence[Run]) -> list[str]:
     """What runs do not share though a fair comparison needs it, and what of their folders could not be read."""
-    return [*_stale(runs), *_mixed(facts(runs)), *_uneven(runs), *_unread(runs)]
+    return [*_stale(runs), *_mixed(facts(runs)), *_uneven(runs), *_lost(runs), *_unread(runs)]
 
 
 def _stale(runs: Sequence[Run]) -> list[str]:
@@ -111,6 +112,13 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
         for (task, arm), keys in apart.items()
         if keys
     ]
+
+
+def _lost(runs: Sequence[Run]) -> list[str]:
+    """Text that tokenizers do not give back: what is dropped need not be predicted."""
+    tasks = dict.fromkeys(run.task for run in runs)
+    told = [(task, each) for task in tasks for each in lost_text([run for run in runs if run.task == task])]
+    return [f"On {task}, {each}; bits per byte are withheld where that is text to be judged by." for task, each in told]
 
 
 def _unread(runs: Sequence[Run]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoo.checks import Refused, suggest
+from zoo.report.comparability import restrict_comparison
 from zoo.report.contrasts import Family, compared, family
 from zoo.report.metrics import Metric
 from zoo.report.records import Run, Study, Task, up_to_date
@@ -80,7 +81,7 @@ def _refuse_strangers(study: Study, runs: Sequence[Run]) -> None:
 
 
 def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
-    task, saturated = replace_saturated(task, runs)
+    task, saturated = replace_saturated(restrict_comparison(task, runs), runs)
     metrics = tuple(Metric.named(name) for name in task.metrics)
     not_applicable = {arm for arm, where, _ in study.not_applicable if where == task.name}
     of_arm: dict[str, list[Run]] = {arm: [] for arm in study.arms}

@@ -26,7 +26,8 @@ class Evaluation(nn.Module):
         objective: what is asked.
         form: documents or pairs.
         vocabulary: tokens.
-        size: UTF-8 bytes of the split's texts.
+        size: UTF-8 bytes of the split's texts; 0 where the tokenizer does not give all of them back, so that bits per
+            byte would count bytes that nobody had to predict.
     """
 
     def __init__(self, objective: Objective, form: str, vocabulary: int, size: int) -> None:

@@ -41,7 +41,8 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     """
     quieten_lightning()
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
-    evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, prepared.validation.bytes)
+    predicted = 0 if prepared.lost["validation"] else prepared.validation.bytes
+    evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
     optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)

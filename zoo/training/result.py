@@ -16,6 +16,7 @@ from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.module import Training
 from zoo.training.text_metric import TextScore, score_texts
+from zoo.units import percent
 
 _WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer
 
@@ -44,8 +45,18 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         "energy_joules": energy,
         "samples": examples,
         "text_metric": None if score is None else vars(score),
+        "text_lost": dict(job.prepared.lost),
+        "withheld": _withheld(job),
         **job.facts,
     }
+
+
+def _withheld(job: Job) -> dict[str, str]:
+    """Metrics that this objective has and this run has not, each with the reason."""
+    lost = job.prepared.lost["validation"]
+    if not lost or not job.objective.models_text or job.prepared.form == Pairs.form:
+        return {}
+    return {"bits_per_byte": f"the tokenizer does not give back {percent(lost)} of the validation text"}
 
 
 def _cost(job: Job) -> dict[str, int | None]:
@@ -108,6 +119,7 @@ def _spread(rows: int, most: int) -> list[int]:
 
 
 def show(result: Mapping[str, Any]) -> str:
-    """The metrics of a result in one line."""
-    metrics = result["metrics"].items()
-    return "  ".join(f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in metrics)
+    """The metrics of a result in one line, and those that are withheld, with the reason."""
+    told = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result["metrics"].items()]
+    told += [f"{name} withheld ({why})" for name, why in result.get("withheld", {}).items()]
+    return "  ".join(told)
