@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from zoo.arguments import argument_problems
 from zoo.checks import suggest
 from zoo.limits import over_limit
 from zoo.registry import index
@@ -193,7 +194,7 @@ def _argument_problems(path: str, given: Mapping[str, Any], signature: inspect.S
             bind(*_stand_ins(section), **_arguments(given))
         except TypeError as error:
             problems.append(f"{path}: {target} refuses its arguments: {error}")
-    return problems
+    return problems + argument_problems(path, _arguments(given), signature)
 
 
 def install(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from zoo.checks import require_between
+from zoo.checks import require_between, require_positive
 
 Schedule = Callable[[int], float]
 
@@ -57,6 +57,7 @@ def constant(steps: int, warmup: float) -> Schedule:
 
 
 def _warmup_steps(steps: int, warmup: float) -> int:
+    require_positive("schedule.steps", steps)
     require_between("schedule.warmup", warmup, 0.0, 1.0)
     return round(warmup * steps)
 
