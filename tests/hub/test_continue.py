@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -263,7 +264,8 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, rest: list[str]) ->
     tiny(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     assert refusal(["model=hub", f"model.path={tmp_path}", *rest]) == [
-        f"data.tokenizer: {tmp_path} has no tokenizer.json: choose one, as by data/tokenizer=bytes"
+        f"data.tokenizer: {tmp_path} has no tokenizer.json, vocab.txt, or vocab.json with merges.txt: "
+        "choose a tokenizer, as by data/tokenizer=bytes"
     ]
     assert refusal(["model=hub", f"model.path={tmp_path}", "data/tokenizer=characters", *rest]) == []
     wrong = refusal(
@@ -307,3 +309,66 @@ def test_arms_of_a_study_begin_at_one_checkpoint(
     report = written.read_text()
     assert "| weights of shared | `all others kept; converted: " in report
     assert "stack.layers.0-1.attention.key.weight (4 heads pooled to 1)" in report
+
+
+def folder_of_a_sentence_encoder(folder: Path) -> Path:
+    """A tiny Llama with what lies beside published ones: an ordinary token ``<s>``, several ends, a pooling module."""
+    tiny(folder)
+    names = ["<s>", "</s>", *LETTERS]
+    built = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, []))
+    built.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    built.add_special_tokens(["<|im_end|>", "<|endoftext|>"])
+    built.save(str(folder / "tokenizer.json"))
+    ids = {"bos_token_id": 40, "eos_token_id": [39, 40], "pad_token_id": 40}
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "bos_token_id": 1, "eos_token_id": 2}))
+    (folder / "generation_config.json").write_text(json.dumps({**ids, "temperature": 0.6}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", "model_max_length": 64}))
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "modules.json").write_text(json.dumps([{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    return folder
+
+
+BESIDE = (
+    "generation_config.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "modules.json",
+    "1_Pooling/config.json",
+)
+
+
+def test_fine_tuning_keeps_special_tokens_context_length_and_the_files_beside(tmp_path: Path, rest: list[str]) -> None:
+    folder = folder_of_a_sentence_encoder(tmp_path / "checkpoint")
+    before = {name: (folder / name).read_bytes() for name in BESIDE}
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
+    config = json.loads((folder / "config.json").read_text())
+    run = checked("model=hub", f"model.path={folder}", *rest, "steps=1", "evaluate=1")
+    spelled = {role: run.config["data"]["tokenizer"][role] for role in ("bos", "eos", "pad")}
+    assert spelled == {"bos": "<|endoftext|>", "eos": "<|im_end|>", "pad": "<|endoftext|>"}
+    train(run)
+    shutil.rmtree(folder)  # the run has all that it needs
+    assert zoo("export", str(run_folder(run).path), str(tmp_path / "out")).code == 0
+    out = tmp_path / "out"
+    assert {name: (out / name).read_bytes() for name in BESIDE} == before
+    written = json.loads((out / "config.json").read_text())
+    same = ("bos_token_id", "eos_token_id", "max_position_embeddings")
+    assert {key: written[key] for key in same} == {key: config[key] for key in same}
+    added = json.loads((out / "tokenizer.json").read_text())["added_tokens"]
+    assert added[: len(tokenizer)] == tokenizer
+
+
+def test_another_tokenizer_brings_its_own_special_tokens(tmp_path: Path, rest: list[str]) -> None:
+    folder = folder_of_a_sentence_encoder(tmp_path / "checkpoint")
+    run = checked("model=hub", f"model.path={folder}", "data/tokenizer=characters", *rest, "steps=1", "evaluate=1")
+    train(run)
+    assert zoo("export", str(run_folder(run).path), str(tmp_path / "out")).code == 0
+    written = json.loads((tmp_path / "out" / "config.json").read_text())
+    found = saved(run_folder(run).path).vocabulary
+    assert (written["bos_token_id"], written["eos_token_id"]) == (found.bos, found.eos)
+    assert written["max_position_embeddings"] == SIZES["max_position_embeddings"]
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*")}
+    assert names >= {"modules.json", "1_Pooling/config.json", "tokenizer.json"}
+    assert "chat_template.jinja" not in names

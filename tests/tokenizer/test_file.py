@@ -103,7 +103,7 @@ def test_texts_that_it_reads_as_special_tokens_are_refused(tmp_path: Path):
     path = plain(tmp_path / "t.json", ["<unk>", "<pad>", "</s>", "word"])
     text = Text(path=str(tmp_path / "texts.txt"), unit="file")
     with pytest.raises(Refused, match="train document 0 contains '</s>'"):
-        prepare(text, TokenizerFile(path=path), 4, tmp_path / "cache")
+        prepare(text, TokenizerFile(path=path, eos="</s>"), 4, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,12 @@ def test_identity_is_the_content_and_the_options(tmp_path: Path):
     Path(path).write_text(json.dumps(changed))
     seen.add(TokenizerFile(path=path).identity())
     assert len(seen) == 3
+
+
+def test_an_ordinary_token_that_looks_special_is_none(tmp_path: Path):
+    """Qwen's vocabulary has a piece ``<s>``; only tokens that the file marks as special have a role by spelling."""
+    built = Built(models.WordLevel({"<unk>": 0, "<s>": 1, "word": 2}, unk_token="<unk>"))
+    built.add_special_tokens(["<|endoftext|>"])
+    built.save(str(tmp_path / "t.json"))
+    _, vocabulary = opened(TokenizerFile(path=str(tmp_path / "t.json")))
+    assert (vocabulary.bos, vocabulary.eos, vocabulary.unk) == (3, 3, 0)

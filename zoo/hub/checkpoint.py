@@ -91,17 +91,26 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         Refused: if it is not there, or is no such thing.
     """
+    found = parse_json(path)
+    if not isinstance(found, dict):
+        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
+    return found
+
+
+def parse_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        Refused: if it is not there, or is no JSON.
+    """
     try:
-        found = json.loads(read_bytes(path, limits.JSON_BYTES))
+        return json.loads(read_bytes(path, limits.JSON_BYTES))
     except FileNotFoundError:
         raise Refused(f"{path} is not there") from None
     except Refused:
         raise
     except (ValueError, RecursionError) as error:
         raise Refused(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
-    return found
 
 
 class SafetensorsFiles:

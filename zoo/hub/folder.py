@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from zoo import limits
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
+from zoo.hub.beside import read_side_files
 from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, Selected, open_checkpoint, read_json
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
@@ -27,23 +27,8 @@ from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.quantization import Dequantized
 from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
-from zoo.input_files import read_bytes
 from zoo.variants.variant import Variant
 
-SIDE_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-)
-"""What lies beside config and weights and travels with them."""
 SHARD = 5 * 10**9
 _NEAREST = 3
 _log = logging.getLogger("zoo")
@@ -56,7 +41,7 @@ class Origin:
     Args:
         family: the published one that it came from; ``zoo`` if it never was in one.
         kept: options of config.json that change nothing of what the model computes (ids of special tokens).
-        files: tokenizer and generation config by name.
+        files: what lies beside, by name: tokenizer, generation config, pooling.
         task: a head that no part of the model is; it is written again in the same family.
     """
 
@@ -68,6 +53,29 @@ class Origin:
     def architecture_in(self, family: Family) -> str | None:
         """The class that is written where the model goes back to its own family with its task head."""
         return self.task.architecture if self.task is not None and family.name == self.family else None
+
+
+_ORIGIN, _FILES = "origin.json", "files"
+
+
+def write_origin(origin: Origin, folder: Path) -> None:
+    """Keep what a checkpoint said beyond the model in a folder of its own, for an export later on.
+
+    A task head is not kept: after a training its body is another.
+    """
+    for name, content in origin.files.items():
+        write_file(folder / _FILES / name, content)
+    said = {"family": origin.family, "kept": origin.kept, "files": sorted(origin.files)}
+    write_file(folder / _ORIGIN, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """What :func:`write_origin` kept; None if the folder is not there."""
+    if not (folder / _ORIGIN).is_file():
+        return None
+    said = read_json(folder / _ORIGIN)
+    files = {str(name): (folder / _FILES / str(name)).read_bytes() for name in said["files"]}
+    return Origin(str(said["family"]), said["kept"], files)
 
 
 def describe(path: str | Path, names: list[str] | None = None) -> Described:
@@ -128,10 +136,9 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
         task = read_head(task, checkpoint, beside, dtype)
         _log.warning("kept beside the model, no part of which it is: %s", task)
     fill(model, described.family, checkpoint, dtype, [beside + name for name in task.shapes] if task else ())
-    files = {name: read_bytes(folder / name, limits.JSON_BYTES) for name in SIDE_FILES if (folder / name).is_file()}
     kept = dict(described.kept)
     came = kept.pop("family", OWN.name) if described.family is OWN else described.family.name
-    model.origin = Origin(str(came), kept, files, task)
+    model.origin = Origin(str(came), kept, read_side_files(folder), task)
     return model.eval()
 
 

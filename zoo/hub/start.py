@@ -11,10 +11,11 @@ from typing import Any
 from zoo.checks import Refused
 from zoo.data.files import content_digest
 from zoo.data.interfaces import Vocabulary
+from zoo.hub.beside import special_ids
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
 from zoo.hub.heads import KeptHead
-from zoo.tokenizer._formats import READABLE, find_tokenizer
+from zoo.tokenizer._formats import READABLE, find_tokenizer, marked_special, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 
 KEYS = ("path", "sha256")
@@ -149,13 +150,24 @@ def _tokenized(data: Any, folder: Path, problems: list[str]) -> tuple[Any, int]:
     if file is None:
         problems.append(f"data.tokenizer: {folder} has no {READABLE}: choose a tokenizer, as by data/tokenizer=bytes")
         return _replaced(data, _ANY), 0
-    maker = TokenizerFile(path=str(file))
+    spellings = _spell_special(folder, file)
+    maker = TokenizerFile(path=str(file), **spellings)
     try:
         built = maker.build(())
         size = Vocabulary.of(built, maker.special(built)).size
     except Refused:
         size = 0  # which is told where the data are checked
-    return _replaced(data, {"path": str(file)}), size
+    return _replaced(data, {"path": str(file), **spellings}), size
+
+
+def _spell_special(folder: Path, file: Path) -> dict[str, str]:
+    """How the tokenizer spells the special tokens whose ids the checkpoint says, by role; an ordinary token is none."""
+    try:
+        built = read_tokenizer(file)
+    except Refused:
+        return {}
+    named = {role: built.id_to_token(ids[0]) for role, ids in special_ids(folder).items()}
+    return {role: name for role, name in named.items() if name is not None and name in marked_special(built)}
 
 
 def _replaced(data: Any, tokenizer: Mapping[str, Any]) -> Any:
@@ -163,7 +175,8 @@ def _replaced(data: Any, tokenizer: Mapping[str, Any]) -> Any:
     given = data.get("tokenizer") if isinstance(data, Mapping) else None
     if not isinstance(given, Mapping) or given.get("name") != "file" or given.get("path") is not None:
         return data
-    return {**data, "tokenizer": {**given, **tokenizer} if "path" in tokenizer else dict(tokenizer)}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return {**data, "tokenizer": {**tokenizer, **chosen} if "path" in tokenizer else dict(tokenizer)}
 
 
 # ------------------------------------------------------------------------------------------------------- its content

@@ -176,13 +176,13 @@ class Begun:
     Attributes:
         path: of the checkpoint.
         sha256: of its content.
-        family: whose it is.
+        origin: what the checkpoint said beyond its model.
         weights: what became of each tensor.
     """
 
     path: str
     sha256: str
-    family: str
+    origin: Origin
     weights: Transferred
 
 
@@ -195,11 +195,12 @@ def begin(model: Variant, path: str | Path, sha256: str) -> Begun:
         sha256: of its content, as its config was checked.
     """
     source = load(path)
-    moved = transfer(source, model)
-    if isinstance(source.origin, Origin) and source.origin.task is not None:
-        moved = replace(moved, left=(*moved.left, *source.origin.task.shapes))
-    family = source.origin.family if isinstance(source.origin, Origin) else ""
-    model.origin = begun = Begun(str(path), sha256, family, moved)
+    moved, origin = transfer(source, model), source.origin
+    if not isinstance(origin, Origin):
+        raise TypeError(f"a checkpoint that was loaded has an origin: got {origin!r}")
+    if origin.task is not None:
+        moved = replace(moved, left=(*moved.left, *origin.task.shapes))
+    model.origin = begun = Begun(str(path), sha256, origin, moved)
     _log.info("weights of %s: %s", path, moved)
     return begun
 
@@ -209,5 +210,5 @@ def told(model: Variant) -> dict[str, Any]:
     begun = model.origin
     if not isinstance(begun, Begun):
         return {}
-    found = {"path": begun.path, "sha256": begun.sha256, "family": begun.family, **begun.weights.as_json()}
+    found = {"path": begun.path, "sha256": begun.sha256, "family": begun.origin.family, **begun.weights.as_json()}
     return {"checkpoint": found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,13 @@ def read_tokenizer(path: Path) -> tokenizers.Tokenizer:
     except Exception as error:  # the package raises bare Exception
         name = path.name if path.name in ("vocab.txt", "vocab.json") else "tokenizer.json"
         raise Refused(f"{_OWNER}: {path} is no {name}: {error}") from None
+
+
+def marked_special(built: tokenizers.Tokenizer) -> Set[str]:
+    """Tokens that the file marks as special. Others may look so and be ordinary: Qwen's vocabulary has ``<s>``."""
+    added = {token.content for token in built.get_added_tokens_decoder().values() if token.special}
+    unknown = getattr(built.model, "unk_token", None)
+    return added if unknown is None else added | {str(unknown)}
 
 
 def _wordpiece(path: Path, text: str) -> tokenizers.Tokenizer:

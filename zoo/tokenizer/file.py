@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import final
 
 import tokenizers
@@ -14,7 +14,7 @@ from zoo.data.files import existing_file
 from zoo.data.interfaces import Tokenizer
 from zoo.data.special import OURS, Special
 from zoo.registry import register
-from zoo.tokenizer._formats import read_tokenizer
+from zoo.tokenizer._formats import marked_special, read_tokenizer
 
 # How published tokenizers spell each role; the first that is in the vocabulary counts.
 _COMMON = {
@@ -88,21 +88,21 @@ class TokenizerFile(Tokenizer):
 
     def special(self, built: tokenizers.Tokenizer) -> Special:
         """How the file, or else we, spell the special tokens."""
-        ids = built.get_vocab(with_added_tokens=True)
+        ids, marked = built.get_vocab(with_added_tokens=True), marked_special(built)
         return Special(
-            pad=self._spelling("pad", ids),
-            bos=self._spelling("bos", ids),
-            eos=self._spelling("eos", ids),
-            mask=self._spelling("mask", ids),
-            sep=self._spelling("sep", ids),
-            unk=self._spelling("unk", ids),
+            pad=self._spelling("pad", ids, marked),
+            bos=self._spelling("bos", ids, marked),
+            eos=self._spelling("eos", ids, marked),
+            mask=self._spelling("mask", ids, marked),
+            sep=self._spelling("sep", ids, marked),
+            unk=self._spelling("unk", ids, marked),
             sentinels=_sentinels(ids),
         )
 
-    def _spelling(self, role: str, ids: Mapping[str, int]) -> str:
+    def _spelling(self, role: str, ids: Mapping[str, int], marked: Set[str]) -> str:
         given, common = self.spellings[role], _COMMON[role]
         if given is None:
-            return next((spelling for spelling in common if spelling in ids), common[0])
+            return next((spelling for spelling in common if spelling in marked), common[0])
         if given not in ids:
             known = [spelling for spellings in _COMMON.values() for spelling in spellings if spelling in ids]
             raise Refused(f"tokenizer file: {self.path} has no token for {role}={given}: {suggest(given, set(known))}")

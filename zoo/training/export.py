@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import tokenizers
 from tokenizers.processors import TemplateProcessing
 
 from zoo.data.interfaces import Vocabulary
+from zoo.hub.beside import TOKENIZER_FILES
 from zoo.hub.difference import Difference, differences
-from zoo.hub.folder import SHARD, describe, save
+from zoo.hub.folder import SHARD, Origin, describe, save
 from zoo.registry import index
 from zoo.training.saved import Saved
 
@@ -58,13 +59,42 @@ def export(source: Saved, path: str | Path, *, family: str | None = None, shard:
     Raises:
         Refused: if the model does not fit, with what does not; or if there is something in the folder.
     """
-    kept = _options(source) if source.run else {}
-    files = _files(source) if source.run else {}
+    kept, files = _as_trained(source) if source.run else ({}, {})
     chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
     plan = source.model.plan
     left = () if plan is None else tuple(differences(plan, describe(path).plan, training=True))
     sizes = {item.name: item.stat().st_size for item in sorted(Path(path).iterdir())}
     return Exported(chosen.name, sizes, left, _sees_prefix(source))
+
+
+def _as_trained(source: Saved) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Options of config.json and files beside it that a run adds to what the checkpoint said that it began at.
+
+    A run with the tokenizer of that checkpoint adds the tokens that its objective needed, if any: special tokens, the
+    length of rows and the files beside stay as they were.
+    """
+    origin, path = source.model.origin, source.config["model"].get("path")
+    if path is None or not isinstance(origin, Origin):
+        return _options(source), _files(source)
+    if Path(source.config["data"]["tokenizer"].get("path") or "").parent == Path(path):
+        return _added_tokens(source, origin)
+    beside = {name: content for name, content in origin.files.items() if name not in TOKENIZER_FILES}
+    source.model.origin = replace(origin, files=beside)
+    options = _options(source)
+    del options["max_position_embeddings"]  # what the model can read is no less than before
+    return options, _files(source)
+
+
+def _added_tokens(source: Saved, origin: Origin) -> tuple[dict[str, Any], dict[str, bytes]]:
+    built, before = source.tokenizer, origin.files.get("tokenizer.json")
+    if built is None:
+        return {}, {}
+    known = {} if before is None else tokenizers.Tokenizer.from_buffer(before).get_vocab(with_added_tokens=True)
+    if known == built.get_vocab(with_added_tokens=True):
+        return {}, {}
+    ids = {f"{role}_token_id": getattr(source.vocabulary, role) for role in _IDS}
+    added = {key: number for key, number in ids.items() if known and built.id_to_token(number) not in known}
+    return added, {"tokenizer.json": (built.to_str(pretty=True) + "\n").encode()}
 
 
 def _sees_prefix(source: Saved) -> bool:

@@ -15,6 +15,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.files import file_digest, replace_file, write_file
+from zoo.hub.folder import write_origin
+from zoo.hub.transfer import Begun
 from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
@@ -62,6 +64,8 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     with replace_file(job.folder.path / "model.safetensors") as draft:
         save_model(job.model, str(draft))
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
+    if isinstance(job.model.origin, Begun):
+        write_origin(job.model.origin.origin, job.folder.path / "origin")
     result["files"] = {name: file_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
     job.folder.finish(result)
     job.folder.clear()

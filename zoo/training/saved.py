@@ -16,8 +16,9 @@ from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.data.interfaces import Tokenizer, Vocabulary
 from zoo.data.special import protect
+from zoo.hub.beside import ROLES, special_ids
 from zoo.hub.checkpoint import SafetensorsFiles, read_json
-from zoo.hub.folder import Origin, load
+from zoo.hub.folder import Origin, load, read_origin
 from zoo.hub.own import OWN
 from zoo.hub.start import model_of
 from zoo.hub.weights import fill
@@ -28,7 +29,6 @@ from zoo.variants.variant import Variant
 
 NOWHERE = -1
 """The id of a special token that a checkpoint does not have."""
-_ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _run(folder: Path) -> Saved:
     vocabulary = _vocabulary_of_run(maker, built)
     model = on_meta(plan, vocabulary.size)
     fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
-    model.origin = Origin(result.get("checkpoint", {}).get("family", OWN.name))
+    model.origin = read_origin(folder / "origin") or Origin(OWN.name)
     return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
 
 
@@ -104,29 +104,19 @@ def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabul
 def _checkpoint(folder: Path, pickled: bool) -> Saved:
     model = load(folder, pickled=pickled)
     config = read_json(folder / "config.json")
-    generation = folder / "generation_config.json"
-    further = read_json(generation) if generation.is_file() else {}
-    file = find_tokenizer(folder)
+    file, said = find_tokenizer(folder), special_ids(folder)
     built = None if file is None else read_tokenizer(file)
     spelled = {} if file is None or built is None else _spelled(file, built)
-    said = {role: _ids(further, config, role) for role in _ROLES}
-    ids = {role: found[0] if (found := said[role]) else spelled.get(role, NOWHERE) for role in _ROLES}
-    sentinels = tuple(number for name, number in spelled.items() if name not in _ROLES)
+    ids = {role: said[role][0] if role in said else spelled.get(role, NOWHERE) for role in ROLES}
+    sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
-    ends = said["eos"] or tuple(end for end in (vocabulary.eos,) if end != NOWHERE)
+    ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NOWHERE)
     return Saved(folder, False, config, model, built, vocabulary, ends)
-
-
-def _ids(first: Mapping[str, Any], second: Mapping[str, Any], role: str) -> tuple[int, ...]:
-    """What ``generation_config.json``, or else ``config.json``, says of a special token; it may be a list."""
-    value = first.get(f"{role}_token_id", second.get(f"{role}_token_id"))
-    many = value if isinstance(value, list) else [value]
-    return tuple(each for each in many if isinstance(each, int) and not isinstance(each, bool) and each >= 0)
 
 
 def _spelled(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
     """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
     special, ids = TokenizerFile(path=str(file)).special(built), built.get_vocab(with_added_tokens=True)
-    names = {role: getattr(special, role) for role in _ROLES}
+    names = {role: getattr(special, role) for role in ROLES}
     names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}
     return {name: ids[spelling] for name, spelling in names.items() if spelling in ids}
