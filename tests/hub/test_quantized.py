@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.command import zoo
+from tests.hub.cases.gpt_oss import case as gpt_oss
 from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused
@@ -76,6 +78,35 @@ def test_fp8_in_blocks_is_read(plain: tuple[Path, Any], tmp_path: Path, caplog: 
         load(written(tmp_path / "broken", source, FP8, broken))
     with pytest.raises(Refused, match=r"must be of floating-point numbers: got torch.float8"):
         load(written(tmp_path / "no_scales", source, {}, {n: t for n, t in tensors.items() if "scale" not in n}))
+
+
+@torch.no_grad()
+def test_mxfp4_is_read(tmp_path: Path) -> None:
+    """Each number decoded by itself: sign, and the eight magnitudes of e2m1, times the power of two of its group."""
+    theirs: Any = made(gpt_oss("mxfp4", intermediate_size=32, num_hidden_layers=1, num_local_experts=2))
+    theirs.save_pretrained(tmp_path / "plain")
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, tensor in load_file(tmp_path / "plain" / "model.safetensors").items():
+        if not name.endswith(("gate_up_proj", "down_proj")):
+            tensors[name] = tensor
+            continue
+        experts, inputs, outputs = tensor.shape
+        packed = torch.randint(256, (experts, outputs, inputs // 32, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(122, 126, (experts, outputs, inputs // 32), generator=generator, dtype=torch.uint8)
+        tensors[f"{name}_blocks"], tensors[f"{name}_scales"] = packed, scales
+        parameter = theirs.get_parameter(name)
+        for expert, out, place in itertools.product(range(experts), range(outputs), range(inputs)):
+            byte = int(packed[expert, out, place // 32, place % 32 // 2])
+            bits = byte % 16 if place % 2 == 0 else byte // 16
+            value = (0, 0.5, 1, 1.5, 2, 3, 4, 6)[bits % 8] * (-1 if bits > 7 else 1)
+            parameter[expert, place, out] = value * 2.0 ** (int(scales[expert, out, place // 32]) - 127)
+    folder = written(tmp_path / "packed", tmp_path / "plain", {"quant_method": "mxfp4"}, tensors)
+    torch.testing.assert_close(load(folder)(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)
+    one = next(name for name in tensors if name.endswith("_scales"))
+    broken = {**tensors, one: tensors[one][:, :-1].contiguous()}
+    with pytest.raises(Refused, match=r"_blocks must be \[experts, outputs, groups, 16\] and "):
+        load(written(tmp_path / "broken", tmp_path / "plain", {"quant_method": "mxfp4"}, broken))
 
 
 @pytest.mark.parametrize(

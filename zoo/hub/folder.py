@@ -24,7 +24,6 @@ from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
 from zoo.hub.heads import KeptHead, read_head
 from zoo.hub.own import BESIDE, OWN, read_own, write_own
-from zoo.hub.quantization import Dequantized
 from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
 from zoo.variants.variant import Variant
@@ -127,8 +126,7 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     if described.outside is not None:
         checkpoint = Selected(checkpoint, names_inside(checkpoint.headers, described.family.prefix))
     if described.quantization is not None:
-        described.quantization.require_readable()
-        checkpoint = Dequantized(checkpoint, described.quantization)
+        checkpoint = described.quantization.open(checkpoint)
     checkpoint = Renamed(checkpoint, {}, described.beginnings)
     model = empty(described, checkpoint)
     task, beside = described.task, BESIDE if described.family is OWN else ""

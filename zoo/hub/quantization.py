@@ -18,7 +18,6 @@ SCALE = "_scale_inv"
 _BY_TRANSFORMERS = "AutoModelForCausalLM.from_pretrained(FOLDER, quantization_config={}).save_pretrained(NEW)"
 _HOW = {
     "bitsandbytes": "AutoModelForCausalLM.from_pretrained(FOLDER).dequantize().save_pretrained(NEW)",
-    "mxfp4": _BY_TRANSFORMERS.format("Mxfp4Config(dequantize=True)"),
     "fp8": _BY_TRANSFORMERS.format("FineGrainedFP8Config(dequantize=True)"),
     "compressed-tensors": _BY_TRANSFORMERS.format("CompressedTensorsConfig(dequantize=True)"),
 }
@@ -41,8 +40,17 @@ class Quantization:
 
     @property
     def is_readable(self) -> bool:
-        """True if weights are read by a public rule: fp8 (e4m3) times one scale for each block (DeepSeek-V3)."""
-        return self.method == "fp8" and self.block is not None
+        """True if weights are read by a public rule: fp8 with a scale for each block, or mxfp4."""
+        return self.method == "mxfp4" or (self.method == "fp8" and self.block is not None)
+
+    def open(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint with plain weights in place of quantized ones.
+
+        Raises:
+            Refused: if the method is not read, or tensors do not go together.
+        """
+        self.require_readable()
+        return Unpacked(checkpoint, self) if self.method == "mxfp4" else Dequantized(checkpoint, self)
 
     def __str__(self) -> str:
         return self.method + (f" in blocks of {self.block[0]} x {self.block[1]}" if self.block else "")
@@ -135,3 +143,58 @@ class Dequantized:
         for dim, block in enumerate(self._block):
             scale = scale.repeat_interleave(block, dim=dim).narrow(dim, 0, tensor.shape[dim])
         return (tensor.float() * scale).to(self._dtype)
+
+
+BLOCKS, SCALES = "_blocks", "_scales"
+"""What names of mxfp4 weights end with: packed values, and the exponents of their scales."""
+FP4 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
+"""The numbers of e2m1 by their four bits."""
+
+
+class Unpacked:
+    """A checkpoint whose mxfp4 weights are read as plain ones: 32 numbers of four bits that share a power of two.
+
+    Two numbers stand in a byte, the lower bits first; ``NAME_blocks`` is ``[experts, outputs, inputs / 32, 16]`` and
+    ``NAME_scales`` the exponents plus 127; ``NAME`` is ``[experts, inputs, outputs]``. Source: Open Compute Project
+    2023 (Microscaling Formats, MX v1.0); OpenAI 2025 (gpt-oss, arXiv:2508.10925).
+
+    Args:
+        checkpoint: whose other weights are plain.
+        quantization: what config.json says of it.
+    Raises:
+        Refused: if scales are missing or have another shape than the blocks.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, quantization: Quantization) -> None:
+        self._checkpoint, self._dtype = checkpoint, quantization.dtype
+        names = {name.removesuffix(BLOCKS) for name in checkpoint.headers if name.endswith(BLOCKS)}
+        self.headers: Mapping[str, Header] = {
+            **{name: Header(self._shape(name), self._dtype) for name in sorted(names)},
+            **{name: each for name, each in checkpoint.headers.items() if not self._belongs(name, names)},
+        }
+
+    def _belongs(self, name: str, names: set[str]) -> bool:
+        return name.endswith((BLOCKS, SCALES)) and name.removesuffix(BLOCKS).removesuffix(SCALES) in names
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        blocks, scales = self._checkpoint.headers[name + BLOCKS], self._checkpoint.headers.get(name + SCALES)
+        if len(blocks.shape) != 4 or blocks.shape[-1] != 16 or scales is None or scales.shape != blocks.shape[:-1]:
+            got = None if scales is None else list(scales.shape)
+            raise Refused(
+                f"{name}{BLOCKS} must be [experts, outputs, groups, 16] and {name}{SCALES} the same without 16: "
+                f"got {list(blocks.shape)} and {got}"
+            )
+        experts, outputs, groups, _ = blocks.shape
+        return experts, groups * 32, outputs
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        if name + BLOCKS not in self._checkpoint.headers:
+            return self._checkpoint.read(name)
+        packed = self._checkpoint.read(name + BLOCKS)
+        exponent = self._checkpoint.read(name + SCALES).to(torch.int32) - 127
+        numbers = torch.tensor(FP4)
+        halves = [numbers[half.long()] for half in (packed & 15, packed >> 4)]
+        values = torch.stack(halves, dim=-1).flatten(-2)  # [experts, outputs, groups, 32]
+        plain = torch.ldexp(values, exponent[..., None]).flatten(-2)  # [experts, outputs, inputs]
+        return plain.mT.to(self._dtype).contiguous()
