@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,7 @@ class Checked:
     plan: ModelPlan | None
     problems: tuple[str, ...]
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         """The name of the run's folder: equal configs are one run, whoever asks for it."""
         config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
@@ -77,8 +78,14 @@ def _one_form(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def check_run(given: Mapping[str, Any]) -> Checked:
-    """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for."""
+def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] = lambda checked: False) -> Checked:
+    """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for.
+
+    Args:
+        given: composed.
+        was_trained: True for a config that has a result. Its optimizer, schedule and trainer were made then, so that
+            they are not imported and asked about their arguments again, which takes seconds.
+    """
     problems: list[str] = []
     config = check_options(RUN_OPTIONS, given, "", problems, also=SECTIONS)
     if not problems:
@@ -95,15 +102,17 @@ def check_run(given: Mapping[str, Any]) -> Checked:
     config["objective"] = _check_objective(given.get("objective"), config, problems)
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
-    for section in TARGETS:
-        problems += _section_problems(section, config[section], problems)
+    asked = str(config.get("precision"))
+    config["precision"] = _precision(asked, config["trainer"])
+    if problems or not was_trained(Checked(config, plan, ())):
+        for section in TARGETS:
+            problems += _section_problems(section, config[section], problems)
     for section in NAMED_TARGETS:
         for name, item in config[section].items():
             problems += target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
         problems += map(Unfit, _fit_problems(config, plan))
-    problems += _precision_problems(str(config.get("precision")), config)
-    config["precision"] = _precision(str(config.get("precision")), config["trainer"])
+    problems += _precision_problems(asked, config)
     return Checked(config, plan, tuple(dict.fromkeys(problems)))
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import yaml
 
 from tests.study.test_cells import Launcher, fail, finish
 from tests.study.test_study import STUDY
+from zoo.config import compose_run
 from zoo.report import summary
 from zoo.study.cells import Policy
 from zoo.study.expand import Expansion, expand
@@ -19,6 +24,7 @@ from zoo.study.plan import StudyPlan, read_study
 from zoo.study.rounds import due
 from zoo.study.setting import Cell
 from zoo.study.sweep import gather, run_rounds
+from zoo.targets import target_problems
 from zoo.training.run import run_folder
 
 RATES = {"learning_rates": {"values": [0.001, 0.003, 0.01], "seeds": [101]}}
@@ -161,3 +167,42 @@ def test_what_other_code_made_is_not_mixed_with_new_results(
     (table,) = summary(described, runs)
     assert [(row.arm, row.done, row.stale) for row in table.rows] == [("two", 0, 2), ("one", 0, 2)]
     assert not any(cell.values for row in table.rows for cell in row.cells)
+
+
+def test_runs_that_are_done_are_looked_up_and_not_launched_composed_or_asked_about_again(
+    study: Callable[..., tuple[StudyPlan, Expansion]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 40 runs of two arms: two compositions, one look at the data, no import of an optimizer or trainer."""
+    plan, expansion = study(seeds=20)
+    cells = expansion.cells(plan.seeds)
+    for cell in cells:
+        finish(cell, loss=1.0)
+        file = run_folder(cell.checked).path / "result.json"
+        result = json.loads(file.read_text())
+        result["fingerprints"]["data"] = "as today"
+        file.write_text(json.dumps(result))
+    calls: Counter[str] = Counter()
+
+    def counted(where: str, name: str, answer: Callable[..., Any]) -> None:
+        def call(*given: Any) -> Any:
+            calls[name] += 1
+            return answer(*given)
+
+        monkeypatch.setattr(f"{where}.{name}", call)
+
+    counted("zoo.study.expand", "compose_run", compose_run)
+    counted("zoo.checking", "target_problems", target_problems)
+    counted("zoo.study.sweep", "data_fingerprint", lambda config: "as today")
+    trainer = Trainer(plan, expansion, by_rate)
+    run_rounds(plan, expand(plan, ["threads=1"]), trainer, Policy(), Board(), print)
+    assert (trainer.launched, len(cells)) == ([], 40)
+    assert calls == {"compose_run": 2, "data_fingerprint": 1}
+    counted("zoo.study.sweep", "data_fingerprint", lambda config: "another")
+    run_rounds(plan, expansion, trainer, Policy(), Board(), print)
+    assert [len(batch) for batch in trainer.launched] == [40]
+
+
+def test_looking_at_a_study_imports_no_trainer() -> None:
+    script = "import sys, zoo.study.sweep; print({'lightning', 'torchmetrics', 'scipy.stats'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

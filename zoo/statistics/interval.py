@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from zoo.checks import Refused, require
 
@@ -71,7 +71,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     if sample.size == 1:
         return Interval(mean, math.nan, math.nan, 1)
     error = float(sample.std(ddof=1)) / math.sqrt(sample.size)
-    half = float(special.stdtrit(sample.size - 1, (1 + confidence) / 2)) * error
+    half = float(scipy.special.stdtrit(sample.size - 1, (1 + confidence) / 2)) * error
     return Interval(mean, mean - half, mean + half, int(sample.size))
 
 
@@ -106,7 +106,9 @@ def bootstrap_interval(values: Sequence[float], confidence: float = 0.95, resamp
     if len(values) < LEAST_TO_RESAMPLE or no_spread(values):
         return None
     sample = np.asarray(values, dtype=np.float64)
-    found = stats.bootstrap((sample,), np.mean, confidence_level=confidence, n_resamples=resamples, rng=0, method="BCa")
+    found = scipy.stats.bootstrap(
+        (sample,), np.mean, confidence_level=confidence, n_resamples=resamples, rng=0, method="BCa"
+    )
     low, high = found.confidence_interval
     return Interval(float(sample.mean()), float(low), float(high), int(sample.size))
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
+import scipy
 
 from zoo.checks import require
 from zoo.statistics.interval import deviation, no_spread
@@ -79,4 +79,4 @@ def _standard(differences: Sequence[float], centre: float) -> float:
 
 def _tail(t: float, count: int) -> float:
     """The chance of a Student's t of ``count - 1`` degrees below ``t``."""
-    return float(special.stdtr(count - 1, t))
+    return float(scipy.special.stdtr(count - 1, t))

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Callable
 
-from scipy import optimize, special, stats
+import scipy
 
 WANTED = 0.8
 MOST_PAIRS = 1000
@@ -26,7 +26,7 @@ def power(effect: float, spread: float, pairs: int, error: float = 0.05) -> floa
         pairs: how many, at least 2.
         error: chance of a false find where the effect is 0.
     """
-    critical = float(special.stdtrit(pairs - 1, 1 - error / 2))
+    critical = float(scipy.special.stdtrit(pairs - 1, 1 - error / 2))
     shift = effect * math.sqrt(pairs) / spread
     above, below = _above(pairs - 1, shift, critical), _above(pairs - 1, -shift, critical)
     return above + below
@@ -34,7 +34,7 @@ def power(effect: float, spread: float, pairs: int, error: float = 0.05) -> floa
 
 def equivalence_power(effect: float, spread: float, pairs: int, margin: float, error: float = 0.05) -> float:
     """How often, at least, two one-sided tests at level ``error`` find that ``effect`` is within ``margin``."""
-    critical, unit = float(special.stdtrit(pairs - 1, 1 - error)), math.sqrt(pairs) / spread
+    critical, unit = float(scipy.special.stdtrit(pairs - 1, 1 - error)), math.sqrt(pairs) / spread
     above_low = _above(pairs - 1, (margin + effect) * unit, critical)
     below_high = _above(pairs - 1, (margin - effect) * unit, critical)
     return max(0.0, above_low + below_high - 1)
@@ -51,7 +51,7 @@ def _detectable(pairs: int, error: float, wanted: float) -> float:
     high = 1.0
     while power(high, 1.0, pairs, error) < wanted:
         high *= 2
-    return float(optimize.brentq(lambda effect: power(effect, 1.0, pairs, error) - wanted, 0.0, high))
+    return float(scipy.optimize.brentq(lambda effect: power(effect, 1.0, pairs, error) - wanted, 0.0, high))
 
 
 def pairs_to_decide(
@@ -76,8 +76,10 @@ def pairs_to_decide(
 
 def _above(freedom: int, shift: float, critical: float) -> float:
     """The chance that a noncentral t is above ``critical``."""
-    quick = 1 - float(special.nctdtr(freedom, shift, critical))
-    return float(stats.nct.sf(critical, freedom, shift)) if math.isnan(quick) else quick  # in the far tails it is NaN
+    quick = 1 - float(scipy.special.nctdtr(freedom, shift, critical))
+    return (
+        float(scipy.stats.nct.sf(critical, freedom, shift)) if math.isnan(quick) else quick
+    )  # in the far tails it is NaN
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from zoo.checks import require
 from zoo.statistics.interval import Interval
@@ -17,7 +17,7 @@ def interquartile_mean(scores: Mapping[str, Sequence[float]]) -> float:
     Args:
         scores: by task, of its runs, finite and on one scale, such as shares of what is possible.
     """
-    return float(stats.trim_mean(np.concatenate(_checked(scores)), 0.25))
+    return float(scipy.stats.trim_mean(np.concatenate(_checked(scores)), 0.25))
 
 
 def interquartile_interval(
@@ -34,7 +34,7 @@ def interquartile_interval(
     require(0 < confidence < 1, f"confidence must be between 0 and 1: got confidence={confidence}")
     generator, tasks = np.random.default_rng(0), _checked(scores)
     drawn = [task[generator.integers(task.size, size=(resamples, task.size))] for task in tasks]
-    means = stats.trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)
+    means = scipy.stats.trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(interquartile_mean(scores), float(low), float(high), sum(task.size for task in tasks))
 

@@ -48,8 +48,7 @@ def run_cells(
 ) -> dict[str, str]:
     """Launch cells until each has a result or was tried often enough.
 
-    Those with a result are launched too: whether the data are still the same, only the run itself can tell. What
-    others train is left to them, and looked at again when all else is done.
+    What others train is left to them, and looked at again when all else is done.
 
     Args:
         cells: each once.

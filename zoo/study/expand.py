@@ -15,6 +15,7 @@ from zoo.study.plan import StudyPlan
 from zoo.study.setting import Cell, Setting, override
 from zoo.study.tasks import TaskPlan, layered
 from zoo.targets import foreign_target_problems
+from zoo.training.run import run_folder
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,16 @@ class _Expanding:
             self.left_out.append((arm, task.name, out))
         if out and len(out) == len(self.plan.seeds):
             return None
+        left_out = frozenset(out)
         merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
         lines = (*(override(key, value) for key, value in merged.items()), *self.further)
         try:
             given = compose_run(lines)
             if foreign := foreign_target_problems(given, self.plan.allowed):
                 raise Refused("\n".join(foreign))
-            checked = check_run(given)
+            checked = check_run(
+                given, lambda config: self._was_trained(Setting(arm, task.name, lines, config, left_out))
+            )
         except Refused as error:
             self._cannot(task, arm, str(error).splitlines(), unfit=False)
             return None
@@ -94,7 +98,15 @@ class _Expanding:
             self._cannot(task, arm, checked.problems, unfit=checked.unfit)
             return None
         self._check_rates(task, arm, checked)
-        return Setting(arm, task.name, lines, checked, frozenset(out))
+        return Setting(arm, task.name, lines, checked, left_out)
+
+    def _was_trained(self, setting: Setting) -> bool:
+        """True if the first run of a setting has a result."""
+        rate, seeds = None, self.plan.seeds
+        if self.plan.rates is not None:
+            rate, seeds = self.plan.rates.values[0], self.plan.rates.seeds
+        first = next((seed for seed in seeds if seed not in setting.left_out), None)
+        return first is not None and run_folder(setting.cell(first, rate).checked).state == "done"
 
     def _filtered(self, task: TaskPlan, arm: str) -> tuple[int, ...]:
         """Seeds that filters leave out."""

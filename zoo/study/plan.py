@@ -122,7 +122,9 @@ def plan_of(study: str) -> StudyPlan:
     of_tasks = {key: over.pop(key) for key in ("metrics", "margin") if key in over}
     if of_tasks and isinstance(given.get("tasks"), Mapping):
         given["tasks"] = {name: {**(what or {}), **of_tasks} for name, what in given["tasks"].items()}
-    return _read(given | over, over.pop("name", Path(file).parent.name), Path(file), f"{file}: ", words, allowed)
+    return _read(
+        given | over, over.pop("name", Path(file).resolve().parent.name), Path(file), f"{file}: ", words, allowed
+    )
 
 
 def read_study(path: Path) -> StudyPlan:

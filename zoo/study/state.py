@@ -13,7 +13,7 @@ from typing import Any, Literal
 from zoo.study.setting import Cell
 from zoo.training.claim import holder
 from zoo.training.folder import RunFolder
-from zoo.training.metrics_file import read_metrics
+from zoo.training.metrics_reader import read_metrics
 from zoo.training.run import run_folder, standing
 
 State = Literal["done", "running", "failed", "interrupted", "stale", "planned"]

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from zoo.checks import Refused
 from zoo.report import Run, Study, Task, print_folder, print_summary, read_run, write_report
 from zoo.study import state
 from zoo.study.cells import Launch, Policy, Tell, run_cells
-from zoo.study.dry_run import as_json as plan_as_json
-from zoo.study.dry_run import show as show_plan
 from zoo.study.expand import Expansion, expand
 from zoo.study.live import Board, followed, keeping, later, show
 from zoo.study.plan import StudyPlan, TaskPlan, plan_of
 from zoo.study.rounds import Outcome, Rounds, due, outcomes
 from zoo.study.setting import Cell
 from zoo.study.state import Standing, standing_of
-from zoo.training.run import run_folder, standing
+from zoo.training.run import data_fingerprint, find_result, run_folder, standing
 
 
 def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, policy: Policy) -> int:
@@ -48,6 +47,8 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     missing = [cell for cell in rounds.cells if standing(cell.checked) != "done"]
     console.print(f"[bold]{escape(plan.name)}[/bold]: {escape(plan.question)}", highlight=False)
     if dry_run:
+        from zoo.study.dry_run import show as show_plan  # late, as Lightning is: it takes a few steps
+
         show_plan(plan, expansion, rounds, console)
         return len(missing)
     known = len(rounds.cells)
@@ -74,6 +75,8 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
 
 def forecast(study: str, further: Sequence[str]) -> dict[str, Any]:
     """What a dry run prints, for machines."""
+    from zoo.study.dry_run import as_json as plan_as_json
+
     plan = plan_of(study)
     expansion = expand(plan, further)
     return plan_as_json(plan, expansion, due(plan, expansion))
@@ -84,27 +87,55 @@ def run_rounds(
 ) -> dict[str, str]:
     """Run what is due, then look again, until nothing new is.
 
-    A result counts once its run was launched here, which sees whether the data are still those that it was made of.
+    A result counts once it was seen here that today's code and data made it: those that are there already are looked
+    up, and the other runs are launched, each of which sees for itself.
 
     Args:
         board: is told what is due.
     Returns:
         what runs died of by the word of the launcher, by hash.
     """
-    look, launched, said = outcomes(plan), set[str](), dict[str, str]()
+    look, seen, said, is_there = outcomes(plan), set[str](), dict[str, str](), results_there()
 
-    def seen(cell: Cell) -> Outcome:
-        return look(cell) if cell.checked.hash in launched else None
+    def look_at_seen(cell: Cell) -> Outcome:
+        return look(cell) if cell.checked.hash in seen else None
 
     while True:
-        board.rounds = due(plan, expansion, seen)
-        cells = [cell for cell in board.rounds.cells if cell.checked.hash not in launched]
-        if not cells:
+        board.rounds = due(plan, expansion, look_at_seen)
+        new = [cell for cell in board.rounds.cells if cell.checked.hash not in seen]
+        if not new:
             return said
-        said |= run_cells(cells, launch, policy, before=len(launched), tell=tell)
-        launched |= {cell.checked.hash for cell in cells}
+        cells = [cell for cell in new if not is_there(cell)]
+        seen |= {cell.checked.hash for cell in new} - {cell.checked.hash for cell in cells}
+        said |= run_cells(cells, launch, policy, before=len(seen), tell=tell)
+        seen |= {cell.checked.hash for cell in cells}
         if policy.on_failure == "stop" and any(standing(cell.checked) != "done" for cell in cells):
             return said
+
+
+def results_there() -> Callable[[Cell], bool]:
+    """A function that is true for cells with a result that today's code and data made; data are looked at once.
+
+    Where data cannot be prepared here, as on a cluster's login node, no result counts: each run looks for itself.
+    """
+    known: dict[str, str | None] = {}
+
+    def data_of(config: Mapping[str, Any]) -> str | None:
+        key = json.dumps([config["data"], config["cache"]], sort_keys=True)
+        if key not in known:
+            try:
+                known[key] = data_fingerprint(config)
+            except (Refused, OSError):
+                known[key] = None
+        return known[key]
+
+    def is_there(cell: Cell) -> bool:
+        if standing(cell.checked) != "done":
+            return False
+        data = data_of(cell.checked.config)
+        return data is not None and find_result(cell.checked, data) is not None
+
+    return is_there
 
 
 def status(study: str, further: Sequence[str], *, as_json: bool, watch: bool = False) -> None:

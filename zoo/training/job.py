@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.prepare import Prepared
 from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
 from zoo.training.folder import RunFolder
 from zoo.variants.variant import Variant
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.loggers import Logger
 
 
 @dataclass(frozen=True)

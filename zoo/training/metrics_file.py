@@ -12,6 +12,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
 from zoo.files import write_file
+from zoo.training.metrics_reader import read_metrics
 
 _FIRST = ("step", "tokens", "seconds")
 
@@ -82,13 +83,3 @@ class MetricsFile(Logger):
 
 def _alike(one: dict[str, str], other: dict[str, str]) -> bool:
     return float(one["step"]) == float(other["step"]) and one.keys() == other.keys()
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Complete lines of an earlier process; a last line that was cut off by a kill is left out."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf8")
-    whole = text[: text.rfind("\n") + 1]
-    lines = list(csv.DictReader(whole.splitlines()))
-    return [{key: value for key, value in line.items() if key and value} for line in lines if line.get("step")]

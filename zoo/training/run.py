@@ -9,11 +9,9 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
 
 from zoo import build
 from zoo.checking import Checked, make_objective, part_of
@@ -25,11 +23,9 @@ from zoo.interfaces import Objective
 from zoo.plan import ModelPlan
 from zoo.targets import CALLED, TARGETS, bind_target, find_targets, install, value_problems
 from zoo.training.claim import Claim, Lost
-from zoo.training.fit import fit
 from zoo.training.folder import RunFolder
 from zoo.training.job import Job
 from zoo.training.packages import Traced
-from zoo.training.preflight import assemble_in_memory, require_trainer
 from zoo.training.provenance import (
     code_fingerprint,
     components_fingerprint,
@@ -42,6 +38,10 @@ from zoo.training.provenance import (
 )
 from zoo.training.streams import stream
 from zoo.variants.variant import Variant
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch.loggers import Logger
 
 _log = logging.getLogger("zoo")
 _LOOK = 1.0  # seconds between looks at a run that another process trains
@@ -60,6 +60,27 @@ def standing(checked: Checked) -> str:
         return folder.state
     now = _fingerprints(checked.config)
     return "done" if now.items() <= before["fingerprints"].items() else "stale"
+
+
+def find_result(checked: Checked, data: str) -> dict[str, Any] | None:
+    """The result of a config if today's code and data made it, without making anything of the config.
+
+    What a process left beside it that was killed after it wrote the result is removed.
+
+    Args:
+        checked: free of problems.
+        data: fingerprint of the data today, see :func:`data_fingerprint`.
+    """
+    folder = run_folder(checked)
+    found = _done(folder, {"fingerprints": {"data": data, **_fingerprints(checked.config)}})
+    if found is not None:
+        _clear(folder)
+    return found
+
+
+def data_fingerprint(config: Mapping[str, Any]) -> str:
+    """Of the tokenized data of a checked config; they are prepared if they are not yet."""
+    return prepare_data(config).fingerprint
 
 
 def train(checked: Checked, *, wait: bool = True) -> dict[str, Any]:
@@ -131,6 +152,13 @@ def _trained(job: Job, claim: Claim) -> dict[str, Any]:
         raise
 
 
+def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
+    """As :func:`zoo.training.fit.fit`; Lightning is imported here, for what looks at runs does not need it."""
+    from zoo.training.fit import fit as fit_with_lightning
+
+    return fit_with_lightning(job, claim)
+
+
 def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
     """What a job needs and what can still be refused: model, objective, further loggers and callbacks."""
     config = checked.config
@@ -138,6 +166,8 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
         raise Refused("model: must be given")
     if problems := [line for section in CALLED for line in value_problems(section, config[section], training=True)]:
         raise Refused("\n".join(problems))
+    from zoo.training.preflight import assemble_in_memory, require_trainer
+
     require_trainer(config)
     with torch.random.fork_rng():
         torch.manual_seed(stream(config["seed"], "weights"))
