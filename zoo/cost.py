@@ -30,7 +30,8 @@ class Cost:
         parameters: all, tied ones once.
         active_parameters: those that take part in a token's computation, as published systems count them: all but the
             experts that a token does not go to. Embedding, head, routers and shared experts are active.
-        flops_per_token: operations of one training step (forward and backward) for each token read.
+        flops_per_token: operations that the method needs in one training step, for each token read; thrice those of the
+            forward pass.
         length: tokens of a row in the reading stack.
         source: tokens of a row in the encoder of an encoder-decoder, else 0.
     """
@@ -46,8 +47,7 @@ def cost(model: Variant, length: int, source: int) -> Cost:
     """The cost of training ``model`` on rows of ``length`` tokens, and ``source`` tokens where there is an encoder."""
     source = source if len(model.stacks()) > 1 else 0
     counted = tree(model)
-    flops = 3 * model.flops(length, source) + further_backward(model, length, source).total()
-    per_token = round(flops / (length + source))
+    per_token = round(3 * model.flops(length, source) / (length + source))
     return Cost(counted["parameters"], counted["active_parameters"], per_token, length, source)
 
 
@@ -76,12 +76,9 @@ def bill(model: Variant, length: int, source: int) -> dict[str, Any]:
     """
     source = source if len(model.stacks()) > 1 else 0
     cache, forward = caches(model, length, source), operations(model, length, source)
-    backward = Counter({part: 2 * count for part, count in forward.items()})
-    backward.update(further_backward(model, length, source))
     counted = tree(
         model,
         flops=forward,
-        backward=backward,
         cache_bytes=cache,
         cache_bytes_per_token=further(model, cache, length, source),
         activation_bytes=activations(model, length, source),
@@ -95,8 +92,7 @@ def _together(node: dict[str, Any], module: nn.Module, known: bool) -> None:
 
     A component declares its operations as a whole: those of its parts are not known.
     """
-    both = {"forward": node["flops"], "backward": node.pop("backward")}
-    node["flops"] = both if known else None
+    node["flops"] = {"forward": node["flops"], "backward": 2 * node["flops"]} if known else None
     for name, part in node["modules"].items():
         _together(part, module.get_submodule(name), known and not isinstance(module, Component))
 
@@ -123,16 +119,6 @@ def operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
             found[stack] -= whole
     if model.head is not None:
         found[model.head] = left
-    return found
-
-
-def further_backward(model: Variant, length: int, source: int) -> Counter[nn.Module]:
-    """Backward operations of one row beyond twice the forward ones, by component."""
-    found: Counter[nn.Module] = Counter()
-    for stack, mask, cross in _masks(model, length, source):
-        for layer in stack.applied():
-            for part, seen in _parts(layer, mask, cross):
-                found[part] += part.further_backward_flops(seen)
     return found
 
 

@@ -32,18 +32,16 @@ class Component(nn.Module, ABC):
     """Checks of ``zoo check`` that it cannot pass, each with the reason."""
 
     def flops(self, mask: Mask) -> int:
-        """Forward operations for one row as ``mask`` describes it; here: every Linear once per token.
+        """Forward operations that the method needs for one row as ``mask`` describes it.
 
-        A multiplication and its addition are two operations. Elementwise work does not count.
+        Those of products of matrices, a multiplication and its addition as two: every weight matrix once for each token
+        that passes it, scores and averages over the pairs that are seen. Recurrences count in the form in which they
+        are trained: pairs within chunks, and states that are written and read. Hidden pairs, padding and what is formed
+        twice do not count, nor does elementwise work. Backward counts as twice forward.
+
+        Here: every Linear once per token.
         """
         return mask.query.length * linear_flops(self)
-
-    def further_backward_flops(self, mask: Mask) -> int:
-        """Operations of the backward pass beyond twice the forward ones; of products of matrices: none.
-
-        Negative where less is done, as for a product of which one side needs no gradient.
-        """
-        return 0
 
     def active(self) -> int:
         """Parameters that take part in a token's computation; routers override."""

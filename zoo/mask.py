@@ -92,18 +92,19 @@ class Mask:
                 seen = seen & (segment >= 0).unsqueeze(dim)
         return seen
 
-    def pairs(self) -> int:
-        """How many query-key pairs are seen in all rows: what attention costs."""
+    def pairs(self, most: int | None = None) -> int:
+        """How many query-key pairs are seen in all rows, of each query ``most`` at most: what attention costs."""
         i, j = self.query.index, self.key.index
         if self.key.length == 0:
             return 0
+        most = self.key.length if most is None else most
         first, last = int(j[0]), int(j[-1])
         ring = last - first != self.key.length - 1
         if ring or self.query.segment is not None or self.key.segment is not None or self.prefix is not None:
-            return int(self.visible().sum())
+            return int(self.visible().sum(dim=-1).clamp(max=most).sum())
         low, high = torch.full_like(i, first), torch.full_like(i, last)
         if self.causal:
             high = torch.minimum(high, i)
         if self.window is not None:
             low, high = torch.maximum(low, i - self.window + 1), torch.minimum(high, i + self.window - 1)
-        return int((high - low + 1).clamp(min=0).sum())
+        return int((high - low + 1).clamp(min=0, max=most).sum())

@@ -40,10 +40,10 @@ def activations(model: Variant, length: int, source: int) -> Bytes:
     """
 
     def run() -> Tensor:
-        hidden = model.hidden(_inputs(length, source))
+        hidden = model.hidden(blank_inputs(length, source))
         return hidden if model.head is None else model.logits(hidden)
 
-    with _some_of_each(model, 2) as stands:
+    with some_of_each(model, 2) as stands:
         kept = saved(model, run)
     return _for_all(kept, stands)
 
@@ -54,9 +54,9 @@ def caches(model: Variant, length: int, source: int) -> Bytes:
     if not model.reader.causal:
         return found
     was_training = model.training
-    with _some_of_each(model.eval(), 1) as stands, torch.no_grad():
+    with some_of_each(model.eval(), 1) as stands, torch.no_grad():
         empty = model.reader.new_caches(length, source)
-        model.hidden(_inputs(length, source), empty)
+        model.hidden(blank_inputs(length, source), empty)
         for layer, cache in zip(model.reader.applied(), empty, strict=True):
             for part, memory in ((layer.attention, cache.own), (layer.cross, cache.cross)):
                 if part is not None and memory is not None:
@@ -86,7 +86,8 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _inputs(length: int, source: int) -> Inputs:
+def blank_inputs(length: int, source: int) -> Inputs:
+    """One row on the meta device, and a source where it has tokens."""
     tokens, read = (torch.zeros(1, number, dtype=torch.long, device="meta") for number in (length, source))
     return Inputs(tokens, source=read if source else None)
 
@@ -114,7 +115,7 @@ def _followed(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
+def some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
     """Leave ``most`` layers of those in a stack that are alike; gives for each layer the one that stands for it.
 
     Of activations the first may keep what the others find kept, like what an encoder says to all of them, so the second
@@ -126,7 +127,7 @@ def _some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
         for stack, _, depth in whole:
             kinds: dict[Hashable, list[Layer]] = {}
             for layer in stack.distinct() if depth == len(stack.layers) else ():
-                alike = kinds.setdefault(_likeness(layer), [])
+                alike = kinds.setdefault(likeness(layer), [])
                 alike.append(layer)
                 stands[layer] = alike[:most][-1]
             if kinds:
@@ -138,12 +139,12 @@ def _some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
             stack.layers, stack.depth = layers, depth
 
 
-def _likeness(module: nn.Module) -> Hashable:
+def likeness(module: nn.Module) -> Hashable:
     """All that decides what a module does, but for the values of its weights."""
     own = {name: repr(value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
     shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in tensors)
-    parts = tuple((name, _likeness(part)) for name, part in module.named_children())
+    parts = tuple((name, likeness(part)) for name, part in module.named_children())
     return type(module), tuple(own.items()), shapes, parts
 
 

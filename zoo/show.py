@@ -15,10 +15,11 @@ from zoo.checking import check_data
 from zoo.checks import Refused
 from zoo.config import compose_run
 from zoo.cost import bill, buffers, cost, on_meta
+from zoo.executed import executed_flops_per_token
 from zoo.hub.heads import KeptHead
 from zoo.hub.start import start_without_weights
 from zoo.plan import ModelPlan
-from zoo.units import count
+from zoo.units import count, is_apart
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
 _GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}
@@ -47,6 +48,7 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     return {
         **asdict(costs),
         "buffers": buffers(model),
+        "executed_flops_per_token": executed_flops_per_token(model, costs.length, costs.source),
         **{name: counted[name] for name in _COSTS},
         "vocabulary": vocabulary,
         "shares": shares(counted),
@@ -208,7 +210,10 @@ def _summary(described: Mapping[str, Any]) -> Iterator[str]:
     if described["buffers"]:
         yield f"beside the parameters {described['buffers']:,} numbers are saved and not trained"
     kept = _bytes(described["activation_bytes"])
-    yield f"training: {described['flops_per_token']:,} operations a token; activations {kept}"
+    needed, executed = described["flops_per_token"], described["executed_flops_per_token"]
+    yield f"training: {needed:,} operations a token; activations {kept}"
+    if executed is not None and is_apart(executed, needed):
+        yield f"this implementation executes {executed:,} operations a token, {executed / needed - 1:+.0%}"
     if described["cache_bytes"]:
         further = _bytes(described["cache_bytes_per_token"]) or "nothing"
         yield f"decoding: cache {_bytes(described['cache_bytes'])}, {further} more for each further token"

@@ -25,6 +25,11 @@ def measure(value: float | None, unit: str) -> str:
     return text if text == _NONE else text + unit if text[-1].isalpha() else f"{text}\N{NO-BREAK SPACE}{unit}"
 
 
+def is_apart(value: float | None, other: float | None) -> bool:
+    """True if both numbers are known and differ by more than a percent of the second."""
+    return value is not None and other is not None and abs(value - other) > 0.01 * abs(other)
+
+
 def duration(seconds: float) -> str:
     """Hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)

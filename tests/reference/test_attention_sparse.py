@@ -7,7 +7,6 @@ import re
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from x_transformers.attend import Attend
 
 from tests.conftest import make_lively
@@ -132,14 +131,15 @@ def test_equal_scores_at_the_edge_all_stay() -> None:
     torch.testing.assert_close(captured[0], torch.full_like(captured[0], 0.2))
 
 
-def test_choosing_is_declared() -> None:
+@pytest.mark.parametrize("causal", [True, False])
+def test_all_scores_and_the_values_that_are_kept_are_declared(causal: bool) -> None:
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=3))
     for length in (3, 7):
-        x, tokens = random(1, length), Tokens.row(length)
-        mask = Mask(tokens, tokens)
-        with capture(), FlopCounterMode(display=False) as counter:
-            attention(x, x, mask, NOWHERE)
-        assert attention.flops(mask) == counter.get_total_flops()
+        tokens = Tokens.row(length)
+        seen = [i + 1 if causal else length for i in range(length)]
+        products = 2 * HEADS * WIDTH * sum(n + min(n, 3) for n in seen)
+        projections = length * sum(2 * p.numel() for p in attention.parameters() if p.ndim == 2)
+        assert attention.flops(Mask(tokens, tokens, causal=causal)) == projections + products
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,26 @@ def decayed(
         return chunks.join(scores @ v + remembered), state
 
 
-def decayed_flops(length: int, largest: int, groups: int, heads: int, key: int, value: int) -> int:
-    """Operations of ``decayed`` for a row."""
-    size = chunk_size(length, largest)
-    tokens = length + -length % size
-    return 2 * tokens * (size * (groups * key + heads * value) + 2 * heads * key * value)
+def pairs_within(length: int, size: int) -> int:
+    """Pairs of a query and a key not after it, in the same chunk of ``size`` tokens, in a row of ``length`` tokens."""
+    chunks, rest = divmod(length, size)
+    return chunks * size * (size + 1) // 2 + rest * (rest + 1) // 2
+
+
+def tokens_after_first(length: int, size: int) -> int:
+    """Tokens behind the first chunk: they read a state."""
+    return max(0, length - size)
+
+
+def tokens_before_last(length: int, size: int) -> int:
+    """Tokens before the last chunk: they write to a state that is read."""
+    return (length - 1) // size * size
+
+
+def decayed_flops(length: int, size: int, groups: int, heads: int, key: int, value: int) -> int:
+    """Operations that ``decayed`` needs for a row: pairs within chunks, and states that are written and read."""
+    states = tokens_after_first(length, size) + tokens_before_last(length, size)
+    return 2 * pairs_within(length, size) * (groups * key + heads * value) + 2 * heads * key * value * states
 
 
 def carried(

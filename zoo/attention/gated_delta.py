@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.attention.chunked import Chunks, chunk_size
+from zoo.attention.chunked import Chunks, decayed_flops, pairs_within, tokens_after_first
 from zoo.attention.recurrent import Line, Recurrent, State, TimeStep, full_precision, merge_heads, split_heads, wide
 from zoo.attention.short_convolution import ShortConvolution
 from zoo.checks import require_divides, require_positive
@@ -84,22 +84,14 @@ class GatedDelta(Recurrent):
         return self.output(y.to(x.dtype)), (before, memory)
 
     def flops(self, mask: Mask) -> int:
-        """Projections, products within chunks, two triangular systems a chunk, and what is carried between chunks."""
-        size = chunk_size(mask.query.length, self.chunk)
-        tokens = mask.query.length + -mask.query.length % size
-        key, value = self.head_dim, self.value_dim
-        products = 4 * self.key_heads * size * key + self.heads * (2 * size * value + 6 * key * value)
-        return super().flops(mask) + tokens * products + self._systems(mask)
-
-    def further_backward_flops(self, mask: Mask) -> int:
-        """A triangular system costs one more backward, and a product twice its size."""
-        return self._systems(mask)
-
-    def _systems(self, mask: Mask) -> int:
-        """Operations of the triangular systems."""
-        size = chunk_size(mask.query.length, self.chunk)
-        tokens = mask.query.length + -mask.query.length % size
-        return tokens * self.heads * size * (self.head_dim + self.value_dim)
+        """Projections and the recurrence, the likeness of keys and two triangular systems a chunk among it."""
+        length, size, key, value = mask.query.length, self.chunk, self.head_dim, self.value_dim
+        later = tokens_after_first(length, size)
+        below = pairs_within(length, size) - length  # pairs of different tokens: the entries of a system
+        systems = below * value + (pairs_within(later, size) - later) * key
+        changes = later * key * value  # what the state at the chunk's begin takes off what is written
+        mixing = decayed_flops(length, size, self.key_heads, self.heads, key, value)
+        return super().flops(mask) + mixing + 2 * (self.key_heads * below * key + self.heads * (systems + changes))
 
 
 def gated_delta_rule(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.attention.chunked import Chunks, carried, chunk_size
+from zoo.attention.chunked import Chunks, carried, decayed_flops
 from zoo.attention.recurrent import Line, Recurrent, State, full_precision, merge_heads, split_heads, wide
 from zoo.checks import require_positive
 from zoo.interfaces import Norm, Position
@@ -70,11 +70,10 @@ class GatedLinearAttention(Recurrent):
         return self.output(F.silu(self.gate(x)) * y), (memory,)
 
     def flops(self, mask: Mask) -> int:
-        """Projections, products within chunks, and what is carried from chunk to chunk."""
-        size = chunk_size(mask.query.length, self.chunk)
-        tokens = mask.query.length + -mask.query.length % size
-        within = (size - 1) * (self.head_dim + self.value_dim)
-        return super().flops(mask) + self.heads * tokens * (within + 4 * self.head_dim * self.value_dim)
+        """Projections and the recurrence."""
+        length = mask.query.length
+        mixing = decayed_flops(length, self.chunk, self.heads, self.heads, self.head_dim, self.value_dim)
+        return super().flops(mask) + mixing
 
 
 def _within(q: Tensor, k: Tensor, v: Tensor, total: Tensor, document: Tensor) -> Tensor:

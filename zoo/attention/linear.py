@@ -103,7 +103,10 @@ class LinearAttention(Recurrent):
         return F.relu(x) if self.features == "relu" else F.elu(x) + 1
 
     def flops(self, mask: Mask) -> int:
-        """Projections of both sides and the sums, as they are worked out for the mask."""
+        """Projections of both sides, and the sums in the form that the mask allows.
+
+        Scores of the denominator are apart from those of the numerator, which a position may turn.
+        """
         queries, keys, width = mask.query.length, mask.key.length, self.head_dim
         total = queries * (linear_flops(self.query) + linear_flops(self.output))
         total += keys * (linear_flops(self.key) + linear_flops(self.value))
@@ -113,7 +116,7 @@ class LinearAttention(Recurrent):
             elif mask.plain:
                 total += 2 * self.heads * width * value * (queries + keys)
             else:
-                total += 2 * self.heads * queries * keys * (width + value)
+                total += 2 * self.heads * mask.pairs() * (width + value)
         return total
 
 

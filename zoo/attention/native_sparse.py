@@ -167,7 +167,7 @@ class NativeSparseAttention(Attention):
         return mask.query.position[:, :, None] // self.block == mask.key.position[:, None] // self.block
 
     def flops(self, mask: Mask) -> int:
-        """Projections, summaries, and the seen pairs of the three branches; scores of summaries are formed twice."""
+        """Projections, summaries, and the seen pairs of the three branches; scores of summaries also choose."""
         per_query = sum(linear_flops(part) for part in (self.query, self.gate, self.output))
         per_key = linear_flops(self.key) + linear_flops(self.value)
         per_block = self.kv_heads * (linear_flops(self.key_summary) + linear_flops(self.value_summary))
@@ -175,7 +175,7 @@ class NativeSparseAttention(Attention):
         over, seen = _over_blocks(mask, blocks)
         others = (seen & ~self._own(over)).sum(dim=-1).clamp(max=self.keep)
         chosen = int(others.sum()) * self.block + int((self._own(mask) & mask.visible()).sum())
-        pairs = 6 * int(seen.sum()) + 4 * (chosen + mask.within(self.window).pairs())
+        pairs = 4 * (int(seen.sum()) + chosen + mask.within(self.window).pairs())
         total = per_query * mask.query.length + per_key * mask.key.length + per_block * blocks.end.shape[1]
         return total + self.heads * self.head_dim * pairs
 

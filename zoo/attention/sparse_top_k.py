@@ -60,6 +60,7 @@ class SparseTopKAttention(DotProductAttention):
         return found >= edge - 16 * torch.finfo(torch.promote_types(found.dtype, torch.float32)).eps * size
 
     def flops(self, mask: Mask) -> int:
-        """As of multi-head attention; where keys are more than ``keep``, scores are formed once more to choose."""
-        choosing = 2 * self.heads * self.head_dim * self.pairs(mask) if mask.key.length > self.keep else 0
-        return super().flops(mask) + choosing
+        """As of multi-head attention, but values are averaged over the pairs that are kept alone."""
+        seen = mask.within(self.scores.window)
+        left_out = seen.pairs() - seen.pairs(most=self.keep)
+        return super().flops(mask) - 2 * self.heads * self.head_dim * left_out

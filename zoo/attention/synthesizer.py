@@ -88,10 +88,9 @@ class SynthesizerAttention(Attention):
         return (self.rows[:, query] @ self.columns[:, key].mT).transpose(0, 1)
 
     def flops(self, mask: Mask) -> int:
-        """Values, output, averages; and the scores where they are a product, of all pairs."""
+        """Values, output, averages; and the scores where they are a product."""
         per_token = linear_flops(self.value) * mask.key.length + linear_flops(self.output) * mask.query.length
-        product = 2 * self.heads * (self.rank or 0) * mask.query.length * mask.key.length
-        return per_token + product + 2 * self.heads * self.head_dim * mask.pairs()
+        return per_token + 2 * self.heads * (self.head_dim + (self.rank or 0)) * mask.pairs()
 
     def branch_weights(self) -> Iterator[Tensor]:
         """Values and output."""

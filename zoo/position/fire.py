@@ -58,5 +58,5 @@ class Fire(Position):
         return out.permute(0, 3, 1, 2).to(q.dtype)
 
     def flops(self, mask: Mask) -> int:
-        """The network's output for every pair, seen or not."""
-        return mask.query.length * mask.key.length * linear_flops(self)
+        """The network's output for every pair."""
+        return mask.pairs() * linear_flops(self)

@@ -53,5 +53,9 @@ class Shaw(Position):
         return products.gather(-1, number)
 
     def flops(self, mask: Mask) -> int:
-        """Products of every query with every vector."""
-        return 2 * mask.query.length * self.heads * self.table.weight.numel()
+        """Products of each query with the vectors of the distances at which it sees keys."""
+        i, j = mask.query.index, mask.key.index
+        furthest = (i - int(j[0])).clamp(0, self.clip)
+        ahead = 0 if mask.causal else (int(j[-1]) - i).clamp(0, self.clip)
+        vectors = int((furthest + ahead + 1).sum())
+        return 2 * vectors * self.heads * self.head_dim

@@ -121,10 +121,12 @@ def _costs(table: Table) -> str:
     """What every arm costs; without columns of which nothing is known."""
     rows = [row for row in table.rows if not row.not_applicable]
     speed = [row.tokens_per_second.mean if row.tokens_per_second else None for row in rows]
+    more = any(row.executes_more for row in rows)
     columns = {
         "parameters": [count(row.parameters) for row in rows],
         "active": [count(row.active_parameters) for row in rows],
         "FLOPs/token": [count(row.flops_per_token) for row in rows],
+        "executed": [count(row.executed_flops_per_token if more else None) for row in rows],
         "cache/token": [measure(row.cache_bytes_per_token, "B") for row in rows],
         "tokens/s": [count(one) for one in speed],
         "peak memory": [measure(row.peak_memory, "B") for row in rows],

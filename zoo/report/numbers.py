@@ -20,6 +20,7 @@ COSTS = (
     "parameters",
     "active_parameters",
     "flops_per_token",
+    "executed_flops_per_token",
     "tokens",
     "tokens_per_second",
     "cache_bytes_per_token",

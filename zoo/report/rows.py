@@ -12,6 +12,7 @@ from zoo.report.configs import flatten, shown
 from zoo.report.metrics import Metric
 from zoo.report.records import Moved, Run, Study
 from zoo.statistics import Interval, Values, mean_interval, paired_difference
+from zoo.units import is_apart
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Row:
 
     Attributes:
         against: the arm that it is compared with; empty where it is with none.
-        flops_per_token: of training.
+        flops_per_token: of training, those that the method needs.
+        executed_flops_per_token: those that the implementation executed, hidden pairs among them.
         tokens: of one training.
         cache_bytes_per_token: that decoding remembers, over a row of the data; None for what does not decode so.
         peak_memory: bytes, the most of any run.
@@ -53,6 +55,7 @@ class Row:
     parameters: int | None
     active_parameters: int | None
     flops_per_token: int | None
+    executed_flops_per_token: int | None
     tokens: int | None
     tokens_per_second: Interval | None
     cache_bytes_per_token: float | None
@@ -68,6 +71,11 @@ class Row:
     diverged: int
     stale: int
     not_applicable: str = ""
+
+    @property
+    def executes_more(self) -> bool:
+        """Whether what is executed differs from what the method needs by more than a percent."""
+        return is_apart(self.executed_flops_per_token, self.flops_per_token)
 
     @property
     def unfinished(self) -> int:
@@ -107,6 +115,7 @@ def row_of(
         parameters=_cost(runs, "parameters"),
         active_parameters=_cost(runs, "active_parameters"),
         flops_per_token=_cost(runs, "flops_per_token"),
+        executed_flops_per_token=_cost(runs, "executed_flops_per_token"),
         tokens=next((int(run.result["tokens"]) for run in runs if run.result and run.result.get("tokens")), None),
         tokens_per_second=mean_interval(list(speed.values())) if speed else None,
         cache_bytes_per_token=cached / length if cached is not None and length else None,

@@ -16,12 +16,12 @@ from zoo.report.records import Moved
 from zoo.study.expand import Expansion
 from zoo.study.forecast import Forecast, Row, forecast
 from zoo.study.plan import StudyPlan
-from zoo.study.quantities import measure, train_tokens
+from zoo.study.quantities import executed, measure, train_tokens
 from zoo.study.rounds import Rounds
 from zoo.study.state import Standing, duration
 from zoo.study.state import count as count_states
 from zoo.training.run import run_folder
-from zoo.units import count
+from zoo.units import count, is_apart
 
 
 def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, console: Console) -> None:
@@ -75,6 +75,7 @@ def _cell(row: Row, each: Standing) -> dict[str, Any]:
         "folder": str(run_folder(cell.checked).path),
         "state": each.state,
         **asdict(row.costs),
+        "executed_flops_per_token": executed(cell.checked),
         "train_flops": measure(cell.checked, "train_flops"),
         "train_tokens": train_tokens(cell.checked),
         **asdict(row.estimate),
@@ -88,7 +89,7 @@ def _table(rows: Sequence[Row]) -> Table:
     """A row an arm, under the name of its task; columns that would be empty are left out."""
     columns = {
         "parameters": [_parameters(row) for row in rows],
-        "FLOPs/token": [count(row.costs.flops_per_token) for row in rows],
+        "FLOPs/token": [_flops(row) for row in rows],
         "moved": [_moved(row.moved) for row in rows],
         "rate": [_rate(row) for row in rows],
         "runs": [_span(row.least, row.most) for row in rows],
@@ -105,6 +106,12 @@ def _table(rows: Sequence[Row]) -> Table:
         for number, row in group:
             table.add_row(Text(f"  {row.setting.arm}"), *(Text(cells[number]) for cells in columns.values()))
     return table
+
+
+def _flops(row: Row) -> str:
+    """Those of the method, and those that are executed where they differ."""
+    needed, done = row.costs.flops_per_token, executed(row.setting.checked)
+    return f"{count(needed)}\n{count(done)} executed" if is_apart(done, needed) else count(needed)
 
 
 def _parameters(row: Row) -> str:

@@ -11,6 +11,7 @@ import torch
 from zoo.checking import Checked, make_objective
 from zoo.checks import Refused
 from zoo.cost import Cost, cache_bytes, cost, on_meta
+from zoo.executed import executed_flops_per_token
 from zoo.plan import ModelPlan
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.run import prepare_data
@@ -82,6 +83,11 @@ def costs(checked: Checked) -> Cost:
     return _cost(_model(checked))
 
 
+def executed(checked: Checked) -> int | None:
+    """Operations that the implementation executes in training, for each token read; None where they are not known."""
+    return _executed(_model(checked))
+
+
 def train_tokens(checked: Checked) -> int:
     """Tokens that a run reads, padding included."""
     config = checked.config
@@ -112,6 +118,11 @@ def _model(checked: Checked) -> _Model:
 @functools.cache
 def _cost(model: _Model) -> Cost:
     return cost(on_meta(model.plan, model.vocabulary), model.length, model.source)
+
+
+@functools.cache
+def _executed(model: _Model) -> int | None:
+    return executed_flops_per_token(on_meta(model.plan, model.vocabulary), model.length, model.source)
 
 
 @functools.cache

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from zoo.build import assemble, build
+from zoo.executed import executed_flops
 from zoo.interfaces import Inputs
 from zoo.plan import plan_model
 from zoo.registry import index
 from zoo.schema import check_model
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, LONG, SMALL, TOKENS, Subject, enliven, placed, refusals
+from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, enliven, placed, refusals
 from zoo.variants.variant import Variant
 
 
@@ -70,13 +71,15 @@ def weights_survive_a_file(subject: Subject) -> None:
 @check("model", "values read from tensors (item(), bool()), or sizes that depend on values", defaults=True)
 @torch.no_grad()
 def runs_on_the_meta_device(subject: Subject) -> None:
-    """It is built and run without memory for its tensors, as ``zoo show`` does."""
+    """It is built and run without memory for its tensors, forward and backward, as ``zoo show`` does."""
     model, inputs = subject.meta, subject.inputs(subject.longest)
     elsewhere = sorted({p.device.type for p in model.parameters()} - {"meta"})
     fail_unless(not elsewhere, "all parameters on meta", f"some on {', '.join(elsewhere)}")
     source = None if inputs.source is None else inputs.source.to("meta")
     hidden = model.hidden(Inputs(inputs.tokens.to("meta"), source=source))
     fail_unless(list(hidden.shape) == [2, subject.longest, SMALL["dim"]], "its shape", str(list(hidden.shape)))
+    if subject.is_first:
+        executed_flops(model, subject.longest, SOURCE)
 
 
 @check("model", "casts to a fixed type inside of forward; sums in bfloat16", after=("shape_and_dtype_are_kept",))

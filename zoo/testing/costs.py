@@ -2,73 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.attend import capture
-from zoo.cost import further_backward, operations
+from zoo.cost import operations
+from zoo.executed import count_flops
 from zoo.interfaces import Inputs
-from zoo.testing.caching import has_state
 from zoo.testing.kit import check, fail_unless
+from zoo.testing.products import NeededProducts
 from zoo.testing.subject import Subject, tokens
-from zoo.variants.variant import Variant
 
-FEW = 3  # tokens within every window
-MANY = 130  # tokens of several chunks: the first and the last of a recurrence are cheaper backward
+LENGTH, SOURCE = 70, 9  # more tokens than a chunk of a recurrence has, and a part of the next
 
 
-def solved(system: Any, right: Any, *given: Any, out_shape: Any = None, **more: Any) -> int:
-    """Operations of a triangular system, which torch does not count: size² for each right side."""
-    batch, size, sides = torch.Size(system[:-2]).numel(), system[-1], right[-1]
-    return int(batch * size * size * sides)
+@check("model", "flops(mask): a multiplication and its addition are two operations; products that are needed only")
+def declared_operations_are_needed_ones(subject: Subject) -> None:
+    """Operations are within two percent of the component's own of those that are needed, and no more than are executed.
 
-
-def counter() -> FlopCounterMode:
-    """Torch's counter, and what it leaves out."""
-    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.linalg_solve_triangular: solved})
-
-
-@contextmanager
-def seeing_all(model: Variant, subject: Subject) -> Iterator[None]:
-    """No pair is hidden by causality, where the component can do without: the counter counts hidden pairs too."""
-    reader = model.reader
-    causal = reader.causal
-    if subject.entry.kind not in ("attention", "ffn") or "full" in subject.cls.sees:
-        reader.causal = False
-    try:
-        yield
-    finally:
-        reader.causal = causal
-
-
-@check("model", "flops(mask): a multiplication and its addition are two operations; matrix products only")
-def declared_operations_are_counted_ones(subject: Subject) -> None:
-    """Operations, forward and backward, are within two percent of the component's own of what torch counts."""
-    model = subject.copy()
-    hides = subject.entry.kind in ("attention", "ffn") and "full" not in subject.cls.sees
-    length = MANY if has_state(subject) else 1 if hides else FEW
-    source = tokens(FEW, rows=1) if subject.variant == "encoder_decoder" else None
-    with seeing_all(model, subject):
-        with capture(), counter() as forward:
-            out = model.logits(model.hidden(Inputs(tokens(length, rows=1), source=source)))
-        with counter() as backward:
-            out.square().sum().backward()  # type: ignore[no-untyped-call]
-        sizes = (length, FEW if source is not None else 0)
-        declared = model.flops(*sizes)
-        further = further_backward(model, *sizes).total()
-        own = sum(count for part, count in operations(model, *sizes).items() if isinstance(part, subject.cls))
-    for which, times, said, seen in (
-        ("forward", 1, declared, forward),
-        ("backward", 2, 2 * declared + further, backward),
-    ):
-        counted = seen.get_total_flops()
-        close = abs(said - counted) <= 0.02 * times * own
-        what = f"{counted} operations {which}, as torch counts them in the model for {length} tokens"
-        fail_unless(close, what, f"{said}, of which {times * own} are its own")
+    Scores that only choose have no gradient by which one could tell that they are needed; where something is chosen,
+    operations lie between those that are known to be needed and those that are executed.
+    """
+    model, length = subject.copy(), min(LENGTH, subject.longest)
+    source = tokens(SOURCE, rows=1) if subject.variant == "encoder_decoder" else None
+    inputs = Inputs(tokens(length, rows=1), source=source)
+    with capture(), NeededProducts() as needed:
+        model.logits(model.hidden(inputs)).square().sum().backward()  # type: ignore[no-untyped-call]
+    sizes = (length, SOURCE if source is not None else 0)
+    declared = model.flops(*sizes)
+    own = sum(count for part, count in operations(model, *sizes).items() if isinstance(part, subject.cls))
+    least, most = needed.flops, needed.flops
+    if needed.chooses:
+        with capture(), torch.no_grad(), count_flops() as counter:
+            model.logits(model.hidden(inputs))
+        most = counter.get_total_flops()
+    what = f"{least} to {most} operations forward, as counted in the model for {length} tokens"
+    fail_unless(least - 0.02 * own <= declared <= most + 0.02 * own, what, f"{declared}, of which {own} are its own")
 
 
 @check("model", "active(): parameters that take part in a token's computation")

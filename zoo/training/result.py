@@ -11,6 +11,7 @@ from zoo.checking import part_of
 from zoo.cost import cache_bytes, cost, on_meta
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Pairs
+from zoo.executed import executed_flops_per_token
 from zoo.generation.greedy import answer
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
@@ -66,7 +67,8 @@ def _cost(job: Job) -> dict[str, int | None]:
     model = on_meta(job.plan, job.prepared.vocabulary.size)
     what = cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
     remembered = cache_bytes(model, what.length, what.source) if model.reader.causal else None
-    return {**vars(what), "cache_bytes": remembered}
+    executed = executed_flops_per_token(model, what.length, what.source)
+    return {**vars(what), "executed_flops_per_token": executed, "cache_bytes": remembered}
 
 
 def _source(job: Job) -> Any:

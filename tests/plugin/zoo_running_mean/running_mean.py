@@ -50,15 +50,8 @@ class RunningMean(Attention):
         return mean
 
     def flops(self, mask: Mask) -> int:
-        """Both projections, and sums over all pairs."""
-        return super().flops(mask) + self._sums(mask)
-
-    def further_backward_flops(self, mask: Mask) -> int:
-        """Sums have a gradient for the values alone, so backward they cost no more than forward."""
-        return -self._sums(mask)
-
-    def _sums(self, mask: Mask) -> int:
-        return 2 * mask.query.length * mask.key.length * self.value.out_features
+        """Both projections, and sums over the pairs that are seen."""
+        return super().flops(mask) + 2 * mask.pairs() * self.value.out_features
 
 
 def _continued(cache: Cache, value: Tensor, segment: Tensor, total: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
