@@ -67,7 +67,7 @@ def test_a_missing_interpolation_is_told() -> None:
 ALIKE = (
     [],
     ["model=llama", "data=numbers", "model/attention=multi_head", "model.attention.bias=all", "steps=7"],
-    ["model=llama", "model/attention=grouped_query"],  # the preset's options go, though its component is chosen again
+    ["model=llama", "~model/norm", "+model.norm={name: dyt}"],
     ["model.norm.eps=1e-3", "model/norm=rms", "model=llama/tiny", "seed=3", "steps=1", "steps=2", "steps=1"],
     ["model=transformer", "model/encoder/attention=none", "model/cross=multi_head", "model.encoder.layers=1"],
     ["model=transformer", "model/decoder/norm=dyt", "model.decoder={layers: 2}", "+model.new={a: [1, {b: null}]}"],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zoo.build import check
-from zoo.schema import check_model, merge, model_options, overlay_part
+from zoo.schema import check_model, merge, model_options
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -145,10 +145,5 @@ def test_an_exception_can_be_taken_back(tiny: Tiny) -> None:
     assert (checked["exceptions"], found) == ({}, [])
 
 
-def test_overlays_merge_or_replace() -> None:
-    base = {"name": "a", "x": 1, "scores": {"window": 3, "sinks": True}}
-    assert overlay_part(base, {"name": "a", "scores": {"window": None}})["scores"] == {"window": None, "sinks": True}
-    assert overlay_part(base, {"x": 2}) == {**base, "x": 2}
-    assert overlay_part(base, {"name": "b", "y": 1}) == {"name": "b", "y": 1}
-    assert overlay_part(base, {}) == base
+def test_mappings_are_merged() -> None:
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": 4}) == {"a": {"b": 3, "c": 2}, "d": 4}

@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zoo.checks import Refused, suggest
 from zoo.overrides import parse_word, sweep_strings
 from zoo.registry import Index, index
-from zoo.schema import SLOTS, STACKS
+from zoo.schema import SLOTS, STACKS, carry_options, overlay_part
 
 OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 """Sections whose keys are checked by us, and so may be anything to Hydra."""
@@ -76,9 +76,9 @@ def slots() -> Iterator[tuple[str, str]]:
 class _Composer:
     """Composes configs of trainings, many of them quickly.
 
-    Hydra composes once for each set of presets; components that are chosen are put into their slots of a copy, as
-    their nodes in the store say, and the values among the overrides are written over it by Hydra's own function.
-    Every override is parsed once.
+    Hydra composes once for each set of presets; components that are chosen are put into their slots of a copy, with
+    the options of the preset's part that both have, and the values among the overrides are written over it by Hydra's
+    own function. Every override is parsed once.
     """
 
     def __init__(self) -> None:
@@ -112,21 +112,66 @@ class _Composer:
         return self._parsed[line]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
-        parsed = [override for line in overrides if (override := self._parse(line)[0]) is not None]
-        values = [override for override in parsed if _is_value(override)]
-        components = [override for override in parsed if _is_component(override)]
-        presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
         try:
-            if presets not in self._preset:
-                self._preset[presets] = _composed(presets)
-            config = copy.deepcopy(self._preset[presets])
-            for override in components:
-                slot = override.key_or_group.replace("/", ".")
-                OmegaConf.update(config, slot, {"name": override.value()}, merge=False, force_add=True)
+            config, components, values = self._begin(overrides)
+            for slot, part in _swapped(config, components).items():
+                OmegaConf.update(config, slot, part, merge=False, force_add=True)
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except (HydraException, OmegaConfBaseException) as error:
             raise Refused(one_line(error)) from None
         return plain(config)
+
+    def _begin(self, overrides: Sequence[str]) -> tuple[DictConfig, list[Override], list[Override]]:
+        """A config of presets alone, the components that are chosen for its slots, and values that come last."""
+        parsed = [override for line in overrides if (override := self._parse(line)[0]) is not None]
+        values = [override for override in parsed if _is_value(override)]
+        components = [override for override in parsed if _is_component(override)]
+        presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
+        if presets not in self._preset:
+            self._preset[presets] = _composed(presets)
+        return copy.deepcopy(self._preset[presets]), components, values
+
+    def carried(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """By dotted key, the options of a preset's parts that are carried over to those that overrides choose."""
+        problems = self.problems(overrides)
+        try:
+            config, components, _ = self._begin([line for line in overrides if line not in problems])
+        except (HydraException, OmegaConfBaseException):  # which is told where the config is composed
+            return {}
+        parts = _swapped(config, components).items()
+        return {f"{slot}.{key}": value for slot, part in parts for key, value in part.items() if key != "name"}
+
+
+def carried_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """Options of a preset's parts that :func:`compose_run` carries over, by dotted key: what Hydra must be told."""
+    return _composer(index(), GlobalHydra.instance().hydra).carried(overrides)
+
+
+def _swapped(config: DictConfig, components: Sequence[Override]) -> dict[str, dict[str, Any]]:
+    """By dotted slot, the component that is chosen for it, with the options of the part that stood there."""
+    kinds, parts = dict(slots()), {}
+    for override in components:
+        group, name = override.key_or_group, str(override.value())
+        slot = group.replace("/", ".")
+        old = _part(config, slot) or (_like_cross(config) if group == "model/cross" else {})
+        parts[slot] = {"name": name, **carry_options(kinds[group], old, name)}
+    return parts
+
+
+def _part(config: DictConfig, slot: str) -> dict[str, Any]:
+    """What stands in a slot, interpolations unresolved; nothing where it is empty."""
+    found = OmegaConf.select(config, slot)
+    container = OmegaConf.to_container(found) if isinstance(found, DictConfig) else None
+    return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def _like_cross(config: DictConfig) -> dict[str, Any]:
+    """What cross-attention is where it is unset: the decoder's attention, without its window."""
+    own = _part(config, "model.decoder.attention")
+    attention = overlay_part("attention", _part(config, "model.attention"), own)
+    if isinstance(scores := attention.get("scores"), dict):
+        attention["scores"] = {key: value for key, value in scores.items() if key != "window"}
+    return attention
 
 
 def compose_run(overrides: Sequence[str]) -> dict[str, Any]:

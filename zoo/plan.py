@@ -147,7 +147,7 @@ def _overlay(
     new, new_paths = dict(level), dict(paths)
     for key, value in over.items():
         if key in level:
-            new[key] = overlay_part(level[key], value) if key in SLOTS else value
+            new[key] = overlay_part(key, level[key], value) if key in SLOTS else value
             new_paths[key] = path
     return new, new_paths
 

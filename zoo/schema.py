@@ -107,11 +107,75 @@ def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, probl
     return {"name": entry.name, **_only(rest, checked)}
 
 
-def overlay_part(base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
-    """``fragment`` over ``base``: another name replaces the part, the same name merges its options."""
-    if not fragment:
-        return dict(base)
-    return merge(base, fragment) if fragment.get("name", base.get("name")) == base.get("name") else dict(fragment)
+def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
+    """``fragment`` over ``base``: the same name merges its options, another name replaces the part.
+
+    Options of ``base`` that are not at their defaults count as chosen, and are carried over.
+    """
+    name = fragment.get("name", base.get("name"))
+    if name != base.get("name"):
+        options = index().get(kind, str(base["name"])).options if (kind, base.get("name")) in index().entries else ()
+        base = {"name": name, **carry_options(kind, {**_chosen(options, base), "name": base.get("name")}, str(name))}
+    return merge(base, fragment)
+
+
+def carry_options(kind: str, old: Mapping[str, Any], new: str) -> dict[str, Any]:
+    """Options that stay when another component takes the place of a part: those that both have, by name and type.
+
+    So a swapped part changes nothing but the part. What only the old one has is dropped.
+
+    Args:
+        kind: of the slot.
+        old: name of the part and the options that were chosen for it.
+        new: name of the other component.
+    """
+    both = [index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
+    if both[0] is None or both[1] is None:
+        return {}
+    return _common(both[0].options, both[1].options, old)
+
+
+def _common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    types = {option.name: option.type for option in theirs}
+    kept = {}
+    for option in ours:
+        if option.name not in given or option.name not in types:
+            continue
+        value, other = given[option.name], types[option.name]
+        if option.type == other:
+            kept[option.name] = value
+        elif isinstance(option.type, Record) and isinstance(other, Record) and isinstance(value, Mapping):
+            kept[option.name] = _common(option.type.options, other.options, value)
+    return kept
+
+
+def _chosen(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not at their defaults."""
+    found = {}
+    for option in options:
+        value = given.get(option.name, option.default)
+        if isinstance(option.type, Record) and isinstance(value, Mapping):
+            value = _chosen(option.type.options, value)
+            if value:
+                found[option.name] = value
+        elif option.name in given and value != option.default:
+            found[option.name] = value
+    return found
+
+
+def takes_option(kind: str, name: str, option: str, value: Any) -> bool:
+    """True if a component has an option of this dotted name that may have this value; any will do where it is None."""
+    options = index().entries[kind, name].options if (kind, name) in index().entries else ()
+    first, _, rest = option.partition(".")
+    found = next((each.type for each in options if each.name == first), None)
+    while rest and isinstance(found, Record):
+        first, _, rest = rest.partition(".")
+        found = next((each.type for each in found.options if each.name == first), None)
+    if found is None or rest:
+        return False
+    problems: list[str] = []
+    found.check(value, option, problems)
+    return value is None or not problems
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,12 +124,21 @@ def test_what_is_no_plan_of_its_kind_is_refused(kind: str, given: Any, told: str
 # --------------------------------------------------------------------------------------------------------- layers
 
 
-def test_who_chooses_another_component_drops_what_was_said_of_the_one_before() -> None:
+def test_who_chooses_another_component_keeps_what_was_said_of_options_that_it_has_too() -> None:
     below = {"model/norm": "layer", "model.norm.eps": 1.0, "model.norms": 2, "+model.norm.new": 3, "steps": 1}
-    assert layered(below, {"model/norm": "rms"}) == {"model.norms": 2, "steps": 1, "model/norm": "rms"}
+    kept = {"model.norm.eps": 1.0, "model.norms": 2, "steps": 1}
+    assert layered(below, {"model/norm": "rms"}) == {**kept, "model/norm": "rms"}
+    assert layered(below, {"model/norm": "none"}) == {"model.norms": 2, "steps": 1, "model/norm": "none"}
+    nested = {"model.attention.scores.window": 4, "~model.attention.qk_norm": None, "model.attention.rank": 2}
+    assert layered(nested, {"model/attention": "grouped_query"}) == {
+        "model.attention.scores.window": 4,
+        "~model.attention.qk_norm": None,
+        "model/attention": "grouped_query",
+    }
+    assert layered({"model.norm.bias": "all"}, {"model/norm": "layer"}) == {"model/norm": "layer"}
     assert layered(below, {"model/norm": "layer", "steps": 2}) == below | {"steps": 2}
     both = {"model.norm.bias": False, "model/norm": "rms"}
-    assert layered(below, both) == {"model.norms": 2, "steps": 1, **both}
+    assert layered(below, both) == {**kept, **both}
     assert layered({"model.encoder.norm.eps": 1}, {"model/norm": "rms"})["model.encoder.norm.eps"] == 1
 
 

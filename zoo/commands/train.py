@@ -23,7 +23,8 @@ from zoo.commands.arguments import (
 
 def train(arguments: list[str]) -> int:
     """``zoo train``: Hydra's own command line, with overrides checked first, all problems at once."""
-    from zoo.config import compose_run
+    from zoo.config import carried_options, compose_run
+    from zoo.study.setting import override
 
     require_flags(arguments, HYDRA_FLAGS)
     overrides = overrides_of(arguments)
@@ -37,7 +38,8 @@ def train(arguments: list[str]) -> int:
         check_run(compose_run(without_hydra(overrides))).require()
     elif not {"--hydra-help", "--info", "-i"} & set(arguments):
         refuse_unknown(without_hydra(overrides))
-    code = hand_over(hydra_words(arguments))
+    carried = carried_options(without_hydra(overrides)).items()
+    code = hand_over(hydra_words([*(override(f"++{key}", value) for key, value in carried), *arguments]))
     if {"-m", "--multirun"} & set(arguments) and not any(line.startswith("hydra/sweeper") for line in overrides):
         print(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
     return code
@@ -125,11 +127,10 @@ def _train_apart() -> None:
 
 def _train(config: Any) -> float | None:
     from zoo.checking import check_run
-    from zoo.config import plain
     from zoo.training.result import show
     from zoo.training.run import run_folder, train
 
-    checked = check_run(plain(config))
+    checked = check_run(_composed(config))
     checked.require()
     _keep_command()
     label = str(checked.config["label"])
@@ -138,6 +139,16 @@ def _train(config: Any) -> float | None:
         print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
     loss: float | None = result.get("metrics", {}).get("loss")
     return loss
+
+
+def _composed(config: Any) -> dict[str, Any]:
+    """The config of a job; where a sweep chose components, Hydra knows nothing of options that are carried over."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from zoo.config import compose_run, plain
+
+    known = HydraConfig.get()
+    return compose_run(known.overrides.task) if known.job.config_name == "train" else plain(config)
 
 
 def _in_study() -> bool:

@@ -15,6 +15,7 @@ from zoo.hub.beside import special_ids
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
 from zoo.hub.heads import KeptHead
+from zoo.schema import carry_options
 from zoo.tokenizer._formats import READABLE, find_tokenizer, marked_special, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 
@@ -128,14 +129,14 @@ def _folder(model: Mapping[str, Any], problems: list[str]) -> Path | None:
     return Path(path)
 
 
-def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` written over ``base``: a part with another name replaces what was there, other mappings are merged."""
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any], key: str = "") -> dict[str, Any]:
+    """``over`` written over ``base``: mappings are merged, and of a part with another name what both parts have."""
     if over.get("name", base.get("name")) != base.get("name"):
-        return dict(over)
+        base = carry_options("attention" if key == "cross" else key, base, str(over["name"]))
     merged = dict(base)
     for key, value in over.items():
         old = base.get(key)
-        merged[key] = laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = laid_over(old, value, key) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

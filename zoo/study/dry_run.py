@@ -53,6 +53,7 @@ def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, 
         "seconds": None if expected.seconds is None else _ends(expected.seconds),
         "workers": expected.workers,
         "not_applicable": [{"arm": arm, "task": task, "why": why} for arm, task, why in expansion.not_applicable],
+        "also_changed": [{"arm": arm, "task": task, "what": what} for (arm, task), what in expansion.further.items()],
         "left_out": [{"arm": arm, "task": task, "seeds": seeds} for arm, task, seeds in expansion.left_out],
         "matched": [
             {"arm": arm, "task": task, **asdict(moved), "mismatch": moved.mismatch}
@@ -157,6 +158,7 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
         if row.moved and row.moved.why:
             yield f"not matched: {row.name}, {_mismatch(row.moved)}: {row.moved.why}"
     yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
+    yield from (f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.further.items())
     for arm, task, seeds in expansion.left_out:
         some = "" if len(seeds) == len(plan.seeds) else f": seeds {', '.join(map(str, seeds))}"
         yield f"left out by where: {task} {arm}{some}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from zoo.checking import Checked, check_run
 from zoo.checks import Refused
-from zoo.config import compose_run
+from zoo.config import carried_options, compose_run
 from zoo.report.contrasts import compared
 from zoo.report.records import Moved
+from zoo.study.changes import further_changes
 from zoo.study.match import match
 from zoo.study.plan import StudyPlan
 from zoo.study.setting import Cell, Setting, override
@@ -27,12 +28,14 @@ class Expansion:
         not_applicable: arm, task, and why the arm makes no sense there.
         moved: by arm and task, what was moved to match the baseline.
         left_out: arm, task, and the seeds that filters take away.
+        further: by arm and task, what a swapped part changes besides the part.
     """
 
     settings: tuple[Setting, ...]
     not_applicable: tuple[tuple[str, str, str], ...] = ()
     moved: Mapping[tuple[str, str], Moved] = field(default_factory=dict)
     left_out: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+    further: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def cells(self, seeds: Sequence[int]) -> list[Cell]:
         """One cell a setting and seed, at the learning rate that is configured."""
@@ -58,6 +61,7 @@ class _Expanding:
         self.not_applicable: list[tuple[str, str, str]] = []
         self.moved: dict[tuple[str, str], Moved] = {}
         self.left_out: list[tuple[str, str, tuple[int, ...]]] = []
+        self.changes: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def expansion(self) -> Expansion:
         """Of all tasks."""
@@ -70,7 +74,8 @@ class _Expanding:
         self._refuse_twins()
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
-        return Expansion(tuple(self.settings), tuple(self.not_applicable), self.moved, tuple(self.left_out))
+        found = (tuple(self.settings), tuple(self.not_applicable), self.moved, tuple(self.left_out))
+        return Expansion(*found, self.changes)
 
     # ------------------------------------------------------------------------------------------------ one arm
 
@@ -84,6 +89,7 @@ class _Expanding:
         left_out = frozenset(out)
         merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
         lines = (*(override(key, value) for key, value in merged.items()), *self.further)
+        lines = (*(override(f"++{key}", value) for key, value in carried_options(lines).items()), *lines)
         try:
             given = compose_run(lines)
             if foreign := foreign_target_problems(given, self.plan.allowed):
@@ -170,11 +176,17 @@ class _Expanding:
                 except Refused as error:
                     self.problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
             other = compared(self.plan.baseline, self.plan.against, found).get(arm)
+            if other is not None and self.plan.kind != "path":  # which replaces parts as a whole
+                self._note_changes(setting, built[other])
             if self.plan.kind == "path" and other and found[other].checked.hash == found[arm].checked.hash:
                 del found[arm]
                 self.moved.pop((arm, task.name), None)
                 self.not_applicable.append((arm, task.name, f"it changes nothing here: it is the same run as {other}"))
         return found
+
+    def _note_changes(self, setting: Setting, other: Setting) -> None:
+        if more := further_changes(setting.checked, other.checked, self.plan.arms[setting.arm]):
+            self.changes[setting.arm, setting.task] = more
 
     # ------------------------------------------------------------------------------------------- all of a study
 

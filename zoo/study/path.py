@@ -9,7 +9,7 @@ from zoo.checks import Refused, suggest
 from zoo.config import compose_run, group_choices
 from zoo.options import Many, Maybe, Option, Scalar, check_options
 from zoo.report.configs import flatten, shown
-from zoo.schema import SLOTS, STACKS, check_model, check_part
+from zoo.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.study.kinds import Arms
 from zoo.study.reading import mapping
 from zoo.study.setting import override
@@ -41,11 +41,14 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
     if len(problems) > before:
         return Arms({})
     try:
-        first, last = (_model(checked[end], common) for end in ("from", "to"))
+        written, last = (_model(checked[end], common) for end in ("from", "to"))
+        first, last = (check_model(model, []) for model in (written, last))
     except Refused as error:
         problems += str(error).splitlines()
         return Arms({})
-    steps = {part: step for part in dict.fromkeys([*first, *last]) if (step := _step(part, first, last, fixed))}
+    steps = {
+        part: step for part in dict.fromkeys([*first, *last]) if (step := _step(part, written, first, last, fixed))
+    }
     if not steps:
         problems.append(f"path: must lead to another model: {checked['from']} and {checked['to']} are the same")
     order = checked["order"] if checked["order"] is not None else list(steps)
@@ -62,12 +65,15 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
 
 
 def _model(preset: str, common: Overrides) -> dict[str, Any]:
-    """The model of a preset with all defaults. What of the overrides is wrong for it is told where an arm has it."""
+    """The model of a preset as it is written. What of the overrides is wrong for it is told where an arm has it."""
     lines = [override(key, value) for key, value in layered(common, {"model": preset}).items()]
-    return check_model(compose_run(lines)["model"], [])
+    model: dict[str, Any] = compose_run(lines)["model"]
+    return model
 
 
-def _step(part: str, first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]) -> Overrides:
+def _step(
+    part: str, written: Mapping[str, Any], first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]
+) -> Overrides:
     """Overrides that make one part of the first model that of the last; none if it is that already."""
     one, two = first.get(part), last.get(part)
     if (one or None) == (two or None) or {f"model.{part}", f"model/{part}"} & set(fixed):
@@ -78,7 +84,8 @@ def _step(part: str, first: Mapping[str, Any], last: Mapping[str, Any], fixed: C
         return {f"model.{part}": two}
     if part not in (*SLOTS, "cross"):
         return {f"model.{part}.{leaf}": value for leaf, value in _differing(one, two).items()}
-    alone = check_part("attention" if part == "cross" else part, {"name": two["name"]}, "", [])
+    kind = "attention" if part == "cross" else part
+    alone = check_part(kind, {"name": two["name"], **carry_options(kind, written.get(part) or {}, two["name"])}, "", [])
     return {
         f"model/{part}": two["name"],
         **{f"model.{part}.{leaf}": value for leaf, value in _differing(alone, two).items()},

@@ -193,7 +193,7 @@ def _study(plan: StudyPlan, expansion: Expansion, rounds: Rounds, further: Seque
         expected=plan.expected,
         baseline=plan.baseline,
         arms=plan.arms,
-        tasks=tuple(_task(task, rounds) for task in plan.tasks),
+        tasks=tuple(_task(task, rounds, expansion) for task in plan.tasks),
         not_applicable=expansion.not_applicable,
         command=shlex.join(["zoo", "study", *plan.words, *further]),
         against=plan.against,
@@ -204,9 +204,12 @@ def _study(plan: StudyPlan, expansion: Expansion, rounds: Rounds, further: Seque
     )
 
 
-def _task(task: TaskPlan, rounds: Rounds) -> Task:
+def _task(task: TaskPlan, rounds: Rounds, expansion: Expansion) -> Task:
     """The task, with what a reader must know of its runs besides its note."""
-    note = " ".join([task.note, *rounds.notes[task.name]]).strip()
+    also = [
+        f"{arm} also changes: {', '.join(what)}." for (arm, of), what in expansion.further.items() if of == task.name
+    ]
+    note = " ".join([task.note, *rounds.notes[task.name], *also]).strip()
     return Task(task.name, task.comparable, task.metrics, note, task.margin, task.of, task.size)
 
 

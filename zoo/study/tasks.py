@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zoo.config import slots
 from zoo.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
+from zoo.schema import takes_option
 from zoo.study.reading import distinct, mapping, named, overrides
 
 TASK_OPTIONS = (
@@ -71,13 +73,19 @@ def _at_size(task: TaskPlan, size: str, own: Overrides) -> TaskPlan:
 
 
 def layered(*layers: Overrides) -> dict[str, Any]:
-    """Overrides written over each other; who chooses another component drops what was said of the one before."""
+    """Overrides written over each other; another component keeps what was said of options that it has too."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for group in (key for key in layer if "/" in key and merged.get(key) != layer[key]):
-            below = group.lstrip("+").replace("/", ".") + "."
-            merged = {key: value for key, value in merged.items() if not key.lstrip("+~").startswith(below)}
+            merged = {key: value for key, value in merged.items() if _stays(key, value, group, layer[group])}
         for key, value in layer.items():
             merged.pop(key, None)  # what is said last stands last
             merged[key] = value
     return merged
+
+
+def _stays(key: str, value: Any, group: str, name: Any) -> bool:
+    """True unless the key is an option of the part in a slot, and the component that is chosen for it has none such."""
+    slot = group.lstrip("+")
+    option = key.lstrip("+~").removeprefix(slot.replace("/", ".") + ".")
+    return option == key.lstrip("+~") or takes_option(dict(slots()).get(slot, ""), str(name), option, value)
