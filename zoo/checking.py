@@ -16,6 +16,7 @@ from zoo.checks import Refused, Unfit
 from zoo.data.interfaces import Vocabulary
 from zoo.hub.start import start_of, suggest_head
 from zoo.interfaces import Objective
+from zoo.names import path_problems
 from zoo.options import Choice, Maybe, Option, Scalar, check_options, construct_options
 from zoo.plan import ModelPlan, Part
 from zoo.registry import index, live_options
@@ -93,6 +94,8 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
         problems += [f"{name}: must be positive: got {config[name]}" for name in low]
         if config["examples"] < 0:
             problems.append(f"examples: must not be negative: got {config['examples']}")
+        for name in ("runs", "cache"):
+            problems += path_problems(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
     model = given.get("model") or {}
     start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems)
     config["model"], plan, found = build.check(start.model)

@@ -49,6 +49,10 @@ SWEEP: Final = 2_000
 """Runs of ``zoo train -m``."""
 WORD: Final = 20_000
 """Characters of one word on the command line."""
+NAME_BYTES: Final = 200
+"""UTF-8 bytes of a name that becomes a folder; file systems take 255, and endings are added to it."""
+PATH_BYTES: Final = 3_000
+"""Of a path that files are written below; Linux takes 4,096 with theirs."""
 YAML_BYTES: Final = 2**20
 """Of a ``study.yaml`` or ``config.yaml``."""
 JSON_BYTES: Final = 2**28

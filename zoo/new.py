@@ -32,8 +32,8 @@ def new(arguments: Sequence[str]) -> int:
     kind, name = arguments[:2]
     if kind not in KINDS:
         raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise Refused(f"NAME must be a Python name in lower case: got {name!r}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or keyword.iskeyword(name):
+        raise Refused(f"NAME must be a Python name in lower case, of at most 64 characters: got {name!r}")
     if name in index().names(kind):
         raise Refused(f"{kind} {name!r} is taken by {index().get(kind, name).path}")
     folder = Path(arguments[2] if len(arguments) == 3 else f"zoo_{name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zoo.checks import Refused, suggest
 from zoo.commands.arguments import asks_for_help
+from zoo.names import require_path
 
 IMPORT = """\
 zoo import SRC DST [--pickled]
@@ -83,6 +84,7 @@ def _write(source: str, target: str, family: str | None, *, pickled: bool = Fals
     from zoo.training.export import export as write
     from zoo.training.saved import saved
 
+    require_path("DST", target)
     read = saved(source, pickled=pickled)
     done = write(read, target, family=family, shard=SHARD if shard is None else shard)
     count = sum(parameter.numel() for parameter in read.model.parameters())

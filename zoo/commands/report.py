@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.checks import Refused
 from zoo.commands.arguments import asks_for_help, refuse_unknown, take_values, without_hydra
+from zoo.names import require_path
 
 if TYPE_CHECKING:
     from zoo.report import Judging, Run, Study
@@ -48,6 +49,8 @@ def report(arguments: Sequence[str]) -> int:
     given = [word for word in given if word not in many]
     if flags := [word for word in take_values(given, _ALLOW)[0] if word.startswith("-")]:
         raise Refused(f"unknown flag {flags[0]!r}: choices: --allow-target, --out, -m")
+    for given_folder in out:
+        require_path("--out", given_folder)
     described, runs, folder = _swept(without_hydra(given)) if many else _studies(without_hydra(given))
     if out:
         folder = Path(out[-1])

@@ -12,6 +12,7 @@ from typing import Any
 from zoo import limits
 from zoo.checks import Refused, suggest
 from zoo.config import folder
+from zoo.names import name_problems
 from zoo.options import Maybe, Option, Scalar, check_options
 from zoo.study.choices import Matching, Rates, Seeds, read_matching, read_rates, read_seeds
 from zoo.study.kinds import FIELDS, KINDS, Arms
@@ -115,16 +116,16 @@ def plan_of(study: str) -> StudyPlan:
     over = json.loads(study)
     words, allowed, file = tuple(over.pop("words", ())), tuple(over.pop("allowed", ())), over.pop("from", None)
     if file is None:
-        return _read(over, over.pop("name"), Path(), "", words, allowed)
+        name = over.pop("name")
+        return _read(over, name, Path(), "", words, allowed)
+    name = over.pop("name", Path(file).resolve().parent.name)
     given = from_file(Path(file))
     if any(kind in over for kind in PLANS):
         given = {key: value for key, value in given.items() if key not in PLANS}
     of_tasks = {key: over.pop(key) for key in ("metrics", "margin") if key in over}
     if of_tasks and isinstance(given.get("tasks"), Mapping):
         given["tasks"] = {name: {**(what or {}), **of_tasks} for name, what in given["tasks"].items()}
-    return _read(
-        given | over, over.pop("name", Path(file).resolve().parent.name), Path(file), f"{file}: ", words, allowed
-    )
+    return _read(given | over, name, Path(file), f"{file}: ", words, allowed)
 
 
 def read_study(path: Path) -> StudyPlan:
@@ -146,7 +147,7 @@ def _read(
     allowed: tuple[str, ...] = (),
 ) -> StudyPlan:
     problems: list[str] = []
-    given = {key: value for key, value in given.items() if key != "name"}
+    problems += name_problems("name", name)
     checked = check_options(STUDY_OPTIONS, given, "", problems, also=SECTIONS)
     seeds = read_seeds(given.get("seeds"), checked["max_seeds"], problems)
     common = overrides(given.get("overrides"), "overrides", problems)
