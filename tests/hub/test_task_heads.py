@@ -32,10 +32,14 @@ from tests.hub.cases import (
     t5,
 )
 from tests.hub.oracle import Case, made
+from zoo.build import build, check
 from zoo.checks import Refused
+from zoo.config import compose_run
+from zoo.cost import on_meta
 from zoo.hub import families, load, save
-from zoo.hub.folder import Origin, describe
+from zoo.hub.folder import Origin, choose, describe
 from zoo.hub.heads import TaskHead
+from zoo.hub.transfer import begin
 from zoo.show import describe as describe_model
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
@@ -136,6 +140,25 @@ def test_show_counts_what_transformers_counts(tmp_path: Path) -> None:
     told = zoo("show", "model=hub", f"model.path={tmp_path}")
     line = f"BertForSequenceClassification has {whole:,} parameters: 132 are kept beside the model"
     assert line in " ".join(told.out.split())
+
+
+def test_a_training_leaves_the_head_behind_and_says_so(tmp_path: Path) -> None:
+    theirs("bert", "BertForTokenClassification").save_pretrained(tmp_path / "theirs")
+    body = load(tmp_path / "theirs")
+    assert body.plan is not None
+    begun = begin(build(body.plan.config, body.vocabulary, seed=1), tmp_path / "theirs", "").weights
+    assert begun.left == ("classifier.weight", "classifier.bias")
+    assert begun.new == ()
+    assert "left behind: classifier.weight, classifier.bias" in str(begun)
+
+
+def test_a_model_that_fits_several_families_is_written_as_the_one_that_has_the_parts() -> None:
+    """RoBERTa, not CamemBERT, which comes before it in the alphabet; but what came from CamemBERT goes back to it."""
+    _, plan, _ = check({**compose_run(["model=roberta"])["model"], "vocabulary": 61})
+    assert plan is not None
+    model = on_meta(plan, 61)
+    assert choose(model, None, Origin("zoo")).name == "roberta"
+    assert choose(model, None, Origin("camembert")).name == "camembert"
 
 
 def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
