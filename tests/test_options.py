@@ -117,3 +117,18 @@ def test_types_are_shown_as_a_person_writes_them() -> None:
     assert Option("x", Scalar(int)).as_json() == {"name": "x", "type": "int", "required": True}
     assert Option("x", Scalar(int), 3).as_json() == {"name": "x", "type": "int", "required": False, "default": 3}
     assert repr(REQUIRED) == "required"
+
+
+def test_what_is_beyond_a_limit_is_one_problem_a_value() -> None:
+    options = (Option("steps", Scalar(int)), Option("at", Many(Scalar(int)), ()), Option("seed", Scalar(int), 0))
+    for written, told in (
+        ({"steps": 10**12}, []),
+        ({"steps": 10**12 + 1}, ["steps: must be at most 1000000000000: got 1000000000001"]),
+        ({"steps": list(range(5_000))}, ["steps: must be an int: got ["]),
+        ({"steps": 1, "at": [2**31] * 3}, ["at[0]: must be at most 2147483647: got 2147483648"]),
+        ({"steps": 1, "at": [0] * 10_001}, ["at: must have at most 10000 items: got 10001"]),
+        ({"steps": 1, "seed": 10**5_000}, ["seed: must be at most 9223372036854775807: got an integer of 16610 bits"]),
+    ):
+        problems: list[str] = []
+        check_options(options, written, "", problems)
+        assert [line[: len(start)] for line, start in zip(problems, told, strict=True)] == told

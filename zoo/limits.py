@@ -5,6 +5,7 @@ A value beyond its limit is refused by name, with the limit, before anything is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ NODES: Final = 100_000
 
 
 def over_limit(name: str, value: Any, path: str) -> Iterator[str]:
-    """Yield a problem for every integer in ``value`` beyond the limit of option ``name``, and for a list too long.
+    """Yield a problem for an integer beyond the limit of option ``name``, the first such in a list, or a list too long.
 
     Args:
         name: of the option.
@@ -77,8 +78,8 @@ def over_limit(name: str, value: Any, path: str) -> Iterator[str]:
         if len(value) > ITEMS:
             yield f"{path}: must have at most {ITEMS} items: got {len(value)}"
         else:
-            for number, item in enumerate(value):
-                yield from over_limit(name, item, f"{path}[{number}]")
+            items = (over_limit(name, item, f"{path}[{number}]") for number, item in enumerate(value))
+            yield from itertools.islice(itertools.chain.from_iterable(items), 1)
 
 
 def over_count(path: str, what: str, most: int, got: int) -> str:

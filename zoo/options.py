@@ -182,7 +182,8 @@ def check_options(
             continue
         before = len(problems)
         checked[option.name] = option.type.check(value, where, problems)
-        problems.extend(over_limit(option.name, checked[option.name], where))
+        if len(problems) == before:
+            problems.extend(over_limit(option.name, checked[option.name], where))
         if len(problems) > before and option.default is not REQUIRED:
             checked[option.name] = option.default
     return checked
