@@ -1,0 +1,66 @@
+"""Broken objectives, each with one fault, and the checks of parts of a batch that find it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+import torch
+
+from zoo.data.batch import Batch, DocumentBatch
+from zoo.data.interfaces import Vocabulary
+from zoo.interfaces import Inputs, Objective, View
+from zoo.testing import BAD, check_component, registered
+
+PARTS = {"rows_do_not_depend_on_their_batch", "terms_of_parts_make_the_whole"}
+
+
+class Sound(Objective):
+    """Say the tokens at the places that are drawn, without a fault.
+
+    Args:
+        dim: features per token.
+        vocabulary: tokens.
+        variant: what reads.
+    """
+
+    combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents")})
+    reason: ClassVar[str] = "it is for tests"
+
+    def __init__(self, dim: int, vocabulary: Vocabulary, variant: str) -> None:
+        super().__init__(dim, vocabulary, variant)
+
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        assert isinstance(batch, DocumentBatch)
+        tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
+        drawn = torch.stack([torch.rand(tokens.shape[1], generator=generator) for generator in self.order(generators)])
+        return View(Inputs(tokens, segment, batch.position[:, :-1]), tokens, (drawn < 0.5) & (segment >= 0))
+
+    def order(self, generators: Sequence[torch.Generator]) -> Sequence[torch.Generator]:
+        return generators
+
+
+class DrawsForTheBatch(Sound):
+    def order(self, generators: Sequence[torch.Generator]) -> Sequence[torch.Generator]:
+        return [generators[0]] * len(generators)
+
+
+class CountsRows(Sound):
+    def counts(self, view: View) -> dict[str, int]:
+        return {"cross_entropy": len(view.valid)}
+
+
+@pytest.mark.parametrize(
+    ("cls", "found"),
+    [
+        (Sound, set()),
+        (DrawsForTheBatch, PARTS),
+        (CountsRows, {"terms_of_parts_make_the_whole"}),
+    ],
+)
+def test_a_fault_is_found(cls: type[Sound], found: set[str]) -> None:
+    cls.__doc__ = Sound.__doc__
+    with registered("objective", "planted", cls) as entry:
+        outcomes = list(check_component(entry, only={*PARTS, "view_is_well_formed", "loss_can_be_trained_on"}))
+    assert {outcome.check.name for outcome in outcomes if outcome.status in BAD} == found
