@@ -56,6 +56,8 @@ def test_json_has_memory_and_operations_by_module() -> None:
     assert found["cache_bytes"] == 2 * attention["cache_bytes"] == 128 * found["cache_bytes_per_token"]
     assert found["flops"]["backward"] == 2 * found["flops"]["forward"]
     assert found["flops_per_token"] == round(3 * found["flops"]["forward"] / 128)
+    hidden = 2 * 4 * 128 * (128 * 127 // 2)  # of two layers, pairs that are executed and not needed: scores, averages
+    assert found["executed_flops_per_token"] == round(3 * (found["flops"]["forward"] + hidden) / 128)
     assert found["flops"]["forward"] == sum(part["flops"]["forward"] for part in found["modules"].values())
     assert found["activation_bytes"] == sum(part["activation_bytes"] for part in found["modules"].values())
     assert attention["active_parameters"] == attention["parameters"]

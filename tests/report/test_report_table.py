@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from zoo.report import Run, Study, Task, print_summary, read_run, summary
 from zoo.report.answer import answer, budget
 from zoo.report.format import difference, with_spread
 from zoo.report.metrics import Metric
+from zoo.report.numbers import numbers
 from zoo.statistics import mean_interval, paired_difference
 from zoo.units import count, duration
 
@@ -127,6 +129,21 @@ def test_budgets_tell_how_far_costs_are_apart(make_study: MakeStudy) -> None:
     assert "parameters from 813\N{NO-BREAK SPACE}k to 1.63\N{NO-BREAK SPACE}M (2.00 times)" in budget(
         summary(study, runs)[0]
     )
+
+
+def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStudy) -> None:
+    study, runs = make_study({"a": 0.2, "b": 0.6})
+    for i, run in enumerate(runs):
+        if run.result:
+            executed = 5_440_000 if run.arm == "a" else 5_600_000
+            cost = {**run.result["cost"], "executed_flops_per_token": executed}
+            runs[i] = replace(run, result={**run.result, "cost": cost})
+    tables = summary(study, runs)
+    assert {row.arm: row.executes_more for row in tables[0].rows} == {"a": False, "b": True}
+    assert [arm["executed_flops_per_token"] for arm in json.loads(numbers(study, tables))["tasks"][0]["arms"]] == [
+        5_440_000,
+        5_600_000,
+    ]
 
 
 def test_metrics_may_differ_between_tasks_and_be_missing(make_study: MakeStudy) -> None:
