@@ -18,6 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from zoo.terminal import say
+
 
 @dataclass
 class StudySweeperConfig:
@@ -104,7 +106,7 @@ def _all_waited_for() -> Iterator[None]:
         try:
             return results(job)
         except Exception as error:  # what became of the run, its folder says
-            print(next(iter(str(error).splitlines()), ""), file=sys.stderr)
+            say(next(iter(str(error).splitlines()), ""), file=sys.stderr)
             lost = JobReturn()
             lost.status = JobStatus.UNKNOWN
             return [lost]

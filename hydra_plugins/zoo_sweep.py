@@ -13,6 +13,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 
+from zoo.terminal import say
+
 
 @dataclass
 class RunSweeperConfig(BasicSweeperConf):
@@ -62,7 +64,7 @@ def _report_failures(errors: list[tuple[str, BaseException]]) -> None:
     if errors and all(isinstance(error, Refused) for _, error in errors):
         raise Refused("\n".join(lines))
     if errors:
-        print("\n".join(f"zoo: {line}" for line in lines), file=sys.stderr)
+        say("\n".join(f"zoo: {line}" for line in lines), file=sys.stderr)
         raise SystemExit(1)
 
 

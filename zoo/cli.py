@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from zoo import __version__
-from zoo.checks import Refused, suggest
+from zoo.checks import Refused, require, suggest
+from zoo.terminal import STANDARD_OUTPUT, escape_controls, naming_output, prepare_output, say
 
 HELP = """\
 zoo: find out which parts of a Transformer help, at what cost, and how sure one can be.
@@ -37,21 +38,32 @@ _LONGEST = 2_000  # characters of a line on the terminal; a message may quote a 
 
 def main() -> None:
     """Run the command; what was asked wrongly ends with readable lines and exit code 2."""
+    prepare_output()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1 or bool(os.environ.get("ZOO_DEBUG"))
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
     try:
+        for argument in arguments:
+            require(
+                argument.encode(errors="replace").decode() == argument, f"an argument must be UTF-8: got {argument}"
+            )
         code = _dispatch(arguments)
+        with naming_output():
+            sys.stdout.flush()
     except Refused as error:
         if debug:
             raise
-        code = _say(str(error).splitlines(), 2)
+        code = _say(escape_controls(str(error)).split("\n"), 2)
     except KeyboardInterrupt:
         code = _say(["interrupted: run the same command again to go on"], 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if debug:
+            raise
+        code = _say([_name_file(error)], 1)
     except Exception as error:
         if debug:
             raise
@@ -60,10 +72,17 @@ def main() -> None:
     sys.exit(code)
 
 
+def _name_file(error: OSError) -> str:
+    """Which file, and what is wrong with it."""
+    if error.filename == STANDARD_OUTPUT:  # what was not written of it would end the process with the same error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"{error.filename}: {error.strerror}" if error.filename else f"{type(error).__name__}: {error}"
+
+
 def _say(lines: Sequence[str], code: int) -> int:
     for line in lines:
         shown = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
-        print(f"zoo: {shown}", file=sys.stderr)
+        say(f"zoo: {shown}", file=sys.stderr)
     return code
 
 
@@ -92,10 +111,10 @@ def _dispatch(arguments: list[str]) -> int:
     }
     match arguments:
         case [] | ["-h" | "--help"]:
-            print(HELP, end="")
+            say(HELP, end="")
             return 0
         case ["--version"]:
-            print(__version__)
+            say(__version__)
             return 0
         case ["-sc" | "--shell-completion" | "--shell_completion", *_]:
             return complete(arguments)

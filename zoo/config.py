@@ -39,6 +39,18 @@ def folder(name: str) -> Path:
     return inside if inside.is_dir() else here.parent / name
 
 
+_LOGGING = {
+    "version": 1,
+    "formatters": {"escaped": {"()": "zoo.terminal.EscapingFormatter"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "escaped", "stream": "ext://sys.stdout"},
+    },
+    "root": {"level": "INFO", "handlers": ["console"]},
+    "disable_existing_loggers": False,
+}
+"""Lines to the standard output, without control characters that names may hold."""
+
+
 def publish() -> None:
     """Put every registered component into Hydra's config store."""
     _publish(index())
@@ -49,6 +61,7 @@ def _publish(known: Index) -> None:
     store = ConfigStore.instance()
     sections = {name: DictConfig({}, flags={"struct": False}) for name in OPEN}
     store.store(name="open", node=DictConfig(sections), package="_global_")
+    store.store(group="hydra/job_logging", name="escaped", node=_LOGGING, package="hydra.job_logging")
     for group, kind in slots():
         *parents, slot = group.split("/")
         emptied: Any = {slot: None}

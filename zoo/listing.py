@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from zoo.checks import Refused, suggest
 from zoo.registry import KINDS, index
+from zoo.terminal import say
 
 
 def list_components(arguments: Sequence[str]) -> int:
     """``zoo list [KIND] [--json]``."""
     if {"-h", "--help"} & set(arguments):
-        print("zoo list [KIND] [--json]\n\nKINDS: " + ", ".join(KINDS))
+        say("zoo list [KIND] [--json]\n\nKINDS: " + ", ".join(KINDS))
         return 0
     kinds = [argument for argument in arguments if argument != "--json"]
     for kind in kinds:
@@ -21,22 +22,22 @@ def list_components(arguments: Sequence[str]) -> int:
             raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
     everything = index()
     for line in everything.broken:
-        print(f"zoo: {line}", file=sys.stderr)
+        say(f"zoo: {line}", file=sys.stderr)
     chosen = [entry for entry in everything.entries.values() if not kinds or entry.kind in kinds]
     chosen.sort(key=lambda entry: (KINDS.index(entry.kind), entry.name))
     if "--json" in arguments:
-        print(json.dumps([entry.as_json() for entry in chosen], indent=1, ensure_ascii=False))
+        say(json.dumps([entry.as_json() for entry in chosen], indent=1, ensure_ascii=False))
         return 0
     width = max((len(entry.name) for entry in chosen), default=0)
     for kind in KINDS:
         entries = [entry for entry in chosen if entry.kind == kind]
         if not entries:
             continue
-        print(f"\n{kind}")
+        say(f"\n{kind}")
         for entry in entries:
             notes = "".join(f" [{note}]" for note in (entry.paper, entry.distribution) if note)
-            print(f"  {entry.name:{width}}  {entry.description}{notes}")
+            say(f"  {entry.name:{width}}  {entry.description}{notes}")
             for option in entry.options:
                 default = "" if option.as_json()["required"] else f" = {json.dumps(option.default)}"
-                print(f"  {'':{width}}    {option.name}: {option.type}{default}")
+                say(f"  {'':{width}}    {option.name}: {option.type}{default}")
     return 0

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zoo.checks import Refused, suggest
 from zoo.registry import KINDS, index
+from zoo.terminal import say
 
 USAGE = """\
 zoo new KIND NAME [FOLDER]
@@ -27,7 +28,7 @@ def new(arguments: Sequence[str]) -> int:
         Refused: if the kind is unknown, the name is taken or no Python name, or there are files already.
     """
     if {"-h", "--help"} & set(arguments) or len(arguments) not in (2, 3):
-        print(USAGE)
+        say(USAGE)
         return 0 if {"-h", "--help"} & set(arguments) else 2
     kind, name = arguments[:2]
     if kind not in KINDS:
@@ -44,8 +45,8 @@ def new(arguments: Sequence[str]) -> int:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf8")
-        print(file)
-    print(f"\npip install -e {folder}\nzoo check {kind}/{name}")
+        say(str(file))
+    say(f"\npip install -e {folder}\nzoo check {kind}/{name}")
     return 0
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from zoo import build
@@ -19,6 +17,7 @@ from zoo.executed import executed_flops_per_token
 from zoo.hub.heads import KeptHead
 from zoo.hub.start import start_without_weights
 from zoo.plan import ModelPlan
+from zoo.tables import Column, Terminal, print_table
 from zoo.units import count, is_apart
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
@@ -122,34 +121,30 @@ def _amount(module: Mapping[str, Any], figure: str) -> int:
 
 def render(described: Mapping[str, Any]) -> None:
     """Print the model as a tree with costs by module, and what they add up to."""
-    console = Console(highlight=False)
+    terminal = Terminal()
     active, parameters = described["active_parameters"], described["parameters"]
     some = f", {active:,} of them active" if active != parameters else ""
-    console.print(f"[bold]{described['model']['variant']}[/bold]  {parameters:,} parameters{some}")
-    between = 2 if console.width > 90 else 1
-    console.print(_table(described["modules"], active != parameters, between))
-    console.print()
-    console.print(_shares({"parameters": described["shares"], "operations": described["flops_shares"]}))
-    console.print()
+    terminal.print(Text.assemble((described["model"]["variant"], "bold"), f"  {parameters:,} parameters{some}"))
+    print_table(terminal, _columns(described["modules"], active != parameters))
+    terminal.print()
+    print_table(terminal, _shares({"parameters": described["shares"], "operations": described["flops_shares"]}))
+    terminal.print()
     for line in _summary(described):
-        console.print(line)
+        terminal.print_line(line)
 
 
-def _table(modules: Mapping[str, Any], active: bool, between: int) -> Table:
-    """A line for each module that holds or does something; what does not fit the terminal is cut off the classes."""
-    table = Table(box=None, padding=(0, between, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("", no_wrap=True)
-    heads = ["parameters", *(["active"] if active else []), "FLOPs", "cache", "activations"]
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("", style="dim", overflow="ellipsis")
-    for label, module, times in _lines(modules, ""):
-        sums = [_times(module["parameters"], times)]
-        sums += [_times(module["active_parameters"] or 0, times)] if active else []
-        sums += [_times(_amount(module, "flops"), times)]
-        sums += [_bytes(times * module[name]) for name in ("cache_bytes", "activation_bytes")]
-        table.add_row(Text(label), *sums, Text(module["class"]))
-    return table
+def _columns(modules: Mapping[str, Any], active: bool) -> list[Column]:
+    """A line for each module that holds or does something; memory is left out first where there is no room."""
+    lines = list(_lines(modules, ""))
+    columns = [Column("", [label for label, _, _ in lines], left=True)]
+    columns += [Column("parameters", [_times(module["parameters"], times) for _, module, times in lines])]
+    if active:
+        found = [_times(module["active_parameters"] or 0, times) for _, module, times in lines]
+        columns += [Column("active", found, dropped=3)]
+    columns += [Column("FLOPs", [_times(_amount(module, "flops"), times) for _, module, times in lines])]
+    for dropped, head, name in ((2, "cache", "cache_bytes"), (1, "activations", "activation_bytes")):
+        columns += [Column(head, [_bytes(times * module[name]) for _, module, times in lines], dropped=dropped)]
+    return [*columns, Column("", [module["class"] for _, module, _ in lines], left=True, dropped=4, style="dim")]
 
 
 def _lines(modules: Mapping[str, Any], guide: str) -> Iterator[tuple[str, Mapping[str, Any], int]]:
@@ -193,14 +188,12 @@ def _bytes(value: int) -> str:
     return "" if not value else f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
-def _shares(rows: Mapping[str, Mapping[str, float]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("shares")
-    for name in next(iter(rows.values())):
-        table.add_column(name, justify="right")
-    for what, parts in rows.items():
-        table.add_row(what, *(f"{share:.0%}" for share in parts.values()))
-    return table
+def _shares(rows: Mapping[str, Mapping[str, float]]) -> list[Column]:
+    names = next(iter(rows.values()))
+    return [
+        Column("shares", list(rows), left=True),
+        *(Column(name, [f"{parts[name]:.0%}" for parts in rows.values()]) for name in names),
+    ]
 
 
 def _summary(described: Mapping[str, Any]) -> Iterator[str]:

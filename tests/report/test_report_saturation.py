@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console
 from scipy import stats
 
 from zoo.checks import Refused
@@ -20,6 +19,7 @@ from zoo.report.answer import answer
 from zoo.report.charts import charts_of_sizes
 from zoo.report.saturation import saturated_end
 from zoo.report.survival import survival
+from zoo.tables import Terminal
 
 Values = Mapping[str, Sequence[float | None]]
 NLL: Values = {"base": (1.30, 1.34, 1.28, 1.31), "without": (2.81, 2.80, 2.85, 2.79)}
@@ -111,7 +111,7 @@ def test_an_enormous_effect_is_not_denied(tmp_path: Path) -> None:
     assert told["arms"][1]["comparison"]["adjusted_p"] == pytest.approx(p)
     line = list(csv.DictReader(page.with_name("table.csv").open()))[1]
     assert (line["verdict"], float(line["comparison"])) == ("worse", pytest.approx(1.505))
-    console = Console(file=io.StringIO(), width=200)
+    console = Terminal(io.StringIO(), width=200)
     print_summary(given, runs, console)
     assert "at its floor" in console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -184,6 +184,23 @@ def test_runs_of_no_study_are_judged_like_a_study(tmp_path: Path) -> None:
     (expected,) = summary(study(Task("t", True, ("loss", "exact_match"), margin=0.1)), runs)
     assert list(table.family.comparisons.values()) == list(expected.family.comparisons.values())  # type: ignore[union-attr]
     assert found.command.endswith("baseline=residual=base metrics=loss,exact_match margin=0.1")
+
+
+def test_parts_of_a_name_are_enough_where_they_tell_one_arm(tmp_path: Path) -> None:
+    places = folders(tmp_path, made(loss=NLL))
+    for number, folder in enumerate(places):
+        config = json.loads((folder / "config.yaml").read_text())
+        (folder / "config.yaml").write_text(json.dumps({**config, "dim": 8 * (1 + number // 4), "last": number // 4}))
+    found, _ = runs_study(places, judging=Judging("dim=16"))
+    assert found.baseline == "residual=without, dim=16, last=1"
+    assert runs_study(places, judging=Judging("last=1, dim=16"))[0].baseline == found.baseline
+    (places[0] / "config.yaml").write_text(
+        json.dumps({"model": {"residual": "base"}, "data": {"name": "t"}, "seed": 9})
+    )
+    with pytest.raises(
+        Refused, match="baseline: 'residual=base' must be one arm: got residual=base, dim=8, last=0; res"
+    ):
+        runs_study(list(reversed(places)), judging=Judging("residual=base"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Task, print_summary, read_run, summary
@@ -19,6 +18,7 @@ from zoo.report.format import difference, with_spread
 from zoo.report.metrics import Metric
 from zoo.report.numbers import numbers
 from zoo.statistics import mean_interval, paired_difference
+from zoo.tables import Terminal
 from zoo.units import count, duration
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def printed(study: Study, runs: list[Run]) -> str:
-    console = Console(file=io.StringIO(), width=200)
+    console = Terminal(io.StringIO(), width=200)
     print_summary(study, runs, console)
     file = console.file
     assert isinstance(file, io.StringIO)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Table, Task, print_summary, summary, write_report
@@ -21,6 +20,7 @@ from zoo.report.metrics import Metric
 from zoo.report.verdicts import design
 from zoo.statistics import compare, detectable
 from zoo.study.plan import read_study
+from zoo.tables import Terminal
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy
@@ -56,7 +56,7 @@ def table_of(study: Study, runs: list[Run]) -> Table:
 
 
 def printed(study: Study, runs: list[Run], width: int = 200) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = Terminal(io.StringIO(), width=width)
     print_summary(study, runs, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

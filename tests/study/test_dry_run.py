@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tests.command import NUMBERS, ON_CPU, checked
 from zoo.build import build
@@ -26,6 +25,7 @@ from zoo.study.probe import Estimate
 from zoo.study.rounds import Rounds, due
 from zoo.study.setting import Cell, Setting
 from zoo.study.state import Standing
+from zoo.tables import Terminal
 
 LINES = ("model=llama", "model.dim=32", "model.layers=1", "model.heads=2", *NUMBERS, *ON_CPU)
 TASK = TaskPlan("numbers", ("loss",), True, "", {}, None, "numbers")
@@ -63,7 +63,7 @@ def shown(plan: StudyPlan, expansion: Expansion, rounds: Rounds | None = None) -
     """Lines on a terminal of 80 columns."""
     out = io.StringIO()
     rounds = due(plan, expansion) if rounds is None else rounds
-    dry_run.show(plan, expansion, rounds, Console(file=out, width=80, force_terminal=False))
+    dry_run.show(plan, expansion, rounds, Terminal(out, width=80))
     return [line.replace("\N{NO-BREAK SPACE}", " ").rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -77,8 +77,8 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
         arm("mixture of experts", ffn={"name": "moe", "experts": 4, "router": {"top_k": 1, "normalise": False}}),
     )
     lines = shown(PLAN, Expansion((gated, moe)))
-    assert lines[1].split() == ["arm", "parameters", "FLOPs/token", "runs", "a", "run"]
-    assert lines[3] == " numbers"
+    assert lines[0].split() == ["arm", "parameters", "FLOPs/token", "runs", "a", "run"]
+    assert lines[1] == "numbers"
     size = sum(
         p.numel() for p in build(gated.checked.config["model"], quantities.shape(gated.checked).vocabulary).parameters()
     )
@@ -109,7 +109,7 @@ def test_what_is_not_run_and_what_was_moved_is_told() -> None:
         (("wide", "numbers", (1, 2, 3)), ("mlp", "numbers", (2, 3))),
     )
     lines = shown(PLAN, expansion)
-    table = {line.split()[0]: line for line in lines if line.startswith("   ")}
+    table = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert "hidden 64→96 +0.20 %" in table["mlp"]
     assert "−60 %" in table["none"]
     assert "→" not in table["equal"] + table["none"] + table["gated"]
@@ -149,7 +149,7 @@ def test_what_is_there_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert lines[-1] == (
         f"6 runs, 5 there already; {each / 1000:.1f} k tokens to read, about 10 s on this machine, 4 at a time"
     )
-    table = {line.split()[0]: line for line in lines if line.startswith("   ")}
+    table = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert "2 done" in table["gated"]
     assert table["old"].split()[-2:] == ["3", "done"]
 

@@ -101,8 +101,8 @@ def test_a_generated_plugin_is_installable_and_passes(tmp_path: Path) -> None:
     [
         (["nrm", "mine"], "unknown kind 'nrm': did you mean norm?"),
         (["norm", "rms"], "norm 'rms' is taken by zoo.norm.rms.RmsNorm"),
-        (["norm", "My-Norm"], "NAME must be a Python name in lower case: got 'My-Norm'"),
-        (["norm", "class"], "NAME must be a Python name in lower case: got 'class'"),
+        (["norm", "My-Norm"], "NAME must be a Python name in lower case, of at most 64 characters: got 'My-Norm'"),
+        (["norm", "class"], "NAME must be a Python name in lower case, of at most 64 characters: got 'class'"),
     ],
 )
 def test_what_cannot_be_written_is_refused(arguments: list[str], line: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.checks import Refused, suggest
 from zoo.commands.arguments import asks_for_help
+from zoo.terminal import say
 
 if TYPE_CHECKING:
     from zoo.hub.difference import Difference
@@ -31,7 +32,7 @@ _ORDER = (
 def diff(arguments: Sequence[str]) -> int:
     """``zoo diff A B [OVERRIDES] [--json]``: what differs between two models, part by part."""
     if asks_for_help(arguments):
-        print(HELP, end="")
+        say(HELP, end="")
         return 0
     words = [argument for argument in arguments if argument != "--json"]
     one, other, *overrides = [*words, "", ""][: max(2, len(words))]
@@ -91,22 +92,19 @@ def _place(difference: Difference) -> tuple[bool, int]:
 
 def _print_json(one: str, other: str, found: Sequence[Difference]) -> None:
     listed = [{"part": each.path, "one": each.one, "other": each.other} for each in found]
-    print(json.dumps({"one": one, "other": other, "differences": listed}, indent=1, ensure_ascii=False))
+    say(json.dumps({"one": one, "other": other, "differences": listed}, indent=1, ensure_ascii=False))
 
 
 def _render(one: str, other: str, found: Sequence[Difference]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from zoo.hub.difference import shown
+    from zoo.tables import Column, Terminal, print_table
 
     if not found:
-        print(f"{one} and {other} are the same model")
+        say(f"{one} and {other} are the same model")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for head in ("part", one, other):
-        table.add_column(Text(head), overflow="fold")
-    for each in found:
-        table.add_row(Text(each.path), Text(shown(each.one)), Text(shown(each.other)))
-    Console(highlight=False).print(table)
+    columns = {
+        "part": [each.path for each in found],
+        one: [shown(each.one) for each in found],
+        other: [shown(each.other) for each in found],
+    }
+    print_table(Terminal(), [Column(head, cells, left=True, wraps=True) for head, cells in columns.items()])

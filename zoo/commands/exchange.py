@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo.checks import Refused, suggest
 from zoo.commands.arguments import asks_for_help
 from zoo.names import require_path
+from zoo.terminal import say
 
 IMPORT = """\
 zoo import SRC DST [--pickled]
@@ -31,7 +32,7 @@ generation_config.json, tokenizer.json, tokenizer_config.json, model.safetensors
 def import_(arguments: Sequence[str]) -> int:
     """``zoo import SRC DST``."""
     if asks_for_help(arguments):
-        print(IMPORT, end="")
+        say(IMPORT, end="")
         return 0
     folders, options = _parsed(arguments, flags=("--pickled",))
     source, target = _two(folders, "zoo import SRC DST")
@@ -41,7 +42,7 @@ def import_(arguments: Sequence[str]) -> int:
 def export(arguments: Sequence[str]) -> int:
     """``zoo export RUN DST``."""
     if asks_for_help(arguments):
-        print(EXPORT, end="")
+        say(EXPORT, end="")
         return 0
     folders, options = _parsed(arguments, valued=("--family", "--shard"))
     source, target = _two(folders, "zoo export RUN DST")
@@ -89,16 +90,16 @@ def _write(source: str, target: str, family: str | None, *, pickled: bool = Fals
     done = write(read, target, family=family, shard=SHARD if shard is None else shard)
     count = sum(parameter.numel() for parameter in read.model.parameters())
     dtype = str(read.model.embedding.table.weight.dtype).removeprefix("torch.")
-    print(f"{target}: family {done.family}, {count:,} parameters, {dtype}")
+    say(f"{target}: family {done.family}, {count:,} parameters, {dtype}")
     width = max(map(len, done.files))
     for name, size in done.files.items():
-        print(f"  {name:<{width}}  {size:,} bytes")
+        say(f"  {name:<{width}}  {size:,} bytes")
     if done.left:
-        print("left behind, for it matters in training only:")
+        say("left behind, for it matters in training only:")
         for difference in done.left:
-            print(f"  {difference.path}: {difference.one}")
+            say(f"  {difference.path}: {difference.one}")
     if done.prefix:
-        print("the model was trained to see sources both ways; whoever reads this folder lets it see what came before")
+        say("the model was trained to see sources both ways; whoever reads this folder lets it see what came before")
     if read.tokenizer is None:
-        print(f"there is no tokenizer: {Path(source)} has no {READABLE}")
+        say(f"there is no tokenizer: {Path(source)} has no {READABLE}")
     return 0

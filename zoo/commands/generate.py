@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.checks import Refused, suggest
 from zoo.commands.arguments import asks_for_help
+from zoo.terminal import say, say_raw
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +85,7 @@ class Asked:
 def generate(arguments: Sequence[str]) -> int:
     """``zoo generate FOLDER PROMPT …``: what a model writes, or how it fills masks."""
     if asks_for_help(arguments) or not arguments:
-        print(HELP, end="")
+        say(HELP, end="")
         return 0 if arguments else 2
     asked = _parsed(arguments)
     _require_sense(asked)
@@ -206,8 +207,8 @@ def _write(source: Source, prompts: Sequence[str], asked: Asked) -> None:
         texts = generation.beam_texts(model, prompting, prompts, beams=beams, length_penalty=penalty, **common)
     elif len(prompts) * samples == 1 and "--json" not in flags:
         for piece in generation.stream(model, prompting, prompts[0], sampling=sampling, stops=asked.stops, **common):
-            print(piece, end="", flush=True)
-        print()
+            say_raw(piece, end="", flush=True)
+        say()
         return
     else:
         texts = generation.generate(
@@ -222,11 +223,11 @@ def _each(prompts: Sequence[str], samples: int) -> list[str]:
 
 def _show(answers: Sequence[tuple[str, str]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([{"prompt": prompt, "text": text} for prompt, text in answers], indent=1, ensure_ascii=False))
+        say(json.dumps([{"prompt": prompt, "text": text} for prompt, text in answers], indent=1, ensure_ascii=False))
     elif len(answers) == 1:
-        print(answers[0][1])
+        say_raw(answers[0][1])
     else:
-        print("\n\n".join(f"> {prompt}\n{text}" for prompt, text in answers))
+        say_raw("\n\n".join(f"> {prompt}\n{text}" for prompt, text in answers))
 
 
 def _fill(source: Source, prompts: Sequence[str], *, as_json: bool) -> None:
@@ -236,9 +237,9 @@ def _fill(source: Source, prompts: Sequence[str], *, as_json: bool) -> None:
     found = fill(source.model, source.prompting, prompts)
     if as_json:
         filled = [{"prompt": prompt, **asdict(each)} for prompt, each in zip(prompts, found, strict=True)]
-        print(json.dumps(filled, indent=1, ensure_ascii=False))
+        say(json.dumps(filled, indent=1, ensure_ascii=False))
         return
     for each in found:
-        print(each.text)
+        say_raw(each.text)
         for number, mask in enumerate(each.masks, 1):
-            print(f"  mask {number}: " + "  ".join(f"{one.token} {one.probability:.3f}" for one in mask))
+            say_raw(f"  mask {number}: " + "  ".join(f"{one.token} {one.probability:.3f}" for one in mask))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.checks import Refused
 from zoo.commands.arguments import asks_for_help, refuse_unknown, take_values, without_hydra
 from zoo.names import require_path
+from zoo.terminal import say
 
 if TYPE_CHECKING:
     from zoo.report import Judging, Run, Study
@@ -38,11 +39,10 @@ _JUDGING = ("baseline", "metrics", "margin")
 def report(arguments: Sequence[str]) -> int:
     """``zoo report``: the page, and its summary in the terminal."""
     if asks_for_help(arguments) or not arguments:
-        print(HELP, end="")
+        say(HELP, end="")
         return 0 if arguments else 2
-    from rich.console import Console
-
     from zoo.report import print_folder, print_summary, write_report
+    from zoo.tables import Terminal
 
     given, out = take_values(arguments, "--out")
     many = {"-m", "--multirun"} & set(given)
@@ -55,10 +55,11 @@ def report(arguments: Sequence[str]) -> int:
     if out:
         folder = Path(out[-1])
     path = write_report(described, runs, folder, renumber=not out)
-    print_summary(described, runs, Console())
+    terminal = Terminal()
+    print_summary(described, runs, terminal)
     if described.baseline is None and len(described.arms) > 1:
-        print("for verdicts, name the arm that others are compared with: baseline=ARM")
-    print_folder(path, folder, Console())
+        say("for verdicts, name the arm that others are compared with: baseline=ARM")
+    print_folder(path, folder, terminal)
     return 0
 
 
@@ -134,7 +135,7 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     described, runs = runs_study(list(planned), planned, judging)
     for run in runs:
         if run.result is None:
-            print(f"not finished: {run.task} {run.arm} seed {run.seed}  {run.folder}")
+            say(f"not finished: {run.task} {run.arm} seed {run.seed}  {run.folder}")
     reports = next(iter(planned)).parent / "reports"
     folder = reports / _folder_name(described.name, [path.name for path in planned])
     trained = shlex.join(["zoo", "train", "-m", *overrides])

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from zoo.commands.arguments import asks_for_help
+from zoo.terminal import say
 
 HELP = """\
 zoo show OVERRIDES [--json]
@@ -19,11 +20,11 @@ of it, activations what autograd keeps of it for the backward pass, up to the lo
 def show(arguments: Sequence[str]) -> int:
     """``zoo show OVERRIDES [--json]``: the composed model, from the meta device."""
     if asks_for_help(arguments):
-        print(HELP, end="")
+        say(HELP, end="")
         return 0
     from zoo.show import describe, render
 
     overrides = [argument for argument in arguments if argument != "--json"]
     described = describe(overrides)
-    print(json.dumps(described, indent=1, ensure_ascii=False)) if "--json" in arguments else render(described)
+    say(json.dumps(described, indent=1, ensure_ascii=False)) if "--json" in arguments else render(described)
     return 0

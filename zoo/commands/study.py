@@ -17,6 +17,7 @@ from zoo.commands.arguments import (
     take_values,
 )
 from zoo.commands.train import hand_over
+from zoo.terminal import say
 
 HELP = """\
 zoo study STUDY [KEYS] [OVERRIDES]
@@ -42,7 +43,7 @@ def study(arguments: Sequence[str]) -> int:
     flags = _FLAGS & set(arguments)
     rest, policy = _policy([argument for argument in arguments if argument not in flags])
     if asks_for_help(arguments) or not rest:
-        print(HELP, end="")
+        say(HELP, end="")
         return 0 if asks_for_help(arguments) else 2
     for flag, others in (("--json", ("--status", "--dry-run")), ("--watch", ("--status",))):
         if flag in flags and not flags & set(others):
@@ -57,7 +58,7 @@ def study(arguments: Sequence[str]) -> int:
         status(asked_for, [*threads, *further], as_json="--json" in flags, watch="--watch" in flags)
         return 0
     if "--json" in flags:
-        print(json.dumps(forecast(asked_for, [*threads, *further]), indent=1, ensure_ascii=False))
+        say(json.dumps(forecast(asked_for, [*threads, *further]), indent=1, ensure_ascii=False))
         return 0
     dry_run = f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}"
     chosen = ["hydra/sweeper=zoo_study", as_override(asked_for), dry_run, *policy]

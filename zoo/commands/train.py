@@ -19,6 +19,7 @@ from zoo.commands.arguments import (
     require_flags,
     without_hydra,
 )
+from zoo.terminal import prepare_output, say
 
 
 def train(arguments: list[str]) -> int:
@@ -29,7 +30,7 @@ def train(arguments: list[str]) -> int:
     require_flags(arguments, HYDRA_FLAGS)
     overrides = overrides_of(arguments)
     if asks_for_help(arguments):
-        print(_help(without_hydra(overrides)))
+        say(_help(without_hydra(overrides)))
         return 0
     refuse_unknown([line for line in overrides if is_hydras(line)])
     if len(overrides) == len(arguments):
@@ -41,7 +42,7 @@ def train(arguments: list[str]) -> int:
     carried = carried_options(without_hydra(overrides)).items()
     code = hand_over(hydra_words([*(override(f"++{key}", value) for key, value in carried), *arguments]))
     if {"-m", "--multirun"} & set(arguments) and not any(line.startswith("hydra/sweeper") for line in overrides):
-        print(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
+        say(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
     return code
 
 
@@ -98,6 +99,7 @@ def run(config: Any) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    prepare_output()  # also in the processes of a launcher
     alone = HydraConfig.get().mode == RunMode.RUN
     try:
         if alone or config.trainer.get("devices") == 1:
@@ -136,7 +138,7 @@ def _train(config: Any) -> float | None:
     label = str(checked.config["label"])
     result = train(checked, wait=not _in_study())
     if result:
-        print(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
+        say(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
     loss: float | None = result.get("metrics", {}).get("loss")
     return loss
 
@@ -174,7 +176,7 @@ def complete(arguments: Sequence[str]) -> int:
         os.environ["COMP_LINE"] = " ".join([words[0], *words[before:]])
         os.environ["COMP_POINT"] = str(max(0, point - len(" ".join(words[1:before])) - 1))
     elif line:
-        print("\n".join(name for name in (_models() if before else _COMMANDS) if name.startswith(words[-1])))
+        say("\n".join(name for name in (_models() if before else _COMMANDS) if name.startswith(words[-1])))
         return 0
     return hand_over(arguments)
 

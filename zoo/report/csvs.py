@@ -1,4 +1,8 @@
-"""Two flat tables for machines: one line an arm and task, and one line a run."""
+"""Two flat tables for machines and spreadsheets: one line an arm and task, and one line a run.
+
+A text that a spreadsheet would take for a formula begins with an apostrophe, as OWASP recommends against CSV injection;
+numbers stay numbers. Control characters are escaped as in JSON, but for tabs and ends of lines.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from zoo.report.numbers import costs, verdict
 from zoo.report.records import Run
 from zoo.report.table import Row, Table
 from zoo.statistics import Interval
+from zoo.terminal import escape_controls
 
 
 def table_csv(tables: Sequence[Table]) -> str:
@@ -61,11 +66,14 @@ def _written(lines: Sequence[Mapping[str, Any]]) -> str:
     """Lines with all columns that any has, in order of appearance; what is not known or not finite is empty."""
     columns = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _known(value) for name, value in line.items()} for line in lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_cell, columns))
+    writer.writerows([_cell(line.get(name)) for name in columns] for line in lines)
     return text.getvalue()
 
 
-def _known(value: Any) -> Any:
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        text = "\r".join(map(escape_controls, value.split("\r")))
+        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value

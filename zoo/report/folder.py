@@ -88,11 +88,11 @@ def _read_manifest(path: Path) -> Manifest:
 
 def _replace(folder: Path, files: Mapping[str, str], known: Manifest) -> None:
     """The manifest lists old and new content before the first file changes, so that a kill leaves nothing unlisted."""
-    digests = {name: {hashlib.sha256(text.encode()).hexdigest()} for name, text in files.items()}
+    digests = {name: {hashlib.sha256(_encoded(text)).hexdigest()} for name, text in files.items()}
     either = {name: known.get(name, set()) | digests.get(name, set()) for name in known.keys() | digests.keys()}
     write_file(folder / MANIFEST, _as_text(either))
     for name, text in files.items():
-        write_file(folder / name, text)
+        write_file(folder / name, _encoded(text))
     for name in known.keys() - files.keys():
         if _is_known(folder, name, known):
             (folder / name).unlink()
@@ -135,3 +135,8 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _encoded(text: str) -> bytes:
+    """In UTF-8; what is no text, as half of a character, is written out."""
+    return text.encode(errors="backslashreplace")

@@ -20,6 +20,7 @@ from zoo.report.syntax import block, code, image, plain, table_of
 from zoo.report.table import Row, Table
 from zoo.report.terminal import seeds
 from zoo.report.verdicts import design, missing, together
+from zoo.terminal import escape_controls
 from zoo.units import count, duration, measure
 
 
@@ -49,7 +50,7 @@ def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], picture
     parts += ["## What differs between the arms", *_differences(tables, judged)]
     parts += ["## What is missing", *_missing(study, runs)]
     parts += ["## How it was made", *_made(study, runs)]
-    return _without_places("\n\n".join(parts)) + "\n"
+    return escape_controls(_without_places("\n\n".join(parts))) + "\n"
 
 
 def _answers(tables: Sequence[Table]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from zoo.report.charts import DRAWN, Chart, charts_of_sizes, charts_of_task, dra
 from zoo.report.charts.style import lit, theme
 from zoo.report.records import Run, Study, up_to_date
 from zoo.report.table import Table
+from zoo.terminal import escape_controls
 
 WIDTH = 700
 _COSTS = {"parameters": "parameters", "flops": "training FLOPs per token"}
@@ -69,9 +70,18 @@ def _of_chart(chart: Chart, prefix: str, task: str) -> Iterator[Picture]:
         yield Picture(f"{prefix}{chart.name}{ending}", task, chart.title, chart.caption, _spec(chart, view, axis))
 
 
+def _escaped(value: Any) -> Any:
+    """With the control characters of names escaped, which the renderer does not take."""
+    if isinstance(value, Mapping):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return escape_controls(value) if isinstance(value, str) else value
+
+
 def _spec(chart: Chart, view: int, axis: int) -> dict[str, Any]:
     """The chart with its data, theme and legend; as wide as a written report is."""
     config = theme(chart.legend)
     config["legend"]["columns"] = max(1, WIDTH // (8 * max(map(len, chart.arms)) + 50))
-    spec: dict[str, Any] = lit({**chart.filled(view, axis), "config": config})
+    spec: dict[str, Any] = _escaped(lit({**chart.filled(view, axis), "config": config}))
     return {**spec, "width": WIDTH, "background": "white", "autosize": "pad"}

@@ -137,7 +137,8 @@ class Judging:
     """How runs that no study planned are judged.
 
     Attributes:
-        baseline: the arm that others are compared with; without one, there are no verdicts.
+        baseline: the arm that others are compared with, by its name or by enough parts of it; without one, there are
+            no verdicts.
         metrics: what is shown, the first decides; if empty, all that the runs report.
         margin: as of a :class:`Task`.
     """
@@ -183,12 +184,25 @@ def runs_study(
     runs = [run for task, members in by_task.items() for run in _named(task, members)]
     _refuse_twins(runs)
     arms: dict[str, Mapping[str, Any]] = {run.arm: {} for run in runs}
-    if judging.baseline is not None and judging.baseline not in arms:
-        raise Refused(f"baseline: unknown arm {judging.baseline!r}: {suggest(judging.baseline, arms)}")
+    baseline = None if judging.baseline is None else _find_arm(judging.baseline, arms)
     tasks = tuple(_task(task, [run for run in runs if run.task == task], judging) for task in by_task)
     command = shlex.join(["zoo", "report", *map(str, folders), *judging.words])
     name, question = f"{len(runs)} runs", "How do these runs compare?"
-    return Study(name, question, "", judging.baseline, arms, tasks, (), command), runs
+    return Study(name, question, "", baseline, arms, tasks, (), command), runs
+
+
+def _find_arm(given: str, arms: Iterable[str]) -> str:
+    """The arm of that name, or the only one in whose name all parts of ``given`` occur."""
+    known = list(arms)
+    if given in known:
+        return given
+    parts = set(given.split(", "))
+    found = [arm for arm in known if parts <= set(arm.split(", "))]
+    if len(found) > 1:
+        raise Refused(f"baseline: {given!r} must be one arm: got {'; '.join(found)}")
+    if not found:
+        raise Refused(f"baseline: unknown arm {given!r}: {suggest(given, known)}")
+    return found[0]
 
 
 def _task_name(run: Run) -> str:

@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table as RichTable
-from rich.text import Text
-
 from zoo.report.aggregate import aggregate
 from zoo.report.answer import answer
 from zoo.report.format import difference, probability, with_spread
@@ -18,56 +13,52 @@ from zoo.report.records import Run, Study
 from zoo.report.survival import survival
 from zoo.report.table import Row, Table, summary
 from zoo.report.verdicts import design
+from zoo.tables import Column, Terminal, print_table
 from zoo.units import count
 
 
-def print_summary(study: Study, runs: Sequence[Run], console: Console) -> None:
+def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:
     """Print one table a task, and under each what it says."""
     tables = summary(study, runs)
     for table in tables:
-        console.print(_drawn(table, console))
+        _print_table(table, terminal)
         for row in table.rows:
             if row.not_applicable:
-                console.print(Text(f"{row.arm} is not applicable: {row.not_applicable}"))
-        console.print(Text(answer(table)))
+                terminal.print(f"{row.arm} is not applicable: {row.not_applicable}")
+        terminal.print(answer(table))
         if told := design(table):
-            console.print(Text(told, style="dim"))
-        console.print()
+            terminal.print(told, style="dim")
+        terminal.print()
     together = aggregate(tables)
     for told in (*survival(tables), *([together.sentence] if together else [])):
-        console.print(Text(told))
+        terminal.print(told)
 
 
-def print_folder(page: Path, folder: Path, console: Console) -> None:
+def print_folder(page: Path, folder: Path, terminal: Terminal) -> None:
     """Say where the report is, and why it is not in the folder that was meant."""
     if page.parent != folder:
         told = f"{folder} holds files that no report has written, or that were changed since: they are left as they are"
-        console.print(Text(told), soft_wrap=True)
-    console.print(Text(f"report: {page.resolve()}"), soft_wrap=True)
+        terminal.print_line(told)
+    terminal.print_line(f"report: {page.resolve()}")
 
 
-def _drawn(table: Table, console: Console) -> RichTable:
+def _print_table(table: Table, terminal: Terminal) -> None:
     """As many columns as the terminal has room for; the report has all of them."""
-    optional = ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s", "parameters"]
-    for dropped in range(len(optional) + 1):
-        drawn = _with_columns(table, set(optional[:dropped]))
-        if Measurement.get(console, console.options.update(max_width=1000), drawn).maximum <= console.width:
-            break
-    return drawn
-
-
-def _with_columns(table: Table, dropped: set[str]) -> RichTable:
     headings = ["arm", *_headings(table)]
-    kept = [number for number, name in enumerate(headings) if name not in dropped]
-    drawn = RichTable(title=Text(table.task.name), title_justify="left")
-    for number in kept:
-        drawn.add_column(headings[number], justify="right" if number else "left", overflow="fold")
+    texts = [_texts(table, row) for row in table.rows]
+    rank = {name: place for place, name in enumerate(_expendable(table), 1)}
+    columns = [
+        Column(heading, [text[i] if i < len(text) else "" for text in texts], left=i == 0, dropped=rank.get(heading, 0))
+        for i, heading in enumerate(headings)
+    ]
     best = table.ranked[0].arm if table.task.comparable and table.ranked and table.metrics[0].goal else None
-    for row in table.rows:
-        texts = _texts(table, row)
-        cells = [Text(texts[number]) for number in kept if number < len(texts)]
-        drawn.add_row(*cells, style="bold" if row.arm == best else "")
-    return drawn
+    styles = {number: "bold" for number, row in enumerate(table.rows) if row.arm == best}
+    print_table(terminal, columns, title=table.task.name, styles=styles)
+
+
+def _expendable(table: Table) -> list[str]:
+    """Columns that are left out first where there is no room."""
+    return ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s", "parameters"]
 
 
 def _heading(metric: Metric) -> str:

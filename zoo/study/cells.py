@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from zoo.checks import require
 from zoo.study.setting import Cell, override
 from zoo.study.state import Standing, standing_of
+from zoo.terminal import say
 
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[str | None]]
 Tell = Callable[[str], None]
@@ -38,13 +39,13 @@ class Policy:
         require(self.retries >= 0, f"retries must not be negative: got retries={self.retries}")
 
 
-def say(line: str) -> None:
+def say_error(line: str) -> None:
     """Tell it where errors go."""
-    print(line, file=sys.stderr, flush=True)
+    say(line, file=sys.stderr, flush=True)
 
 
 def run_cells(
-    cells: Sequence[Cell], launch: Launch, policy: Policy, *, before: int = 0, tell: Tell = say
+    cells: Sequence[Cell], launch: Launch, policy: Policy, *, before: int = 0, tell: Tell = say_error
 ) -> dict[str, str]:
     """Launch cells until each has a result or was tried often enough.
 
@@ -105,7 +106,7 @@ def _waiting(pending: Sequence[Cell], told: str, tell: Tell) -> str:
     return names
 
 
-def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say) -> Sequence[str | None]:
+def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say_error) -> Sequence[str | None]:
     """Launch; what a launcher itself dies of is told, and the folders say what is missing.
 
     Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.

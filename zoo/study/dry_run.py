@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
 from zoo.report.records import Moved
@@ -20,21 +16,25 @@ from zoo.study.quantities import executed, measure, train_tokens
 from zoo.study.rounds import Rounds
 from zoo.study.state import Standing, duration
 from zoo.study.state import count as count_states
+from zoo.tables import Column, Terminal, print_table
+from zoo.terminal import escape_controls
 from zoo.training.run import run_folder
 from zoo.units import count, is_apart
 
 
-def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, console: Console) -> None:
+def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, terminal: Terminal) -> None:
     """Print a row for each arm and task; what is left out and why; what comes first; and what all of it takes.
 
     Raises:
         Refused: for what is wrong with the data, or with a model that is to be made for them.
     """
-    with console.status("") as status:
-        expected = forecast(plan, expansion, rounds, lambda line: status.update(f"a few steps of {line}"))
-    console.print(_table(expected.rows))
+    with terminal.status("") as status:
+        expected = forecast(
+            plan, expansion, rounds, lambda line: status.update(Text(escape_controls(f"a few steps of {line}")))
+        )
+    _print_table(expected.rows, terminal)
     for line in _lines(plan, expansion, rounds, expected):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        terminal.print_line(line)
 
 
 def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _cell(row: Row, each: Standing) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------- the table
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
     """A row an arm, under the name of its task; columns that would be empty are left out."""
     columns = {
         "parameters": [_parameters(row) for row in rows],
@@ -97,16 +97,16 @@ def _table(rows: Sequence[Row]) -> Table:
         "state": [_state(row) for row in rows],
         "a run": ["" if row.estimate.seconds is None else duration(row.estimate.seconds) for row in rows],
     }
-    columns = {head: cells for head, cells in columns.items() if any(cells)}
-    right = [Column(head, justify="right") for head in columns]
-    table = Table(Column("arm", overflow="fold"), *right, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    numbered = enumerate(rows)
-    for task, group in itertools.groupby(numbered, key=lambda pair: pair[1].setting.task):
-        table.add_section()
-        table.add_row(Text(task, style="bold"))
-        for number, row in group:
-            table.add_row(Text(f"  {row.setting.arm}"), *(Text(cells[number]) for cells in columns.values()))
-    return table
+    lines: list[tuple[str, int | None]] = []
+    for number, row in enumerate(rows):
+        if number == 0 or rows[number - 1].setting.task != row.setting.task:
+            lines.append((row.setting.task, None))
+        lines.append((f"  {row.setting.arm}", number))
+    drawn = [Column("arm", [name for name, _ in lines], left=True)]
+    for head, cells in columns.items():
+        if any(cells):
+            drawn.append(Column(head, ["" if number is None else cells[number] for _, number in lines]))
+    print_table(terminal, drawn, styles={place: "bold" for place, (_, number) in enumerate(lines) if number is None})
 
 
 def _flops(row: Row) -> str:

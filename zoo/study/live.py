@@ -12,33 +12,36 @@ from typing import TextIO
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
-from zoo.study.cells import Tell, say
+from zoo.study.cells import Tell, say_error
 from zoo.study.rounds import Rounds
 from zoo.study.setting import Cell
 from zoo.study.state import Standing, count, duration, seconds_left, standing_of
+from zoo.tables import Column, Terminal, print_table, table_that_fits
 from zoo.training.run import run_folder
 
 _FAILED = 5  # failures that are shown while a study runs
 
 
-def show(found: Sequence[Standing], more: int, console: Console) -> None:
+def show(found: Sequence[Standing], more: int, terminal: Terminal) -> None:
     """A table of arms and tasks, then what runs, what failed, and how long it will take."""
-    table = Table("task", Column("arm", overflow="fold"), *(Column(state, justify="right") for state in count(found)))
     groups: dict[tuple[str, str], list[Standing]] = {}
     for each in found:
         arm = each.cell.arm + (" (learning rates)" if each.cell.tuning else "")
         groups.setdefault((each.cell.task, arm), []).append(each)
-    for names, group in groups.items():
-        counted = count(group)
-        table.add_row(*map(Text, names), *(str(counted.get(state, "")) for state in count(found)))
-    console.print(table)
+    counts = [count(group) for group in groups.values()]
+    columns = [
+        Column("task", [task for task, _ in groups], left=True),
+        Column("arm", [arm for _, arm in groups], left=True),
+    ]
+    columns += [Column(state, [str(counted.get(state, "")) for counted in counts]) for state in count(found)]
+    print_table(terminal, columns)
     for each in found:
         if told := _told(each):
-            console.print(f"{each.state}: {each.cell.name}: {told}", highlight=False, markup=False, soft_wrap=True)
-    console.print(_summary(found, more, seconds_left(found)), highlight=False)
+            terminal.print_line(f"{each.state}: {each.cell.name}: {told}")
+    terminal.print_line(summarize(found, more))
 
 
 def _told(each: Standing) -> str:
@@ -64,6 +67,11 @@ def _loss(each: Standing, before: str = "") -> str:
 
 def _heard(each: Standing, before: str = "") -> str:
     return "" if each.silent is None else f"{before}{duration(each.silent)} ago"
+
+
+def summarize(found: Sequence[Standing], more: int) -> str:
+    """How many runs are done, and how long the others will take."""
+    return _summary(found, more, seconds_left(found))
 
 
 def _summary(found: Sequence[Standing], more: int, left: float | None) -> str:
@@ -107,12 +115,14 @@ class Board:
         running = [each for each in found if each.state == "running"]
         failed = [each for each in found if each.state == "failed"]
         room = max(2, console.height - _FAILED - 6)
-        table = Table(
-            "running", Column("step", justify="right"), Column("loss", justify="right"), "heard from", box=None
-        )
-        for each in running[:room]:
-            table.add_row(Text(each.cell.name), _step(each), _loss(each), _heard(each))
-        yield table
+        shown = running[:room]
+        columns = [
+            Column("running", [each.cell.name for each in shown], left=True),
+            Column("step", [_step(each) for each in shown]),
+            Column("loss", [_loss(each) for each in shown], dropped=2),
+            Column("heard from", [_heard(each) for each in shown], left=True, dropped=1),
+        ]
+        yield table_that_fits(console, columns) or Text("\n".join(f"{each.cell.name}  {_step(each)}" for each in shown))
         yield from _shortened(len(running) - room, "run")
         for each in failed[-_FAILED:]:
             line = Text(f"failed: {each.cell.name}: {_error(each)}", "red", no_wrap=True, overflow="ellipsis")
@@ -139,14 +149,14 @@ def followed(board: Board, log: Path) -> Iterator[Tell]:
     What runs print would tear it: while it stands there, this process and those that it begins, whatever the launcher,
     write to ``log`` instead. Where there is no terminal, runs print their own lines.
     """
-    if not Console().is_interactive:
-        yield say
+    if not Terminal().is_interactive:
+        yield say_error
         return
     with _apart(log) as terminal:
-        console = Console(file=terminal)
-        console.print(f"what runs print: {log}", highlight=False, soft_wrap=True)
+        console = Terminal(file=terminal)
+        console.print_line(f"what runs print: {log}")
         with keeping(board, console):
-            yield lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True)
+            yield console.print_line
 
 
 def keeping(board: Board, console: Console) -> Live:

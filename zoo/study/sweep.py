@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
@@ -11,19 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Task, print_folder, print_summary, read_run, write_report
 from zoo.study import state
 from zoo.study.cells import Launch, Policy, Tell, run_cells
 from zoo.study.expand import Expansion, expand
-from zoo.study.live import Board, followed, keeping, later, show
+from zoo.study.live import Board, followed, keeping, later, show, summarize
 from zoo.study.plan import StudyPlan, TaskPlan, plan_of
 from zoo.study.rounds import Outcome, Rounds, due, outcomes
 from zoo.study.setting import Cell
 from zoo.study.state import Standing, standing_of
+from zoo.tables import Terminal
+from zoo.terminal import escape_controls, say
 from zoo.training.run import data_fingerprint, find_result, run_folder, standing
 
 
@@ -43,16 +45,16 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     """
     plan = plan_of(study)
     expansion = expand(plan, further)
-    rounds, console = due(plan, expansion), Console()
+    rounds, terminal = due(plan, expansion), Terminal()
     missing = [cell for cell in rounds.cells if standing(cell.checked) != "done"]
-    console.print(f"[bold]{escape(plan.name)}[/bold]: {escape(plan.question)}", highlight=False)
+    _print_question(plan, terminal)
     if dry_run:
         from zoo.study.dry_run import show as show_plan  # late, as Lightning is: it takes a few steps
 
-        show_plan(plan, expansion, rounds, console)
+        show_plan(plan, expansion, rounds, terminal)
         return len(missing)
     known = len(rounds.cells)
-    console.print(f"{known} runs, {known - len(missing)} there already{later(rounds.more)}", highlight=False)
+    terminal.print_line(f"{known} runs, {known - len(missing)} there already{later(rounds.more)}")
     begun, board, folder = time.monotonic(), Board(policy.abreast), _report_folder(plan, expansion)
     with followed(board, folder / "study.log") as tell:
         said = run_rounds(plan, expansion, launch, policy, board, tell)
@@ -60,16 +62,12 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     left = [each for each in map(standing_of, cells) if each.state != "done"]
     described, runs = _study(plan, expansion, board.rounds, further), [_run(cell) for cell in cells]
     page = write_report(described, runs, folder, renumber=True)
-    print_summary(described, runs, console)
-    console.print(
-        f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s", highlight=False
-    )
+    print_summary(described, runs, terminal)
+    terminal.print_line(f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s")
     for each in left:
-        told = f"{_why(each, said)}  {run_folder(each.cell.checked).path}"
-        console.print(
-            f"[red]no result[/red]: {escape(each.cell.name)}: {escape(told)}", highlight=False, soft_wrap=True
-        )
-    print_folder(page, folder, console)
+        told = f"no result: {each.cell.name}: {_why(each, said)}  {run_folder(each.cell.checked).path}"
+        terminal.print_line(told, style="red")
+    print_folder(page, folder, terminal)
     return len(left)
 
 
@@ -142,29 +140,39 @@ def status(study: str, further: Sequence[str], *, as_json: bool, watch: bool = F
     """Print where a study stands, also while it runs elsewhere; ``watch`` keeps at it until all runs are done."""
     plan = plan_of(study)
     expansion = expand(plan, further)
-    rounds, console = due(plan, expansion), Console()
+    rounds, terminal = due(plan, expansion), Terminal()
     found = [standing_of(cell) for cell in rounds.cells]
     if as_json:
         unfit = [dict(zip(("arm", "task", "why"), each, strict=True)) for each in expansion.not_applicable]
         told = {"study": plan.name, "more": rounds.more, "not_applicable": unfit, **state.as_json(found)}
-        print(json.dumps(told, indent=1, ensure_ascii=False))
+        say(json.dumps(told, indent=1, ensure_ascii=False))
         return
-    console.print(f"[bold]{escape(plan.name)}[/bold]: {escape(plan.question)}", highlight=False)
+    _print_question(plan, terminal)
     if watch:
-        _watch(plan, expansion, console)
+        _watch(plan, expansion, terminal)
         return
     for arm, task, why in expansion.not_applicable:
-        console.print(f"not applicable: {task} {arm}: {why}", highlight=False, markup=False, soft_wrap=True)
-    show(found, rounds.more, console)
+        terminal.print_line(f"not applicable: {task} {arm}: {why}")
+    show(found, rounds.more, terminal)
 
 
-def _watch(plan: StudyPlan, expansion: Expansion, console: Console) -> None:
-    board = Board()
-    with keeping(board, console):
+def _print_question(plan: StudyPlan, terminal: Terminal) -> None:
+    terminal.print(Text.assemble((escape_controls(plan.name), "bold"), f": {escape_controls(plan.question)}"))
+
+
+def _watch(plan: StudyPlan, expansion: Expansion, terminal: Terminal) -> None:
+    """Keep the board in a terminal; elsewhere print a line whenever the number of finished runs changes."""
+    board, last = Board(), -1
+    with keeping(board, terminal) if terminal.is_interactive else contextlib.nullcontext():
         while True:
             board.rounds = due(plan, expansion)
-            if not board.rounds.more and all(each.state == "done" for each in board.found()):
+            found = board.found()
+            done = sum(each.state == "done" for each in found)
+            if done != last and not terminal.is_interactive:
+                terminal.print_line(summarize(found, board.rounds.more))
+            if not board.rounds.more and done == len(found):
                 return
+            last = done
             time.sleep(1)
 
 

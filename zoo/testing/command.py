@@ -10,11 +10,12 @@ from itertools import pairwise
 from multiprocessing import get_context
 
 import joblib
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from zoo.checks import Refused, suggest
 from zoo.registry import index
+from zoo.tables import Terminal
+from zoo.terminal import escape_controls, say
 from zoo.testing.kit import BAD, CHECKS, Status
 from zoo.testing.run import check_component, found
 
@@ -40,7 +41,7 @@ class Found:
 def command(arguments: Sequence[str]) -> int:
     """Run ``zoo check``; 1 where a component fails."""
     if {"-h", "--help"} & set(arguments) or not arguments:
-        print(USAGE)
+        say(USAGE)
         return 0 if arguments else 2
     if "--list" in arguments:
         _list_checks()
@@ -51,16 +52,17 @@ def command(arguments: Sequence[str]) -> int:
             raise Refused(f"unknown check {name!r}: {suggest(name, CHECKS)}")
     jobs = _jobs(arguments)
     components = _components(arguments, {*only, *_values("--jobs", arguments)})
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
     total: Counter[Status] = Counter()
     for result in _run(components, only, min(jobs, len(components))):
         total += result.counts
         bad = any(result.counts[status] for status in BAD)
-        word = "[red]failed[/red]" if bad else "[green]passed[/green]"
-        console.print(f"{escape(result.component)}  {word}  {_counted(result.counts)}")
+        word = ("failed", "red") if bad else ("passed", "green")
+        told = Text.assemble(escape_controls(result.component), "  ", word, f"  {_counted(result.counts)}")
+        terminal.print(told, soft_wrap=True)
         for line in result.lines:
-            console.print(escape(line))
-    console.print(f"\n{len(components)} components, {_counted(total)}")
+            terminal.print_line(line)
+    terminal.print_line(f"\n{len(components)} components, {_counted(total)}")
     return 1 if any(total[status] for status in BAD) else 0
 
 
@@ -125,5 +127,5 @@ def _list_checks() -> None:
     for item in CHECKS.values():
         if item.scope != scope:
             scope = item.scope
-            print(f"\n{scope}")
-        print(f"  {item.name}: {item.description}")
+            say(f"\n{scope}")
+        say(f"  {item.name}: {item.description}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
+from zoo.terminal import say
+
 
 def progress(label: str, steps: int) -> Callback:
     """A bar where there is a terminal and nothing else writes to it, else a line every few seconds."""
-    return RichBar() if sys.stderr.isatty() and not label else ProgressLines(label, steps)
+    redraws = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return RichBar() if redraws and not label else ProgressLines(label, steps)
 
 
 class RichBar(RichProgressBar):
@@ -59,4 +63,4 @@ class ProgressLines(Callback):
             rate = float(metrics.get("train/tokens_per_second", 0.0))
             head = f"{self.label}  " if self.label else ""
             line = f"step {trainer.global_step}/{self.steps}  loss {loss:.3f}  {rate:,.0f} tokens/s  {left:.0f} s left"
-            print(head + line, file=sys.stderr, flush=True)
+            say(head + line, file=sys.stderr, flush=True)
