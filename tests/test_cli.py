@@ -290,7 +290,7 @@ def test_a_sweep_is_reported_on_by_the_words_that_made_it(tmp_path: Path) -> Non
     told = sorted(line for line in out.splitlines() if line.startswith("not finished: "))
     assert [line.split("  ")[0] for line in told] == [f"not finished: numbers {arm} seed 2" for arm in arms]
     assert (tmp_path / "further" / "report.html").exists()
-    code, out, err = zoo("report", *(str(path.parent) for path in tmp_path.glob("runs/*/result.json")), "--out=.")
+    code, out, err = zoo("report", *map(str, tmp_path.glob("runs/*")), "--out=.")
     assert (code, err.count("\n")) == (2, 1)
     assert "report.html, report.md, table.csv" in err
     assert zoo("report", "-m", *overrides, "sead=1,2").err.startswith("zoo: sead: unknown key: did you mean seed?")

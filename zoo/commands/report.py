@@ -72,9 +72,9 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
 
     words, allowed = take_values(words, _ALLOW)
     flags = [f"{_ALLOW}={module}" for module in allowed]
-    names = [word for word in words if "=" not in word and not word.startswith("~")]
+    names = [word for word in words if "=" not in word and not word.startswith("~") and not _is_kept_beside_runs(word)]
     folders = [Path(name) for name in names if (Path(name) / "config.yaml").exists()]
-    keys = [word for word in words if word not in names]
+    keys = [word for word in words if word not in names and not _is_kept_beside_runs(word)]
     studies = [name for name in names if Path(name) not in folders]
     given, others = take_keys(keys, _JUDGING)
     if folders and others:
@@ -93,6 +93,12 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
         runs,
         reports / _folder_name(described.name, [*studies, *(str(path.resolve()) for path in folders)]),
     )
+
+
+def _is_kept_beside_runs(word: str) -> bool:
+    """True for the folders of reports and of stale runs, which ``runs/*`` names too."""
+    folder = Path(word)
+    return folder.name in ("reports", "stale") and folder.is_dir() and not (folder / "study.yaml").exists()
 
 
 def _judging(given: Mapping[str, Any]) -> Judging:
