@@ -14,7 +14,7 @@ COMPONENTS = ("attention", "ffn", "norm", "position", "residual", "objective")
 ORDER = [
     {"zoo"},
     {"zoo.checks", "zoo.limits", "zoo.processes"},
-    {"zoo.files", "zoo.input_files", "zoo.names", "zoo.options"},
+    {"zoo.files", "zoo.input_files", "zoo.names", "zoo.options", "zoo.signals"},
     {"zoo.syntax"},
     {"zoo.registry"},
     {"zoo.schema"},

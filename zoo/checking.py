@@ -24,7 +24,7 @@ from zoo.schema import check_part
 from zoo.targets import CALLED, NAMED_TARGETS, TARGETS, target_problems, value_problems
 
 SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
-_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "clip", "threads")
+_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "checkpoint_seconds", "clip", "threads")
 
 RUN_OPTIONS = (
     Option("seed", Scalar(int)),
@@ -34,6 +34,7 @@ RUN_OPTIONS = (
     Option("clip", Maybe(Scalar(float))),
     Option("evaluate", Scalar(int)),
     Option("checkpoint", Scalar(int)),
+    Option("checkpoint_seconds", Maybe(Scalar(float)), 60.0),
     Option("precision", Choice(("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"))),
     Option("threads", Maybe(Scalar(int))),
     Option("examples", Scalar(int)),
@@ -41,7 +42,7 @@ RUN_OPTIONS = (
     Option("runs", Scalar(str)),
     Option("cache", Scalar(str)),
 )
-_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "label")
+_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
 """What may change without making another run: where things lie, and what is written beside the result."""
 
 

@@ -55,8 +55,8 @@ def main() -> None:
         if debug:
             raise
         code = _say(escape_controls(str(error)).split("\n"), 2)
-    except KeyboardInterrupt:
-        code = _say(["interrupted: run the same command again to go on"], 130)
+    except KeyboardInterrupt as end:
+        code = _say([f"{str(end) or 'interrupted'}; run the same command again to go on"], getattr(end, "code", 130))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import signal
 import socket
 import time
 import uuid
@@ -61,3 +63,17 @@ def start_mark(process: int) -> str | None:
     except PermissionError:
         pass
     return ""
+
+
+def has_children() -> bool:
+    """True if this process has begun others that run and can be ended; False where ``/proc`` does not tell."""
+    own = str(os.getpid())
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            facts = dict(
+                line.split(":\t", 1) for line in status.read_text(encoding="utf8").splitlines() if ":\t" in line
+            )
+            ignored = int(facts["SigIgn"], 16) >> (signal.SIGTERM - 1) & 1  # by helpers that end when their pipe closes
+            if facts["PPid"] == own and facts["State"][0] not in "ZX" and not ignored:
+                return True
+    return False

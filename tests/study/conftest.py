@@ -30,13 +30,20 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pope
 
 @pytest.fixture
 def begin(zygote: subprocess.Popen[str], tmp_path: Path) -> Iterator[Begin]:
-    """Begin ``zoo study`` in a folder; what is left of it in the end is killed."""
+    """Begin ``zoo study``, or another command, in a folder; what is left of it in the end is killed."""
     begun: list[Process] = []
 
-    def make(where: Path, *arguments: str, launcher: list[str] = BASIC, out: Path | None = None) -> Process:
+    def make(
+        where: Path,
+        *arguments: str,
+        launcher: list[str] = BASIC,
+        out: Path | None = None,
+        command: list[str] | None = None,
+    ) -> Process:
         out = out or tmp_path / f"{len(begun)}.out"
         out.touch()
-        line = json.dumps([str(out), str(where), ["study", str(tmp_path / "heads"), *launcher, *arguments]])
+        words = command or ["study", str(tmp_path / "heads"), *launcher]
+        line = json.dumps([str(out), str(where), [*words, *arguments]])
         assert zygote.stdin is not None
         assert zygote.stdout is not None
         zygote.stdin.write(f"{line}\n")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import time
 from collections import Counter
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.command import TINY
 from tests.interruption import left
 from tests.study.processes import Begin, Process
 from tests.study.test_study import STUDY
@@ -92,23 +95,68 @@ def test_a_study_that_is_killed_ends_as_an_undisturbed_one(
 def test_a_worker_or_the_head_is_killed_and_the_rest_goes_on(
     undisturbed: tuple[dict[str, Any], float], begin: Begin, tmp_path: Path
 ) -> None:
-    """First the process of the command, whose workers train on; then, of another command, one worker."""
+    """The process of a command, whose workers end with it: by SIGKILL, then of another command by SIGTERM.
+
+    Of a third command, one worker.
+    """
     where = tmp_path / "killed"
     where.mkdir()
     joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
-    first = begin(where, launcher=joblib)
-    workers = claimed(where, {first.group})
-    os.kill(first.group, signal.SIGKILL)
-    second = begin(where, launcher=joblib)
-    own = claimed(where, {second.group, *workers})
-    os.kill(own.pop(), signal.SIGKILL)
-    told = second.ended()
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = begin(where, "steps=100000", launcher=joblib)
+        workers = claimed(where, {process.group})
+        os.kill(process.group, number)
+        process.wait(60)
+        until = time.monotonic() + 60
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < until, "workers are left"
+            time.sleep(0.02)
+        assert not list(where.glob("runs/*/claim/*")), "they ended in order"
+    told = process.ended().splitlines()
+    assert "143" in told, told
+    assert "zoo: interrupted by SIGTERM; run the same command again to go on" in told
+    assert not any("launcher failed" in line for line in told), told
+    shutil.rmtree(where / "runs")
+    third = begin(where, launcher=joblib)
+    os.kill(claimed(where, {third.group}).pop(), signal.SIGKILL)
+    told = third.ended()
     assert told.splitlines()[-1] == "0", told
     assert "4 of 4 runs done" in told
     expected, _ = undisturbed
     assert {name: {**run, "files": []} for name, run in made(where).items()} == {
         name: {**run, "files": []} for name, run in expected.items()
     }
+
+
+def test_a_training_or_a_sweep_that_is_terminated_keeps_its_step_and_says_so(begin: Begin, tmp_path: Path) -> None:
+    """By what a scheduler sends, too; called again, it goes on from there."""
+    options = [*TINY, "steps=100000", "evaluate=100000"]
+    for number, words in ((signal.SIGTERM, ["train"]), (signal.SIGUSR1, ["train", "-m", "seed=1,2"])):
+        where = tmp_path / number.name
+        where.mkdir()
+        steps = []
+        for _ in range(2):
+            process = begin(where, *options, command=words)
+            done = len(list(where.glob("runs/*/checkpoints/*.ckpt")))
+            until = time.monotonic() + 60
+            while process.runs() and not (done and "going on" in process.out.read_text()):
+                if not done and list(where.glob("runs/*/metrics.csv")):
+                    break
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            os.kill(process.group, number)
+            told = process.ended()
+            assert told.splitlines()[-1] == str(128 + number), told
+            (step,) = re.findall(
+                rf"^zoo: interrupted by {number.name}: step (\d+) is kept; run the same command again to go on$",
+                told,
+                re.MULTILINE,
+            )
+            steps.append(int(step))
+        assert f"going on from step {steps[0]}" in told
+        assert 0 < steps[0] <= steps[1]
+        (folder,) = where.glob("runs/*/checkpoints")
+        assert any(path.name.startswith(f"step-{steps[1]}-") for path in folder.iterdir())
 
 
 def is_claimed(where: Path, process: Process) -> bool:

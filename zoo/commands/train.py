@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,10 @@ from zoo.commands.arguments import (
     require_flags,
     without_hydra,
 )
+from zoo.signals import GRACE, Interrupted, asked_to_end, begin_worker, command_signals, follow_parent, run_child
 from zoo.terminal import prepare_output, say
+
+_RANK_GRACE = 3.0  # seconds; a rank alone cannot even finish its step
 
 
 def train(arguments: list[str]) -> int:
@@ -73,8 +77,10 @@ def hand_over(arguments: Sequence[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     script = sys.argv[0]
     sys.argv = [script, *arguments]
+    follow_parent(_RANK_GRACE if "LOCAL_RANK" in os.environ else GRACE)
     try:
-        hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
+        with command_signals():
+            hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refused(one_line(error)) from error
     except _PastHydra as end:
@@ -101,11 +107,19 @@ def run(config: Any) -> float | None:
 
     prepare_output()  # also in the processes of a launcher
     alone = HydraConfig.get().mode == RunMode.RUN
+    local = "Slurm" not in str(HydraConfig.get().launcher.get("_target_"))  # its jobs outlive who submits them
+    worker = local and begin_worker()
     try:
+        if worker and asked_to_end():
+            raise Interrupted(signal.SIGTERM)
         if alone or config.trainer.get("devices") == 1:
             return _train(config)
         _train_apart()
         return None
+    except Interrupted as end:
+        if worker:  # its pool would be killed if it died
+            raise RuntimeError(str(end)) from end
+        raise
     except Exception as error:
         if alone:
             raise _PastHydra(error) from error
@@ -117,13 +131,14 @@ def _train_apart() -> None:
 
     The variables of Slurm would have it look for as many tasks of Slurm as there are devices.
     """
-    import subprocess
-
     from hydra.core.hydra_config import HydraConfig
 
     command = [sys.executable, "-m", "zoo.cli", "train", *HydraConfig.get().overrides.task]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    if code := subprocess.run(command, env=environment, check=False).returncode:
+    code = run_child(command, environment)
+    if code > 128:
+        raise Interrupted(code - 128)
+    if code:
         raise RuntimeError(f"its process ended with exit code {code}")
 
 

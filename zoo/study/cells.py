@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo.checks import require
+from zoo.signals import raise_if_interrupted
 from zoo.study.setting import Cell, override
 from zoo.study.state import Standing, standing_of
 from zoo.terminal import say
@@ -93,7 +93,7 @@ def _again(each: Standing, tried: Counter[str], said: dict[str, str], retries: i
     if each.state in ("done", "running"):
         return each.state == "running"
     hash = each.cell.checked.hash
-    silent = each.state != "failed" and hash not in said
+    silent = each.state == "interrupted" or (each.state != "failed" and hash not in said)
     return tried[hash] <= max(retries, 1 if silent else 0)
 
 
@@ -109,22 +109,15 @@ def _waiting(pending: Sequence[Cell], told: str, tell: Tell) -> str:
 def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say_error) -> Sequence[str | None]:
     """Launch; what a launcher itself dies of is told, and the folders say what is missing.
 
-    Ctrl-C reaches the workers too, and what comes back first may be an error of theirs.
+    Raises:
+        Interrupted: if runs came back because a signal asked the command to end.
     """
-    heard: list[int] = []
-
-    def hear(number: int, frame: object) -> None:
-        heard.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, hear)
     try:
-        return launch(jobs)
+        found = launch(jobs)
+        raise_if_interrupted()
+        return found
     except Exception as error:
-        if heard:
-            raise KeyboardInterrupt from error
+        raise_if_interrupted()
         lines = [line for line in str(error).splitlines() if line.strip()]
         tell(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}")
         return ()
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -30,7 +30,19 @@ from zoo.training.run import prepare_data
 _STEPS, _SECONDS = 5, 0.3  # a step to warm up and two more are taken whatever they take
 _BATCHES = 3  # of the validation split, the first to warm up
 _NEVER = 10**9
-_FREE = ("seed", "steps", "evaluate", "checkpoint", "examples", "label", "runs", "cache", "schedule", "logger")
+_FREE = (
+    "seed",
+    "steps",
+    "evaluate",
+    "checkpoint",
+    "checkpoint_seconds",
+    "examples",
+    "label",
+    "runs",
+    "cache",
+    "schedule",
+    "logger",
+)
 """What costs nothing itself, and what a probe leaves out; callbacks too."""
 
 
@@ -137,7 +149,13 @@ def _measured(checked: Checked, folder: RunFolder) -> _Speed:
 def _short(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a run that ends soon, on one device, and prints no bar."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "min_steps": 3, "max_time": {"seconds": _SECONDS}}
-    short = {"steps": 1 + _STEPS, "evaluate": _NEVER, "checkpoint": _NEVER, "label": "probe"}
+    short = {
+        "steps": 1 + _STEPS,
+        "evaluate": _NEVER,
+        "checkpoint": _NEVER,
+        "checkpoint_seconds": None,
+        "label": "probe",
+    }
     return {**config, **short, "trainer": {**config["trainer"], **alone}}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors.torch import save_model
 from zoo.files import file_digest, replace_file, write_file
 from zoo.hub.folder import write_origin
 from zoo.hub.transfer import Begun
+from zoo.signals import Interrupted, Interruption
 from zoo.targets import bind_target
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
@@ -42,19 +41,25 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
         claim: the right to; None in the further processes of a run on several devices, which get no result.
     """
     quieten_lightning()
+    with Interruption() as interruption:
+        return _fit(job, claim, interruption)
+
+
+def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str, Any]:
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     predicted = 0 if prepared.lost["validation"] else prepared.validation.bytes
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
     optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
-    trainer = _trainer(job, resumed, claim)
+    trainer = _trainer(job, resumed, claim, interruption)
     share = Share(trainer.global_rank, trainer.world_size)
     size = (config["batch"], config["accumulate"])
     training = TrainingBatches(prepared.train, job.objective, *size, config["seed"], resumed, share)
     validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
-    with _interruptible():
+    with _unwrapped(interruption):
         trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
+        interruption.end_at_once()
         if module.global_step % config["evaluate"] or not module.evaluated:
             trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero or claim is None:
@@ -72,10 +77,11 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     return result
 
 
-def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:
+def _trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interruption) -> lightning.Trainer:
     config = job.config
     bar = progress(config["label"], config["steps"])
-    keep = Checkpoints(job.folder, config["checkpoint"], resumed, claim)
+    every, seconds = config["checkpoint"], config["checkpoint_seconds"]
+    keep = Checkpoints(job.folder, every, seconds, resumed, claim, interruption)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
     whole = config["precision"] == "bf16-true"
     trainer: lightning.Trainer = bind_target(config["trainer"] | defaults | config["trainer"])(
@@ -97,18 +103,16 @@ def _trainer(job: Job, resumed: int, claim: Claim | None) -> lightning.Trainer:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning turns the first Ctrl-C into an exit, and is deaf to the next."""
-    heard = signal.getsignal(signal.SIGINT)
+def _unwrapped(interruption: Interruption) -> Iterator[None]:
+    """Lightning turns an interruption into an exit with code 1, and a SIGTERM before the first step into one with 0."""
     try:
         yield
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from end
+            raise end.__context__ from None
+        if interruption.number:
+            raise Interrupted(interruption.number, interruption.done) from None
         raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, heard)
 
 
 def quieten_lightning() -> None:
