@@ -64,19 +64,27 @@ def test_a_broken_result_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"metrics": {"lo')
     run = read_run(tmp_path, "a", "t", 0)
     assert run.result is None
-    assert "result.json cannot be read" in run.notes[0]
+    assert f"{tmp_path}/result.json: must be JSON" in run.notes[0]
 
 
-def test_a_config_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("- 1\n")
-    with pytest.raises(Refused, match=r"config\.yaml must hold a mapping: got list"):
-        read_run(tmp_path, "a", "t", 0)
-
-
-def test_a_config_cannot_run_code(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("model: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(Exception, match="could not determine a constructor"):
-        read_run(tmp_path, "a", "t", 0)
+def test_a_config_that_cannot_be_read_is_none_and_said(tmp_path: Path) -> None:
+    """Nor can it run code."""
+    for content, why in (
+        ("- 1\n", "must hold a mapping: got list"),
+        ("model: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        ("seed: [1]\n", r"seed must be an integer: got [1]"),
+    ):
+        (tmp_path / "config.yaml").write_text(content)
+        run = read_run(tmp_path, "a", "t", 0)
+        assert run.config == {}
+        assert f"{tmp_path}/config.yaml" in run.notes[0]
+        assert why in run.notes[0]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.yaml").write_text("seed: 1\n")
+    _, runs = runs_study([tmp_path, tmp_path / "other"])
+    assert [run.folder for run in runs] == [tmp_path / "other"]
+    with pytest.raises(Refused, match=r"config\.yaml: seed must be an integer"):
+        runs_study([tmp_path])
 
 
 def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: WriteRun) -> None:

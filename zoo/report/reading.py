@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from zoo import limits
-from zoo.checks import require
+from zoo.checks import Refused, require
+from zoo.files import Damaged
 from zoo.input_files import read_text
+from zoo.training.records import read_record
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -23,19 +24,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    loaded = yaml.load(read_text(path, limits.YAML_BYTES), _LOADER)
+    try:
+        loaded = yaml.load(read_text(path, limits.YAML_BYTES), _LOADER)
+    except yaml.YAMLError as error:
+        raise Refused(f"{path} must be YAML: {next(iter(str(error).splitlines()), '')}") from None
     require(isinstance(loaded, dict), f"{path} must hold a mapping: got {type(loaded).__name__}")
     return dict(loaded)
 
 
 def read_json(path: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """The mapping in a JSON file; None, and a note, if it cannot be read."""
-    if not path.is_file():
-        return None, ()
+    """The record in a JSON file of a run; None, and a note, if it cannot be read."""
     try:
-        loaded = json.loads(read_text(path, limits.JSON_BYTES))
-    except (ValueError, RecursionError) as error:
-        return None, (f"{path.name} cannot be read, the run counts as not finished: {error}",)
-    if not isinstance(loaded, dict):
-        return None, (f"{path.name} must hold a mapping, the run counts as not finished",)
-    return loaded, ()
+        return read_record(path), ()
+    except Damaged as error:
+        return None, (f"{error}; the run counts as not finished",)

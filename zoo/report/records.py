@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from zoo.report.curves import measured, read_curves
 from zoo.report.metrics import TELLING
 from zoo.report.reading import read_json, read_yaml
 
+_log = logging.getLogger("zoo")
 _PRIMARY = (*TELLING, "exact_match", "token_accuracy", "masked_accuracy", "replaced_accuracy")
 
 
@@ -122,8 +124,24 @@ def read_run(folder: Path, arm: str, task: str, seed: int) -> Run:
     curves, notes = read_curves(folder / "metrics.csv")
     result, result_notes = read_json(folder / "result.json")
     failure, failure_notes = read_json(folder / "failed.json") if result is None else (None, ())
-    config = read_yaml(folder / "config.yaml")
-    return Run(arm, task, seed, folder, config, result, failure, curves, notes + result_notes + failure_notes)
+    config, config_notes = _config(folder / "config.yaml")
+    notes += result_notes + failure_notes + config_notes
+    return Run(arm, task, seed, folder, config, result, failure, curves, notes)
+
+
+def _unread(run: Run) -> str:
+    return "; ".join(run.notes) or f"got {run.folder}"
+
+
+def _config(path: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The config of a run; empty, and a note, if it cannot be read."""
+    try:
+        config = read_yaml(path)
+        seed = config.get("seed", 0)
+        require(isinstance(seed, int) or seed is None, f"{path}: seed must be an integer: got {seed!r}")
+    except Refused as error:
+        return {}, (str(error),)
+    return config, ()
 
 
 def up_to_date(runs: Sequence[Run]) -> list[Run]:
@@ -177,7 +195,11 @@ def runs_study(
     unnamed = [read_run(folder, "", "", 0) for folder in dict.fromkeys(Path(f).resolve() for f in folders)]
     unnamed = [replace(run, config=(planned or {}).get(run.folder, run.config)) for run in unnamed]
     for run in unnamed:
-        require(bool(run.config), f"a run folder must hold config.yaml: got {run.folder}")
+        if not run.config:
+            require(bool(run.notes) and len(unnamed) > 1, f"a run folder must hold config.yaml: {_unread(run)}")
+            _log.warning("left out: %s", _unread(run))
+    unnamed = [run for run in unnamed if run.config]
+    require(len(unnamed) > 0, "a report needs a run folder that can be read: got none")
     by_task: dict[str, list[Run]] = {}
     for run in unnamed:
         by_task.setdefault(_task_name(run), []).append(run)

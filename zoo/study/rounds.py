@@ -77,7 +77,7 @@ def outcomes(plan: StudyPlan, *, stale: bool = False) -> Look:
             return "lost" if state == "failed" else None
         result = run_folder(cell.checked).read("result.json") or {}
         values = [result["metrics"].get(name, "lost") for name in metrics[cell.task]]
-        return math.nan if result["diverged"] or None in values else values[0]
+        return math.nan if result.get("diverged") or None in values else values[0]
 
     return look
 
@@ -144,7 +144,7 @@ def _told(tries: Mapping[float, Sequence[Cell]], metric: Metric) -> tuple[Metric
             result = run_folder(cell.checked).read("result.json")
             if result and metric.name not in result["metrics"]:
                 return metric, {}
-            value = None if not result or result["diverged"] else result["metrics"][metric.name]
+            value = None if not result or result.get("diverged") else result["metrics"][metric.name]
             found.setdefault(rate, []).append(math.nan if value is None else value)
     return metric, found
 

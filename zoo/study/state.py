@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from zoo.files import Damaged
 from zoo.study.setting import Cell
 from zoo.training.claim import holder
 from zoo.training.folder import RunFolder
@@ -19,7 +20,8 @@ from zoo.training.run import run_folder, standing
 State = Literal["done", "running", "failed", "interrupted", "stale", "planned"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "stale", "planned")
 _OF_FOLDERS: Mapping[str, State] = {
-    "new": "planned", "started": "interrupted", "failed": "failed", "done": "done", "stale": "stale"
+    "new": "planned", "started": "interrupted", "failed": "failed", "done": "done", "stale": "stale",
+    "damaged": "failed",
 }  # fmt: skip
 
 
@@ -67,15 +69,19 @@ def standing_of(cell: Cell) -> Standing:
     if other is not None and other.live:
         return Standing(cell, "running", **_progress(cell, folder), process=str(other))
     if state == "failed":
-        failed = folder.read("failed.json") or {}
-        return Standing(cell, state, **_progress(cell, folder), error=str(failed.get("error", "")))
+        damage = folder.find_damage()
+        why = damage or (folder.read("failed.json") or {}).get("error", "")
+        return Standing(cell, state, **_progress(cell, folder), error=str(why))
     return Standing(cell, state, **(_progress(cell, folder) if state == "interrupted" else {}))
 
 
 def _progress(cell: Cell, folder: RunFolder) -> dict[str, Any]:
     """The last step and loss that were logged, how long ago, and at which pace."""
     path = folder.path / "metrics.csv"
-    lines = read_metrics(path)
+    try:
+        lines = read_metrics(path)
+    except Damaged:  # the run is set aside when it is trained again, which says so
+        lines = []
     if not lines:
         return {}
     losses = [line.get("train/loss") or line.get("validation/loss") for line in lines]
@@ -89,10 +95,11 @@ def _progress(cell: Cell, folder: RunFolder) -> dict[str, Any]:
 
 
 def _seconds(folder: RunFolder) -> float | None:
-    started = folder.read("started.json")
-    if started is None:
+    try:
+        begun = datetime.fromisoformat((folder.read("started.json") or {})["started"])
+        return (folder.path / "result.json").stat().st_mtime - begun.timestamp()
+    except (Damaged, LookupError, ValueError):
         return None
-    return (folder.path / "result.json").stat().st_mtime - datetime.fromisoformat(started["started"]).timestamp()
 
 
 def seconds_left(found: Sequence[Standing], abreast: int = 1) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from zoo.files import set_aside
 from zoo.processes import identify_process, machine, start_mark
 
+_log = logging.getLogger("zoo")
 BEAT = 5.0  # seconds between heartbeats
 LIMIT = 60.0  # seconds without one, after which a process elsewhere counts as gone
 _TRIES = 200
@@ -62,6 +65,7 @@ class Claim:
         """
         draft = self.folder / f".claim-{self.path.name[:16]}"
         draft.mkdir(parents=True, exist_ok=True)
+        self._set_foreign_aside()
         try:
             for _ in range(_TRIES):
                 with contextlib.suppress(OSError):  # another was quicker, or is just leaving, which clears drafts away
@@ -85,6 +89,14 @@ class Claim:
             os.utime(other.path)  # first, so that it is fresh from the moment that it is ours
             other.path.rename(self.path)
         return other
+
+    def _set_foreign_aside(self) -> None:
+        """Move what is no claim out of its place: a claim is a folder with a file that names a process."""
+        path = self.folder / "claim"
+        with contextlib.suppress(OSError):
+            foreign = any(path.iterdir()) if path.is_dir() else path.exists()
+            if foreign and holder(self.folder) is None and (not path.is_dir() or any(path.iterdir())):
+                _log.warning("%s is no claim of zoo: set aside as %s", path, set_aside(path))
 
     def left(self) -> bool:
         """Whether there is a claim, or the draft of one: held, or left by a process that was killed."""
@@ -134,12 +146,14 @@ class Claim:
 def holder(folder: Path, now: float | None = None) -> Holder | None:
     """Who has claimed a run, whether or not that is still there; None if nobody has."""
     try:
-        path = next((folder / "claim").glob("*~*~*~*~*"), None)
+        path = next(
+            (path for path in (folder / "claim").glob("*~*~*~*~*") if path.name.split("~")[2].isdecimal()), None
+        )
         if path is None:
             return None
         silent = (time.time() if now is None else now) - path.stat().st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     _, where, process, mark, host = path.name.split("~", 4)
-    live = start_mark(int(process)) == mark if where == machine() else silent < LIMIT
+    live = start_mark(int(process)) == mark if where == machine() else abs(silent) < LIMIT  # heard from in 2050: damage
     return Holder(path, host, int(process), live)

@@ -16,9 +16,12 @@ from typing import Any, Literal
 import yaml
 
 from zoo.files import Damaged, clear_drafts, file_digest, require_digest, sync_file, sync_folder, write_file
+from zoo.training.metrics_reader import read_metrics
+from zoo.training.records import RECORDS, read_record
 
 State = Literal["new", "started", "failed", "done"]
 _CHECKPOINT = re.compile(r"step-(\d+)-([0-9a-f]{64})\.ckpt")
+_FILES = ("config.yaml", "model.safetensors", "tokenizer.json")
 _KEPT = 2  # checkpoints: where the newest is damaged, the one before it serves
 
 
@@ -86,12 +89,37 @@ class RunFolder:
                 require_digest(self.path / name, digest)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, or None if it is not there."""
+        """A JSON file of the folder, or None if it is not there.
+
+        Raises:
+            Damaged: if it does not hold what it should; names file, key and value.
+        """
+        return read_record(self.path / name)
+
+    def find_damage(self) -> Damaged | None:
+        """What is wrong with the JSON files of the folder, if anything is; the message names the file."""
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf8"))
-        except FileNotFoundError:
-            return None
-        return content
+            for name in RECORDS:
+                self.read(name)
+        except Damaged as error:
+            return error
+        return None
+
+    def require_readable(self) -> None:
+        """See that a run can go on from what is in its folder, or has a result whose files are as they were written.
+
+        Raises:
+            Damaged: if not; it names the file.
+        """
+        self.require_files((self.read("result.json") or {}).get("files", {}))
+        for name in RECORDS:
+            self.read(name)
+        read_metrics(self.path / "metrics.csv")
+        for name in _FILES:
+            if (self.path / name).is_dir():
+                raise Damaged(f"{self.path / name}: must be a file: got a folder")
+        if self.checkpoints.exists() and not self.checkpoints.is_dir():
+            raise Damaged(f"{self.checkpoints}: must be a folder: got a file")
 
     def begin(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
         """Write what is known before the first step; an earlier failure is forgotten."""

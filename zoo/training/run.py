@@ -53,13 +53,16 @@ def run_folder(checked: Checked) -> RunFolder:
 
 
 def standing(checked: Checked) -> str:
-    """What became of the run of a config: the state of its folder, or stale if other code made its result."""
+    """What became of the run of a config: the state of its folder, damaged, or stale if other code made its result."""
     folder = run_folder(checked)
-    before = folder.read("result.json")
+    try:
+        before = folder.read("result.json")
+    except Damaged:
+        return "damaged"
     if before is None:
-        return folder.state
+        return folder.state if folder.find_damage() is None else "damaged"
     now = _fingerprints(checked.config)
-    return "done" if now.items() <= before["fingerprints"].items() else "stale"
+    return "done" if now.items() <= before.get("fingerprints", {}).items() else "stale"
 
 
 def find_result(checked: Checked, data: str) -> dict[str, Any] | None:
@@ -199,36 +202,33 @@ def prepare_data(config: Mapping[str, Any]) -> Prepared:
 
 def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """The result that is there, if this code and these data made it, and the model that belongs to it is whole."""
+    try:
+        folder.require_readable()
+    except Damaged:  # which is said when the run is claimed and set aside
+        return None
     result = folder.read("result.json")
-    if result is None or _changed(result, facts) is not None or _damage(folder, result) is not None:
+    if result is None or _changed(result, facts) is not None:
         return None
     _log.info("%s is there already: not trained again", folder.path)
     return result
 
 
 def _set_aside(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    """Put what was made by other code or from other data out of the way."""
-    result = folder.read("result.json")
-    before = result or folder.read("started.json")
-    if result is not None and (damage := _damage(folder, result)) is not None:
-        _log.warning("%s: set aside as %s, and trained again", damage, folder.set_aside("damaged"))
-    elif before is not None and (what := _changed(before, facts)) is not None:
-        _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
-
-
-def _damage(folder: RunFolder, result: Mapping[str, Any]) -> Damaged | None:
-    """What of a finished run is not as it was written."""
+    """Put what was made by other code or from other data, or what is damaged, out of the way."""
     try:
-        folder.require_files(result.get("files", {}))
+        folder.require_readable()
     except Damaged as error:
-        return error
-    return None
+        _log.warning("%s: set aside as %s, and trained again", error, folder.set_aside("damaged"))
+        return
+    before = folder.read("result.json") or folder.read("started.json")
+    if before is not None and (what := _changed(before, facts)) is not None:
+        _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
 
 
 def _changed(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
     """The first fingerprint that is another."""
     pairs = facts["fingerprints"].items()
-    return next((what for what, new in pairs if before["fingerprints"].get(what) != new), None)
+    return next((what for what, new in pairs if before.get("fingerprints", {}).get(what) != new), None)
 
 
 def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
