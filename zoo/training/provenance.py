@@ -63,13 +63,19 @@ def components_fingerprint(components: Iterable[tuple[str, str]], further: Itera
         components: by kind and name; those that they are made of are added.
         further: modules of zoo that plug-ins and targets import.
     """
+    modules = {index().get(kind, name).module for kind, name in components} | set(further)
+    return _digest(_sources(frozenset(modules)))
+
+
+@functools.cache  # a study asks for the same ones of each of its runs
+def _sources(modules: frozenset[str]) -> tuple[Path, ...]:
+    """The files of zoo's own components among modules, and of those that they import."""
     files = {entry.module: locate(entry.module) for entry in _built_in()}
-    ahead = {index().get(kind, name).module for kind, name in components} | set(further)
-    chosen: set[str] = set()
+    ahead, chosen = set(modules), set[str]()
     while ahead := (ahead & set(files)) - chosen:
         chosen |= ahead
         ahead = {each for module in ahead for each in imports_of(files[module], module.rpartition(".")[0])}
-    return _digest(files[module] for module in chosen)
+    return tuple(files[module] for module in chosen)
 
 
 def packages_of(components: Iterable[tuple[str, str]], targets: Iterable[str]) -> Traced:
