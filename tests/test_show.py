@@ -35,7 +35,7 @@ def leaves(modules: dict[str, Any]) -> int:
 
 def test_json_has_parameters_operations_and_modules(tmp_path: Path) -> None:
     found = shown("model=transformer")
-    assert found["vocabulary"] == 38 + 256
+    assert found["vocabulary"] == 3 + 6 + 256, "six sentinels for the spans of 128 tokens"
     assert leaves(found["modules"]) == found["parameters"]
     assert found["flops_per_token"] > 6 * 0.5 * found["parameters"]
     assert set(found["modules"]) == {"embedding", "encoder", "decoder", "head"}

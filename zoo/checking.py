@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from zoo import build
 from zoo.checks import Refused, Unfit
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.hub.start import start_of, suggest_head
 from zoo.interfaces import Objective
 from zoo.names import path_problems
@@ -42,6 +44,7 @@ RUN_OPTIONS = (
     Option("runs", Scalar(str)),
     Option("cache", Scalar(str)),
 )
+_MANY = 1 << 20
 _NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
 """What may change without making another run: where things lie, and what is written beside the result."""
 
@@ -98,12 +101,13 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
         for name in ("runs", "cache"):
             problems += path_problems(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
     model = given.get("model") or {}
-    start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems)
+    required = partial(_required_by, given.get("objective"))
+    start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems, required)
     config["model"], plan, found = build.check(start.model)
     config["model"] |= start.keys
     problems += [] if start.failed else found
     config["data"] = check_data(start.data, problems)
-    config["objective"] = _check_objective(given.get("objective"), config, problems)
+    config["objective"] = check_objective(given.get("objective"), config, problems)
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     asked = str(config.get("precision"))
@@ -157,7 +161,7 @@ def part_of(kind: str, checked: Mapping[str, Any], path: str) -> Part:
     return Part(kind, str(checked["name"]), {key: value for key, value in checked.items() if key in names}, path)
 
 
-def _check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     """The objective in full; no name is the variant's own for the form of the data."""
     variant, data = config["model"].get("variant"), config["data"].get("name")
     if variant not in build.VARIANTS:  # a problem that is known already
@@ -181,6 +185,30 @@ def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objecti
     return made
 
 
+def _unasked(config: Mapping[str, Any]) -> Objective:
+    """The objective of a checked config before there is a vocabulary, with sentinels enough for every row."""
+    sentinels = tuple(range(6, 6 + min(2 * config["data"]["length"], _MANY)))
+    with torch.device("meta"):
+        return make_objective(config, Vocabulary(64 + len(sentinels), 0, 1, 2, 3, 4, 5, sentinels))
+
+
+def required_tokens(config: Mapping[str, Any]) -> Required:
+    """Special tokens that the objective of a checked config puts into rows of its data."""
+    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    return _unasked(config).required(form, config["data"]["length"])
+
+
+def _required_by(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
+    """The same before the config is checked; of one with problems, which are told elsewhere, none."""
+    problems: list[str] = []
+    config: dict[str, Any] = {"model": model, "data": check_data(data, problems)}
+    config["objective"] = {} if problems else check_objective(objective, config, problems)
+    try:
+        return Required() if problems or not config["objective"] else required_tokens(config)
+    except Refused:
+        return Required()
+
+
 def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     """What does not go together: objective with variant and data, positions with length, mixers with packing."""
     name, variant = str(config["objective"]["name"]), plan.variant
@@ -193,9 +221,8 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     if cls.uses_head and plan.head is None:
         hint = suggest_head(config["model"])
         problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try {hint}")
-    vocabulary = Vocabulary(64, 0, 1, 2, 3, 4, 5, tuple(range(6, 38)))
     try:
-        longest = make_objective(config, vocabulary).longest(config["data"]["length"])
+        longest = _unasked(config).longest(config["data"]["length"])
     except Refused as error:
         return [*problems, f"objective: {error}"]
     types = plan.embedding["token_types"]

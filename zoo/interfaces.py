@@ -19,6 +19,7 @@ from zoo.cache import Cache
 from zoo.checks import require_between
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.linear import BatchedLinear
 from zoo.mask import Mask, Tokens
 
@@ -305,6 +306,13 @@ class Objective(nn.Module, ABC):
             Refused: if the objective cannot work with that length.
         """
         return length
+
+    def required(self, form: str, length: int) -> Required:
+        """Special tokens beside pad, bos and eos for rows of data of that ``form`` with ``length`` tokens.
+
+        Here: sep, between source and target of pairs in one stack.
+        """
+        return Required(sep=form == "pairs" and self.variant != "encoder_decoder")
 
     @abstractmethod
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:

@@ -9,10 +9,11 @@ from typing import Any
 from rich.text import Text
 
 from zoo import build
-from zoo.checking import check_data
+from zoo.checking import check_data, check_objective, required_tokens
 from zoo.checks import Refused
 from zoo.config import compose_run
 from zoo.cost import bill, buffers, cost, on_meta
+from zoo.data.special import OURS
 from zoo.executed import executed_flops_per_token
 from zoo.hub.heads import KeptHead
 from zoo.hub.start import start_without_weights
@@ -40,7 +41,7 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     if problems or plan is None:
         raise Refused("\n".join(problems))
     _require_room(plan, data["length"])
-    vocabulary = vocabulary_size(plan, data, str(given["cache"]))
+    vocabulary = vocabulary_size(plan, checked, {**given, "data": data})
     model = on_meta(plan, vocabulary)
     costs = cost(model, data["length"], data["length"])
     counted = bill(model, costs.length, costs.source)
@@ -82,15 +83,23 @@ def _require_room(plan: ModelPlan, length: int) -> None:
         raise Refused("\n".join(problems))
 
 
-def vocabulary_size(plan: ModelPlan, data: Mapping[str, Any], cache: str) -> int:
-    """Of the model or the tokenizer if their options say it, else of the data, which is tokenized for it."""
+def vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mapping[str, Any]) -> int:
+    """Of the model or the tokenizer if their options say it, else of the data, which is tokenized for it.
+
+    Special tokens are those of the objective, or of the variant's own where another one is not chosen.
+    """
     if plan.vocabulary is not None:
         return plan.vocabulary
-    if (size := data["tokenizer"].get("vocabulary")) is not None:
-        return int(size)
+    problems: list[str] = []
+    config = {"model": model, "data": given["data"], "cache": given["cache"]}
+    config["objective"] = check_objective(given.get("objective"), config, problems)
+    if problems:
+        raise Refused("\n".join(problems))
+    if (size := given["data"]["tokenizer"].get("vocabulary")) is not None:
+        return int(size) + len(OURS.spellings(required_tokens(config)))
     from zoo.training.run import prepare_data
 
-    return prepare_data({"data": data, "cache": cache}).vocabulary.size
+    return prepare_data(config).vocabulary.size
 
 
 def shares(counted: Mapping[str, Any], figure: str = "parameters") -> dict[str, float]:

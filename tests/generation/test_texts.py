@@ -10,13 +10,14 @@ import torch
 
 from zoo.build import build
 from zoo.checks import Refused
+from zoo.data.special import Required
 from zoo.generation import Prompting, Sampling, beam_texts, fill, generate, stream
 from zoo.interfaces import Inputs
 from zoo.testing.subject import SMALL, enliven
 from zoo.tokenizer.characters import Characters
 from zoo.variants.variant import Variant
 
-TOKENIZER = Characters().build(["abcdefghijklmnopqrstuvwxyz 0123456789🦓"])
+TOKENIZER = Characters().build(["abcdefghijklmnopqrstuvwxyz 0123456789🦓"], Required(mask=True, sep=True, sentinels=32))
 SIZE = TOKENIZER.get_vocab_size()
 PROMPTS = ["one", "a longer prompt", "🦓", "x"]
 BOS, EOS, MASK = 1, 2, 3

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Built
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import protect
+from zoo.data.special import Required, protect
 from zoo.tokenizer.file import TokenizerFile
 
 BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "[", "]", "PAD"]
@@ -28,6 +28,9 @@ def bert(path: Path) -> str:
     return str(path)
 
 
+ALL = Required(mask=True, sep=True, sentinels=4)
+
+
 def plain(path: Path, words: list[str]) -> str:
     built = Built(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
     built.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -35,8 +38,8 @@ def plain(path: Path, words: list[str]) -> str:
     return str(path)
 
 
-def opened(tokenizer: TokenizerFile) -> tuple[Built, Vocabulary]:
-    built = protect(tokenizer.build([]))
+def opened(tokenizer: TokenizerFile, required: Required = ALL) -> tuple[Built, Vocabulary]:
+    built = protect(tokenizer.build([], required))
     return built, Vocabulary.of(built, tokenizer.special(built))
 
 
@@ -44,8 +47,8 @@ def test_common_spellings_are_found_and_the_rest_is_added(tmp_path: Path):
     built, vocabulary = opened(TokenizerFile(path=bert(tmp_path / "t.json")))
     assert (vocabulary.pad, vocabulary.unk, vocabulary.bos) == (0, 1, 2)
     assert (vocabulary.eos, vocabulary.sep, vocabulary.mask) == (3, 3, 4)
-    assert vocabulary.sentinels == tuple(range(11, 11 + 32))
-    assert vocabulary.size == 11 + 32
+    assert vocabulary.sentinels == tuple(range(11, 11 + 4))
+    assert vocabulary.size == 11 + 4
     assert built.encode("the cat", add_special_tokens=False).ids == [5, 6]
 
 
@@ -79,11 +82,11 @@ def test_sentinels_of_t5_are_used(tmp_path: Path):
 def test_a_file_that_was_built_here_is_unchanged(tmp_path: Path):
     from zoo.tokenizer.bpe import BytePairs
 
-    ours = BytePairs(vocabulary=300).build(["the cat sat on the mat"])
+    ours = BytePairs(vocabulary=300).build(["the cat sat on the mat"], ALL)
     ours.save(str(tmp_path / "t.json"))
     built, vocabulary = opened(TokenizerFile(path=str(tmp_path / "t.json")))
     assert built.get_vocab() == ours.get_vocab()
-    assert vocabulary.sentinels == tuple(range(6, 38))
+    assert vocabulary.sentinels == tuple(range(5, 9))
 
 
 def test_a_hole_in_the_ids_counts(tmp_path: Path):
@@ -135,3 +138,11 @@ def test_an_ordinary_token_that_looks_special_is_none(tmp_path: Path):
     built.save(str(tmp_path / "t.json"))
     _, vocabulary = opened(TokenizerFile(path=str(tmp_path / "t.json")))
     assert (vocabulary.bos, vocabulary.eos, vocabulary.unk) == (3, 3, 0)
+
+
+def test_a_published_file_stays_as_it_is_unless_the_objective_needs_more(tmp_path: Path):
+    path = bert(tmp_path / "t.json")
+    whole = Built.from_file(path).get_vocab_size()
+    assert opened(TokenizerFile(path=path), Required(mask=True, sep=True))[1].size == whole
+    _, vocabulary = opened(TokenizerFile(path=path), Required(sentinels=2))
+    assert vocabulary.sentinels == (whole, whole + 1)

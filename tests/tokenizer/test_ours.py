@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Built
 import zoo.checks
 from zoo.checks import Refused
 from zoo.data.interfaces import Tokenizer, Vocabulary
-from zoo.data.special import OURS, protect
+from zoo.data.special import NOWHERE, OURS, Required, protect
 from zoo.tokenizer.bpe import BytePairs
 from zoo.tokenizer.bytes import Bytes
 from zoo.tokenizer.characters import Characters
@@ -23,8 +23,9 @@ TEXTS = [
     "数字 🦓 <mask> <pad>",
     "\n\n  def f():\n\tpass",
 ]
-MAKERS: dict[str, Tokenizer] = {"bytes": Bytes(), "characters": Characters(), "bpe": BytePairs(vocabulary=300)}
-BUILT = {name: protect(maker.build(TEXTS)) for name, maker in MAKERS.items()}
+MAKERS: dict[str, Tokenizer] = {"bytes": Bytes(), "characters": Characters(), "bpe": BytePairs(vocabulary=262)}
+ALL = Required(mask=True, sep=True, sentinels=4)
+BUILT = {name: protect(maker.build(TEXTS, ALL)) for name, maker in MAKERS.items()}
 
 
 def round_trip(built: Built, text: str) -> str:
@@ -48,7 +49,7 @@ def test_characters_bring_known_texts_back(text: str):
 
 @given(text=st.text())
 def test_a_byte_is_a_token(text: str):
-    assert BUILT["bytes"].encode(text, add_special_tokens=False).ids == [38 + byte for byte in text.encode()]
+    assert BUILT["bytes"].encode(text, add_special_tokens=False).ids == [9 + byte for byte in text.encode()]
 
 
 def test_an_unknown_character_is_unknown():
@@ -59,23 +60,38 @@ def test_an_unknown_character_is_unknown():
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_special_tokens_come_first_in_their_order(name: str):
-    expected = ["<pad>", "<bos>", "<eos>", "<mask>", "<sep>", "<unk>", *(f"<extra_{i}>" for i in range(32))]
-    assert [BUILT[name].id_to_token(i) for i in range(38)] == expected
+    unknown = ["<unk>"] if name == "characters" else []
+    expected = ["<pad>", "<bos>", "<eos>", "<mask>", "<sep>", *unknown, *(f"<extra_{i}>" for i in range(4))]
+    assert [BUILT[name].id_to_token(i) for i in range(len(expected))] == expected
     vocabulary = Vocabulary.of(BUILT[name], MAKERS[name].special(BUILT[name]))
     assert (vocabulary.pad, vocabulary.bos, vocabulary.eos) == (0, 1, 2)
-    assert (vocabulary.mask, vocabulary.sep, vocabulary.unk) == (3, 4, 5)
-    assert vocabulary.sentinels == tuple(range(6, 38))
+    assert (vocabulary.mask, vocabulary.sep, vocabulary.unk) == (3, 4, 5 if unknown else NOWHERE)
+    assert vocabulary.sentinels == tuple(range(len(expected) - 4, len(expected)))
     assert vocabulary.size == BUILT[name].get_vocab_size()
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@given(parts=st.lists(st.sampled_from([*OURS.spellings(), "a", " ", "<", "ß"])))
+@pytest.mark.parametrize("required", [Required(), Required(mask=True), Required(sep=True), Required(sentinels=2)])
+def test_no_more_special_tokens_than_required(name: str, required: Required):
+    """And texts become the same tokens, whatever is required."""
+    built = protect(MAKERS[name].build(TEXTS, required))
+    vocabulary = Vocabulary.of(built, MAKERS[name].special(built))
+    more = required.mask + required.sep + required.sentinels + (name == "characters")
+    ordinary = {"bytes": 256, "bpe": 262, "characters": len(set("".join(TEXTS)))}[name]
+    assert vocabulary.size == 3 + more + ordinary
+    assert (vocabulary.mask != NOWHERE, vocabulary.sep != NOWHERE) == (required.mask, required.sep)
+    assert len(vocabulary.sentinels) == required.sentinels
+    assert [built.encode(text).tokens for text in TEXTS] == [BUILT[name].encode(text).tokens for text in TEXTS]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@given(parts=st.lists(st.sampled_from([*OURS.spellings(ALL, unknown=True), "a", " ", "<", "ß"])))
 def test_no_text_can_write_a_special_token(name: str, parts: list[str]):
     text = "".join(parts)
     reloaded = protect(Built.from_str(BUILT[name].to_str()))
     for built in (BUILT[name], reloaded):
         ids = built.encode(text, add_special_tokens=False).ids
-        assert not [token for token in ids if token < 38 and token != 5]
+        assert not set(ids) & set(Vocabulary.of(built, MAKERS[name].special(built)).unwritable())
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -87,7 +103,7 @@ def test_reloaded_it_is_the_same(name: str):
 
 def test_bpe_merges_what_is_frequent():
     vocabulary = BUILT["bpe"].get_vocab()
-    assert len(vocabulary) == 300
+    assert len(vocabulary) == 9 + 262
     assert "at" in vocabulary
     assert len(BUILT["bpe"].encode("the cat sat").ids) < len("the cat sat")
 
@@ -95,26 +111,24 @@ def test_bpe_merges_what_is_frequent():
 def test_bpe_tells_when_there_is_too_little_text(caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO", "zoo"):
         built = BytePairs(vocabulary=5000).build(["abab abab"])
-    assert f"gave {built.get_vocab_size()} tokens, vocabulary=5000" in caplog.text
+    assert f"gave {built.get_vocab_size() - 3} tokens, vocabulary=5000" in caplog.text
 
 
-@pytest.mark.parametrize("vocabulary", [0, 293])
+@pytest.mark.parametrize("vocabulary", [0, 255])
 def test_bpe_without_room_is_refused(vocabulary: int):
-    with pytest.raises(
-        Refused, match=rf"at least 294 \(38 special tokens and 256 bytes\): got vocabulary={vocabulary}"
-    ):
+    with pytest.raises(Refused, match=rf"at least 256, the bytes: got vocabulary={vocabulary}"):
         BytePairs(vocabulary=vocabulary)
 
 
 def test_bpe_of_the_smallest_size_is_bytes():
-    assert BytePairs(vocabulary=294).build(TEXTS).get_vocab_size() == 294
+    assert BytePairs(vocabulary=256).build(TEXTS).get_vocab_size() == 3 + 256
 
 
 def test_bpe_is_the_same_in_every_process():
-    code = f"from zoo.tokenizer.bpe import BytePairs; print(BytePairs(vocabulary=300).build({TEXTS!r}).to_str())"
+    code = f"from zoo.tokenizer.bpe import BytePairs; print(BytePairs(vocabulary=262).build({TEXTS!r}).to_str())"
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(zoo.checks.__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == BUILT["bpe"].to_str()
+    assert run.stdout.strip() == BytePairs(vocabulary=262).build(TEXTS).to_str()
 
 
 def test_identities_differ():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from zoo.data.special import OURS, Special
+from zoo.data.special import COMMON, NOWHERE, OURS, Required, Special, added_tokens
 
 if TYPE_CHECKING:
     import tokenizers
@@ -61,26 +61,26 @@ class Tokenizer(ABC):
         """One line that changes whenever ``build`` may give another result for the same texts."""
 
     @abstractmethod
-    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
-        """The tokenizer, special tokens included, trained on ``texts`` where it learns at all."""
+    def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
+        """The tokenizer with pad, bos, eos and the special tokens ``required``, trained on ``texts`` if it learns."""
 
     def special(self, built: tokenizers.Tokenizer) -> Special:
-        """How the special tokens of ``built`` are spelled."""
-        return OURS
+        """How the special tokens of ``built`` are spelled; empty for those that it does not have."""
+        return OURS.among(added_tokens(built))
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How many tokens there are, and the ids of the special ones."""
+    """How many tokens there are, and the ids of the special ones: ``NOWHERE`` for what it does not have."""
 
     size: int
     pad: int
     bos: int
     eos: int
-    mask: int
-    sep: int
-    unk: int
-    sentinels: tuple[int, ...]
+    mask: int = NOWHERE
+    sep: int = NOWHERE
+    unk: int = NOWHERE
+    sentinels: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, built: tokenizers.Tokenizer, special: Special) -> Vocabulary:
@@ -91,12 +91,13 @@ class Vocabulary:
             pad=ids[special.pad],
             bos=ids[special.bos],
             eos=ids[special.eos],
-            mask=ids[special.mask],
-            sep=ids[special.sep],
-            unk=ids[special.unk],
-            sentinels=tuple(ids[sentinel] for sentinel in special.sentinels),
+            mask=ids.get(special.mask, NOWHERE),
+            sep=ids.get(special.sep, NOWHERE),
+            unk=ids.get(special.unk, NOWHERE),
+            sentinels=tuple(ids[sentinel] for sentinel in special.sentinels if sentinel in ids),
         )
 
     def unwritable(self) -> list[int]:
         """The ids that no text may be encoded to: all special ones but ``unk``."""
-        return sorted({self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels} - {self.unk})
+        special = {self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels}
+        return sorted(special - {self.unk, NOWHERE})

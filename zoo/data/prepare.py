@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from zoo.data import store
 from zoo.data.encode import SplitSize, SplitWriter, columns, dtype_of, records, texts
 from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
 from zoo.data.rows import PackedDocuments, PaddedPairs, Rows
-from zoo.data.special import protect
+from zoo.data.special import COMMON, Required, added_tokens, protect
 
 # Raised whenever the same source and tokenizer would be stored differently.
 _FORMAT = 2
@@ -34,7 +35,8 @@ class Prepared:
         form: ``documents`` or ``pairs``.
         vocabulary: its size, and the ids of the special tokens.
         tokenizer: what turned the texts into tokens.
-        fingerprint: sha256 over the texts of both splits and the tokenizer: equal if and only if the data are.
+        fingerprint: sha256 over the texts of both splits and how they become tokens: equal if and only if the data are,
+            whatever special tokens the objective needs.
         train: rows to learn from.
         validation: rows to be judged by.
         lost: by split, the share of its UTF-8 bytes that the tokenizer does not give back.
@@ -58,7 +60,9 @@ class Prepared:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def prepare(source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache: Path) -> Prepared:
+def prepare(
+    source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache: Path, required: Required = COMMON
+) -> Prepared:
     """Make the data ready for training, or find it in ``cache``.
 
     Args:
@@ -66,16 +70,17 @@ def prepare(source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache:
         tokenizer: trained on the training split only.
         length: tokens of a row; what a pair may take with its special tokens.
         cache: folder for prepared data; several processes may use it at once.
+        required: special tokens of the objective.
 
     Raises:
         Refused: if a split is empty, training has not one full row, a pair is longer than ``length``, or the texts
             themselves are refused.
     """
     require_positive("length", length)
-    folder = cache / _key(source, tokenizer)
+    folder = cache / _key(source, tokenizer, required)
     stored = store.read(folder)
     if stored is None:
-        store.write(folder, partial(_fill, source, tokenizer))
+        store.write(folder, partial(_fill, source, tokenizer, required))
         stored = store.read(folder)
     if stored is None:
         raise Refused(f"prepared data in {folder} cannot be read back: is the disk full?")
@@ -85,15 +90,15 @@ def prepare(source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache:
     )
 
 
-def _key(source: Documents | Pairs, tokenizer: Tokenizer) -> str:
-    parts = (str(_FORMAT), source.form, source.identity(), tokenizer.identity(), tokenizers.__version__)
+def _key(source: Documents | Pairs, tokenizer: Tokenizer, required: Required) -> str:
+    parts = (str(_FORMAT), source.form, source.identity(), tokenizer.identity(), str(required), tokenizers.__version__)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-def _fill(source: Documents | Pairs, tokenizer: Tokenizer, folder: Path) -> store.Meta:
+def _fill(source: Documents | Pairs, tokenizer: Tokenizer, required: Required, folder: Path) -> store.Meta:
     """Write the columns of both splits into ``folder``."""
     _log.info("tokenizing %s: %s", source.identity(), tokenizer.identity())
-    built = protect(tokenizer.build(texts(source, "train")))
+    built = protect(tokenizer.build(texts(source, "train"), required))
     vocabulary = Vocabulary.of(built, tokenizer.special(built))
     kept, dtype = columns(source.form, vocabulary), dtype_of(vocabulary)
     digest = hashlib.sha256()
@@ -102,10 +107,22 @@ def _fill(source: Documents | Pairs, tokenizer: Tokenizer, folder: Path) -> stor
         writer = SplitWriter(split, built, vocabulary, kept, folder, dtype)
         sizes[split] = writer.write(records(source, split), digest)
     text = built.to_str()
-    digest.update(text.encode())
+    digest.update(_rules(built).encode())
     names = tuple(f"{split}.{column.name}" for split in _SPLITS for column in kept)
     sized, lost = ({split: getattr(size, part) for split, size in sizes.items()} for part in ("bytes", "lost"))
     return store.Meta(text, vocabulary, dtype, digest.hexdigest(), sized, lost, names)
+
+
+def _rules(built: tokenizers.Tokenizer) -> str:
+    """How ``built`` divides texts into tokens, which does not depend on the special tokens that it has."""
+    rules, special = json.loads(built.to_str()), added_tokens(built)
+    rules["added_tokens"] = [token["content"] for token in rules["added_tokens"] if not token["special"]]
+    vocabulary = rules["model"].get("vocab")
+    if isinstance(vocabulary, dict):
+        rules["model"]["vocab"] = [
+            token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token not in special
+        ]
+    return json.dumps({**rules, "post_processor": None}, sort_keys=True)
 
 
 def _rows(form: str, stored: store.Stored, split: Split, length: int) -> Rows:

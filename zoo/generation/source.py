@@ -11,11 +11,12 @@ import tokenizers
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import NOWHERE
 from zoo.generation.prompting import Prompting
 from zoo.hub.checkpoint import read_json
 from zoo.registry import index
 from zoo.tokenizer._formats import READABLE
-from zoo.training.saved import NOWHERE, Saved, saved
+from zoo.training.saved import Saved, saved
 from zoo.variants.variant import Variant
 
 
@@ -95,7 +96,7 @@ def _of_run(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
         tokenizer,
         frozenset(found.ends),
         own_rules=False,
-        mask=vocabulary.mask,
+        mask=None if vocabulary.mask == NOWHERE else vocabulary.mask,
         shown=frozenset(vocabulary.sentinels),
         **around(found.model.name, name, vocabulary),
     )

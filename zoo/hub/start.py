@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from zoo.checks import Refused
 from zoo.data.files import content_digest
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.hub.beside import special_ids
 from zoo.hub.checkpoint import INDEX, ONE
 from zoo.hub.folder import describe
@@ -50,7 +51,12 @@ def model_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in KEYS}
 
 
-def start_of(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
+def start_of(
+    model: Mapping[str, Any],
+    data: Any,
+    problems: list[str],
+    required: Callable[[Mapping[str, Any], Any], Required],
+) -> Start:
     """What is meant by the config of a model with a ``path``, and by that of its data; any other is as it is.
 
     The model is that of the checkpoint with everything else that is written laid over it. A config that says by
@@ -60,6 +66,7 @@ def start_of(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
         model: what was written.
         data: the same of the data.
         problems: one line is appended for each.
+        required: special tokens that the objective needs, of configs of model and data.
     """
     if "path" not in model:
         return Start(dict(model), data)
@@ -76,7 +83,7 @@ def start_of(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
             if described.quantization is not None:
                 described.quantization.require_readable()
             config = laid_over(described.plan.config, config)
-            data, size = _tokenized(data, folder, found)
+            data, size = _tokenized(data, folder, found, lambda data: required(config, data))
             if size > config["vocabulary"] and "vocabulary" not in model:
                 config["vocabulary"] = size
     except Refused as error:
@@ -140,7 +147,7 @@ def laid_over(base: Mapping[str, Any], over: Mapping[str, Any], key: str = "") -
     return merged
 
 
-def _tokenized(data: Any, folder: Path, problems: list[str]) -> tuple[Any, int]:
+def _tokenized(data: Any, folder: Path, problems: list[str], required: Callable[[Any], Required]) -> tuple[Any, int]:
     """Data with the checkpoint's tokenizer, unless another was chosen, and how many tokens it has.
 
     Special tokens that the file lacks come behind its own, for which the model then needs room.
@@ -154,11 +161,11 @@ def _tokenized(data: Any, folder: Path, problems: list[str]) -> tuple[Any, int]:
     spellings = _spell_special(folder, file)
     maker = TokenizerFile(path=str(file), **spellings)
     try:
-        built = maker.build(())
-        size = Vocabulary.of(built, maker.special(built)).size
+        data = _replaced(data, {"path": str(file), **spellings})
+        built = maker.build((), required(data))
+        return data, Vocabulary.of(built, maker.special(built)).size
     except Refused:
-        size = 0  # which is told where the data are checked
-    return _replaced(data, {"path": str(file), **spellings}), size
+        return data, 0  # which is told where the data are checked
 
 
 def _spell_special(folder: Path, file: Path) -> dict[str, str]:

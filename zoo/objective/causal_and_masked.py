@@ -10,6 +10,7 @@ import torch
 from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Inputs, Objective, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import uniform
@@ -54,6 +55,10 @@ class CausalAndMasked(Objective):
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         require_between("masked", masked, 0.0, 1.0)
         self.masked, self.hiding = masked, Hiding(vocabulary, rate)
+
+    def required(self, form: str, length: int) -> Required:
+        """Mask."""
+        return Required(mask=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Whether a row is masked is drawn, and what is hidden in it."""

@@ -10,6 +10,7 @@ import torch
 from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Inputs, Objective, View
 from zoo.objective.rows import stacked
 from zoo.objective.spans import documents_of, random_spans
@@ -62,6 +63,10 @@ class Infilling(Objective):
     def longest(self, length: int) -> int:
         """Each span adds its mask and its sep, and is itself of at least one token, as is the gap before it."""
         return 2 * length
+
+    def required(self, form: str, length: int) -> Required:
+        """Mask for each span, and sep before it is written."""
+        return Required(mask=True, sep=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where spans begin and end is drawn, and the order in which those of a document are written."""

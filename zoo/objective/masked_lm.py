@@ -9,6 +9,7 @@ import torch
 
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Inputs, Objective, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import joined, padding
@@ -48,6 +49,10 @@ class MaskedLm(Objective):
     ) -> None:
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         self.hiding = Hiding(vocabulary, rate)
+
+    def required(self, form: str, length: int) -> Required:
+        """Mask, and sep between source and target."""
+        return Required(mask=True, sep=form == "pairs")
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Which tokens are chosen, and what they become, is drawn."""

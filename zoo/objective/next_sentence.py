@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import padding, stacked
@@ -64,6 +65,10 @@ class NextSentence(Objective):
     def longest(self, length: int) -> int:
         """A row gets bos and twice sep."""
         return length + 3
+
+    def required(self, form: str, length: int) -> Required:
+        """Mask, and sep between the halves."""
+        return Required(mask=True, sep=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where a row is divided, whether its second part is its partner's, and what is hidden is drawn."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from zoo.checks import require_divides, require_even, require_positive
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Inputs, Objective, Readable, View
 from zoo.objective.hiding import Hiding
 from zoo.objective.rows import uniform
@@ -82,6 +83,10 @@ class ReplacedToken(Objective):
         self.hiding, self.weight = Hiding(vocabulary, rate), weight
         self.generator = _Proposals(vocabulary.size, generator)
         self.score = nn.Linear(dim, 1)
+
+    def required(self, form: str, length: int) -> Required:
+        """Mask."""
+        return Required(mask=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Which tokens are masked is drawn, and a number for each that decides what is proposed."""

@@ -10,8 +10,9 @@ import torch
 from zoo.checks import Refused, require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Objective, View
-from zoo.objective.spans import Corrupted, corrupt, count_spans, documents_of, random_spans, view_of
+from zoo.objective.spans import Corrupted, corrupt, count_spans, documents_of, most_spans, random_spans, view_of
 from zoo.registry import register
 
 
@@ -67,6 +68,10 @@ class SpanCorruption(Objective):
                 f"the vocabulary has {len(self.vocabulary.sentinels)}"
             )
         return length * 3 // 2 if self.variant == "encoder_decoder" else length * 5 // 2 + 2
+
+    def required(self, form: str, length: int) -> Required:
+        """A sentinel for each span of the longest document; sep where one stack reads and writes."""
+        return Required(sep=self.variant != "encoder_decoder", sentinels=most_spans(length, self.density, self.span))
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Where spans begin and end is drawn, a random division of the document into spans and gaps."""

@@ -34,6 +34,11 @@ def count_spans(length: int, density: float, span: float) -> tuple[int, int]:
     return hidden, min(max(round(hidden / span), 1), hidden, length - hidden)
 
 
+def most_spans(length: int, density: float, span: float) -> int:
+    """How many spans a document of up to ``length`` tokens has at most."""
+    return max(count_spans(each, density, span)[1] for each in (length - 1, length))  # rounding may take one away
+
+
 def random_spans(length: int, density: float, span: float, generator: torch.Generator) -> Spans:
     """A random division of ``length`` tokens into gaps and spans, none of them empty; a gap comes first."""
     hidden, spans = count_spans(length, density, span)

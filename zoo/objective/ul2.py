@@ -11,14 +11,16 @@ import torch
 from zoo.checks import Refused, require, require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
 from zoo.interfaces import Objective, View
-from zoo.objective.spans import Corrupted, Spans, corrupt, count_spans, documents_of, random_spans, view_of
+from zoo.objective.spans import Corrupted, Spans, corrupt, count_spans, documents_of, most_spans, random_spans, view_of
 from zoo.registry import register
 
 Denoiser = tuple[float, float]  # share of the tokens in spans, and their mean length
 REGULAR: tuple[Denoiser, ...] = ((0.15, 3.0), (0.15, 8.0))
 EXTREME: tuple[Denoiser, ...] = ((0.5, 3.0), (0.5, 8.0), (0.15, 64.0), (0.5, 64.0))
 _SEQUENTIAL = 1
+_MODES = 3
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,8 @@ class Ul2(Objective):
 
     def longest(self, length: int) -> int:
         """As span_corruption, and the mode: of one stack at most three tokens for one, of two at most two."""
-        free = len(self.vocabulary.sentinels) - (3 if self.mode_tokens else 0)
-        drawn = [*(REGULAR if self.shares.regular else ()), *(EXTREME if self.shares.extreme else ())]
-        for density, span in drawn:
+        free = len(self.vocabulary.sentinels) - (_MODES if self.mode_tokens else 0)
+        for density, span in self._drawn():
             spans = count_spans(length, density, span)[1]
             if spans > free:
                 raise Refused(
@@ -92,6 +93,15 @@ class Ul2(Objective):
                     f"{span:g}: {free} are free"
                 )
         return 2 * length if self.variant == "encoder_decoder" else 3 * length
+
+    def required(self, form: str, length: int) -> Required:
+        """A sentinel for each span of the longest document, and for each mode; sep where one stack reads and writes."""
+        spans = max([1, *(most_spans(length, density, span) for density, span in self._drawn())])
+        return Required(sep=self.variant != "encoder_decoder", sentinels=spans + (_MODES if self.mode_tokens else 0))
+
+    def _drawn(self) -> list[Denoiser]:
+        """Denoisers of the modes that are drawn, but for the sequential one, which takes one span."""
+        return [*(REGULAR if self.shares.regular else ()), *(EXTREME if self.shares.extreme else ())]
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
         """Of each row the mode is drawn, then the denoiser, then the spans of each document."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.build import build
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import NOWHERE
 from zoo.interfaces import Inputs, Objective, View
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, enliven
@@ -60,11 +61,19 @@ def pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBat
 
 
 def objective(subject: Subject) -> Objective:
-    """The objective, its own weights drawn with seed 0."""
-    variant = subject.place.split()[0]
+    """The objective, its own weights drawn with seed 0; the vocabulary has only the special tokens it requires."""
+    variant, _, form = subject.place.split()
+    asked: Objective = built_alone(subject, SMALL["dim"], VOCABULARY, variant)
+    required = asked.required(form, max(sum(row) for row in DOCUMENTS))
+    vocabulary = replace(
+        VOCABULARY,
+        mask=VOCABULARY.mask if required.mask else NOWHERE,
+        sep=VOCABULARY.sep if required.sep else NOWHERE,
+        sentinels=VOCABULARY.sentinels[: required.sentinels],
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made: Objective = built_alone(subject, SMALL["dim"], VOCABULARY, variant)
+        made: Objective = built_alone(subject, SMALL["dim"], vocabulary, variant)
     return made
 
 
@@ -110,6 +119,9 @@ def view_is_well_formed(subject: Subject) -> None:
     asked = seen.targets[seen.valid]
     fail_unless(bool((asked != VOCABULARY.pad).all()), "no padding to be asked for", "padding")
     fail_unless(bool(((asked >= 0) & (asked < TOKENS)).all()), f"targets below {TOKENS}", f"up to {int(asked.max())}")
+    read = [tensor for tensor in (seen.inputs.tokens, seen.inputs.source) if tensor is not None]
+    lacking = any(bool((tensor < 0).any()) for tensor in read)
+    fail_unless(not lacking, "special tokens that required() names", "one that it does not name")
     if seen.inputs.segment is not None:
         fail_unless(bool((seen.inputs.segment[seen.valid] >= 0).all()), "no place in padding to be asked", "one")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import final
 
 import tokenizers
@@ -11,10 +11,10 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import OURS
+from zoo.data.special import COMMON, OURS, Required
 from zoo.registry import register
 
-_SMALLEST = len(OURS.spellings()) + 256
+_BYTES = 256
 # A pair seen once saves nothing elsewhere.
 _SEEN_AT_LEAST = 2
 
@@ -28,43 +28,41 @@ class BytePairs(Tokenizer):
     that occur twice, which is logged; the prepared data tell its true size.
 
     Args:
-        vocabulary: tokens in all: 38 special ones, 256 bytes, the rest merges.
+        vocabulary: tokens that texts are made of: 256 bytes, the rest merges. The special tokens that an objective
+            needs come on top, so that texts become the same tokens whatever the objective.
 
     Raises:
-        Refused: if ``vocabulary`` has no room for special tokens and bytes.
+        Refused: if ``vocabulary`` has no room for the bytes.
 
     Source: Sennrich et al. 2016; on bytes: Radford et al. 2019.
     """
 
     def __init__(self, *, vocabulary: int = 2048) -> None:
-        if vocabulary < _SMALLEST:
-            special = len(OURS.spellings())
-            raise Refused(
-                f"vocabulary must be at least {_SMALLEST} ({special} special tokens and 256 bytes): "
-                f"got vocabulary={vocabulary}"
-            )
+        if vocabulary < _BYTES:
+            raise Refused(f"vocabulary must be at least {_BYTES}, the bytes: got vocabulary={vocabulary}")
         self.vocabulary = vocabulary
 
     def identity(self) -> str:
         """The options."""
         return f"bpe vocabulary={self.vocabulary}"
 
-    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+    def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
         """The special tokens, then the bytes, then what was merged, most frequent first."""
         built = tokenizers.Tokenizer(models.BPE())
         built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         built.decoder = decoders.ByteLevel()
-        built.train_from_iterator(texts, self._trainer())
-        if built.get_vocab_size() < self.vocabulary:
+        special = OURS.spellings(required)
+        built.train_from_iterator(texts, self._trainer(special))
+        if (given := built.get_vocab_size() - len(special)) < self.vocabulary:
             message = "bpe: the texts gave %d tokens, vocabulary=%d was asked for"
-            logging.getLogger("zoo").info(message, built.get_vocab_size(), self.vocabulary)
+            logging.getLogger("zoo").info(message, given, self.vocabulary)
         return built
 
-    def _trainer(self) -> trainers.BpeTrainer:
+    def _trainer(self, special: Sequence[str]) -> trainers.BpeTrainer:
         return trainers.BpeTrainer(
-            vocab_size=self.vocabulary,
+            vocab_size=len(special) + self.vocabulary,
             min_frequency=_SEEN_AT_LEAST,
-            special_tokens=[AddedToken(spelling, special=True) for spelling in OURS.spellings()],
+            special_tokens=[AddedToken(spelling, special=True) for spelling in special],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )

@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import OURS
+from zoo.data.special import COMMON, OURS, Required
 from zoo.registry import register
 
 
@@ -25,15 +25,16 @@ class Bytes(Tokenizer):
         """There are no options."""
         return "bytes"
 
-    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+    def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
         """The special tokens, then byte ``b`` at ``b`` plus their number; ``texts`` is not read."""
-        spellings = [*OURS.spellings(), *byte_characters()]
+        special = OURS.spellings(required)
+        spellings = [*special, *byte_characters()]
         # A byte-pair encoding without merges: each character stays a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[])
         built = tokenizers.Tokenizer(model)
         built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         built.decoder = decoders.ByteLevel()
-        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in OURS.spellings()])
+        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in special])
         return built
 
 

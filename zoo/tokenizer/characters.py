@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models
 
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import OURS
+from zoo.data.special import COMMON, OURS, Required
 from zoo.registry import register
 
 
@@ -22,13 +22,14 @@ class Characters(Tokenizer):
         """There are no options."""
         return "characters"
 
-    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
+    def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
         """The special tokens, then the characters of ``texts`` in the order of Unicode."""
         characters = sorted({character for text in texts for character in set(text)})
-        spellings = [*OURS.spellings(), *characters]
+        special = OURS.spellings(required, unknown=True)
+        spellings = [*special, *characters]
         # A byte-pair encoding without merges: each character stays a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[], unk_token=OURS.unk)
         built = tokenizers.Tokenizer(model)
         built.decoder = decoders.Fuse()
-        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in OURS.spellings()])
+        built.add_special_tokens([AddedToken(spelling, special=True) for spelling in special])
         return built

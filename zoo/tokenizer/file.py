@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Set
 from typing import final
 
@@ -12,7 +13,7 @@ from tokenizers import AddedToken
 from zoo.checks import Refused, suggest
 from zoo.data.files import existing_file
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import OURS, Special
+from zoo.data.special import COMMON, OURS, Required, Special
 from zoo.registry import register
 from zoo.tokenizer._formats import marked_special, read_tokenizer
 
@@ -40,8 +41,8 @@ _COMMON = {
 class TokenizerFile(Tokenizer):
     """A ``tokenizer.json`` of Hugging Face tokenizers, used as it is.
 
-    Special tokens that it lacks are added behind its own. Rules of the file that cut texts short, pad them or put
-    special tokens around them are switched off: rows are packed here.
+    Special tokens that it lacks and the objective needs are added behind its own. Rules of the file that cut texts
+    short, pad them or put special tokens around them are switched off: rows are packed here.
 
     Args:
         path: the file; in place of a ``tokenizer.json`` it may be the ``vocab.txt`` of a BERT, or the ``vocab.json`` of
@@ -77,17 +78,17 @@ class TokenizerFile(Tokenizer):
         given = " ".join(f"{role}={spelling}" for role, spelling in self.spellings.items())
         return f"file {given} sha256={digest}"
 
-    def build(self, texts: Iterable[str]) -> tokenizers.Tokenizer:
-        """The tokenizer of the file with the special tokens that it lacks; ``texts`` is not read."""
+    def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
+        """The tokenizer of the file with the special tokens ``required`` that it lacks; ``texts`` is not read."""
         built = self._load()
         built.no_truncation()
         built.no_padding()
-        special = self.special(built)
-        built.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special.spellings()])
+        spellings = self.special(built).spellings(required)
+        built.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in spellings])
         return built
 
     def special(self, built: tokenizers.Tokenizer) -> Special:
-        """How the file, or else we, spell the special tokens."""
+        """How the file, or else we, spell the special tokens; ``built`` need not have what we spell."""
         ids, marked = built.get_vocab(with_added_tokens=True), marked_special(built)
         return Special(
             pad=self._spelling("pad", ids, marked),
@@ -113,8 +114,9 @@ class TokenizerFile(Tokenizer):
 
 
 def _sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:
-    """T5's own sentinels if the file has them, else ours."""
-    named: list[str] = []
-    while f"<extra_id_{len(named)}>" in ids:
-        named.append(f"<extra_id_{len(named)}>")
-    return tuple(named) if named and OURS.sentinels[0] not in ids else OURS.sentinels
+    """Ours if the file has them, else T5's own; none if it has neither."""
+    for spelling in ("<extra_{}>", "<extra_id_{}>"):
+        named = tuple(itertools.takewhile(ids.__contains__, map(spelling.format, itertools.count())))
+        if named:
+            return named
+    return ()

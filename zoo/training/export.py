@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers.processors import TemplateProcessing
 
 from zoo.data.interfaces import Vocabulary
+from zoo.data.special import NOWHERE
 from zoo.hub.beside import TOKENIZER_FILES
 from zoo.hub.difference import Difference, differences
 from zoo.hub.folder import SHARD, Origin, describe, save
@@ -92,9 +93,14 @@ def _added_tokens(source: Saved, origin: Origin) -> tuple[dict[str, Any], dict[s
     known = {} if before is None else tokenizers.Tokenizer.from_buffer(before).get_vocab(with_added_tokens=True)
     if known == built.get_vocab(with_added_tokens=True):
         return {}, {}
-    ids = {f"{role}_token_id": getattr(source.vocabulary, role) for role in _IDS}
+    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
     added = {key: number for key, number in ids.items() if known and built.id_to_token(number) not in known}
     return added, {"tokenizer.json": (built.to_str(pretty=True) + "\n").encode()}
+
+
+def _ids(vocabulary: Vocabulary) -> dict[str, int]:
+    """The ids of the special tokens that there are, by role."""
+    return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NOWHERE}
 
 
 def _sees_prefix(source: Saved) -> bool:
@@ -106,7 +112,7 @@ def _sees_prefix(source: Saved) -> bool:
 
 def _options(source: Saved) -> dict[str, Any]:
     """What config.json says of special tokens, and how long the rows were that the model saw."""
-    ids = {f"{role}_token_id": getattr(source.vocabulary, role) for role in _IDS}
+    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
     start = {"decoder_start_token_id": source.vocabulary.bos} if source.model.name == "encoder_decoder" else {}
     return {**ids, **start, "max_position_embeddings": source.config["data"]["length"]}
 
@@ -144,7 +150,7 @@ def _around(source: Saved, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
 def _tokenizer_config(source: Saved, built: tokenizers.Tokenizer) -> dict[str, Any]:
     vocabulary: Vocabulary = source.vocabulary
     types = ["token_type_ids"] if source.model.embedding.types is not None else []
-    spelled = {f"{role}_token": built.id_to_token(getattr(vocabulary, role)) for role in _IDS}
+    spelled = {f"{role}_token": built.id_to_token(number) for role, number in _ids(vocabulary).items()}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **spelled,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo import build
-from zoo.checking import Checked, make_objective, part_of
+from zoo.checking import Checked, make_objective, part_of, required_tokens
 from zoo.checks import Refused
 from zoo.data.prepare import Prepared, prepare
 from zoo.files import Damaged
@@ -179,6 +179,7 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
             begin(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.readouts(objective)
+    objective.longest(config["data"]["length"])  # a published tokenizer may have too few sentinels of its own
     loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
     callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]
     return checked.plan, model, objective, loggers, callbacks
@@ -193,11 +194,11 @@ def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
 
 
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
-    """The data of a checked config, tokenized."""
-    data = config["data"]
+    """The data of a checked config, tokenized with the special tokens that its objective needs."""
+    data, required = config["data"], required_tokens(config)
     source: Any = build.make(part_of("data", data, "data"))
     tokenizer: Any = build.make(part_of("tokenizer", data["tokenizer"], "data.tokenizer"))
-    return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser())
+    return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
 
 
 def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:

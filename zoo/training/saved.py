@@ -15,7 +15,7 @@ from zoo.checking import part_of
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.data.interfaces import Tokenizer, Vocabulary
-from zoo.data.special import protect
+from zoo.data.special import NOWHERE, protect
 from zoo.hub.beside import ROLES, special_ids
 from zoo.hub.checkpoint import SafetensorsFiles, read_json
 from zoo.hub.folder import Origin, load, read_origin
@@ -26,9 +26,6 @@ from zoo.tokenizer._formats import READABLE, find_tokenizer, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 from zoo.training.folder import RunFolder
 from zoo.variants.variant import Variant
-
-NOWHERE = -1
-"""The id of a special token that a checkpoint does not have."""
 
 
 @dataclass(frozen=True)
