@@ -57,7 +57,7 @@ MISTAKES = {
         ["model.position: rotary would change nothing", "attention none does not apply"],
     ),
     "optimiser": (["optimizer.learning=1"], ["optimizer.learning: torch.optim.AdamW has no such argument", "lr, max"]),
-    "optimiser's value": (["optimizer.lr=-1"], ["optimizer: torch.optim.AdamW", "Invalid learning rate: -1"]),
+    "optimiser's value": (["optimizer.lr=-1"], ["optimizer.lr: must not be negative: got -1"]),
     "no optimiser": (["optimizer._target_=torch.optim.Adamm"], ["optimizer._target_: torch.optim.Adamm", "Adamm"]),
     "trainer": (["trainer.devicez=1"], ["trainer.devicez: lightning.Trainer", "did you mean devices?"]),
     "set by the run": (["trainer.max_steps=1"], ["trainer.max_steps: is set by the run itself"]),

@@ -158,8 +158,10 @@ def command_signals() -> Iterator[None]:
         again = threading.Timer(GRACE, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
+        timers.append(again)
 
     _heard.clear()
+    timers: list[threading.Timer] = []
     try:
         with handled_signals(end):
             yield
@@ -169,6 +171,8 @@ def command_signals() -> Iterator[None]:
             raise Interrupted(_heard[0]) from error
         raise
     finally:
+        for timer in timers:
+            timer.cancel()
         asks.unlink(missing_ok=True)
         for name, value in kept.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

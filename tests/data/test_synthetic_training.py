@@ -11,6 +11,7 @@ from tests.conftest import tiny_config
 from zoo.build import build
 from zoo.data.prepare import Prepared
 from zoo.data.prepare import prepare as prepare_data
+from zoo.data.special import Required
 from zoo.registry import index
 from zoo.testing.asking import prepare
 from zoo.tokenizer.characters import Characters
@@ -20,7 +21,8 @@ SMALL: dict[str, Any] = {"symbols": 8, "train_length": 6, "limit": 6000}
 
 
 def prepared(name: str, cache: Any, **options: Any) -> Prepared:
-    return prepare_data(index().get("data", name).load()(**options), Characters(), 32, cache)
+    required = Required(mask=True, sep=True)  # of masked_lm and prefix_lm
+    return prepare_data(index().get("data", name).load()(**options), Characters(), 32, cache, required)
 
 
 def exact_match(data: Prepared, variant: str, position: str, steps: int) -> float:

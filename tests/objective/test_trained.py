@@ -116,7 +116,7 @@ def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_that_grow_need_positions(written: Path) -> None:
-    grown = [*config("next_sentence", written), "model/position=learned", "+model.position.length=34"]
+    grown = [*config("next_sentence", written), "model/position=learned", "++model.position.length=34"]
     (problem,) = refusal(grown)
     assert problem.endswith("rows of data.length=32 become up to 35 tokens")
 

@@ -19,6 +19,7 @@ from tests.command import ON_CPU, SMALL, TINY, zoo
 from zoo.checking import check_run
 from zoo.config import compose_run, folder
 from zoo.cost import cost, on_meta
+from zoo.signals import command_signals
 from zoo.study.cells import launched
 from zoo.study.expand import expand
 from zoo.study.plan import find_study, read_study
@@ -249,7 +250,7 @@ def test_ctrl_c_ends_a_study_whatever_its_workers_say() -> None:
             raise RuntimeError("a worker's word") from None
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), command_signals():
         launched(launch, [["a=1"]])
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -93,10 +93,14 @@ class Claim:
     def _set_foreign_aside(self) -> None:
         """Move what is no claim out of its place: a claim is a folder with a file that names a process."""
         path = self.folder / "claim"
-        with contextlib.suppress(OSError):
-            foreign = any(path.iterdir()) if path.is_dir() else path.exists()
-            if foreign and holder(self.folder) is None and (not path.is_dir() or any(path.iterdir())):
-                _log.warning("%s is no claim of zoo: set aside as %s", path, set_aside(path))
+        with contextlib.suppress(OSError):  # there is none, or another process was quicker
+            if not _is_foreign(path):
+                return
+            moved = set_aside(path)
+            if _is_foreign(moved):
+                _log.warning("%s is no claim of zoo: set aside as %s", path, moved)
+            else:  # another process has moved it between the look and the move, and has the claim
+                moved.rename(path)
 
     def left(self) -> bool:
         """Whether there is a claim, or the draft of one: held, or left by a process that was killed."""
@@ -146,9 +150,7 @@ class Claim:
 def holder(folder: Path, now: float | None = None) -> Holder | None:
     """Who has claimed a run, whether or not that is still there; None if nobody has."""
     try:
-        path = next(
-            (path for path in (folder / "claim").glob("*~*~*~*~*") if path.name.split("~")[2].isdecimal()), None
-        )
+        path = next((path for path in (folder / "claim").glob("*~*~*~*~*") if _names_process(path.name)), None)
         if path is None:
             return None
         silent = (time.time() if now is None else now) - path.stat().st_mtime
@@ -157,3 +159,19 @@ def holder(folder: Path, now: float | None = None) -> Holder | None:
     _, where, process, mark, host = path.name.split("~", 4)
     live = start_mark(int(process)) == mark if where == machine() else abs(silent) < LIMIT  # heard from in 2050: damage
     return Holder(path, host, int(process), live)
+
+
+def _names_process(name: str) -> bool:
+    parts = name.split("~", 4)
+    return len(parts) == 5 and parts[2].isdecimal()
+
+
+def _is_foreign(path: Path) -> bool:
+    """True for a file, and for a folder in which nothing names a process; an empty one is being left."""
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError:
+        return True
+    return bool(names) and not any(map(_names_process, names))

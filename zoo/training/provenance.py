@@ -23,8 +23,16 @@ from zoo.syntax import locate
 from zoo.training.packages import COMPUTING, Package, Traced, imports_of, trace
 
 _PRESENTATION = (
+    "__main__.py",
+    "arguments.py",
     "cli.py",
     "config.py",
+    "executed.py",
+    "limits.py",
+    "names.py",
+    "overrides.py",
+    "tables.py",
+    "terminal.py",
     "listing.py",
     "new.py",
     "syntax.py",
