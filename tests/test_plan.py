@@ -89,7 +89,7 @@ def test_the_same_name_merges_and_another_replaces(tiny: Tiny) -> None:
     )
     parts = [layer.attention for layer in only(config).layers]
     scores = [(part.options["scores"]["window"], part.options["scores"]["softcap"]) for part in parts]
-    assert scores == [(3, 5.0), (None, 5.0), (3, 5.0), (None, None)]
+    assert scores == [(3, 5.0), (None, 5.0), (3, 5.0), (3, 5.0)], "options that both parts have stay"
     assert [part.options.get("kv_heads") for part in parts] == [4, 4, 1, None]
     assert [part.name for part in parts] == ["grouped_query"] * 3 + ["multi_head"]
     assert [part.path for part in parts] == [

@@ -254,6 +254,8 @@ def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
 def _section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
     found = target_problems(section, given)
     known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
+    if known:
+        found = [problem for problem in found if not problem.startswith("schedule.steps:")]
     if found or section not in CALLED or (known and section == "schedule"):
         return found
     return value_problems(section, given)

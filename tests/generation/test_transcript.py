@@ -8,13 +8,14 @@ from functools import partial
 
 import pytest
 
+from zoo.data.special import Required
 from zoo.generation import Prompting
 from zoo.generation.transcript import Transcript
 from zoo.tokenizer.bpe import BytePairs
 from zoo.tokenizer.bytes import Bytes
 
 TEXT = "Schöne Grüße: 模型 writes 🦓🦓 and ends.\n" * 3
-BYTES = Prompting(Bytes().build([]), frozenset({2}))
+BYTES = Prompting(Bytes().build([], Required(sep=True, sentinels=1)), frozenset({2}))
 PAIRS = Prompting(BytePairs(vocabulary=300).build([TEXT] * 3), frozenset({2}))
 
 

@@ -173,7 +173,8 @@ def test_it_is_the_family_s_block(name: str, length: int) -> None:
         out = out[0] if isinstance(out, tuple) else out
         (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
         results.append((out, x.grad))
-    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+    # Summands of 128 and more, which nearly cancel, are known to 2^-16 = 1.5e-5 in float32.
+    torch.testing.assert_close(*results, atol=2e-5, rtol=1e-5)
     given = {name: p.grad for name, p in block.named_parameters() if p.grad is not None}
     expected = family.exchange(given)
     found = {name: p.grad for name, p in made.named_parameters()}

@@ -186,12 +186,12 @@ def test_a_handed_width_that_cannot_turn_is_refused() -> None:
         ({"kind": "linear", "factor": 1.0}, "scaling.factor must be above 1: got scaling.factor=1.0"),
         ({"kind": "llama3", "factor": 2.0, "length": 0}, "scaling.length must be positive: got scaling.length=0"),
         (
-            {"kind": "llama3", "factor": 2.0, "length": 64, "low": 4.0},
-            "scaling.low must be below scaling.high: got scaling.low=4.0, scaling.high=4.0",
+            {"kind": "llama3", "factor": 2.0, "length": 64, "low": 5.0},
+            "scaling.low must not be above scaling.high: got scaling.low=5.0, scaling.high=4.0",
         ),
         (
             {"kind": "yarn", "factor": 2.0, "length": 64, "beta_fast": 0.5},
-            "scaling.beta_slow must be below scaling.beta_fast: got scaling.beta_slow=1.0, scaling.beta_fast=0.5",
+            "scaling.beta_slow must not be above scaling.beta_fast: got scaling.beta_slow=1.0, scaling.beta_fast=0.5",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,10 @@ def test_an_interrupted_study_goes_on_with_the_rest(tmp_path: Path) -> None:
     """Ctrl-C while the second run trains; the first is not made again."""
     study = write(tmp_path, arms={"two": {}, "long": {"steps": 30000}})
     command = [str(Path(sys.executable).with_name("zoo")), "study", str(study), *BASIC]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeded
+    )
     try:
         until = time.monotonic() + 90
         while time.monotonic() < until and process.poll() is None:
@@ -249,10 +253,14 @@ def test_ctrl_c_ends_a_study_whatever_its_workers_say() -> None:
         except KeyboardInterrupt:
             raise RuntimeError("a worker's word") from None
 
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), command_signals():
-        launched(launch, [["a=1"]])
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.default_int_handler
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        with pytest.raises(KeyboardInterrupt), command_signals():
+            launched(launch, [["a=1"]])
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 def test_what_other_code_made_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
