@@ -22,9 +22,11 @@ from tests.command import ON_CPU, zoo
 from tests.hub.oracle import Case, made
 from zoo import build
 from zoo.checking import Checked, check_run
+from zoo.checks import Refused
 from zoo.config import compose_run
 from zoo.data.batch import DocumentBatch
 from zoo.hub import load
+from zoo.hub.folder import Origin, read_origin, write_origin
 from zoo.hub.transfer import transfer
 from zoo.training import run as run_module
 from zoo.training.run import prepare_data, run_folder, train
@@ -372,3 +374,18 @@ def test_another_tokenizer_brings_its_own_special_tokens(tmp_path: Path, rest: l
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*")}
     assert names >= {"modules.json", "1_Pooling/config.json", "tokenizer.json"}
     assert "chat_template.jinja" not in names
+
+
+def test_files_beside_a_run_never_lead_out_of_its_folder(tmp_path: Path) -> None:
+    """A run folder may come from a stranger: what origin.json names is not read, and links are refused."""
+    write_origin(Origin("llama", {"bos_token_id": 1}, {"1_Pooling/config.json": b"{}"}), tmp_path)
+    (tmp_path.parent / "secret").write_text("secret")
+    said = {"family": "llama", "kept": {"bos_token_id": 1}, "files": ["../../secret", "/etc/hostname"]}
+    (tmp_path / "origin.json").write_text(json.dumps(said))
+    assert read_origin(tmp_path) == Origin("llama", {"bos_token_id": 1}, {"1_Pooling/config.json": b"{}"})
+    (tmp_path / "files" / "vocab.txt").symlink_to(tmp_path.parent / "secret")
+    with pytest.raises(Refused, match=r"vocab\.txt must be a file: got a link"):
+        read_origin(tmp_path)
+    (tmp_path / "origin.json").write_text('{"family": null}')
+    with pytest.raises(Refused, match="must hold a family and options"):
+        read_origin(tmp_path)

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zoo import limits
 from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
@@ -26,6 +27,7 @@ from zoo.hub.heads import KeptHead, read_head
 from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
+from zoo.input_files import read_bytes
 from zoo.variants.variant import Variant
 
 SHARD = 5 * 10**9
@@ -64,17 +66,29 @@ def write_origin(origin: Origin, folder: Path) -> None:
     """
     for name, content in origin.files.items():
         write_file(folder / _FILES / name, content)
-    said = {"family": origin.family, "kept": origin.kept, "files": sorted(origin.files)}
+    said = {"family": origin.family, "kept": origin.kept}
     write_file(folder / _ORIGIN, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What :func:`write_origin` kept; None if the folder is not there."""
+    """What :func:`write_origin` kept; None if the folder is not there.
+
+    Names come from the folder itself, which a stranger may have made, so that none leads out of it.
+
+    Raises:
+        Refused: if something in it is not what is written there.
+    """
     if not (folder / _ORIGIN).is_file():
         return None
-    said = read_json(folder / _ORIGIN)
-    files = {str(name): (folder / _FILES / str(name)).read_bytes() for name in said["files"]}
-    return Origin(str(said["family"]), said["kept"], files)
+    said, beside = read_json(folder / _ORIGIN), folder / _FILES
+    family, kept = said.get("family"), said.get("kept")
+    if not isinstance(family, str) or not isinstance(kept, dict):
+        raise Refused(f"{folder / _ORIGIN}: must hold a family and options that are kept: got {str(said)[:60]}")
+    paths = sorted(path for path in beside.rglob("*") if path.is_symlink() or not path.is_dir())
+    if links := [path for path in paths if path.is_symlink()]:
+        raise Refused(f"{links[0]} must be a file: got a link")
+    files = {path.relative_to(beside).as_posix(): read_bytes(path, limits.JSON_BYTES) for path in paths}
+    return Origin(family, kept, files)
 
 
 def describe(path: str | Path, names: list[str] | None = None) -> Described:
