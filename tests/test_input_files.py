@@ -11,8 +11,7 @@ import pytest
 
 from tests.command import zoo
 from zoo.checks import Refused
-from zoo.hub.checkpoint import read_json
-from zoo.input_files import read_bytes, read_text
+from zoo.input_files import read_bytes, read_json, read_text
 
 KINDS: dict[str, Callable[[Path], object]] = {
     "a FIFO": os.mkfifo,

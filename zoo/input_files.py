@@ -5,10 +5,13 @@ A FIFO or a device in place of ``config.json`` would block or never end; a folde
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
+from zoo import limits
 from zoo.checks import Refused
 
 
@@ -51,6 +54,34 @@ def read_text(path: Path, most: int | None = None) -> str:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: must be UTF-8: got byte 0x{error.object[error.start]:02x} at {error.start}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file.
+
+    Raises:
+        Refused: if it is not there, or is no such thing.
+    """
+    found = parse_json(path)
+    if not isinstance(found, dict):
+        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
+    return found
+
+
+def parse_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        Refused: if it is not there, or is no JSON.
+    """
+    try:
+        return json.loads(read_bytes(path, limits.JSON_BYTES))
+    except FileNotFoundError:
+        raise Refused(f"{path} is not there") from None
+    except Refused:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{path} cannot be read as JSON: {error}") from None
 
 
 def _kind(mode: int) -> str:

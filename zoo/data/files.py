@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.checks import Refused
+from zoo.files import file_digest
 from zoo.input_files import read_bytes
 
 
@@ -65,5 +66,4 @@ def content_digest(file: Path) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _digest(file: Path, seen: tuple[int, ...]) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return file_digest(file)

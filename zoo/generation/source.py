@@ -13,7 +13,7 @@ from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special import NOWHERE
 from zoo.generation.prompting import Prompting
-from zoo.hub.checkpoint import read_json
+from zoo.input_files import read_json
 from zoo.registry import index
 from zoo.tokenizer._formats import READABLE
 from zoo.training.saved import Saved, saved

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from zoo import limits
 from zoo.checks import Refused
-from zoo.hub.checkpoint import parse_json, read_json
-from zoo.input_files import read_bytes
+from zoo.input_files import parse_json, read_bytes, read_json
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -28,8 +28,6 @@ TOKENIZER_FILES = (
 _MODULES = "modules.json"
 _SENTENCE_FILES = (_MODULES, "sentence_bert_config.json", "config_sentence_transformers.json")
 """Of sentence-transformers: what is done with the hidden states."""
-_LARGEST = 1 << 28
-"""Bytes of a file; dense layers of sentence-transformers have a few million."""
 ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
 
 
@@ -41,7 +39,7 @@ def read_side_files(folder: Path) -> dict[str, bytes]:
     """
     names = [name for name in (*TOKENIZER_FILES, *_SENTENCE_FILES) if (folder / name).is_file()]
     names += _module_files(folder)
-    return {name: read_bytes(folder / name, _LARGEST) for name in names}
+    return {name: read_bytes(folder / name, limits.JSON_BYTES) for name in names}
 
 
 def _module_files(folder: Path) -> Iterator[str]:

@@ -15,9 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from zoo import limits
 from zoo.checks import Refused
-from zoo.input_files import read_bytes
+from zoo.input_files import read_json
 
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -84,34 +83,6 @@ def _files(folder: Path, one: str, index: str) -> list[Path]:
         if not (folder / name).is_file():
             raise Refused(f"{folder / index}: shard {name} is not there")
     return [folder / name for name in files]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file.
-
-    Raises:
-        Refused: if it is not there, or is no such thing.
-    """
-    found = parse_json(path)
-    if not isinstance(found, dict):
-        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
-    return found
-
-
-def parse_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        Refused: if it is not there, or is no JSON.
-    """
-    try:
-        return json.loads(read_bytes(path, limits.JSON_BYTES))
-    except FileNotFoundError:
-        raise Refused(f"{path} is not there") from None
-    except Refused:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"{path} cannot be read as JSON: {error}") from None
 
 
 class SafetensorsFiles:

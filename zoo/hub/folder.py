@@ -20,14 +20,14 @@ from zoo.checks import Refused
 from zoo.cost import on_meta
 from zoo.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
 from zoo.hub.beside import read_side_files
-from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, Selected, open_checkpoint, read_json
+from zoo.hub.checkpoint import INDEX, ONE, Checkpoint, Renamed, Selected, open_checkpoint
 from zoo.hub.difference import Difference
 from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
 from zoo.hub.heads import KeptHead, read_head
 from zoo.hub.own import BESIDE, OWN, read_own, write_own
 from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
-from zoo.input_files import read_bytes
+from zoo.input_files import read_bytes, read_json
 from zoo.variants.variant import Variant
 
 SHARD = 5 * 10**9

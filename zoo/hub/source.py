@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo import limits
 from zoo.checks import Refused, suggest
 from zoo.options import REQUIRED, Maybe, Scalar, Type
 from zoo.plan import LayerPlan, ModelPlan, Part, StackPlan
 
-LARGEST = 2**31 - 1
-"""Of an integer in a config: no published size comes near it, and sums of products of such stay numbers."""
-DEEPEST = 4096
+DEEPEST = limits.OPTIONS["layers"]
 """Layers; each is made as an object before any weight is looked at, so that a wrong number must not cost minutes."""
 
 
@@ -50,8 +49,8 @@ class Source:
             return default
         found: list[str] = []
         value = kind.check(value, f"{self.name}: {key}", found)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST:
-            found.append(f"{self.name}: {key} must be at most {LARGEST}: got {value}")
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > limits.INTEGER:
+            found.append(f"{self.name}: {key} must be at most {limits.INTEGER}: got {value}")
         self.problems += found
         return None if found else value
 

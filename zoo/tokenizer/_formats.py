@@ -12,6 +12,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
 from zoo.checks import Refused
 from zoo.data.files import read_text
+from zoo.input_files import read_json
 
 READABLE = "tokenizer.json, vocab.txt, or vocab.json with merges.txt"
 """What :func:`find_tokenizer` looks for, for messages."""
@@ -145,12 +146,4 @@ def _spellings(path: Path, config: Mapping[str, Any], default: Mapping[str, str]
 
 def _read_mapping(file: Path) -> Mapping[str, Any]:
     """A JSON file beside the vocabulary; empty where there is none."""
-    if not file.is_file():
-        return {}
-    try:
-        found = json.loads(read_text(_OWNER, file))
-    except ValueError as error:
-        raise Refused(f"{_OWNER}: {file} cannot be read as JSON: {error}") from None
-    if not isinstance(found, Mapping):
-        raise Refused(f"{_OWNER}: {file} must hold a mapping: got {type(found).__name__}")
-    return found
+    return read_json(file) if file.is_file() else {}

@@ -17,11 +17,12 @@ from zoo.cost import on_meta
 from zoo.data.interfaces import Tokenizer, Vocabulary
 from zoo.data.special import NOWHERE, protect
 from zoo.hub.beside import ROLES, special_ids
-from zoo.hub.checkpoint import SafetensorsFiles, read_json
+from zoo.hub.checkpoint import SafetensorsFiles
 from zoo.hub.folder import Origin, load, read_origin
 from zoo.hub.own import OWN
 from zoo.hub.start import model_of
 from zoo.hub.weights import fill
+from zoo.input_files import read_json
 from zoo.tokenizer._formats import READABLE, find_tokenizer, read_tokenizer
 from zoo.tokenizer.file import TokenizerFile
 from zoo.training.folder import RunFolder
