@@ -24,7 +24,7 @@ _RANGES = {
 
 
 def argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Signature) -> list[str]:
-    """One line for each value that has the wrong type, is not finite, or is out of range.
+    """Return one line for each value that has the wrong type, is not finite, or is out of range.
 
     Args:
         path: config path of the arguments, such as ``optimizer``.
@@ -44,7 +44,7 @@ def argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Si
 
 
 def _type_problems(path: str, value: Any, annotation: Any) -> list[str]:
-    """What is wrong with a value, unless one member of the union that ``annotation`` is takes it."""
+    """Say what is wrong with a value, unless one member of the union that ``annotation`` is takes it."""
     members = [each for each in _members(annotation) if _is_plain(each)]
     if not members or any(_is_open(each) for each in _members(annotation)):
         return [f"{path}: must be finite: got {number}" for number in _floats(value) if not math.isfinite(number)]
@@ -87,7 +87,7 @@ def _member_problems(path: str, value: Any, member: Any) -> list[str]:
 
 
 def _list_problems(path: str, value: Any, member: Any) -> list[str]:
-    """Of a tuple with a type for each place, or of a list of one type and any length."""
+    """Check a tuple with a type for each place, or a list of one type and any length."""
     items = [each for each in typing.get_args(member) if each is not ...]
     is_fixed = typing.get_origin(member) is tuple and ... not in typing.get_args(member)
     if not isinstance(value, list | tuple) or (is_fixed and len(value) != len(items)):
