@@ -60,7 +60,7 @@ format: $(VENV)/installed-test
 	$(BIN)/ruff format .
 
 docs: $(VENV)/installed
-	$(BIN)/python -m zoo.catalogue docs/components
+	$(BIN)/python -m zoo.catalog docs/components
 
 clean:
 	rm -rf $(VENV) $(VENV)-minimum

@@ -18,7 +18,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from zoo.terminal import say
+from zoo.system.terminal import say
 
 
 @dataclass
@@ -64,8 +64,8 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the study; leaves with 1 if a cell has no result."""
-        from zoo.study.cells import Policy  # Hydra imports this module for every command
-        from zoo.study.sweep import sweep
+        from zoo.study.run_study import sweep
+        from zoo.study.train_cells import Policy  # Hydra imports this module for every command
 
         policy = Policy(self.on_failure, self.retries, self._abreast())
         left = sweep(self.study, arguments, self._launch, dry_run=self.dry_run, policy=policy)

@@ -13,7 +13,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweepe
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus
 
-from zoo.terminal import say
+from zoo.system.terminal import say
 
 
 @dataclass
@@ -38,7 +38,7 @@ class RunSweeper(BasicSweeper):  # type: ignore[misc, unused-ignore]
             SystemExit: with 1 if a run failed otherwise.
         """
         from zoo.checks import Refused  # Hydra imports this module for every command
-        from zoo.commands.sweeping import require_sound, runs_of_sweep, what_differs
+        from zoo.cli.train_sweep import require_sound, runs_of_sweep, what_differs
 
         assert self.launcher is not None
         if self.max_batch_size is not None and self.max_batch_size < 1:

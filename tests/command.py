@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from zoo.checking import Checked, check_run
-from zoo.config import compose_run
+from zoo.config.checking import Checked, check_run
+from zoo.config.compose import compose_run
 
 SMALL = ["model.dim=32", "model.layers=1", "model.heads=2", "model.hidden=32", "batch=8"]
 ON_CPU = ["trainer=cpu", "precision=32-true", "threads=1"]
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
 def zoo(*arguments: str) -> Outcome:
     """Exit code and output of one command; what it changes of this process is put back."""
-    from zoo.cli import main
+    from zoo.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
     with _kept(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

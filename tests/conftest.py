@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.build import build
 from zoo.data.interfaces import Vocabulary
-from zoo.variants.variant import Variant
+from zoo.model.build import build
+from zoo.model.variants.variant import Variant
 
 if "ZOO_CACHE" not in os.environ:
     os.environ["ZOO_CACHE"] = tempfile.mkdtemp(prefix="zoo-tests-")

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from tests.command import ON_CPU, checked
-from zoo.build import assemble, check, component_class
-from zoo.checking import check_run, make_objective
-from zoo.config import compose_run, folder, slots
-from zoo.interfaces import Inputs
+from zoo.config.checking import check_run, make_objective
+from zoo.config.compose import compose_run, folder, slots
+from zoo.model.build import assemble, check, component_class
+from zoo.model.interfaces import Inputs
+from zoo.model.schema import SLOTS
 from zoo.registry import index
-from zoo.schema import SLOTS
-from zoo.testing.asking import prepare
+from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
 
 MODELS = sorted(

@@ -19,13 +19,13 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from tests.command import zoo
-from zoo.build import VARIANTS
-from zoo.checking import RUN_OPTIONS, SECTIONS, check_run
-from zoo.cli import HELP
-from zoo.config import compose_run, group_choices
+from zoo.cli.main import HELP
+from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
+from zoo.config.compose import compose_run, group_choices
+from zoo.model.build import VARIANTS
 from zoo.registry import KINDS, index
-from zoo.study.plan import SECTIONS as SECTIONS_OF_A_STUDY
-from zoo.study.plan import STUDY_OPTIONS, TASK_OPTIONS
+from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
+from zoo.study.plan.study_file import STUDY_OPTIONS, TASK_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 NAMED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -297,7 +297,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def with_plugin(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    start = [sys.executable, "-c", "from zoo.cli import main; main()"]
+    start = [sys.executable, "-c", "from zoo.cli.main import main; main()"]
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf8"}
     return subprocess.run(
         [*start, *arguments], env=environment, cwd=site, capture_output=True, text=True, encoding="utf8"

@@ -1,38 +1,56 @@
-"""Imports go one way, and what must be quick imports nothing heavy: read from syntax trees."""
+"""Imports go one way through the rooms of the package, and quick modules import nothing heavy."""
 
 from __future__ import annotations
 
 import ast
 import functools
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMPONENTS = ("attention", "ffn", "norm", "position", "residual", "objective")
-ORDER = [
-    {"zoo"},
-    {"zoo.checks", "zoo.limits", "zoo.processes"},
-    {"zoo.files", "zoo.input_files", "zoo.names", "zoo.options", "zoo.signals"},
-    {"zoo.syntax"},
-    {"zoo.registry"},
-    {"zoo.schema"},
-    {"zoo.plan"},
-    {"zoo.mask", "zoo.data.special"},
-    {"zoo.parameters"},
-    {"zoo.cache", "zoo.data.batch", "zoo.data.interfaces", "zoo.documents", "zoo.linear"},
-    {"zoo.interfaces"},
-    {"zoo.attend", "zoo.activation"},
-    {f"zoo.{kind}" for kind in COMPONENTS},
-    {"zoo.embedding"},
-    {"zoo.head"},
-    {"zoo.stack"},
-    {"zoo.variants"},
-    {"zoo.parts"},
-    {"zoo.pairs"},
-    {"zoo.build"},
-]
+ROOMS = """
+    checks limits units
+    system
+    registry
+    data
+    statistics
+    runs
+    model
+    components
+    hub
+    generation
+    config
+    training
+    inspect
+    report.records
+    report.claims
+    report.charts
+    report.output
+    report
+    study.plan
+    study.match
+    study.cells
+    study.forecast
+    study
+    testing
+    catalog
+    cli
+"""
+"""Each line may import those above it: rooms, and the modules on the ground floor."""
+FLOORS = {room: floor for floor, line in enumerate(ROOMS.split("\n")) for room in line.split()}
+KINDS = ("attention", "data", "ffn", "norm", "objective", "position", "residual", "tokenizer")
+SAME_IDEA = {
+    "__init__",
+    "__main__",
+    "interfaces",  # the abstract classes of a room
+    "none",  # the component of a kind that does nothing
+    "t5",  # its positions, and the converter of its checkpoints
+}
+"""File names that may occur more than once."""
 
 
 def name_of(file: Path) -> str:
@@ -43,12 +61,10 @@ def name_of(file: Path) -> str:
 MODULES = {name_of(file): file for top in ("zoo", "hydra_plugins") for file in sorted(ROOT.joinpath(top).rglob("*.py"))}
 
 
-def level(module: str) -> int | None:
-    """Where a module, or the folder it is in, stands in the order; None is above all of it."""
-    for place, names in enumerate(ORDER):
-        if module in names or (module.rpartition(".")[0] in names and module.rpartition(".")[0] != "zoo"):
-            return place
-    return None
+def room_of(module: str) -> str | None:
+    """The room that a module is in; None for the package itself and for the command."""
+    parts = module.split(".")[1:]
+    return next((name for end in (2, 1) if (name := ".".join(parts[:end])) in FLOORS), None)
 
 
 @functools.cache
@@ -116,50 +132,64 @@ def heavy(module: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if level(name) is not None])
-def test_imports_go_one_way(module: str) -> None:
-    own = level(module)
-    assert own is not None
-    for name in everywhere(module):
-        if name.split(".")[0] != "zoo":
-            continue
-        place = level(name)
-        same_folder = name.rpartition(".")[0] == module.rpartition(".")[0] != "zoo"
-        assert place is not None, f"{module} imports {name}, which is built on it"
-        assert place < own or same_folder, f"{module} imports {name}"
+@pytest.mark.parametrize("room", FLOORS)
+def test_imports_go_one_way(room: str) -> None:
+    upward = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if room_of(module) == room
+        for name in everywhere(module)
+        if name.startswith("zoo.") and FLOORS[room_of(name) or ""] > FLOORS[room]
+    ]
+    assert not upward
 
 
-def test_the_order_names_modules_that_are_there() -> None:
-    folders = {name.rpartition(".")[0] for name in MODULES}
-    assert all(name in MODULES or name in folders for names in ORDER for name in names)
+def test_every_module_is_in_a_room() -> None:
+    assert {name for name in MODULES if name.startswith("zoo") and room_of(name) is None} == {"zoo", "zoo.__main__"}
+    assert {room_of(name) for name in MODULES} >= set(FLOORS)
+    loose = [name for name in MODULES if name.count(".") == 1 and not MODULES[name].name.startswith("__")]
+    assert len([name for name in loose if name.startswith("zoo.")]) <= 3
 
 
-@pytest.mark.parametrize("kind", COMPONENTS)
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {module: everywhere(module) & set(MODULES) - {module} for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_no_file_name_occurs_twice() -> None:
+    names = Counter(file.stem for name, file in MODULES.items() if name.startswith("zoo"))
+    assert {name for name, count in names.items() if count > 1} <= SAME_IDEA
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_components_do_not_import_another_kind(kind: str) -> None:
     """They meet in the stack."""
-    for module in (name for name in MODULES if name.startswith(f"zoo.{kind}.")):
-        others = {name.split(".")[1] for name in everywhere(module) if name.count(".") > 1} - {kind}
-        assert not others & set(COMPONENTS), f"{module} imports {others}"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_only_some_know_hydra_and_lightning(module: str) -> None:
-    names = {name.split(".")[0] for name in everywhere(module)}
-    if not module.startswith(("zoo.config", "zoo.overrides", "zoo.study", "zoo.commands", "hydra_plugins")):
-        assert not names & {"hydra", "omegaconf"}
-    if not module.startswith(("zoo.training", "zoo.data")):
-        assert not names & {"lightning", "torchmetrics"}
+    for module in (name for name in MODULES if name.startswith(f"zoo.components.{kind}.")):
+        others = {name.split(".")[2] for name in everywhere(module) if name.startswith("zoo.components.")} - {kind}
+        assert not others, f"{module} imports {others}"
 
 
 @pytest.mark.parametrize(
-    "module",
-    ["zoo.registry", "zoo.schema", "zoo.plan", "zoo.statistics", "zoo.data.interfaces"]
-    + [name for name in MODULES if name.startswith("zoo.report")],
+    ("libraries", "rooms"),
+    [
+        ({"hydra", "omegaconf"}, ("zoo.config", "zoo.study", "zoo.cli", "hydra_plugins")),
+        ({"lightning", "torchmetrics"}, ("zoo.training", "zoo.data", "zoo.components.data")),
+    ],
 )
-def test_what_must_be_quick_imports_nothing_heavy(module: str) -> None:
-    assert not heavy(module)
+def test_only_some_know_hydra_and_lightning(libraries: set[str], rooms: tuple[str, ...]) -> None:
+    for module in (name for name in MODULES if not name.startswith(rooms)):
+        assert not {name.split(".")[0] for name in everywhere(module)} & libraries, module
+
+
+def test_what_must_be_quick_imports_nothing_heavy() -> None:
+    quick = {"zoo", "zoo.registry", "zoo.model.schema", "zoo.model.plan", "zoo.statistics", "zoo.data.interfaces"}
+    quick |= {name for name in MODULES if name.startswith(("zoo.report", "zoo.runs"))}
+    assert {module: found for module in sorted(quick) if (found := heavy(module))} == {}
 
 
 def test_the_reading_of_imports_sees_what_is_heavy() -> None:
-    assert heavy("zoo.build") == {"torch"}
-    assert "torch" in heavy("zoo.norm.rms")
+    assert heavy("zoo.model.build") == {"torch"}
+    assert "torch" in heavy("zoo.components.norm.rms")

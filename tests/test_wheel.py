@@ -70,7 +70,7 @@ def test_the_installed_wheel_works_elsewhere(wheel: Path, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    command = "from zoo.cli import main; main()"
+    command = "from zoo.cli.main import main; main()"
     assert run("import zoo, hydra_plugins.zoo_study as p; print(zoo.__file__, p.__file__)").count(str(site)) == 2
     assert "grouped_query" in run(command, "list")
     shown = json.loads(run(command, "show", "model=gpt", "data/tokenizer=bytes", "--json"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.build import VARIANTS, build, check
 from zoo.checks import Refused
+from zoo.model.build import VARIANTS, build, check
+from zoo.model.schema import SLOTS
 from zoo.registry import index
-from zoo.schema import SLOTS
 from zoo.testing.subject import placed
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from zoo.components.data.pycode import PyCode
+from zoo.components.data.pydocs import PyDocs
 from zoo.data.interfaces import Documents, Pairs, Split
-from zoo.data.pycode import PyCode
-from zoo.data.pydocs import PyDocs
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo.checks import Refused
-from zoo.data.hf import HuggingFace
+from zoo.components.data.hf import HuggingFace
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch):

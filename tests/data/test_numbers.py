@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from zoo.checks import Refused
-from zoo.data.numbers import Numbers, speller
+from zoo.components.data.numbers import Numbers, speller
 
 # Written by hand from grammars of the languages.
 SPELLINGS = {

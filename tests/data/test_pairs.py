@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from zoo.checks import Refused
-from zoo.data.pairs import TabSeparatedPairs
+from zoo.components.data.pairs import TabSeparatedPairs
 
 
 def test_pairs_are_read_and_split_by_source(write):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from zoo.checks import Refused
+from zoo.components.data.numbers import Numbers
+from zoo.components.tokenizer.bpe import BytePairs
+from zoo.components.tokenizer.bytes import Bytes
+from zoo.components.tokenizer.characters import Characters
 from zoo.data import encode
-from zoo.data.numbers import Numbers
 from zoo.data.prepare import prepare
-from zoo.tokenizer.bpe import BytePairs
-from zoo.tokenizer.bytes import Bytes
-from zoo.tokenizer.characters import Characters
 
 TRAIN = ["the cat sat", "on the mat", "żółć 数 🦓", "a cat and a hat"]
 HELD = ["the hat sat on a cat"]

@@ -8,14 +8,14 @@ import pytest
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
+from zoo.components.data.text import Text
+from zoo.components.tokenizer.bpe import BytePairs
+from zoo.components.tokenizer.bytes import Bytes
+from zoo.components.tokenizer.characters import Characters
+from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer
 from zoo.data.prepare import Prepared, prepare
 from zoo.data.round_trip import lost_bytes
-from zoo.data.text import Text
-from zoo.tokenizer.bpe import BytePairs
-from zoo.tokenizer.bytes import Bytes
-from zoo.tokenizer.characters import Characters
-from zoo.tokenizer.file import TokenizerFile
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def test_splits_are_the_same_in_every_process(tmp_path: Path):
     for number in range(40):
         (tmp_path / f"{number}.txt").write_text(f"text {number}")
     code = (
-        "import sys, hashlib; from zoo.data.text import Text; from zoo.data.numbers import Numbers\n"
+        "import sys, hashlib\n"
+        "from zoo.components.data.text import Text\n"
+        "from zoo.components.data.numbers import Numbers\n"
         "text, numbers = Text(path=sys.argv[1], validation=0.3), Numbers(limit=300)\n"
         "print(list(text.documents('validation')), list(numbers.pairs('validation')))\n"
         "print(list(text.documents('train')), text.identity(), numbers.identity())"

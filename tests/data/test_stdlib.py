@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from zoo.checks import Refused
-from zoo.data import stdlib
+from zoo.components.data import _stdlib as stdlib
+from zoo.components.data.pycode import PyCode
+from zoo.components.data.pydocs import PyDocs, docstrings
 from zoo.data.interfaces import Documents
-from zoo.data.pycode import PyCode
-from zoo.data.pydocs import PyDocs, docstrings
 
 
 @pytest.fixture(params=["pydocs", "pycode"])

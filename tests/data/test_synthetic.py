@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from zoo.checks import Refused
+from zoo.components.data._synthetic import alphabet
+from zoo.components.tokenizer.characters import Characters
 from zoo.data.interfaces import Pairs
 from zoo.data.prepare import prepare
-from zoo.data.synthetic import alphabet
 from zoo.registry import index
-from zoo.tokenizer.characters import Characters
 
 DRAWN = [
     "copy",

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tests.conftest import tiny_config
-from zoo.build import build
+from zoo.components.tokenizer.characters import Characters
 from zoo.data.prepare import Prepared
 from zoo.data.prepare import prepare as prepare_data
 from zoo.data.special import Required
+from zoo.model.build import build
 from zoo.registry import index
-from zoo.testing.asking import prepare
-from zoo.tokenizer.characters import Characters
+from zoo.testing.objective_checks import prepare
 from zoo.training.evaluation import Evaluation
 
 SMALL: dict[str, Any] = {"symbols": 8, "train_length": 6, "limit": 6000}

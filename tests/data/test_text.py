@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from zoo.checks import Refused
-from zoo.data.pairs import TabSeparatedPairs
+from zoo.components.data.pairs import TabSeparatedPairs
+from zoo.components.data.text import Text, cut
+from zoo.components.tokenizer.bytes import Bytes
 from zoo.data.prepare import prepare
-from zoo.data.text import Text, cut
-from zoo.tokenizer.bytes import Bytes
 
 
 def both(text: Text) -> list[str]:

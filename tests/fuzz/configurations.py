@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from zoo.build import VARIANTS
-from zoo.options import Choice, Many, Maybe, Option, Record, Scalar
+from zoo.model.build import VARIANTS
+from zoo.model.schema import LAYER_OPTIONS, SLOTS, STACKS, model_options
 from zoo.registry import Entry, index
-from zoo.schema import LAYER_OPTIONS, SLOTS, STACKS, model_options
+from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar
 
 Draw = st.DrawFn
 SIZES: dict[str, Any] = {

@@ -16,15 +16,15 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.configurations import runs
-from zoo.build import assemble
-from zoo.checking import check_run, make_objective
-from zoo.config import compose_run
+from zoo.config.checking import check_run, make_objective
+from zoo.config.compose import compose_run
 from zoo.data.batch import Batch
-from zoo.interfaces import Objective
-from zoo.plan import ModelPlan
-from zoo.testing.asking import VOCABULARY, documents, pairs, prepare
+from zoo.model.build import assemble
+from zoo.model.interfaces import Objective
+from zoo.model.plan import ModelPlan
+from zoo.model.variants.variant import Variant
+from zoo.testing.objective_checks import VOCABULARY, documents, pairs, prepare
 from zoo.testing.subject import TOKENS, enliven
-from zoo.variants.variant import Variant
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
 SHARDS = 8

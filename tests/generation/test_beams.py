@@ -23,15 +23,15 @@ from transformers import (
 )
 
 from tests.hub.oracle import Case, made, padded, rows
-from zoo.build import build
 from zoo.checks import Refused
 from zoo.generation import Beam, search
 from zoo.generation.greedy import likeliest
 from zoo.generation.loop import steps
 from zoo.hub import load
-from zoo.interfaces import Inputs
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.variant import Variant
 from zoo.testing.subject import SMALL, enliven
-from zoo.variants.variant import Variant
 
 EOS, VOCABULARY, LIMIT = 2, 4, 4
 

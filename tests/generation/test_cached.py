@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.build import build, check
-from zoo.config import compose_run, group_choices
+from zoo.config.compose import compose_run, group_choices
 from zoo.generation.prompting import padded
-from zoo.generation.reading import Reading
-from zoo.interfaces import Inputs
+from zoo.generation.reader import Reading
+from zoo.model.build import build, check
+from zoo.model.interfaces import Inputs
+from zoo.model.schema import SLOTS
+from zoo.model.variants.variant import Variant
 from zoo.registry import index
-from zoo.schema import SLOTS
 from zoo.testing.subject import SMALL, TOKENS, enliven, places
-from zoo.variants.variant import Variant
 
 LENGTHS = (3, 7, 1, 5)
 ROOM = 9

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tests.command import ON_CPU, SMALL, checked
-from zoo.build import assemble
-from zoo.checking import make_objective
+from zoo.config.checking import make_objective
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import answer, write
-from zoo.interfaces import Inputs
-from zoo.testing.asking import prepare
+from zoo.model.build import assemble
+from zoo.model.interfaces import Inputs
+from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
 
 POSITIONS = ["learned", "sinusoidal", "rotary", "alibi", "none"]

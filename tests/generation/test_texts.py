@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.build import build
 from zoo.checks import Refused
+from zoo.components.tokenizer.characters import Characters
 from zoo.data.special import Required
 from zoo.generation import Prompting, Sampling, beam_texts, fill, generate, stream
-from zoo.interfaces import Inputs
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.variant import Variant
 from zoo.testing.subject import SMALL, enliven
-from zoo.tokenizer.characters import Characters
-from zoo.variants.variant import Variant
 
 TOKENIZER = Characters().build(["abcdefghijklmnopqrstuvwxyz 0123456789🦓"], Required(mask=True, sep=True, sentinels=32))
 SIZE = TOKENIZER.get_vocab_size()

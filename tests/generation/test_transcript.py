@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
+from zoo.components.tokenizer.bpe import BytePairs
+from zoo.components.tokenizer.bytes import Bytes
 from zoo.data.special import Required
 from zoo.generation import Prompting
 from zoo.generation.transcript import Transcript
-from zoo.tokenizer.bpe import BytePairs
-from zoo.tokenizer.bytes import Bytes
 
 TEXT = "Schöne Grüße: 模型 writes 🦓🦓 and ends.\n" * 3
 BYTES = Prompting(Bytes().build([], Required(sep=True, sentinels=1)), frozenset({2}))

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from tests.gpu.needs import GPU
-from zoo.attend import Scores, attend
-from zoo.build import build
-from zoo.checking import check_run
-from zoo.config import compose_run, group_choices
-from zoo.interfaces import Inputs
-from zoo.mask import Mask, Tokens
-from zoo.position.alibi import Alibi
-from zoo.position.none import NoPosition
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.none import NoPosition
+from zoo.config.checking import check_run
+from zoo.config.compose import compose_run, group_choices
+from zoo.model.attend import Scores, attend
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs
+from zoo.model.mask import Mask, Tokens
+from zoo.model.schema import SLOTS
+from zoo.model.variants.variant import Variant
 from zoo.registry import index
-from zoo.schema import SLOTS
 from zoo.testing.subject import TOKENS, enliven, placed, places
-from zoo.variants.variant import Variant
 
 pytestmark = GPU
 

@@ -8,8 +8,8 @@ import torch
 from tests.generation.test_cached import DECODING, pairs, prompts
 from tests.gpu.needs import GPU
 from tests.gpu.test_computation import assert_close, on_gpu
-from zoo.build import build
-from zoo.generation.reading import Reading
+from zoo.generation.reader import Reading
+from zoo.model.build import build
 from zoo.testing.subject import TOKENS, enliven
 
 pytestmark = GPU

@@ -24,7 +24,7 @@ from zoo.generation.loop import steps
 from zoo.hub import load, save
 from zoo.hub.family import family_of
 from zoo.hub.weights import published
-from zoo.interfaces import Inputs
+from zoo.model.interfaces import Inputs
 
 LENGTHS = (13, 8, 3)
 SOURCES = (5, 11, 9)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.build import check
-from zoo.config import compose_run
-from zoo.hub.difference import differences
+from zoo.config.compose import compose_run
 from zoo.hub.family import read, write
+from zoo.hub.plan_difference import differences
+from zoo.model.build import check
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 

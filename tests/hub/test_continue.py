@@ -20,17 +20,17 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from tests.command import ON_CPU, zoo
 from tests.hub.oracle import Case, made
-from zoo import build
-from zoo.checking import Checked, check_run
 from zoo.checks import Refused
-from zoo.config import compose_run
+from zoo.config.checking import Checked, check_run
+from zoo.config.compose import compose_run
 from zoo.data.batch import DocumentBatch
 from zoo.hub import load
-from zoo.hub.folder import Origin, read_origin, write_origin
-from zoo.hub.transfer import transfer
+from zoo.hub.checkpoint_folder import Origin, read_origin, write_origin
+from zoo.hub.saved import saved
+from zoo.hub.weight_transfer import transfer
+from zoo.model import build
 from zoo.training import run as run_module
 from zoo.training.run import prepare_data, run_folder, train
-from zoo.training.saved import saved
 
 SIZES: dict[str, Any] = {
     "vocab_size": 120,

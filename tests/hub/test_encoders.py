@@ -24,12 +24,12 @@ from transformers import (
 
 from tests.hub.cases import bert, electra, roberta
 from tests.hub.oracle import Case, made
-from zoo.build import check
 from zoo.checks import Refused
-from zoo.config import compose_run
+from zoo.config.compose import compose_run
 from zoo.hub import load, save
 from zoo.hub.family import family_of, misfits, read
-from zoo.interfaces import Inputs
+from zoo.model.build import check
+from zoo.model.interfaces import Inputs
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
 

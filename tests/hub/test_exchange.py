@@ -17,8 +17,8 @@ from tests.command import ON_CPU, SMALL, checked, zoo
 from tests.hub.cases.llama import TINY
 from tests.hub.oracle import Case, made, padded
 from zoo.hub import load
+from zoo.hub.saved import Saved, saved
 from zoo.training.run import run_folder, train
-from zoo.training.saved import Saved, saved
 
 PAIRS = ["data=numbers", "data.limit=200", "data.length=64", "data/tokenizer=bytes"]
 MODELS = {

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from zoo.build import build, check
 from zoo.checks import Refused
 from zoo.hub import load, save
 from zoo.hub.family import family_of, misfits, read, write
-from zoo.plan import ModelPlan
+from zoo.model.build import build, check
+from zoo.model.plan import ModelPlan
 
 MIXTURE: dict[str, Any] = {
     "variant": "decoder",

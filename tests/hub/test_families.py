@@ -12,8 +12,8 @@ import yaml
 from tests.command import ON_CPU, checked, zoo
 from tests.hub.test_presets import FAMILIES
 from tests.interruption import Stops, same
-from zoo.study.expand import expand
-from zoo.study.plan import read_study
+from zoo.study.cells.expand import expand
+from zoo.study.cells.load import read_study
 from zoo.training.run import run_folder, train
 
 PRESETS = ["transformer_2017", *FAMILIES]

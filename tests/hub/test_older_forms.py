@@ -13,14 +13,14 @@ from transformers import AutoConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
 from tests.hub.oracle import cases, made
-from zoo.build import build, check, make
 from zoo.checks import Refused
-from zoo.config import compose_run
+from zoo.config.checkpoint_start import suggest_head
+from zoo.config.compose import compose_run
 from zoo.hub import describe, load
-from zoo.hub.difference import differences
+from zoo.hub.checkpoint_folder import Origin, choose
 from zoo.hub.family import family_of, misfits, read
-from zoo.hub.folder import Origin, choose
-from zoo.hub.start import suggest_head
+from zoo.hub.plan_difference import differences
+from zoo.model.build import build, check, make
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 TINY = {f"{family}-{case.name}": case for family, case in cases()}

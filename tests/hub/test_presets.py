@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoo.build import check
-from zoo.config import compose_run, group_choices
+from zoo.config.compose import compose_run, group_choices
 from zoo.hub.family import family_of, misfits
-from zoo.show import describe
+from zoo.inspect.summary import describe
+from zoo.model.build import check
 
 with (Path(__file__).parent / "published_models.tsv").open() as file:
     PUBLISHED = list(csv.DictReader(file, delimiter="\t"))

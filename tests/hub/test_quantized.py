@@ -19,8 +19,8 @@ from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused
 from zoo.hub import load
-from zoo.hub.folder import describe
-from zoo.show import describe as shown
+from zoo.hub.checkpoint_folder import describe
+from zoo.inspect.summary import describe as shown
 
 FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [16, 20]}
 TOKENS = torch.arange(6, 17)[None]

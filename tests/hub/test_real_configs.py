@@ -17,8 +17,8 @@ import torch
 import transformers
 
 from zoo.checks import Refused
-from zoo.cost import on_meta
 from zoo.hub.family import read
+from zoo.model.cost import on_meta
 
 REAL = [json.loads(line) for line in (Path(__file__).parent / "real_configs.jsonl").read_text().splitlines()]
 ASIDE = ("vision_config", "rope_scaling", "quantization_config", "architectures", "model_type", "text_config")

@@ -20,9 +20,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zoo.build import build
 from zoo.checks import Refused
 from zoo.hub import load, save
+from zoo.model.build import build
 
 MUTATIONS = int(os.environ.get("ZOO_MUTATIONS", "2000"))
 SECONDS = 5.0

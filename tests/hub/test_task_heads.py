@@ -32,15 +32,15 @@ from tests.hub.cases import (
     t5,
 )
 from tests.hub.oracle import Case, made
-from zoo.build import build, check
 from zoo.checks import Refused
-from zoo.config import compose_run
-from zoo.cost import on_meta
+from zoo.config.compose import compose_run
 from zoo.hub import families, load, save
-from zoo.hub.folder import Origin, choose, describe
-from zoo.hub.heads import TaskHead
-from zoo.hub.transfer import begin
-from zoo.show import describe as describe_model
+from zoo.hub.checkpoint_folder import Origin, choose, describe
+from zoo.hub.task_heads import TaskHead
+from zoo.hub.weight_transfer import begin
+from zoo.inspect.summary import describe as describe_model
+from zoo.model.build import build, check
+from zoo.model.cost import on_meta
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
 TINY = {

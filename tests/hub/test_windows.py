@@ -9,7 +9,7 @@ import pytest
 
 from zoo.checks import Refused
 from zoo.hub.family import read
-from zoo.plan import LayerPlan
+from zoo.model.plan import LayerPlan
 
 SIZES = {
     "vocab_size": 61,

@@ -89,7 +89,7 @@ found = index()
 entry = found.get("attention", "running_mean")
 out = {"json": entry.as_json(), "broken": found.broken, "norms": found.names("norm"), "torch": "torch" in sys.modules}
 import torch
-from zoo.build import build, check
+from zoo.model.build import build, check
 from zoo.checks import Refused
 part = {"attention": {"name": "running_mean"}}
 base = {"dim": 16, "layers": 1, "ffn": {"name": "mlp"}, "norm": {"name": "layer"}, "position": {"name": "none"}}
@@ -98,7 +98,7 @@ model = build({"variant": "decoder", **base, **part}, 32)
 out["class"] = type(model.reader.layers[0].attention).__name__
 layer = model.reader.layers[0].attention
 x = torch.randn(1, 4, 16)
-from zoo.mask import Mask, Tokens
+from zoo.model.mask import Mask, Tokens
 row = Tokens.row(4, segment=torch.tensor([[0, 0, 0, 1]]))
 got = layer(x, x, Mask(row, row, causal=True), model.reader.nowhere)
 value = layer.value(x)[0]
@@ -178,7 +178,7 @@ def test_it_passes_the_conformance_checks(site: Path) -> None:
     good.mkdir()
     for name in ("zoo_running_mean", "zoo_running_mean-0.1.0.dist-info"):
         shutil.copytree(site / name, good / name)
-    check = "from zoo.cli import main; import sys; sys.argv[1:] = ['check', 'attention/running_mean']; main()"
+    check = "from zoo.cli.main import main; import sys; sys.argv[1:] = ['check', 'attention/running_mean']; main()"
     done = python(good, "-c", check)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     passed = int(done.stdout.rsplit(" passed", 1)[0].split()[-1])

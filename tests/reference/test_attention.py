@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.attention.grouped_query import GroupedQueryAttention
-from zoo.attention.multi_head import MultiHeadAttention
-from zoo.interfaces import Attention
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.none import NoPosition
-from zoo.position.rotary import Rotary
+from zoo.components.attention.grouped_query import GroupedQueryAttention
+from zoo.components.attention.multi_head import MultiHeadAttention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.none import NoPosition
+from zoo.components.position.rotary import Rotary
+from zoo.model.interfaces import Attention
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, BATCH = 16, 4, 3
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

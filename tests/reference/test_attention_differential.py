@@ -11,11 +11,11 @@ from transformers import DiffLlamaConfig
 from transformers.models.diffllama.modeling_diffllama import DiffLlamaAttention, DiffLlamaRotaryEmbedding
 
 from tests.conftest import make_lively
-from zoo.attention.differential import DifferentialAttention
 from zoo.checks import Refused
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.rotary import Rotary
+from zoo.components.attention.differential import DifferentialAttention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.rotary import Rotary
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH = 16, 4, 6
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -14,13 +14,13 @@ from transformers import FNetConfig
 from transformers.models.fnet.modeling_fnet import FNetBasicFourierTransform
 
 from tests.conftest import make_lively
-from zoo.attend import capture
-from zoo.attention.fourier import FourierMixing
-from zoo.attention.synthesizer import SynthesizerAttention
 from zoo.checks import Refused
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.none import NoPosition
+from zoo.components.attention.fourier import FourierMixing
+from zoo.components.attention.synthesizer import SynthesizerAttention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.none import NoPosition
+from zoo.model.attend import capture
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH = 16, 4, 6
 NOWHERE = NoPosition(DIM, HEADS, WIDTH, True)

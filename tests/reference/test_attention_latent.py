@@ -12,16 +12,16 @@ from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Atten
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3Attention, DeepseekV3RotaryEmbedding
 
 from tests.conftest import make_lively
-from zoo.attend import Scores
-from zoo.attention.latent import LatentAttention
-from zoo.cache import Cache
 from zoo.checks import Refused
-from zoo.interfaces import Norm, Position
-from zoo.mask import Mask, Tokens
-from zoo.norm.rms import RmsNorm
-from zoo.position.alibi import Alibi
-from zoo.position.none import NoPosition
-from zoo.position.rotary import Rotary
+from zoo.components.attention.latent import LatentAttention
+from zoo.components.norm.rms import RmsNorm
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.none import NoPosition
+from zoo.components.position.rotary import Rotary
+from zoo.model.attend import Scores
+from zoo.model.cache import Cache
+from zoo.model.interfaces import Norm, Position
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, HEAD_DIM, ROPE, VALUE, RANK = 16, 4, 6, 4, 5, 8
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import make_lively
-from zoo.attend import capture
-from zoo.attention.native_sparse import Blocks, NativeSparseAttention
 from zoo.checks import Refused
-from zoo.interfaces import Position
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.alibi import Alibi
-from zoo.position.none import NoPosition
-from zoo.position.rotary import Rotary
+from zoo.components.attention.native_sparse import Blocks, NativeSparseAttention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.none import NoPosition
+from zoo.components.position.rotary import Rotary
+from zoo.model.attend import capture
+from zoo.model.interfaces import Position
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH = 16, 4, 6
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from tests.conftest import make_lively
-from zoo.attention.local import LocalAttention
-from zoo.attention.native_sparse import NativeSparseAttention
-from zoo.attention.sparse_top_k import SparseTopKAttention
-from zoo.attention.synthesizer import SynthesizerAttention
-from zoo.interfaces import Attention, Norm
-from zoo.mask import Mask, Tokens
-from zoo.norm.rms import RmsNorm
-from zoo.position.rotary import Rotary
+from zoo.components.attention.local import LocalAttention
+from zoo.components.attention.native_sparse import NativeSparseAttention
+from zoo.components.attention.sparse_top_k import SparseTopKAttention
+from zoo.components.attention.synthesizer import SynthesizerAttention
+from zoo.components.norm.rms import RmsNorm
+from zoo.components.position.rotary import Rotary
+from zoo.model.interfaces import Attention, Norm
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH, LENGTH = 16, 4, 4, 12
 CLOSE = {"atol": 1e-9, "rtol": 1e-9}

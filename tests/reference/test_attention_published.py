@@ -15,14 +15,14 @@ from transformers.models.olmo2.modeling_olmo2 import Olmo2Attention
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextAttention
 
-from zoo.attend import Scores
-from zoo.attention.grouped_query import GroupedQueryAttention
-from zoo.attention.multi_head import MultiHeadAttention
-from zoo.interfaces import Norm
-from zoo.mask import Mask, Tokens
-from zoo.norm.rms import RmsNorm
-from zoo.position.none import NoPosition
-from zoo.position.rotary import Rotary
+from zoo.components.attention.grouped_query import GroupedQueryAttention
+from zoo.components.attention.multi_head import MultiHeadAttention
+from zoo.components.norm.rms import RmsNorm
+from zoo.components.position.none import NoPosition
+from zoo.components.position.rotary import Rotary
+from zoo.model.attend import Scores
+from zoo.model.interfaces import Norm
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, KV_HEADS, HEAD_DIM = 16, 4, 2, 6
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

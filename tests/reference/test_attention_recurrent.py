@@ -10,18 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.conftest import make_lively
-from zoo.attention.gated_delta import GatedDelta
-from zoo.attention.gated_linear import GatedLinearAttention
-from zoo.attention.gru import Gru
-from zoo.attention.linear import LinearAttention
-from zoo.attention.lstm import Lstm
-from zoo.attention.mamba2 import Mamba2
-from zoo.attention.retention import Retention
-from zoo.interfaces import Attention, Position
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.none import NoPosition
-from zoo.position.rotary import Rotary
+from zoo.components.attention.gated_delta import GatedDelta
+from zoo.components.attention.gated_linear import GatedLinearAttention
+from zoo.components.attention.gru import Gru
+from zoo.components.attention.linear import LinearAttention
+from zoo.components.attention.lstm import Lstm
+from zoo.components.attention.mamba2 import Mamba2
+from zoo.components.attention.retention import Retention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.none import NoPosition
+from zoo.components.position.rotary import Rotary
+from zoo.model.interfaces import Attention, Position
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH = 16, 4, 6
 CLOSE = {"atol": 1e-9, "rtol": 1e-9}

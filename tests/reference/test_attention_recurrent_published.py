@@ -12,12 +12,12 @@ from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextGatedDeltaNet
 
 from tests.conftest import make_lively
-from zoo.attention.gated_delta import GatedDelta
-from zoo.attention.mamba2 import Mamba2
-from zoo.interfaces import Attention
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.none import NoPosition
+from zoo.components.attention.gated_delta import GatedDelta
+from zoo.components.attention.mamba2 import Mamba2
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.none import NoPosition
+from zoo.model.interfaces import Attention
+from zoo.model.mask import Mask, Tokens
 
 DIM, BATCH = 16, 3
 NOWHERE = NoPosition(DIM, 4, 4, True)

@@ -11,15 +11,15 @@ from x_transformers.attend import Attend
 
 from tests.conftest import make_lively
 from tests.reference.test_attention import loop
-from zoo.attend import Scores, capture
-from zoo.attention.dot_product import DotProductAttention
-from zoo.attention.local import LocalAttention
-from zoo.attention.sparse_top_k import SparseTopKAttention
 from zoo.checks import Refused
-from zoo.mask import Mask, Tokens
-from zoo.norm.none import NoNorm
-from zoo.position.alibi import Alibi
-from zoo.position.none import NoPosition
+from zoo.components.attention._projected import DotProductAttention
+from zoo.components.attention.local import LocalAttention
+from zoo.components.attention.sparse_top_k import SparseTopKAttention
+from zoo.components.norm.none import NoNorm
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.none import NoPosition
+from zoo.model.attend import Scores, capture
+from zoo.model.mask import Mask, Tokens
 
 DIM, HEADS, WIDTH = 16, 4, 6
 NOWHERE = NoPosition(DIM, HEADS, WIDTH, True)

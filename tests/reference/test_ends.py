@@ -10,9 +10,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from zoo.build import build
-from zoo.interfaces import Inputs
-from zoo.variants.variant import Variant
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.variant import Variant
 
 Tiny = Callable[..., dict[str, Any]]
 Pairs = list[tuple[nn.Parameter, Tensor]]

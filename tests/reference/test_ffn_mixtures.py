@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.checks import Refused
-from zoo.ffn.expert_choice import ExpertChoice
-from zoo.ffn.experts import Experts
-from zoo.ffn.product_key import ProductKey
-from zoo.ffn.soft_moe import SoftMoe
-from zoo.interfaces import FeedForward
-from zoo.mask import Mask, Tokens
+from zoo.components.ffn._expert_weights import Experts
+from zoo.components.ffn.expert_choice import ExpertChoice
+from zoo.components.ffn.product_key import ProductKey
+from zoo.components.ffn.soft_moe import SoftMoe
+from zoo.model.interfaces import FeedForward
+from zoo.model.mask import Mask, Tokens
 
 DIM, HIDDEN = 6, 5
 PACKED = [[0, 0, 0, 0, 0, -1, 1], [-1, -1, 3, 1, 1, 1, -1]]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.checks import Refused
-from zoo.ffn.gated import Gated
-from zoo.ffn.moe import Moe
-from zoo.ffn.router import Router
-from zoo.mask import Mask, Tokens
+from zoo.components.ffn._router import Router
+from zoo.components.ffn.gated import Gated
+from zoo.components.ffn.moe import Moe
+from zoo.model.mask import Mask, Tokens
 
 DIM, HIDDEN, EXPERTS = 6, 5, 8
 Tensors = Mapping[str, Tensor]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, distributed, multiprocessing
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from zoo.ffn.moe import Moe
-from zoo.ffn.router import Router
-from zoo.mask import Tokens
+from zoo.components.ffn._router import Router
+from zoo.components.ffn.moe import Moe
+from zoo.model.mask import Tokens
 
 DIM = 6
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.build import build
-from zoo.interfaces import Attention
-from zoo.mask import Mask, Tokens
-from zoo.stack import Layer, Stack
+from zoo.model.build import build
+from zoo.model.interfaces import Attention
+from zoo.model.mask import Mask, Tokens
+from zoo.model.stack import Layer, Stack
 
 DIM, HEADS, HIDDEN, BATCH = 16, 4, 24, 3
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -12,12 +12,12 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from x_transformers import x_transformers
 
 from zoo.checks import Refused
-from zoo.interfaces import Norm
-from zoo.norm.derf import DynamicErf
-from zoo.norm.dyt import DynamicTanh
-from zoo.norm.l2 import L2Norm
-from zoo.norm.rms import RmsNorm
-from zoo.norm.scale import ScaleNorm
+from zoo.components.norm.derf import DynamicErf
+from zoo.components.norm.dyt import DynamicTanh
+from zoo.components.norm.l2 import L2Norm
+from zoo.components.norm.rms import RmsNorm
+from zoo.components.norm.scale import ScaleNorm
+from zoo.model.interfaces import Norm
 
 DIM = 6
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

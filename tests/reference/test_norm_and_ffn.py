@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.ffn.gated import Gated
-from zoo.ffn.mlp import Mlp
-from zoo.mask import Tokens
-from zoo.norm.layer import LayerNorm
-from zoo.norm.rms import RmsNorm
+from zoo.components.ffn.gated import Gated
+from zoo.components.ffn.mlp import Mlp
+from zoo.components.norm.layer import LayerNorm
+from zoo.components.norm.rms import RmsNorm
+from zoo.model.mask import Tokens
 
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": lambda x: (x + x.abs()) / 2,

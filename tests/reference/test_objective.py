@@ -9,15 +9,15 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from zoo.components.objective.causal_lm import CausalLm
+from zoo.components.objective.classification import Classification
+from zoo.components.objective.masked_lm import MaskedLm
+from zoo.components.objective.next_sentence import NextSentence
+from zoo.components.objective.replaced_token import ReplacedToken
 from zoo.data.batch import DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.interfaces import Inputs, Objective, View
-from zoo.objective.causal_lm import CausalLm
-from zoo.objective.classification import Classification
-from zoo.objective.masked_lm import MaskedLm
-from zoo.objective.next_sentence import NextSentence
-from zoo.objective.replaced_token import ReplacedToken
-from zoo.testing.asking import prepare
+from zoo.model.interfaces import Inputs, Objective, View
+from zoo.testing.objective_checks import prepare
 
 VOCABULARY = Vocabulary(40, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}

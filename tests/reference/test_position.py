@@ -11,10 +11,10 @@ from transformers.models.bart.modeling_bart import BartLearnedPositionalEmbeddin
 from x_transformers.x_transformers import AlibiPositionalBias
 
 from zoo.checks import Refused
-from zoo.position.alibi import Alibi
-from zoo.position.learned import Learned
-from zoo.position.rotary import Rotary
-from zoo.position.sinusoidal import Sinusoidal
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.learned import Learned
+from zoo.components.position.rotary import Rotary
+from zoo.components.position.sinusoidal import Sinusoidal
 
 POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6], [5, 0, 0, 1, 700, 2, 3]])
 

@@ -14,15 +14,15 @@ from transformers.models.t5.modeling_t5 import T5Attention
 from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertSelfAttention
 from x_transformers.x_transformers import RelativePositionBias
 
-from zoo.attend import Scores, attend
 from zoo.checks import Refused
-from zoo.interfaces import Position
-from zoo.mask import Mask, Tokens
-from zoo.position.alibi import Alibi
-from zoo.position.fire import Fire
-from zoo.position.kerple import Kerple
-from zoo.position.shaw import Shaw
-from zoo.position.t5 import T5Bias
+from zoo.components.position.alibi import Alibi
+from zoo.components.position.fire import Fire
+from zoo.components.position.kerple import Kerple
+from zoo.components.position.shaw import Shaw
+from zoo.components.position.t5 import T5Bias
+from zoo.model.attend import Scores, attend
+from zoo.model.interfaces import Position
+from zoo.model.mask import Mask, Tokens
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 HEADS, WIDTH = 3, 4

@@ -17,12 +17,12 @@ from transformers.models.llama import modeling_llama
 from x_transformers.x_transformers import RotaryEmbedding
 from x_transformers.x_transformers import apply_rotary_pos_emb as apply_x
 
-from zoo.build import build, check
 from zoo.checks import Refused
-from zoo.position.rotary import Rotary
-from zoo.position.scaling import Scaling
-from zoo.position.turning import frequencies
-from zoo.position.xpos import XPos
+from zoo.components.position._rotation import frequencies
+from zoo.components.position._scaling import Scaling
+from zoo.components.position.rotary import Rotary
+from zoo.components.position.xpos import XPos
+from zoo.model.build import build, check
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 SCALINGS: list[tuple[Scaling, dict[str, Any]]] = [

@@ -18,23 +18,23 @@ from transformers.models.gptj.modeling_gptj import GPTJBlock
 from transformers.models.modernbert.modeling_modernbert import ModernBertEncoderLayer
 from transformers.models.olmo2.modeling_olmo2 import Olmo2DecoderLayer
 
-from zoo.build import build
 from zoo.checks import Refused
-from zoo.interfaces import Inputs, Norm, Residual, Sublayer
-from zoo.mask import Mask, Tokens
-from zoo.norm.layer import LayerNorm
-from zoo.norm.none import NoNorm
-from zoo.norm.rms import RmsNorm
+from zoo.components.norm.layer import LayerNorm
+from zoo.components.norm.none import NoNorm
+from zoo.components.norm.rms import RmsNorm
+from zoo.components.residual.deepnorm import DeepNorm
+from zoo.components.residual.highway import Highway
+from zoo.components.residual.hyper import Connection, HyperConnections
+from zoo.components.residual.inside import InsideNorm
+from zoo.components.residual.layerscale import LayerScale
+from zoo.components.residual.parallel import ParallelResidual
+from zoo.components.residual.pre import PreNorm
+from zoo.components.residual.rezero import ReZero
+from zoo.components.residual.sandwich import SandwichNorm
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs, Norm, Residual, Sublayer
+from zoo.model.mask import Mask, Tokens
 from zoo.registry import index
-from zoo.residual.deepnorm import DeepNorm
-from zoo.residual.highway import Highway
-from zoo.residual.hyper import Connection, HyperConnections
-from zoo.residual.inside import InsideNorm
-from zoo.residual.layerscale import LayerScale
-from zoo.residual.parallel import ParallelResidual
-from zoo.residual.pre import PreNorm
-from zoo.residual.rezero import ReZero
-from zoo.residual.sandwich import SandwichNorm
 
 DIM, HEADS, HIDDEN = 16, 4, 24
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

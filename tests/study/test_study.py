@@ -17,13 +17,14 @@ import pytest
 import yaml
 
 from tests.command import ON_CPU, SMALL, TINY, zoo
-from zoo.checking import check_run
-from zoo.config import compose_run, folder
-from zoo.cost import cost, on_meta
-from zoo.signals import command_signals
-from zoo.study.cells import launched
-from zoo.study.expand import expand
-from zoo.study.plan import find_study, read_study
+from zoo.config.checking import check_run
+from zoo.config.compose import compose_run, folder
+from zoo.model.cost import cost, on_meta
+from zoo.study.cells.expand import expand
+from zoo.study.cells.load import read_study
+from zoo.study.plan.study_file import find_study
+from zoo.study.train_cells import launched
+from zoo.system.signals import command_signals
 from zoo.training.run import standing
 
 BASIC = ["hydra/launcher=basic", "threads=1"]

@@ -17,8 +17,8 @@ from typing import Any
 import hydra  # noqa: F401
 import torch
 
-import zoo.study.sweep  # noqa: F401
-from zoo import cli
+import zoo.study.run_study  # noqa: F401
+from zoo.cli import main as cli
 from zoo.training import run as run_module
 
 fit = run_module.fit

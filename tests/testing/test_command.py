@@ -12,9 +12,9 @@ from typing import final
 import pytest
 
 from tests.command import zoo
+from zoo.cli.check import command
 from zoo.registry import KINDS
 from zoo.testing import CHECKS, registered
-from zoo.testing.command import command
 
 
 def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
@@ -25,7 +25,7 @@ def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
 
 
 def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    from zoo.norm.none import NoNorm
+    from zoo.components.norm.none import NoNorm
 
     @final
     class Undescribed(NoNorm):  # type: ignore[misc]
@@ -48,8 +48,11 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.Captu
         (["nrm/rms"], "unknown kind 'nrm': did you mean norm?"),
         (["rms"], "a component is KIND/NAME or package.module:Class: got 'rms'"),
         (["no.module:Here"], "no.module:Here cannot be imported: ModuleNotFoundError"),
-        (["zoo.cost:Cost"], "zoo.cost.Cost must be registered: write @register(kind, name) above the class"),
-        (["zoo.cost:cost"], "zoo.cost:cost must be a class: got function"),
+        (
+            ["zoo.model.cost:Cost"],
+            "zoo.model.cost.Cost must be registered: write @register(kind, name) above the class",
+        ),
+        (["zoo.model.cost:cost"], "zoo.model.cost:cost must be a class: got function"),
         (["norm/rms", "--only", "cached_is_ful"], "unknown check 'cached_is_ful': did you mean cached_is_full?"),
         (["norm/rms", "--al"], "unknown option --al: did you mean --all?"),
         (["--only", "cached_is_full"], "nothing to check: give KIND/NAME, package.module:Class or --all"),
@@ -79,7 +82,7 @@ def test_a_generated_plugin_is_installable_and_passes(tmp_path: Path) -> None:
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "-q"]
     subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(site), *folders], check=True)
     env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    run = [sys.executable, "-c", "from zoo.cli import main; main()", "check"]
+    run = [sys.executable, "-c", "from zoo.cli.main import main; main()", "check"]
     done = subprocess.run(
         [*run, *(f"{kind}/my_{kind}" for kind in KINDS), "--jobs", "1"],
         env=env,
@@ -100,7 +103,7 @@ def test_a_generated_plugin_is_installable_and_passes(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["nrm", "mine"], "unknown kind 'nrm': did you mean norm?"),
-        (["norm", "rms"], "norm 'rms' is taken by zoo.norm.rms.RmsNorm"),
+        (["norm", "rms"], "norm 'rms' is taken by zoo.components.norm.rms.RmsNorm"),
         (["norm", "My-Norm"], "NAME must be a Python name in lower case, of at most 64 characters: got 'My-Norm'"),
         (["norm", "class"], "NAME must be a Python name in lower case, of at most 64 characters: got 'class'"),
     ],

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.attend import Scores, attend
-from zoo.cache import Cache
-from zoo.interfaces import Attention, Norm, Position, linear_flops
-from zoo.linear import OutputLinear
-from zoo.mask import Mask, Tokens
+from zoo.model.attend import Scores, attend
+from zoo.model.cache import Cache
+from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.mask import Mask, Tokens
+from zoo.model.projections import OutputLinear
 from zoo.testing import BAD, check_component, registered, subjects
 from zoo.testing.kit import checks_of, run_check
 

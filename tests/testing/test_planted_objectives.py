@@ -10,7 +10,7 @@ import torch
 
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.interfaces import Inputs, Objective, View
+from zoo.model.interfaces import Inputs, Objective, View
 from zoo.testing import BAD, check_component, registered
 
 PARTS = {"rows_do_not_depend_on_their_batch", "terms_of_parts_make_the_whole"}

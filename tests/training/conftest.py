@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.command import ON_CPU, SMALL, checked
-from zoo.checking import Checked
+from zoo.config.checking import Checked
 from zoo.training.run import train
 
 

@@ -17,7 +17,7 @@ import torch
 
 from tests.command import checked
 from tests.interruption import left
-from zoo.checking import Checked
+from zoo.config.checking import Checked
 from zoo.training.run import run_folder, train
 
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime", "shutil.rmtree")

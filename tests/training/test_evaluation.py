@@ -14,14 +14,14 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, load_model
 from torch import Tensor
 
-from zoo.build import assemble
-from zoo.checking import Checked, make_objective
-from zoo.interfaces import View
+from zoo.config.checking import Checked, make_objective
+from zoo.model.build import assemble
+from zoo.model.interfaces import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
-from zoo.training.result import show
+from zoo.training.random_streams import generator
 from zoo.training.run import prepare_data
-from zoo.training.streams import generator
+from zoo.training.summarize import show
 
 Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
 

@@ -13,18 +13,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zoo.build import build
 from zoo.checks import Refused
+from zoo.components.objective.causal_lm import CausalLm
+from zoo.components.objective.classification import Classification
 from zoo.data.interfaces import Vocabulary
-from zoo.interfaces import Inputs, Objective
-from zoo.objective.causal_lm import CausalLm
-from zoo.objective.classification import Classification
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs, Objective
+from zoo.model.variants.initialization import Initialization
+from zoo.model.variants.variant import Variant
 from zoo.registry import index
-from zoo.testing.asking import documents, pairs, prepare
+from zoo.testing.objective_checks import documents, pairs, prepare
 from zoo.training.evaluation import Evaluation
-from zoo.training.module import Training
-from zoo.variants.initialization import Initialization
-from zoo.variants.variant import Variant
+from zoo.training.lightning_module import Training
 
 Tiny = Callable[..., dict[str, Any]]
 WIDTHS = (32, 64, 128, 256)

@@ -18,11 +18,11 @@ import yaml
 
 from tests.command import TINY
 from tests.interruption import Stops, same
-from zoo.checking import Checked
-from zoo.files import Damaged
+from zoo.config.checking import Checked
+from zoo.hub.saved import saved
+from zoo.system.files import Damaged
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
-from zoo.training.saved import saved
 
 # Everything that is drawn matters: which tokens are hidden, which features dropped, in two micro-batches a step.
 RANDOM = ["model.variant=encoder", "model.dropout=0.2", "accumulate=2", "steps=13", "evaluate=4", "checkpoint=3"]
@@ -161,7 +161,7 @@ def test_a_killed_process_goes_on(documents: Callable[..., Checked], trained: Tr
     folder = run_folder(config)
     (tmp_path / "config.json").write_text(json.dumps(config.config))
     script = (
-        "import json, sys; from zoo.checking import check_run; from zoo.training.run import train\n"
+        "import json, sys; from zoo.config.checking import check_run; from zoo.training.run import train\n"
         "train(check_run(json.load(open(sys.argv[1]))))"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "config.json")])

@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.conftest import tiny_config
-from zoo.build import build
-from zoo.checking import Checked
-from zoo.ffn.router import TopK
-from zoo.interfaces import Inputs
+from zoo.components.ffn._router import TopK
+from zoo.config.checking import Checked
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.variant import Variant
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
-from zoo.variants.variant import Variant
 
 EXPERTS, STEPS = 8, 100
 Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]

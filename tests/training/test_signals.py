@@ -12,8 +12,8 @@ import pytest
 
 from tests.interruption import Stops, same
 from tests.training.test_resume import RANDOM
-from zoo.checking import Checked
-from zoo.signals import SERVED, Interrupted, Interruption
+from zoo.config.checking import Checked
+from zoo.system.signals import SERVED, Interrupted, Interruption
 from zoo.training import checkpoints
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.run import run_folder, train

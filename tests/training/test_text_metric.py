@@ -10,13 +10,13 @@ from typing import Any, get_args
 import pytest
 from torchmetrics.functional.text import sacre_bleu_score
 
-from zoo.build import make
-from zoo.checking import part_of
+from zoo.components.data.numbers import Language
 from zoo.data.interfaces import Pairs, TextMetric
-from zoo.data.numbers import Language
-from zoo.options import REQUIRED
+from zoo.model.build import make
+from zoo.model.parts import part_from_config
 from zoo.registry import index
-from zoo.report.metrics import Metric
+from zoo.registry.options import REQUIRED
+from zoo.report.records.metrics import Metric
 from zoo.training.text_metric import score_texts
 
 DRAWN = [
@@ -34,7 +34,7 @@ SPELLED = [
 
 def targets_of(config: dict[str, Any]) -> tuple[TextMetric, list[str]]:
     options = index().get("data", config["name"]).options
-    data: Any = make(part_of("data", {option.name: option.default for option in options} | config, "data"))
+    data: Any = make(part_from_config("data", {option.name: option.default for option in options} | config, "data"))
     return data.text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
 
 

@@ -13,13 +13,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
-from zoo.build import assemble
-from zoo.checking import Checked, make_objective
+from zoo.config.checking import Checked, make_objective
 from zoo.data.order import indices
+from zoo.model.build import assemble
 from zoo.training import run as run_module
-from zoo.training.module import Training
+from zoo.training.lightning_module import Training
+from zoo.training.random_streams import generator, stream
 from zoo.training.run import prepare_data
-from zoo.training.streams import generator, stream
 
 Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
 

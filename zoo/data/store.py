@@ -16,7 +16,7 @@ import tokenizers
 from zoo.data.interfaces import Vocabulary
 from zoo.data.ragged import Ragged
 from zoo.data.special import protect
-from zoo.files import (
+from zoo.system.files import (
     Damaged,
     clear_drafts,
     draft_path,

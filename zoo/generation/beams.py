@@ -11,9 +11,9 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.generation.loop import require_numbers
-from zoo.generation.reading import Reading
-from zoo.interfaces import Inputs
-from zoo.variants.variant import Variant
+from zoo.generation.reader import Reading
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.variant import Variant
 
 
 @dataclass(frozen=True)

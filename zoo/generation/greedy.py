@@ -8,10 +8,10 @@ from torch import Tensor
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.loop import steps
-from zoo.interfaces import Inputs
-from zoo.variants.encoder import Encoder
-from zoo.variants.encoder_decoder import EncoderDecoder
-from zoo.variants.variant import Variant
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.encoder import Encoder
+from zoo.model.variants.encoder_decoder import EncoderDecoder
+from zoo.model.variants.variant import Variant
 
 
 def likeliest(logits: Tensor) -> Tensor:

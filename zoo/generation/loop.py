@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.generation.reading import Reading
+from zoo.generation.reader import Reading
 from zoo.generation.sampling import Choose
-from zoo.interfaces import Inputs
-from zoo.variants.encoder_decoder import EncoderDecoder
-from zoo.variants.variant import Variant
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.encoder_decoder import EncoderDecoder
+from zoo.model.variants.variant import Variant
 
 _TOKENS = 128  # written where nobody says how many
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.interfaces import Inputs
-from zoo.variants.encoder_decoder import EncoderDecoder
-from zoo.variants.variant import Variant
+from zoo.model.interfaces import Inputs
+from zoo.model.variants.encoder_decoder import EncoderDecoder
+from zoo.model.variants.variant import Variant
 
 
 @dataclass(frozen=True)

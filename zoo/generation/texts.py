@@ -14,8 +14,8 @@ from zoo.generation.loop import require_numbers, room, steps
 from zoo.generation.prompting import Prompting
 from zoo.generation.sampling import Sampling
 from zoo.generation.transcript import Transcript
-from zoo.variants.encoder import Encoder
-from zoo.variants.variant import Variant
+from zoo.model.variants.encoder import Encoder
+from zoo.model.variants.variant import Variant
 
 
 def generate(

@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from zoo.build import check
 from zoo.checks import Refused, suggest
-from zoo.hub.common import COMMON, SHARED
-from zoo.hub.difference import Difference, differences
-from zoo.hub.heads import SCORE, KeptHead, TaskHead, linear
+from zoo.hub.common_keys import COMMON, SHARED
+from zoo.hub.config_sides import Composed, Draft, Source
 from zoo.hub.keys import Idle, Key
+from zoo.hub.plan_difference import Difference, differences
 from zoo.hub.quantization import Quantization, read_quantization
-from zoo.hub.rules import Rule
-from zoo.hub.source import Composed, Draft, Source
+from zoo.hub.task_heads import SCORE, KeptHead, TaskHead, linear
+from zoo.hub.tensor_rules import Rule
 from zoo.hub.text_config import names_inside, unwrap
-from zoo.plan import ModelPlan
-from zoo.schema import SLOTS
+from zoo.model.build import check
+from zoo.model.plan import ModelPlan
+from zoo.model.schema import SLOTS
 
 
 class Form(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from zoo.hub.source import BOOL, DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
-from zoo.options import REQUIRED, Maybe, Type
+from zoo.hub.config_sides import BOOL, DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.registry.options import REQUIRED, Maybe, Type
 
 ACTIVATIONS = {
     "relu": "relu",

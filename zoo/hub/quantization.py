@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.hub.checkpoint import Checkpoint, Header
-from zoo.hub.source import Source
+from zoo.hub.config_sides import Source
+from zoo.hub.tensor_files import Checkpoint, Header
 
 SCALE = "_scale_inv"
 """What the name of a weight's scales ends with, behind the name of the weight."""

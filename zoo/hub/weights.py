@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import Refused
-from zoo.hub.checkpoint import Checkpoint, Renamed
 from zoo.hub.family import Family
-from zoo.hub.rules import Numbers, Rule
-from zoo.variants.variant import Variant
+from zoo.hub.tensor_files import Checkpoint, Renamed
+from zoo.hub.tensor_rules import Numbers, Rule
+from zoo.model.variants.variant import Variant
 
 _log = logging.getLogger("zoo")
 _SHOWN = 5
@@ -198,7 +198,7 @@ def published(model: Variant, family: Family, bare: bool | None = None) -> Itera
 def _heads(model: Variant) -> int:
     plan = model.plan
     if plan is None:
-        raise Refused("a model without a plan has no published form: build it with zoo.build")
+        raise Refused("a model without a plan has no published form: build it with zoo.model.build")
     return plan.stacks[-1].base.heads
 
 

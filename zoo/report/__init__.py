@@ -7,12 +7,12 @@ machines, and :func:`print_folder` says where that is.
 
 from __future__ import annotations
 
-from zoo.report.joined import join
-from zoo.report.metrics import Metric
-from zoo.report.records import Judging, Moved, Run, Study, Task, read_run, runs_study
-from zoo.report.table import Cell, Row, Table, summary
-from zoo.report.terminal import print_folder, print_summary
-from zoo.report.written import write_report
+from zoo.report.claims.table import Cell, Row, Table, summary
+from zoo.report.output.terminal_tables import print_folder, print_summary
+from zoo.report.output.write import write_report
+from zoo.report.records.combine import join
+from zoo.report.records.metrics import Metric
+from zoo.report.records.records import Judging, Moved, Run, Study, Task, read_run, runs_study
 
 __all__ = [
     "Cell",

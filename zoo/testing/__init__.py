@@ -11,7 +11,7 @@ class. In a test of one's own:
 """
 
 from zoo.testing.kit import BAD, CHECKS, Check, Failed, Outcome
-from zoo.testing.run import check_component, found, parametrize_with_checks, registered
+from zoo.testing.run_checks import check_component, found, parametrize_with_checks, registered
 from zoo.testing.subject import Subject, subjects
 
 __all__ = [

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zoo.build import build, check
 from zoo.checks import Refused
-from zoo.interfaces import Inputs
-from zoo.options import REQUIRED, Choice, Maybe, Option, Record, Scalar
+from zoo.model.build import build, check
+from zoo.model.interfaces import Inputs
+from zoo.model.schema import SLOTS
+from zoo.model.variants.variant import Variant
 from zoo.registry import Entry
-from zoo.schema import SLOTS
-from zoo.variants.variant import Variant
+from zoo.registry.options import REQUIRED, Choice, Maybe, Option, Record, Scalar
 
 Scope = Literal["declaration", "model", "option", "objective", "data", "tokenizer"]
 
@@ -267,8 +267,8 @@ def built_alone(subject: Subject, *given: Any) -> Any:
     Raises:
         Refused: as the component says.
     """
-    from zoo.options import check_options, construct_options
     from zoo.registry import live_options
+    from zoo.registry.options import check_options, construct_options
 
     problems: list[str] = []
     own = {key: value for key, value in subject.part.items() if key != "name"}

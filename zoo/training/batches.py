@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from zoo.data.batch import DocumentBatch, PairBatch
 from zoo.data.order import indices
 from zoo.data.rows import Rows
-from zoo.interfaces import Objective, View
-from zoo.training.streams import generator, stream
+from zoo.model.interfaces import Objective, View
+from zoo.training.random_streams import generator, stream
 
 TOKENS, SOURCE = "read tokens", "read source"  # what is counted beside the things that terms are means of
 

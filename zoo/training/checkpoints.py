@@ -16,9 +16,9 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from zoo.signals import Interruption, is_child
-from zoo.training.claim import Claim
-from zoo.training.folder import RunFolder
+from zoo.runs.claim import Claim
+from zoo.runs.run_folder import RunFolder
+from zoo.system.signals import Interruption, is_child
 
 _log = logging.getLogger("zoo")
 _SHARE = 0.03  # of the time, for checkpoints that are due by time

@@ -12,23 +12,23 @@ import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
-from zoo.files import file_digest, replace_file, write_file
-from zoo.hub.folder import write_origin
-from zoo.hub.transfer import Begun
-from zoo.signals import Interrupted, Interruption
-from zoo.targets import bind_target
+from zoo.config.targets import bind_target
+from zoo.hub.checkpoint_folder import write_origin
+from zoo.hub.weight_transfer import Begun
+from zoo.runs.claim import Claim
+from zoo.system.files import file_digest, replace_file, write_file
+from zoo.system.signals import Interrupted, Interruption
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
-from zoo.training.claim import Claim
-from zoo.training.depth import Depth
+from zoo.training.depth_statistics import Depth
 from zoo.training.evaluation import Evaluation
 from zoo.training.job import Job
-from zoo.training.metrics_file import MetricsFile
-from zoo.training.module import Training
+from zoo.training.lightning_module import Training
+from zoo.training.metrics_logger import MetricsFile
 from zoo.training.precision import TrueBfloat16
 from zoo.training.progress import progress
 from zoo.training.provenance import Energy, PeakMemory
-from zoo.training.result import result_of
+from zoo.training.summarize import result_of
 
 _log = logging.getLogger("zoo")
 

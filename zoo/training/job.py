@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.prepare import Prepared
-from zoo.interfaces import Objective
-from zoo.plan import ModelPlan
-from zoo.training.folder import RunFolder
-from zoo.variants.variant import Variant
+from zoo.model.interfaces import Objective
+from zoo.model.plan import ModelPlan
+from zoo.model.variants.variant import Variant
+from zoo.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback

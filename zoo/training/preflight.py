@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from zoo.build import assemble
 from zoo.checks import Refused, require
-from zoo.cost import on_meta
-from zoo.plan import ModelPlan
-from zoo.targets import bind_target
+from zoo.config.targets import bind_target
+from zoo.model.build import assemble
+from zoo.model.cost import on_meta
+from zoo.model.plan import ModelPlan
+from zoo.model.variants.variant import Variant
 from zoo.training.fit import quieten_lightning
-from zoo.variants.variant import Variant
 
 _FLOAT32 = 4  # bytes of a weight as it is first made
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
-from zoo.terminal import say
+from zoo.system.terminal import say
 
 
 def progress(label: str, steps: int) -> Callback:

@@ -19,41 +19,33 @@ import torch
 
 import zoo
 from zoo.registry import index
-from zoo.syntax import locate
-from zoo.training.packages import COMPUTING, Package, Traced, imports_of, trace
+from zoo.registry.signatures import locate
+from zoo.training.source_packages import COMPUTING, Package, Traced, imports_of, trace
 
-_PRESENTATION = (
-    "__main__.py",
-    "arguments.py",
-    "cli.py",
-    "config.py",
-    "executed.py",
-    "limits.py",
-    "names.py",
-    "overrides.py",
-    "tables.py",
-    "terminal.py",
-    "listing.py",
-    "new.py",
-    "syntax.py",
-    "registry.py",
-    "cost.py",
-    "memory.py",
-    "show.py",
-    "units.py",
+_PRESENTATION_ROOMS = frozenset(
+    ("catalog", "cli", "conf", "experiments", "hub", "inspect", "report", "statistics", "study", "testing")
 )
-_PRESENTATION_FOLDERS = (
-    "report",
-    "statistics",
-    "catalogue",
-    "study",
-    "hub",
-    "commands",
-    "inspect",
-    "conf",
-    "experiments",
-    "testing",
+_PRESENTATION = frozenset(
+    (
+        "__init__.py",
+        "__main__.py",
+        "limits.py",
+        "units.py",
+        "config/call_arguments.py",
+        "config/compose.py",
+        "config/overrides.py",
+        "model/cost.py",
+        "model/executed_flops.py",
+        "model/footprint.py",
+        "registry/__init__.py",
+        "registry/entries.py",
+        "registry/signatures.py",
+        "system/names.py",
+        "system/tables.py",
+        "system/terminal.py",
+    )
 )
+"""Sources that no number of a run depends on: a change there leaves results valid."""
 
 
 @functools.cache
@@ -116,7 +108,7 @@ def _built_in() -> list[Any]:
 
 
 def _matters(path: Path) -> bool:
-    return path.parts[0] not in (*_PRESENTATION_FOLDERS, *_PRESENTATION)
+    return path.parts[0] not in _PRESENTATION_ROOMS and path.as_posix() not in _PRESENTATION
 
 
 def versions() -> dict[str, str]:

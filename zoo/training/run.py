@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo import build
-from zoo.checking import Checked, make_objective, part_of, required_tokens
 from zoo.checks import Refused
+from zoo.config.checking import Checked, make_objective, required_tokens
+from zoo.config.targets import CALLED, TARGETS, bind_target, find_targets, install, value_problems
 from zoo.data.prepare import Prepared, prepare
-from zoo.files import Damaged
-from zoo.hub.transfer import begin, told
-from zoo.interfaces import Objective
-from zoo.plan import ModelPlan
-from zoo.targets import CALLED, TARGETS, bind_target, find_targets, install, value_problems
-from zoo.training.claim import Claim, Lost
-from zoo.training.folder import RunFolder
+from zoo.hub.weight_transfer import begin, told
+from zoo.model import build
+from zoo.model.interfaces import Objective
+from zoo.model.parts import part_from_config
+from zoo.model.plan import ModelPlan
+from zoo.model.variants.variant import Variant
+from zoo.runs.claim import Claim, Lost
+from zoo.runs.run_folder import RunFolder
+from zoo.system.files import Damaged
 from zoo.training.job import Job
-from zoo.training.packages import Traced
 from zoo.training.provenance import (
     code_fingerprint,
     components_fingerprint,
@@ -36,8 +37,8 @@ from zoo.training.provenance import (
     packages_of,
     versions,
 )
-from zoo.training.streams import stream
-from zoo.variants.variant import Variant
+from zoo.training.random_streams import stream
+from zoo.training.source_packages import Traced
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -196,8 +197,8 @@ def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
     """The data of a checked config, tokenized with the special tokens that its objective needs."""
     data, required = config["data"], required_tokens(config)
-    source: Any = build.make(part_of("data", data, "data"))
-    tokenizer: Any = build.make(part_of("tokenizer", data["tokenizer"], "data.tokenizer"))
+    source: Any = build.make(part_from_config("data", data, "data"))
+    tokenizer: Any = build.make(part_from_config("tokenizer", data["tokenizer"], "data.tokenizer"))
     return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
 
 

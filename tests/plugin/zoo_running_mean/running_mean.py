@@ -8,9 +8,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from zoo.cache import Cache
-from zoo.interfaces import Attention, Norm, Position
-from zoo.mask import Mask
+from zoo.model.cache import Cache
+from zoo.model.interfaces import Attention, Norm, Position
+from zoo.model.mask import Mask
 from zoo.registry import register
 
 

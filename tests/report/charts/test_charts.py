@@ -14,8 +14,8 @@ import pytest
 from zoo.report import Run, Study, Task, summary
 from zoo.report.charts import Chart, charts_of_sizes, charts_of_task, numbered
 from zoo.report.charts.style import COLOURS, SHAPES, dash
-from zoo.report.curves import over_seeds, thinned
-from zoo.report.pictures import pictures
+from zoo.report.output.pictures import pictures
+from zoo.report.records.learning_curves import over_seeds, thinned
 
 TASK = Task("copy", True, ("exact_match", "loss"))
 

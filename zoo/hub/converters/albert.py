@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
 from zoo.hub.converters.bert import BASE, BUFFERS, POSITIONS, Decoder, Tied
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key
-from zoo.hub.rules import Same
-from zoo.hub.source import DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
+from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "albert.encoder.albert_layer_groups.0.albert_layers.{layer}", "stack.layers.{layer}"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import CLASSIFICATION, TaskHead, linear
 from zoo.hub.keys import Either, Equal, Fixed, Idle, activation, layers
-from zoo.hub.rules import Rule, Same
-from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.task_heads import CLASSIFICATION, TaskHead, linear
+from zoo.hub.tensor_rules import Rule, Same
 
 
 def _attention(theirs: str, ours: str) -> tuple[Rule, ...]:

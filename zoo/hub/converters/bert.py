@@ -9,11 +9,11 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
-from zoo.hub.rules import Numbers, Rule, Same
-from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
+from zoo.hub.tensor_rules import Numbers, Rule, Same
 
 BASE = {
     "variant": "encoder",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
 from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, layers
-from zoo.hub.rules import Grouped, Same
-from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.tensor_rules import Grouped, Same
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT, INT
 from zoo.hub.converters.glm4_moe import SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.experts import FirstDense, Groups, experts
+from zoo.hub.expert_keys import FirstDense, Groups, experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Repeated, activation, layers
-from zoo.hub.latent import LatentScale
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Joined, Narrowed, Rule, Same
-from zoo.hub.source import BOOL, FLOAT, INT
-from zoo.options import Maybe
+from zoo.hub.latent_keys import LatentScale
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Joined, Narrowed, Rule, Same
+from zoo.registry.options import Maybe
 
 _THEIRS, _OURS = "model.layers.{layer}.self_attn", "stack.layers.{layer}.attention"
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.converters.deepseek_v2 import ATTENTION, BALANCE, LATENT, LATENT_BASE
 from zoo.hub.converters.glm4_moe import CORRECTED, CORRECTION, FURTHER, SHARED
 from zoo.hub.converters.llama import LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.experts import Dropped, FirstDense, Groups, experts
+from zoo.hub.expert_keys import Dropped, FirstDense, Groups, experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, layers
-from zoo.hub.latent import LatentScale
-from zoo.hub.rotary import Rotary
-from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.latent_keys import LatentScale
+from zoo.hub.rotary_keys import Rotary
 
 FAMILY = Family(
     name="deepseek_v3",

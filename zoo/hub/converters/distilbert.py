@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import FLOAT, STR
 from zoo.hub.converters.bert import BASE, BUFFERS, Tied
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CLASSIFIER, TaskHead, linear
 from zoo.hub.keys import ACTIVATIONS, Either, Equal, Idle, layers
-from zoo.hub.rules import Same
-from zoo.hub.source import FLOAT, STR
+from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TaskHead, linear
+from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "distilbert.transformer.layer.{layer}", "stack.layers.{layer}"
 _MAPPED = TaskHead({**linear("pre_classifier", "dim"), **linear("classifier")})

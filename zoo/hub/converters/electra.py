@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import INT, Composed, Draft, Source
 from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, Tied, body, sizes
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, linear
 from zoo.hub.keys import Idle, Key, activation
-from zoo.hub.rules import Same
-from zoo.hub.source import INT, Composed, Draft, Source
+from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, linear
+from zoo.hub.tensor_rules import Same
 
 
 @final

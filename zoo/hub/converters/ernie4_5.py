@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Derived, Equal, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.source import BOOL
+from zoo.hub.rotary_keys import Rotary
 
 FAMILY = Family(
     name="ernie4_5",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.glm4_moe import FURTHER, SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.experts import Between, Dropped, experts
+from zoo.hub.expert_keys import Between, Dropped, experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Either, Equal, Fixed, Idle, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Row
-from zoo.hub.source import BOOL
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Row
 
 FAMILY = Family(
     name="ernie4_5_moe",

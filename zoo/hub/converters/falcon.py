@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import BOOL, FLOAT, INT, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
 from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, Key, activation, layers
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Grouped, Narrowed, Same
-from zoo.hub.source import BOOL, FLOAT, INT, Composed, Draft, Source
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.tensor_rules import Grouped, Narrowed, Same
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, STR
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Unless, absent_means
-from zoo.hub.rotary import Rotary
-from zoo.hub.source import BOOL, STR
+from zoo.hub.rotary_keys import Rotary
 
 GEMMA = {**BASE, "norm": {"name": "rms", "unit_offset": True}, "embedding": {"scaled": True}}
 """What is the same in all Gemmas."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import FLOAT
 from zoo.hub.converters.gemma import COMMON, GEMMA
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, InverseRoot, Key, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Rule, Same
-from zoo.hub.source import FLOAT
-from zoo.hub.windows import Window, all_but_every
-from zoo.options import Maybe
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Rule, Same
+from zoo.hub.window_keys import Window, all_but_every
+from zoo.registry.options import Maybe
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}.residual"
 AROUND: tuple[Rule, ...] = (

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import FLOAT
 from zoo.hub.converters.gemma import GEMMA
 from zoo.hub.converters.gemma2 import AROUND, COMMON_2
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, absent_means
-from zoo.hub.rotary import RotaryByType
-from zoo.hub.source import FLOAT
-from zoo.hub.windows import FULL, SLIDING, Window, all_but_every
-from zoo.options import Maybe
+from zoo.hub.rotary_keys import RotaryByType
+from zoo.hub.window_keys import FULL, SLIDING, Window, all_but_every
+from zoo.registry.options import Maybe
 
 FAMILY = Family(
     name="gemma3_text",

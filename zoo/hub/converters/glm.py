@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Joined, Rule, Same
-from zoo.hub.source import BOOL
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Joined, Rule, Same
 
 GLM = {**BASE, "position": {"name": "rotary", "interleaved": True}}
 KEYS = (

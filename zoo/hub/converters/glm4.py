@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo.hub.converters.glm import GLM, JOINED, KEYS
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, REPEATED
 from zoo.hub.family import Family, decoder_classes
-from zoo.hub.rules import Same
+from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}.residual"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.experts import Dropped, FirstDense, Groups, experts
+from zoo.hub.expert_keys import Dropped, FirstDense, Groups, experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Rule, Same
-from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Rule, Same
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
 from zoo.hub.converters.gpt2 import FAMILY as GPT2
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import CLASSIFIER, SCORE
 from zoo.hub.keys import ACTIVATIONS, Derived, Either, Equal, Fixed, Idle, Key, layers
-from zoo.hub.rules import Grouped, Joined, Same, Transposed
-from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.task_heads import CLASSIFIER, SCORE
+from zoo.hub.tensor_rules import Grouped, Joined, Same, Transposed
 
 
 @final

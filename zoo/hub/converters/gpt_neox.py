@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from zoo.hub.config_sides import BOOL, FLOAT, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import CLASSIFIER, SCORE, TaskHead, linear
 from zoo.hub.keys import Equal, Idle, Key, Repeated, Unless, activation, layers
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Joined, Same
-from zoo.hub.source import BOOL, FLOAT, Composed, Draft, Source
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.tensor_rules import Joined, Same
 
 _NEWER = Rotary(fraction=0.25)
 _LAYER, _OURS = "gpt_neox.layers.{layer}", "stack.layers.{layer}"

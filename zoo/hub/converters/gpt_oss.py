@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
-from zoo.hub.experts import experts
+from zoo.hub.expert_keys import experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Interleaved, Same, Transposed
-from zoo.hub.source import BOOL, FLOAT
-from zoo.hub.windows import Window, all_but_every
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Interleaved, Same, Transposed
+from zoo.hub.window_keys import Window, all_but_every
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
 _YARN = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import BOOL, FLOAT, INT, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import SCORE, TaskHead, linear
 from zoo.hub.keys import Derived, Either, Equal, Idle, Key, activation, layers
-from zoo.hub.rules import Same
-from zoo.hub.source import BOOL, FLOAT, INT, Composed, Draft, Source
+from zoo.hub.task_heads import SCORE, TaskHead, linear
+from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 

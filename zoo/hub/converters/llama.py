@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation, layers
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Rule, Same
-from zoo.hub.source import BOOL, FLOAT
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Rule, Same
 
 BLOCKS: tuple[Rule, ...] = (
     Same("model.embed_tokens.weight", "embedding.table.weight"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.experts import experts
+from zoo.hub.expert_keys import experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, Idle, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Experts, Same
-from zoo.hub.source import BOOL, FLOAT
-from zoo.hub.windows import Window
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Experts, Same
+from zoo.hub.window_keys import Window
 
 BALANCE = (
     Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.001),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from zoo.hub.config_sides import BOOL, FLOAT, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import TaskHead, linear
 from zoo.hub.keys import Equal, Fixed, Idle, Key, Repeated, Unless, activation, layers
-from zoo.hub.rotary import RotaryByType
-from zoo.hub.rules import Joined, Same
-from zoo.hub.source import BOOL, FLOAT, Composed, Draft, Source
-from zoo.hub.windows import FULL, SLIDING, Pattern, Window
+from zoo.hub.rotary_keys import RotaryByType
+from zoo.hub.task_heads import TaskHead, linear
+from zoo.hub.tensor_rules import Joined, Same
+from zoo.hub.window_keys import FULL, SLIDING, Pattern, Window
 
 _EVERY = "global_attn_every_n_layers"
 _WINDOW = Window("local_attention", default=128, pattern=Pattern(lambda i, every: i % every != 0, 3, _EVERY, least=1))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Same
-from zoo.hub.source import BOOL
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
 

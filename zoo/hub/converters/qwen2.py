@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Fixed, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.source import BOOL
-from zoo.hub.windows import Window, all_after
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.window_keys import Window, all_after
 
 DENSE = (
     *absent_means(

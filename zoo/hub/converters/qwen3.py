@@ -6,7 +6,7 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.qwen2 import DENSE
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Unless
-from zoo.hub.rules import Rule, Same
+from zoo.hub.tensor_rules import Rule, Same
 
 QK_NORMS: tuple[Rule, ...] = (
     Same("model.layers.{layer}.self_attn.q_norm.weight", "stack.layers.{layer}.attention.query_norm.weight"),

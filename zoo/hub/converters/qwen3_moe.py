@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from zoo.hub.config_sides import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3 import QK_NORMS
-from zoo.hub.experts import Stepped, experts
+from zoo.hub.expert_keys import Stepped, experts
 from zoo.hub.family import Family, decoder_classes
 from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation
-from zoo.hub.rotary import Rotary
-from zoo.hub.rules import Experts, Rule, Same
-from zoo.hub.source import BOOL
-from zoo.hub.windows import Window
+from zoo.hub.rotary_keys import Rotary
+from zoo.hub.tensor_rules import Experts, Rule, Same
+from zoo.hub.window_keys import Window
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
 

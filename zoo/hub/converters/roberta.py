@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.config_sides import INT, Composed, Draft, Source
 from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, Decoder, Tied, body, sizes
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CHOICE, CLASSIFIER, TWO_STEPS
 from zoo.hub.keys import Key, activation
-from zoo.hub.rules import Same
-from zoo.hub.source import INT, Composed, Draft, Source
+from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TWO_STEPS
+from zoo.hub.tensor_rules import Same
 
 
 @final

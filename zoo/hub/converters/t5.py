@@ -8,11 +8,11 @@ from typing import Any, final
 
 from torch import Tensor
 
+from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
 from zoo.hub.family import Family, Form
-from zoo.hub.heads import ANSWERS, CLASSIFICATION
 from zoo.hub.keys import ACTIVATIONS, Either, Equal, Fixed, Idle, Key, layers
-from zoo.hub.rules import Numbers, Rule, Same, fill
-from zoo.hub.source import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.task_heads import ANSWERS, CLASSIFICATION
+from zoo.hub.tensor_rules import Numbers, Rule, Same, fill
 
 
 @final

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from zoo.report.charts.chart import Axis, Chart, View
-from zoo.report.charts.costs import costs
-from zoo.report.charts.curves import curves
-from zoo.report.charts.depths import depths
-from zoo.report.charts.forest import forest
-from zoo.report.charts.lengths import lengths
-from zoo.report.charts.rates import rates
-from zoo.report.charts.sizes import sizes
-from zoo.report.records import Run, Study
-from zoo.report.survival import by_size
-from zoo.report.table import Table
+from zoo.report.charts.cost_chart import costs
+from zoo.report.charts.curve_chart import curves
+from zoo.report.charts.depth_chart import depths
+from zoo.report.charts.forest_plot import forest
+from zoo.report.charts.length_chart import lengths
+from zoo.report.charts.rate_chart import rates
+from zoo.report.charts.size_chart import sizes
+from zoo.report.claims.survival import by_size
+from zoo.report.claims.table import Table
+from zoo.report.records.records import Run, Study
 
 __all__ = ["Axis", "Chart", "View", "charts_of_sizes", "charts_of_task", "drawn_first", "numbered"]
 

@@ -1,1 +1,0 @@
-"""The catalogue of components: pages generated from the registry, by ``python -m zoo.catalogue FOLDER``."""

@@ -1,0 +1,1 @@
+"""Components: one file each, in a folder for each kind."""

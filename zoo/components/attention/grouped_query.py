@@ -1,0 +1,48 @@
+"""Grouped-query attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from zoo.components.attention._projected import Bias, DotProductAttention, QkNorm
+from zoo.model.attend import Scores
+from zoo.model.interfaces import Norm
+from zoo.registry import register
+
+
+@final
+@register("attention", "grouped_query", paper="arXiv:2305.13245")
+class GroupedQueryAttention(DotProductAttention):
+    """Softmax attention whose query heads share ``kv_heads`` key and value heads.
+
+    Args:
+        dim: features per token.
+        heads: query heads.
+        head_dim: features per head; heads * head_dim need not be dim.
+        norm: makes the norm of queries and keys, where asked for.
+        kv_heads: key and value heads; divides ``heads``. 1 is multi-query attention (Shazeer 2019).
+        bias: which projections have biases: none, those of queries, keys and values, or all.
+        scores: window, soft-cap, scale, dropout, sinks.
+        qk_norm: norm of queries and keys before rotation: none, of each head (Qwen 3, 2025), or of the full width
+            (OLMo 2, 2025).
+        output_gate: the mixed features are multiplied with sigmoid of a projection of the token (Qiu et al. 2025).
+    Raises:
+        Refused: if ``kv_heads`` does not divide ``heads``.
+    Source: Ainslie et al. 2023.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        norm: Callable[[int], Norm],
+        *,
+        kv_heads: int = 2,
+        bias: Bias = "none",
+        scores: Scores = Scores(),
+        qk_norm: QkNorm = "none",
+        output_gate: bool = False,
+    ) -> None:
+        super().__init__(dim, heads, head_dim, norm, kv_heads, bias, scores, qk_norm, output_gate)

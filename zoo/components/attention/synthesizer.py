@@ -1,0 +1,97 @@
+"""Learned mixing that does not look at the tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checks import Refused, require_positive
+from zoo.model.attend import average
+from zoo.model.cache import Cache
+from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.mask import Mask
+from zoo.model.parameter_roles import Role
+from zoo.model.projections import OutputLinear
+from zoo.registry import register
+
+STD = 0.02
+
+
+@final
+@register("attention", "synthesizer", paper="arXiv:2005.00743")
+class SynthesizerAttention(Attention):
+    """softmax(R) v, where R is a learned score for each head and pair of positions (random synthesizer).
+
+    Args:
+        dim: features per token.
+        heads: heads.
+        head_dim: features of a head's values.
+        norm: not used.
+        length: positions that have scores; the longest document.
+        rank: R is a product of two matrices of this rank (factorised); null learns every score.
+    Raises:
+        Refused: if ``length`` or ``rank`` is not positive; on use, if a row is longer than ``length``.
+    Source: Tay et al. 2020.
+    """
+
+    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+
+    roles: ClassVar[Mapping[str, Role]] = {"table": "table", "rows": "table", "columns": "table"}
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        head_dim: int,
+        norm: Callable[[int], Norm],
+        *,
+        length: int = 512,
+        rank: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_positive("length", length)
+        self.heads, self.head_dim, self.limit, self.rank = heads, head_dim, length, rank
+        if rank is None:
+            self.table = nn.Parameter(STD * torch.randn(heads, length, length))
+        else:
+            require_positive("rank", rank)
+            std = math.sqrt(STD / math.sqrt(rank))  # a product of two such matrices has scores of deviation STD
+            self.rows = nn.Parameter(std * torch.randn(heads, length, rank))
+            self.columns = nn.Parameter(std * torch.randn(heads, length, rank))
+        self.value = nn.Linear(dim, heads * head_dim, bias=False)
+        self.output = OutputLinear(heads * head_dim, dim, bias=False)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
+        """``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``.
+
+        Raises:
+            Refused: if a row is longer than the table.
+        """
+        v = self.value(memory).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+        if cache is not None:
+            (v,), mask = cache.extend((v,), mask)
+        if self.limit is not None and mask.key.length > self.limit:
+            raise Refused(f"attention synthesizer has length={self.limit}: got {mask.key.length} tokens")
+        logits = self._scores(mask.query.position, mask.key.position)
+        mixed = average(logits, v, mask.visible()[:, None])
+        merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return merged
+
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Of positions ``[batch or 1, query]`` and ``[batch or 1, key]``: ``[batch or 1, heads, query, key]``."""
+        if self.rank is None:
+            return self.table[:, query[:, :, None], key[:, None, :]].transpose(0, 1)
+        return (self.rows[:, query] @ self.columns[:, key].mT).transpose(0, 1)
+
+    def flops(self, mask: Mask) -> int:
+        """Values, output, averages; and the scores where they are a product."""
+        per_token = linear_flops(self.value) * mask.key.length + linear_flops(self.output) * mask.query.length
+        return per_token + 2 * self.heads * (self.head_dim + (self.rank or 0)) * mask.pairs()
+
+    def branch_weights(self) -> Iterator[Tensor]:
+        """Values and output."""
+        yield from (self.value.weight, self.output.weight)

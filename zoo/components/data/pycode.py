@@ -1,0 +1,45 @@
+"""Source code that every Python brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import final
+
+from zoo.components.data import _stdlib as stdlib
+from zoo.data.interfaces import Documents, Split
+from zoo.data.split import held_out, require_fraction
+from zoo.registry import register
+
+
+@final
+@register("data", "pycode")
+class PyCode(Documents):
+    """Source files of Python's standard library: about 11 MB of code that needs no download.
+
+    One document per file, sorted by path. Tests, installed packages and generated tables are left out; of files
+    with the same text only the first is kept, so that validation holds nothing that was trained on.
+
+    Args:
+        validation: fraction of the files held out, chosen by a hash of the file's path.
+
+    Raises:
+        Refused: if ``validation`` is not between 0 and 1, or this Python comes without its sources.
+    """
+
+    def __init__(self, *, validation: float = 0.05) -> None:
+        require_fraction(validation)
+        self.validation = validation
+
+    def identity(self) -> str:
+        """Options, Python's version, and the names and contents of the files."""
+        return f"pycode validation={self.validation} {stdlib.identity()}"
+
+    def documents(self, split: Split) -> Iterator[str]:
+        """The files of a split, sorted by path."""
+        held = held_out(self._files, self.validation)
+        return (text for name, text in self._files.items() if (name in held) is (split == "validation"))
+
+    @cached_property
+    def _files(self) -> dict[str, str]:
+        return stdlib.distinct(stdlib.sources())

@@ -1,0 +1,45 @@
+"""The two-layer perceptron."""
+
+from __future__ import annotations
+
+from typing import final
+
+from torch import Tensor, nn
+
+from zoo.checks import require_between, require_positive
+from zoo.model.activation import ACTIVATIONS, Activation
+from zoo.model.interfaces import FeedForward
+from zoo.model.mask import Tokens
+from zoo.model.projections import OutputLinear
+from zoo.registry import register
+
+
+@final
+@register("ffn", "mlp", paper="arXiv:1706.03762")
+class Mlp(FeedForward):
+    """down(activation(up(x))).
+
+    Args:
+        dim: features per token.
+        hidden: features between the two layers.
+        activation: the function between them.
+        bias: whether both layers have biases.
+        dropout: probability that a hidden feature is zeroed in training.
+    Source: Vaswani et al. 2017.
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, *, activation: Activation = "gelu", bias: bool = False, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        require_positive("hidden", hidden)
+        require_between("dropout", dropout, 0.0, 0.99)
+        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.down = OutputLinear(hidden, dim, bias=bias)
+        self.activate = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
+        """``[batch, length, dim]`` to the same shape."""
+        out: Tensor = self.down(self.dropout(self.activate(self.up(x))))
+        return out

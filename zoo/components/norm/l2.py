@@ -1,0 +1,40 @@
+"""Normalisation to unit length."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.checks import require_positive, require_several
+from zoo.model.interfaces import Norm
+from zoo.registry import register
+
+
+@final
+@register("norm", "l2", paper="arXiv:2410.01131")
+class L2Norm(Norm):
+    """x / max(‖x‖, eps): a point on the unit sphere; * weight, where asked for.
+
+    Args:
+        dim: features per token.
+        eps: the least length that is divided by.
+        weight: whether there is a learned factor for each feature.
+    Raises:
+        Refused: if ``eps`` is not positive.
+    Source: Loshchilov et al. 2024 (nGPT).
+    """
+
+    def __init__(self, dim: int, *, eps: float = 1e-6, weight: bool = False) -> None:
+        super().__init__()
+        require_several("dim", dim)
+        require_positive("eps", eps)
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim)) if weight else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[…, dim]`` to the same shape."""
+        unit = F.normalize(x, dim=-1, eps=self.eps)
+        return unit if self.weight is None else unit * self.weight

@@ -1,0 +1,102 @@
+"""Classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checks import Refused, require
+from zoo.components.objective._rows import joined, padding
+from zoo.data.batch import Batch, PairBatch
+from zoo.data.interfaces import Vocabulary
+from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.model.parameter_roles import Role
+from zoo.registry import register
+
+
+@final
+@register("objective", "classification", paper="arXiv:1810.04805")
+class Classification(Objective):
+    """Name the class of a source with one Linear on one pooled vector; a class is a token, and a pair's whole target.
+
+    The model reads ``bos source sep`` and sees nothing of the target. The model's own head is not used.
+
+    Args:
+        dim: features per token.
+        vocabulary: size and special tokens; the classes are its tokens.
+        variant: what reads.
+        pool: which last hidden state is judged: that of bos, of sep, or the mean of all.
+        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
+    Raises:
+        Refused: if a decoder, whose first token sees nothing but itself, is to be judged by it.
+    Source: Devlin et al. 2018 (first), Radford et al. 2018 (last).
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {"classes.weight": "readout"}
+    combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "pairs"), ("decoder", "pairs")})
+    reason: ClassVar[str] = "it needs one stack that reads a source, and a target that names its class"
+    uses_head: ClassVar[bool] = False
+    one_token_targets: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        dim: int,
+        vocabulary: Vocabulary,
+        variant: str,
+        *,
+        pool: Literal["first", "last", "mean"] = "last",
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
+        require(
+            pool != "first" or variant != "decoder",
+            "pool=first makes no sense for a decoder: its first token sees nothing of the source",
+        )
+        self.pool = pool
+        self.classes = nn.Linear(dim, vocabulary.size)
+
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """No randomness is used.
+
+        Raises:
+            Refused: if a target is not one token.
+        """
+        if not isinstance(batch, PairBatch):
+            raise TypeError("classification takes pairs")
+        if wrong := [length - 1 for length in batch.target_length.tolist() if length != 2]:
+            raise Refused(f"classification needs targets of one token, the class: got a target of {wrong[0]} tokens")
+        row, before, _ = joined(batch, self.vocabulary)
+        tokens = row[:, : int(before.max())]
+        segment = padding(before, tokens.shape[1])
+        tokens = tokens.masked_fill(segment < 0, self.vocabulary.pad)
+        valid = torch.arange(tokens.shape[1])[None] == before[:, None] - 1
+        targets = torch.where(valid, batch.target[:, :1], self.vocabulary.pad)
+        return View(Inputs(tokens, segment), targets, valid)
+
+    def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
+        """Logits ``[asked, vocabulary]`` and targets ``[asked]``, one for each row."""
+        asked = view.valid.any(dim=1)
+        pooled = self._pooled(model.hidden(view.inputs), view)
+        return self.classes(pooled[asked]), view.targets[view.valid]
+
+    def _pooled(self, hidden: Tensor, view: View) -> Tensor:
+        """``[batch, length, dim]`` to ``[batch, dim]``."""
+        if self.pool == "first":
+            return hidden[:, 0]
+        if view.inputs.segment is None:
+            raise TypeError("rows of pairs have segments")
+        real = view.inputs.segment >= 0
+        if self.pool == "last":
+            return hidden[torch.arange(len(hidden), device=hidden.device), real.sum(dim=1) - 1]
+        return (hidden * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
+
+    @torch.no_grad()
+    def written(self, model: Readable, batch: PairBatch) -> list[list[int]]:
+        """The likeliest class of each source."""
+        view = self.prepare(batch, ()).to(self.classes.weight.device)
+        return [[token] for token in self.answers(model, view)[0].argmax(dim=-1).tolist()]

@@ -1,0 +1,92 @@
+"""Multi-token prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.checks import require_between
+from zoo.data.batch import Batch, DocumentBatch
+from zoo.data.interfaces import Vocabulary
+from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.registry import register
+
+_NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}  # of the terms of a further token
+
+
+@final
+@register("objective", "multi_token", paper="arXiv:2404.19737")
+class MultiToken(Objective):
+    """Predict the next ``ahead`` tokens at once, each further one from h + silu(Wₖ h) in place of h.
+
+    All share the model's own head. Where the paper has a Transformer layer for each further token there is one matrix
+    (Medusa, arXiv:2401.10774). The metrics are those of the next token, as for causal_lm.
+
+    Args:
+        dim: features per token.
+        vocabulary: size and special tokens.
+        variant: what reads.
+        ahead: how many tokens are predicted at each place, the next one included.
+        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
+    Source: Gloeckle et al. 2024.
+    """
+
+    combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("decoder", "documents")})
+    reason: ClassVar[str] = "it needs texts, and one stack whose tokens see only what came before"
+    models_text: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        dim: int,
+        vocabulary: Vocabulary,
+        variant: str,
+        *,
+        ahead: int = 4,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+    ) -> None:
+        super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
+        require_between("ahead", ahead, 2, 64)
+        self.further = nn.ModuleList([nn.Linear(dim, dim, bias=False) for _ in range(ahead - 1)])
+
+    def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
+        """No randomness is used."""
+        if not isinstance(batch, DocumentBatch):
+            raise TypeError("multi_token takes documents")
+        segment = batch.segment[:, :-1]
+        valid = (batch.segment[:, 1:] == segment) & (segment >= 0)
+        return View(Inputs(batch.tokens[:, :-1], segment, batch.position[:, :-1]), batch.tokens[:, 1:], valid)
+
+    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+        """A term for each token ahead, each the mean over the places whose document goes on so far."""
+        hidden = model.hidden(view.inputs)
+        terms = self.terms(model.logits(hidden[view.valid]), view.targets[view.valid])
+        for steps, matrix in enumerate(self.further, start=1):
+            asked = _goes_on(view, steps)
+            h = hidden[:, : asked.shape[1]][asked]
+            found = self.terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
+            terms |= {_NAMES[name].format(steps + 1): term for name, term in found.items()}
+        return terms
+
+    def counts(self, view: View) -> dict[str, int]:
+        """The places whose document goes on so far."""
+        counts = super().counts(view)
+        for steps in range(1, len(self.further) + 1):
+            asked = int(_goes_on(view, steps).sum())
+            counts |= {name.format(steps + 1): asked for name in _NAMES.values()}
+        return counts
+
+
+def _goes_on(view: View, steps: int) -> Tensor:
+    """``[batch, length - steps]``: True where the token ``steps`` after the next one is of the same document."""
+    segment = view.inputs.segment
+    if segment is None:
+        raise TypeError("rows of documents have segments")
+    length = max(0, segment.shape[1] - steps)
+    same = segment[:, :length] == segment[:, steps:]
+    return view.valid[:, :length] & view.valid[:, steps:] & same

@@ -1,0 +1,37 @@
+"""No residual connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from zoo.model.interfaces import Norm, Residual, Sublayer
+from zoo.registry import register
+
+
+@final
+@register("residual", "none")
+class NoResidual(Residual):
+    """f(norm(x)) for each sublayer f: no way around it; one more norm ends the stack.
+
+    Args:
+        dim: features per token.
+        norm: makes a norm of a given width.
+        sublayers: how many sublayers the layer has.
+        layer: which layer this is, from 0; not used.
+        layers: how many layers there are; not used.
+    """
+
+    final_norm: ClassVar[bool] = True
+
+    def __init__(self, dim: int, norm: Callable[[int], Norm], sublayers: int, layer: int, layers: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        """Pass ``[batch, length, dim]`` through the sublayers."""
+        for norm, sublayer in zip(self.norms, sublayers, strict=True):
+            x = sublayer(norm(x))
+        return x

@@ -1,0 +1,39 @@
+"""Norms before and after each sublayer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from zoo.model.interfaces import Norm, Residual, Sublayer
+from zoo.registry import register
+
+
+@final
+@register("residual", "sandwich", paper="arXiv:2105.13290")
+class SandwichNorm(Residual):
+    """x + norm(f(norm(x))), with two norms for each sublayer f; one more norm ends the stack.
+
+    Args:
+        dim: features per token.
+        norm: makes a norm of a given width.
+        sublayers: how many sublayers the layer has.
+        layer: which layer this is, from 0; not used.
+        layers: how many layers there are; not used.
+    Source: Ding et al. 2021 (CogView); Gemma 2 and 3.
+    """
+
+    final_norm: ClassVar[bool] = True
+
+    def __init__(self, dim: int, norm: Callable[[int], Norm], sublayers: int, layer: int, layers: int) -> None:
+        super().__init__()
+        self.before = nn.ModuleList(norm(dim) for _ in range(sublayers))
+        self.after = nn.ModuleList(norm(dim) for _ in range(sublayers))
+
+    def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
+        """Pass ``[batch, length, dim]`` through the sublayers."""
+        for before, after, sublayer in zip(self.before, self.after, sublayers, strict=True):
+            x = x + after(sublayer(before(x)))
+        return x

@@ -1,0 +1,1 @@
+"""Configuration: composition by Hydra, and the pass that checks what was composed."""

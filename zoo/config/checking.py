@@ -1,0 +1,286 @@
+"""One pass over a composed config: every problem at once, each with its config path; no Hydra, no folder made."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from zoo.checks import Refused, Unfit
+from zoo.config.checkpoint_start import start_of, suggest_head
+from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, target_problems, value_problems
+from zoo.data.interfaces import Vocabulary
+from zoo.data.special import Required
+from zoo.model import build
+from zoo.model.interfaces import Objective
+from zoo.model.parts import part_from_config
+from zoo.model.plan import ModelPlan
+from zoo.model.schema import check_part
+from zoo.registry import index, live_options
+from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options, construct_options
+from zoo.system.names import path_problems
+
+SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
+_POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "checkpoint_seconds", "clip", "threads")
+
+RUN_OPTIONS = (
+    Option("seed", Scalar(int)),
+    Option("steps", Scalar(int)),
+    Option("batch", Scalar(int)),
+    Option("accumulate", Scalar(int)),
+    Option("clip", Maybe(Scalar(float))),
+    Option("evaluate", Scalar(int)),
+    Option("checkpoint", Scalar(int)),
+    Option("checkpoint_seconds", Maybe(Scalar(float)), 60.0),
+    Option("precision", Choice(("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"))),
+    Option("threads", Maybe(Scalar(int))),
+    Option("examples", Scalar(int)),
+    Option("label", Scalar(str), ""),
+    Option("runs", Scalar(str)),
+    Option("cache", Scalar(str)),
+)
+_MANY = 1 << 20
+_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
+"""What may change without making another run: where things lie, and what is written beside the result."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A config in full, and every problem of it."""
+
+    config: dict[str, Any]
+    plan: ModelPlan | None
+    problems: tuple[str, ...]
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """The name of the run's folder: equal configs are one run, whoever asks for it."""
+        config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
+        return hashlib.sha256(json.dumps(_one_form(config), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def unfit(self) -> bool:
+        """Whether all that is wrong is that things do not go together which would do with others."""
+        return bool(self.problems) and all(isinstance(problem, Unfit) for problem in self.problems)
+
+    def require(self) -> None:
+        """Refuse with all problems, one a line."""
+        if self.problems:
+            raise Refused("\n".join(self.problems))
+
+
+def _one_form(value: Any) -> Any:
+    """Numbers in one normal form: what is handed to optimiser and schedule has no type that says which it is."""
+    if isinstance(value, Mapping):
+        return {key: _one_form(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_one_form(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] = lambda checked: False) -> Checked:
+    """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for.
+
+    Args:
+        given: composed.
+        was_trained: True for a config that has a result. Its optimizer, schedule and trainer were made then, so that
+            they are not imported and asked about their arguments again, which takes seconds.
+    """
+    problems: list[str] = []
+    config = check_options(RUN_OPTIONS, given, "", problems, also=SECTIONS)
+    if not problems:
+        low = [name for name in _POSITIVE if config[name] is not None and config[name] <= 0]
+        problems += [f"{name}: must be positive: got {config[name]}" for name in low]
+        if config["examples"] < 0:
+            problems.append(f"examples: must not be negative: got {config['examples']}")
+        for name in ("runs", "cache"):
+            problems += path_problems(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
+    model = given.get("model") or {}
+    required = partial(_required_by, given.get("objective"))
+    start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems, required)
+    config["model"], plan, found = build.check(start.model)
+    config["model"] |= start.keys
+    problems += [] if start.failed else found
+    config["data"] = check_data(start.data, problems)
+    config["objective"] = check_objective(given.get("objective"), config, problems)
+    for section in (*TARGETS, *NAMED_TARGETS):
+        config[section] = dict(given.get(section) or {})
+    asked = str(config.get("precision"))
+    config["precision"] = _precision(asked, config["trainer"])
+    if problems or not was_trained(Checked(config, plan, ())):
+        for section in TARGETS:
+            problems += _section_problems(section, config[section], problems)
+    for section in NAMED_TARGETS:
+        for name, item in config[section].items():
+            problems += target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
+    if not problems and plan is not None:
+        problems += map(Unfit, _fit_problems(config, plan))
+    problems += _precision_problems(asked, config)
+    return Checked(config, plan, tuple(dict.fromkeys(problems)))
+
+
+# ---------------------------------------------------------------------------------------------- data and objective
+
+
+def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
+    """Data in full: its own options, the length of a row, the tokenizer."""
+    common = (Option("length", Scalar(int), 128),)
+    own = {key: value for key, value in given.items() if key not in ("length", "tokenizer")} if given else given
+    checked = check_part("data", own, "data", problems)
+    checked |= check_options(common, {k: v for k, v in (given or {}).items() if k == "length"}, "data", problems)
+    if checked["length"] < 2:
+        problems.append(f"data.length: must be at least 2: got {checked['length']}")
+    tokenizer = (given or {}).get("tokenizer", {"name": "bytes"})
+    checked["tokenizer"] = check_part("tokenizer", tokenizer, "data.tokenizer", problems)
+    for part, path in ((checked, "data"), (checked["tokenizer"], "data.tokenizer")):
+        if part.get("name") and not any(line.startswith(f"{path}.") for line in problems):
+            problems += _construction_problems("data" if path == "data" else "tokenizer", part, path)
+    return checked
+
+
+def _construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> list[str]:
+    """What a data source or tokenizer itself says of its options; cheap, nothing is read."""
+    if any(option.name not in checked for option in index().get(kind, str(checked["name"])).options):
+        return []
+    try:
+        made: Any = build.make(part_from_config(kind, checked, path))
+        made.identity()
+    except Refused as error:
+        return [str(error)]
+    return []
+
+
+def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The objective in full; no name is the variant's own for the form of the data."""
+    variant, data = config["model"].get("variant"), config["data"].get("name")
+    if variant not in build.VARIANTS:  # a problem that is known already
+        return {}
+    if isinstance(given, Mapping) and given.get("name") is None and variant and data:
+        form = index().get("data", str(data)).load().form  # type: ignore[attr-defined]
+        given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[form]}
+    if not variant or not data:
+        return {}
+    return check_part("objective", given, "objective", problems)
+
+
+def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objective:
+    """The objective of a checked config."""
+    name = str(config["objective"]["name"])
+    cls = index().get("objective", name).load()
+    options = construct_options(live_options("objective", name), config["objective"])
+    made = cls(config["model"]["dim"], vocabulary, config["model"]["variant"], **options)
+    if not isinstance(made, Objective):
+        raise TypeError(f"objective {name} is not an Objective: {cls}")
+    return made
+
+
+def _unasked(config: Mapping[str, Any]) -> Objective:
+    """The objective of a checked config before there is a vocabulary, with sentinels enough for every row."""
+    sentinels = tuple(range(6, 6 + min(2 * config["data"]["length"], _MANY)))
+    with torch.device("meta"):
+        return make_objective(config, Vocabulary(64 + len(sentinels), 0, 1, 2, 3, 4, 5, sentinels))
+
+
+def required_tokens(config: Mapping[str, Any]) -> Required:
+    """Special tokens that the objective of a checked config puts into rows of its data."""
+    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    return _unasked(config).required(form, config["data"]["length"])
+
+
+def _required_by(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
+    """The same before the config is checked; of one with problems, which are told elsewhere, none."""
+    problems: list[str] = []
+    config: dict[str, Any] = {"model": model, "data": check_data(data, problems)}
+    config["objective"] = {} if problems else check_objective(objective, config, problems)
+    try:
+        return Required() if problems or not config["objective"] else required_tokens(config)
+    except Refused:
+        return Required()
+
+
+def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
+    """What does not go together: objective with variant and data, positions with length, mixers with packing."""
+    name, variant = str(config["objective"]["name"]), plan.variant
+    cls: Any = index().get("objective", name).load()
+    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    if (variant, form) not in cls.combines:
+        works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
+        return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
+    problems = _reader_problems(plan, cls, form)
+    if cls.uses_head and plan.head is None:
+        hint = suggest_head(config["model"])
+        problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try {hint}")
+    try:
+        longest = _unasked(config).longest(config["data"]["length"])
+    except Refused as error:
+        return [*problems, f"objective: {error}"]
+    types = plan.embedding["token_types"]
+    if config["objective"].get("token_types") and types < 2:
+        problems.append(f"objective.token_types: needs model.embedding.token_types=2: got {types}")
+    for stack in plan.stacks:
+        for part, limit in build.limits(stack):
+            if limit < longest:
+                rows = f"rows of data.length={config['data']['length']} become up to {longest} tokens"
+                problems.append(f"{part.path}: {part.name} has {limit} positions: {rows}")
+    return problems
+
+
+def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
+    needs = set(objective.needs if plan.variant == "decoder" else ()) | ({"packed"} if form == "documents" else set())
+    problems = []
+    for stack in plan.stacks:
+        for layer in stack.layers:
+            for part in (layer.attention, layer.ffn):
+                if missing := sorted(needs - build.component_class(part).sees):
+                    who, what = f"{part.path}: {part.name}", ", ".join(missing)
+                    problems.append(f"{who} does not see {what}, which this objective and data need")
+    return problems
+
+
+# ----------------------------------------------------------------------------------------- optimiser and trainer
+
+
+def _section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    found = target_problems(section, given)
+    known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
+    if known:
+        found = [problem for problem in found if not problem.startswith("schedule.steps:")]
+    if found or section not in CALLED or (known and section == "schedule"):
+        return found
+    return value_problems(section, given)
+
+
+def _precision(asked: str, trainer: Mapping[str, Any]) -> str:
+    """What ``auto`` stands for on this hardware."""
+    if asked != "auto":
+        return asked
+    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if _on_gpu(trainer) else _cpu_is_fast_at_bf16()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
+    """Lightning would take bfloat16 instead on a CPU, and clip gradients that a fused optimiser has yet to unscale."""
+    if asked != "16-mixed":
+        return []
+    problems = []
+    if not _on_gpu(config["trainer"]):
+        problems.append("precision: 16-mixed needs a GPU: on a CPU there are 32-true, bf16-mixed and bf16-true")
+    if config["optimizer"].get("fused"):
+        problems.append("precision: 16-mixed needs optimizer.fused=false: got optimizer.fused=true")
+    return problems
+
+
+def _on_gpu(trainer: Mapping[str, Any]) -> bool:
+    accelerator = trainer.get("accelerator", "auto")
+    return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+
+
+def _cpu_is_fast_at_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself (AVX-512 BF16 or AMX), rather than emulating it."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,82 @@
+"""Files beside config and weights in a checkpoint folder, which travel with them: tokenizer, generation, pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from zoo import limits
+from zoo.checks import Refused
+from zoo.system.input_files import parse_json, read_bytes, read_json
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+"""Files that are about tokens; of a model with another tokenizer they would be wrong."""
+_MODULES = "modules.json"
+_SENTENCE_FILES = (_MODULES, "sentence_bert_config.json", "config_sentence_transformers.json")
+"""Of sentence-transformers: what is done with the hidden states."""
+ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
+
+
+def read_side_files(folder: Path) -> dict[str, bytes]:
+    """The files beside a checkpoint by their names, those of the folders that ``modules.json`` names among them.
+
+    Raises:
+        Refused: if ``modules.json`` names a folder elsewhere, or one is larger than a pooling or dense layer can be.
+    """
+    names = [name for name in (*TOKENIZER_FILES, *_SENTENCE_FILES) if (folder / name).is_file()]
+    names += _module_files(folder)
+    return {name: read_bytes(folder / name, limits.JSON_BYTES) for name in names}
+
+
+def _module_files(folder: Path) -> Iterator[str]:
+    file = folder / _MODULES
+    if not file.is_file():
+        return
+    modules = parse_json(file)
+    for module in modules if isinstance(modules, list) else ():
+        path = module.get("path") if isinstance(module, Mapping) else None
+        if not isinstance(path, str) or not path:  # the model itself lies in the folder
+            continue
+        inner = PurePosixPath(path)
+        if inner.is_absolute() or ".." in inner.parts:
+            raise Refused(f"{file}: path must be a folder beside it: got {path!r}")
+        for each in sorted((folder / inner).glob("*")):
+            if each.is_file():
+                yield str(inner / each.name)
+
+
+def special_ids(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The ids of special tokens by role, as ``generation_config.json`` or else ``config.json`` says them.
+
+    Of a role with several (texts may end in several ways) all are given; a role that neither file knows is left out.
+    ``bos`` of an encoder-decoder is what its decoder begins with.
+    """
+    file = folder / "generation_config.json"
+    said: list[Mapping[str, Any]] = [read_json(file)] if file.is_file() else []
+    said.append(read_json(folder / "config.json"))
+    found = {role: _first_ids(said, f"{role}_token_id") for role in ROLES}
+    found["bos"] = _first_ids(said, "decoder_start_token_id") or found["bos"]
+    return {role: ids for role, ids in found.items() if ids}
+
+
+def _first_ids(said: list[Mapping[str, Any]], key: str) -> tuple[int, ...]:
+    for config in said:
+        value = config.get(key)
+        many = value if isinstance(value, list) else [value]
+        if ids := tuple(each for each in many if isinstance(each, int) and not isinstance(each, bool) and each >= 0):
+            return ids
+    return ()

@@ -1,0 +1,163 @@
+"""A trained model as a checkpoint folder that others can read, with its tokenizer and the ids of special tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers.processors import TemplateProcessing
+
+from zoo.data.interfaces import Vocabulary
+from zoo.data.special import NOWHERE
+from zoo.hub.checkpoint_folder import SHARD, Origin, describe, save
+from zoo.hub.companion_files import TOKENIZER_FILES
+from zoo.hub.plan_difference import Difference, differences
+from zoo.hub.saved import Saved
+from zoo.registry import index
+
+_IDS = ("pad", "bos", "eos", "sep", "mask", "unk")
+_GENERATION = ("pad", "bos", "eos")
+_AROUND = {
+    ("decoder", "documents"): ("bos", None),
+    ("decoder", "pairs"): ("bos", "sep"),
+    ("encoder", "documents"): ("bos", "eos"),
+    ("encoder", "pairs"): ("bos", "sep"),
+    ("encoder_decoder", "documents"): ("bos", "eos"),
+    ("encoder_decoder", "pairs"): (None, "eos"),
+}
+"""What stands before and behind a text that a model of this variant reads, as it was trained on data of this form."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        family: in whose form.
+        files: names and bytes.
+        left: what the form cannot say, which matters in training only.
+        prefix: whether the model was trained to see sources both ways, which no published decoder does.
+    """
+
+    family: str
+    files: Mapping[str, int]
+    left: tuple[Difference, ...]
+    prefix: bool
+
+
+def export(source: Saved, path: str | Path, *, family: str | None = None, shard: int = SHARD) -> Exported:
+    """Write a run, or a checkpoint in another form, as a checkpoint folder.
+
+    Args:
+        source: what ``saved`` read.
+        path: a folder that is not there yet, or empty.
+        family: in whose form; None: the one that the model came from, else the first that it fits.
+        shard: bytes that one file may have.
+    Raises:
+        Refused: if the model does not fit, with what does not; or if there is something in the folder.
+    """
+    kept, files = _as_trained(source) if source.run else ({}, {})
+    chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
+    plan = source.model.plan
+    left = () if plan is None else tuple(differences(plan, describe(path).plan, training=True))
+    sizes = {item.name: item.stat().st_size for item in sorted(Path(path).iterdir())}
+    return Exported(chosen.name, sizes, left, _sees_prefix(source))
+
+
+def _as_trained(source: Saved) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Options of config.json and files beside it that a run adds to what the checkpoint said that it began at.
+
+    A run with the tokenizer of that checkpoint adds the tokens that its objective needed, if any: special tokens, the
+    length of rows and the files beside stay as they were.
+    """
+    origin, path = source.model.origin, source.config["model"].get("path")
+    if path is None or not isinstance(origin, Origin):
+        return _options(source), _files(source)
+    if Path(source.config["data"]["tokenizer"].get("path") or "").parent == Path(path):
+        return _added_tokens(source, origin)
+    beside = {name: content for name, content in origin.files.items() if name not in TOKENIZER_FILES}
+    source.model.origin = replace(origin, files=beside)
+    options = _options(source)
+    del options["max_position_embeddings"]  # what the model can read is no less than before
+    return options, _files(source)
+
+
+def _added_tokens(source: Saved, origin: Origin) -> tuple[dict[str, Any], dict[str, bytes]]:
+    built, before = source.tokenizer, origin.files.get("tokenizer.json")
+    if built is None:
+        return {}, {}
+    known = {} if before is None else tokenizers.Tokenizer.from_buffer(before).get_vocab(with_added_tokens=True)
+    if known == built.get_vocab(with_added_tokens=True):
+        return {}, {}
+    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
+    added = {key: number for key, number in ids.items() if known and built.id_to_token(number) not in known}
+    return added, {"tokenizer.json": (built.to_str(pretty=True) + "\n").encode()}
+
+
+def _ids(vocabulary: Vocabulary) -> dict[str, int]:
+    """The ids of the special tokens that there are, by role."""
+    return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NOWHERE}
+
+
+def _sees_prefix(source: Saved) -> bool:
+    if not source.run or source.model.name != "decoder":
+        return False
+    objective: Any = index().get("objective", source.config["objective"]["name"]).load()
+    return "prefix" in objective.needs
+
+
+def _options(source: Saved) -> dict[str, Any]:
+    """What config.json says of special tokens, and how long the rows were that the model saw."""
+    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
+    start = {"decoder_start_token_id": source.vocabulary.bos} if source.model.name == "encoder_decoder" else {}
+    return {**ids, **start, "max_position_embeddings": source.config["data"]["length"]}
+
+
+def _files(source: Saved) -> dict[str, bytes]:
+    """Tokenizer and generation config, as transformers reads them."""
+    vocabulary, built = source.vocabulary, source.tokenizer
+    if built is None:
+        return {}
+    made = {
+        "tokenizer.json": json.loads(_around(source, built).to_str(pretty=False)),
+        "tokenizer_config.json": _tokenizer_config(source, built),
+    }
+    if source.model.reader.causal:
+        ids = {f"{role}_token_id": getattr(vocabulary, role) for role in _GENERATION}
+        start = {"decoder_start_token_id": vocabulary.bos} if source.model.name == "encoder_decoder" else {}
+        made["generation_config.json"] = {**ids, **start}
+    return {name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode() for name, content in made.items()}
+
+
+def _around(source: Saved, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """The tokenizer with special tokens around a text as in training, unless it has rules of its own for them."""
+    copy = tokenizers.Tokenizer.from_str(built.to_str())
+    if copy.post_processor is None:
+        data: Any = index().get("data", source.config["data"]["name"]).load()
+        before, behind = _AROUND[source.model.name, data.form]
+        ids = asdict(source.vocabulary)
+        special = {role: (copy.id_to_token(ids[role]), ids[role]) for role in (before, behind) if role is not None}
+        around = [[special[role][0]] if role in special else [] for role in (before, behind)]
+        template = [*around[0], "$A", *around[1]]
+        copy.post_processor = TemplateProcessing(single=template, special_tokens=list(special.values()))
+    return copy
+
+
+def _tokenizer_config(source: Saved, built: tokenizers.Tokenizer) -> dict[str, Any]:
+    vocabulary: Vocabulary = source.vocabulary
+    types = ["token_type_ids"] if source.model.embedding.types is not None else []
+    spelled = {f"{role}_token": built.id_to_token(number) for role, number in _ids(vocabulary).items()}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **spelled,
+        "cls_token": spelled["bos_token"],
+        "additional_special_tokens": [built.id_to_token(token) for token in vocabulary.sentinels],
+        "model_max_length": source.config["data"]["length"],
+        "model_input_names": ["input_ids", *types, "attention_mask"],
+        "padding_side": "left" if source.model.name == "decoder" else "right",
+        "clean_up_tokenization_spaces": False,
+    }

@@ -1,0 +1,64 @@
+"""Latent attention as published configs say it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.config_sides import FLOAT, Composed, Draft, Source
+from zoo.hub.keys import Key
+
+STRONGEST = 100.0
+"""``mscale_all_dim``; published ones are at most 1."""
+
+
+@final
+@dataclass(frozen=True)
+class LatentScale(Key):
+    """The scale of scores over both parts of a head, times m², where m = 0.1 mscale_all_dim ln(factor) + 1.
+
+    It looks at the rotary scaling, and is read and written after it. Source: DeepSeek-AI 2024 (DeepSeek-V2).
+    """
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """The product; nothing is taken."""
+        given = theirs.peek("rope_parameters") or theirs.peek("rope_scaling") or {}
+        if theirs.problems or ours.get("position.scaling.factor") is None or "mscale_all_dim" not in given:
+            return
+        found: list[str] = []
+        whole = FLOAT.check(given["mscale_all_dim"], f"{theirs.name}: rope_parameters: mscale_all_dim", found)
+        if not found and not 0 <= whole <= STRONGEST:
+            found.append(f"{theirs.name}: rope_parameters: mscale_all_dim must be from 0 to 100: got {whole}")
+        theirs.problems += found
+        if found or not whole:
+            return
+        size = _size(whole, ours.get("position.scaling.factor"))
+        ours.set("attention.scores.scale", size**2 * _width(ours) ** -0.5)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """``mscale_all_dim``, and the ``mscale`` that gives the factor of turned features with it."""
+        scaling, scale = ours.get("position.scaling") or {}, ours.get("attention.scores.scale")
+        factor, usual = scaling.get("factor"), _width(ours) ** -0.5
+        if scale is None or factor is None or scale <= usual * (1 + 1e-9):
+            return
+        size = math.sqrt(scale / usual)
+        more = {"mscale_all_dim": _share(size, factor)}
+        if (turned := scaling.get("attention_factor")) is not None:
+            more["mscale"] = _share(turned * size, factor)
+        for name in ("rope_parameters", "rope_scaling"):
+            theirs[name] = {**theirs[name], **more}
+
+
+def _width(ours: Draft | Composed) -> int:
+    """Features of a head's queries; without latent attention none of them are apart."""
+    return int(ours.get("head_dim") + ours.get("attention.rope_dim", 0))
+
+
+def _size(share: float, factor: float) -> float:
+    return 0.1 * share * math.log(factor) + 1.0 if factor > 1 else 1.0
+
+
+def _share(size: float, factor: float) -> float:
+    """The way back, as a person would have written it."""
+    return round((size - 1.0) / (0.1 * math.log(factor)), 12)

@@ -1,0 +1,200 @@
+"""Rotary positions as published configs say them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from zoo.hub.config_sides import BOOL, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.hub.keys import Key
+from zoo.hub.window_keys import FULL, SLIDING, layer_types
+
+
+@final
+@dataclass(frozen=True)
+class Rotary(Key):
+    """Base, fraction and scaling of rotary positions, in the older form (``rope_theta``, ``rope_scaling``) or the new.
+
+    Args:
+        base: what no base means.
+        fraction: what no ``partial_rotary_factor`` means; None where the family turns all features.
+        path: dotted path of the position.
+        absent: what neither form means; None: no scaling.
+    """
+
+    base: float = 10000.0
+    fraction: float | None = None
+    path: str = "position"
+    absent: Mapping[str, Any] | None = None
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Both forms; where both are given they must agree."""
+        newer, older = theirs.take_any("rope_parameters"), theirs.take_any("rope_scaling")
+        base = theirs.take("rope_theta", FLOAT, None)
+        fraction = theirs.take("partial_rotary_factor", FLOAT, None)
+        for name, given in (("rope_parameters", newer), ("rope_scaling", older)):
+            if given is not None and not isinstance(given, Mapping):
+                theirs.refuse(name, "must be a mapping", given)
+                return
+        if newer and older and (differ := [key for key in older if not _agree(key, newer, older)]):
+            rule = f"must say of {', '.join(differ)} what rope_parameters says, or be left out"
+            theirs.refuse("rope_scaling", rule, dict(older))
+            return
+        read_rotary(theirs, ours, self, newer or older or self.absent or {}, base, fraction)
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Both forms, for readers of all ages."""
+        parameters = rotary_parameters(ours.get(self.path, {}), self.fraction is not None)
+        theirs["rope_parameters"] = parameters
+        theirs["rope_theta"] = parameters["rope_theta"]
+        if self.fraction is not None:
+            theirs["partial_rotary_factor"] = parameters["partial_rotary_factor"]
+        if parameters["rope_type"] != "default":
+            legacy = {key: value for key, value in parameters.items() if key not in _APART}
+            theirs["rope_scaling"] = legacy
+
+
+@final
+@dataclass(frozen=True)
+class RotaryByType(Key):
+    """Rotary positions that turn otherwise in layers with a window than in those that see all; read after ``Window``.
+
+    Args:
+        bases: for each type of layer, the older option of its base, and what no base means.
+        scaled: the types that an older ``rope_scaling`` is about.
+    """
+
+    bases: Mapping[str, tuple[str, float]]
+    scaled: tuple[str, ...] = (FULL,)
+
+    def read(self, theirs: Source, ours: Draft) -> None:
+        """Each type where ``Window`` has put it: the rule, or the exception; a type that no layer has says nothing."""
+        newer, older = theirs.take_any("rope_parameters") or {}, theirs.take_any("rope_scaling") or {}
+        for name, given in (("rope_parameters", newer), ("rope_scaling", older)):
+            if not isinstance(given, Mapping):
+                theirs.refuse(name, "must be a mapping", given)
+                return
+        if wrong := [key for key, value in newer.items() if key not in self.bases or not _mapping(value)]:
+            theirs.refuse("rope_parameters", f"must have a mapping for each of {', '.join(self.bases)}", wrong)
+            return
+        both = ours.get("exceptions.full") is not None
+        rule = SLIDING if ours.get("attention.scores.window") is not None else FULL
+        for kind, (name, default) in self.bases.items():
+            base = theirs.take(name, FLOAT, default)
+            given = {**(newer.get(kind) or {}), **(older if kind in self.scaled else {})}
+            path = "position" if kind == rule else "exceptions.full.position"
+            goal = ours if kind == rule or both else Draft({})
+            read_rotary(theirs, goal, Rotary(path=path), given, base, None)
+        if both and ours.get("position.scaling") and not ours.get("exceptions.full.position.scaling"):
+            ours.set("exceptions.full.position.scaling", dict.fromkeys(ours.get("position.scaling")) | {"kind": "none"})
+
+    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+        """Both forms, as far as the older one can say it."""
+        turns: dict[str, dict[str, Any]] = {}
+        for kind, layer in zip(layer_types(ours), ours.layers(), strict=True):
+            turns.setdefault(kind, rotary_parameters(layer["position"], partial=False))
+        for kind, (name, default) in self.bases.items():
+            theirs[name] = turns.setdefault(kind, {"rope_type": "default", "rope_theta": default})["rope_theta"]
+        theirs["rope_parameters"] = turns
+
+
+def _mapping(value: Any) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _agree(key: str, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+    """Whether the newer form says of an option what the older one does."""
+    name = "rope_type" if key == "type" else key
+    return bool(newer.get(name, newer.get(key)) == older[key])
+
+
+_APART = ("rope_theta", "partial_rotary_factor")
+_SCALING = {
+    "factor": ("factor", FLOAT),
+    "original_max_position_embeddings": ("length", INT),
+    "beta_fast": ("beta_fast", FLOAT),
+    "beta_slow": ("beta_slow", FLOAT),
+    "attention_factor": ("attention_factor", FLOAT),
+    "truncate": ("truncate", BOOL),
+    "low_freq_factor": ("low", FLOAT),
+    "high_freq_factor": ("high", FLOAT),
+}
+
+
+def read_rotary(
+    theirs: Source, ours: Draft, key: Rotary, given: Mapping[str, Any], base: float | None, fraction: float | None
+) -> None:
+    """Write what a mapping of rotary parameters means.
+
+    Args:
+        theirs: where problems are noted.
+        ours: what is written.
+        key: says where, and what absence means.
+        given: ``rope_parameters`` or ``rope_scaling``.
+        base: ``rope_theta`` beside it.
+        fraction: ``partial_rotary_factor`` beside it.
+    """
+    inner = Source(given, f"{theirs.name}: rope_parameters")
+    base = inner.take("rope_theta", FLOAT, base if base is not None else key.base)
+    ours.set(f"{key.path}.base", base)
+    fraction = inner.take("partial_rotary_factor", FLOAT, fraction if fraction is not None else key.fraction)
+    if key.fraction is not None:
+        ours.set(f"{key.path}.fraction", fraction)
+    elif fraction not in (None, 1.0):
+        inner.refuse("partial_rotary_factor", "must be 1, for this family turns all features", fraction)
+    types = [inner.take(name, STR, None) for name in ("rope_type", "type")]
+    kind = next((each for each in types if each is not None), "default")
+    kind = "default" if kind == "mrope" else kind  # of text, all axes are at one position
+    for name in ("mrope_section", "mrope_interleaved"):
+        inner.take_any(name)
+    if kind not in ("default", "linear", "yarn", "llama3"):
+        inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
+        theirs.problems += inner.problems  # but not the options of a kind that is not known
+        return
+    plain = inner.peek("factor") == 1 and inner.peek("attention_factor") in (
+        None,
+        1,
+    )  # once as long: of any kind, nothing
+    if kind == "default" or plain:
+        for name in (
+            *_SCALING,
+            "mscale",
+            "mscale_all_dim",
+        ):  # which say nothing here, and some published configs have them
+            inner.take_any(name)
+    else:
+        ours.set(f"{key.path}.scaling", {"kind": kind, **_scaling(theirs, inner, kind)})
+    theirs.absorb(inner, "rope_parameters")
+
+
+def _scaling(theirs: Source, inner: Source, kind: str) -> dict[str, Any]:
+    values = {our: inner.take(their, kind_of, None) for their, (our, kind_of) in _SCALING.items()}
+    if kind in ("yarn", "llama3") and values["length"] is None:
+        length = theirs.peek("max_position_embeddings")
+        values["length"] = length if isinstance(length, int) else None
+    elif kind == "linear":
+        values["length"] = None  # which it does not look at
+    two = [inner.take(name, FLOAT, None) for name in ("mscale", "mscale_all_dim")]
+    if kind == "yarn" and all(two) and values["attention_factor"] is None and values["factor"]:
+        above, below = (_mscale(values["factor"], mscale) for mscale in two)
+        values["attention_factor"] = above / below
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _mscale(factor: float, mscale: float) -> float:
+    return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0
+
+
+def rotary_parameters(position: Mapping[str, Any], partial: bool) -> dict[str, Any]:
+    """``rope_parameters`` of the values of a rotary position."""
+    scaling = position.get("scaling") or {"kind": "none"}
+    kind = "default" if scaling["kind"] == "none" else scaling["kind"]
+    parameters = {"rope_type": kind, "rope_theta": position.get("base")}
+    if partial:
+        parameters["partial_rotary_factor"] = position.get("fraction")
+    for their, (our, _) in _SCALING.items():
+        if kind != "default" and scaling.get(our) is not None:
+            parameters[their] = scaling[our]
+    return parameters

@@ -1,0 +1,119 @@
+"""What a folder holds of a model: a finished run or a published checkpoint, read in one way by whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import yaml
+
+from zoo.checks import Refused
+from zoo.components.tokenizer.file import TokenizerFile
+from zoo.data.interfaces import Tokenizer, Vocabulary
+from zoo.data.special import NOWHERE, protect
+from zoo.data.tokenizer_files import READABLE, find_tokenizer, read_tokenizer
+from zoo.hub.checkpoint_folder import Origin, load, read_origin, without_checkpoint
+from zoo.hub.companion_files import ROLES, special_ids
+from zoo.hub.native import OWN
+from zoo.hub.tensor_files import SafetensorsFiles
+from zoo.hub.weights import fill
+from zoo.model import build
+from zoo.model.cost import on_meta
+from zoo.model.parts import part_from_config
+from zoo.model.variants.variant import Variant
+from zoo.runs.run_folder import RunFolder
+from zoo.system.input_files import read_json
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A trained or published model, and what turns texts into its tokens.
+
+    Attributes:
+        folder: where it lies.
+        run: whether it is a run of ours; else a checkpoint folder.
+        config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
+        model: in evaluation mode.
+        tokenizer: None if a checkpoint has none. That of a run reads special tokens in a text as plain characters and
+            adds none; that of a checkpoint does what its file says.
+        vocabulary: the ids of special tokens; ``NOWHERE`` where a checkpoint has none for a role.
+        ends: all ids that end a text; a checkpoint may have several.
+    """
+
+    folder: Path
+    run: bool
+    config: Mapping[str, Any]
+    model: Variant
+    tokenizer: tokenizers.Tokenizer | None
+    vocabulary: Vocabulary
+    ends: tuple[int, ...]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens; special ones are skipped."""
+        if self.tokenizer is None:
+            raise Refused(f"{self.folder} has no tokenizer that can be read ({READABLE}), which texts need")
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def saved(path: str | Path, *, pickled: bool = False) -> Saved:
+    """The model, tokenizer and config of a folder.
+
+    Args:
+        path: of a finished run (``config.yaml``, ``model.safetensors``, ``tokenizer.json``), or a checkpoint folder
+            (``config.json`` and what ``zoo.hub.load`` reads).
+        pickled: whether a checkpoint may be a pickled one.
+    Raises:
+        Refused: if it is neither, or something in it cannot be read.
+    """
+    folder = Path(path)
+    if (folder / "config.json").is_file():
+        return _checkpoint(folder, pickled)
+    if not (folder / "config.yaml").is_file():
+        raise Refused(f"{folder} is neither a run nor a checkpoint: there is no config.yaml and no config.json in it")
+    if not (folder / "result.json").is_file():
+        raise Refused(f"{folder} is a run that has not ended: there is no result.json in it")
+    return _run(folder)
+
+
+def _run(folder: Path) -> Saved:
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8"))
+    result = read_json(folder / "result.json")
+    RunFolder(folder).require_files(result.get("files", {}))
+    _, plan, problems = build.check(without_checkpoint(config["model"]))
+    if problems or plan is None:
+        raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
+    built = protect(read_tokenizer(folder / "tokenizer.json"))
+    maker: Any = build.make(part_from_config("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
+    vocabulary = _vocabulary_of_run(maker, built)
+    model = on_meta(plan, vocabulary.size)
+    fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
+    model.origin = read_origin(folder / "origin") or Origin(OWN.name)
+    return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
+
+
+def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabulary:
+    return Vocabulary.of(built, maker.special(built))
+
+
+def _checkpoint(folder: Path, pickled: bool) -> Saved:
+    model = load(folder, pickled=pickled)
+    config = read_json(folder / "config.json")
+    file, said = find_tokenizer(folder), special_ids(folder)
+    built = None if file is None else read_tokenizer(file)
+    spelled = {} if file is None or built is None else _spelled(file, built)
+    ids = {role: said[role][0] if role in said else spelled.get(role, NOWHERE) for role in ROLES}
+    sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
+    vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
+    ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NOWHERE)
+    return Saved(folder, False, config, model, built, vocabulary, ends)
+
+
+def _spelled(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
+    """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
+    special, ids = TokenizerFile(path=str(file)).special(built), built.get_vocab(with_added_tokens=True)
+    names = {role: getattr(special, role) for role in ROLES}
+    names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}
+    return {name: ids[spelling] for name, spelling in names.items() if spelling in ids}

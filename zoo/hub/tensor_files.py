@@ -1,0 +1,210 @@
+"""The tensors of a checkpoint folder: names, shapes and types from headers, values one at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from zoo.checks import Refused
+from zoo.system.input_files import read_json
+
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "U8": torch.uint8,
+}
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a tensor before it is read."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Checkpoint(Protocol):
+    """Tensors by name."""
+
+    headers: Mapping[str, Header]
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+
+
+def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
+    """The tensors of a folder, of one file or several.
+
+    Args:
+        folder: with ``model.safetensors``, or the index and the shards of one.
+        pickled: whether ``pytorch_model.bin`` may be read, by torch's loader of weights only.
+    Raises:
+        Refused: if there is no such file, or one is damaged or says what cannot be.
+    """
+    if (folder / ONE).is_file() or (folder / INDEX).is_file():
+        return SafetensorsFiles(_files(folder, ONE, INDEX))
+    if not pickled and ((folder / PICKLED).is_file() or (folder / PICKLED_INDEX).is_file()):
+        raise Refused(
+            f"{folder} has only a pickled checkpoint, which is not read unless asked for: "
+            f"zoo import {shlex.quote(str(folder))} NEW_FOLDER --pickled writes one in safetensors, of weights alone"
+        )
+    if pickled:
+        return PickledFiles(_files(folder, PICKLED, PICKLED_INDEX))
+    raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
+
+
+def _files(folder: Path, one: str, index: str) -> list[Path]:
+    """The file, or the shards that an index names, which must lie beside it."""
+    if (folder / one).is_file():
+        return [folder / one]
+    entries = read_json(folder / index).get("weight_map")
+    if not isinstance(entries, Mapping) or not entries or not all(isinstance(each, str) for each in entries.values()):
+        raise Refused(f"{folder / index}: weight_map must name a file for each tensor: got {str(entries)[:80]}")
+    files = sorted(set(entries.values()))
+    for name in files:
+        if Path(name).name != name:
+            raise Refused(f"{folder / index}: a shard must lie beside its index: got {name!r}")
+        if not (folder / name).is_file():
+            raise Refused(f"{folder / index}: shard {name} is not there")
+    return [folder / name for name in files]
+
+
+class SafetensorsFiles:
+    """The tensors of safetensors files; the library checks that offsets fit the file and do not overlap.
+
+    Values are read from the file itself: those of a mapped file would count as memory a second time.
+    """
+
+    def __init__(self, files: list[Path]) -> None:
+        self._of: dict[str, tuple[Path, int]] = {}
+        headers: dict[str, Header] = {}
+        for path in files:
+            for name, header, begin in _entries(path):
+                headers[_once(name, headers, path)] = header
+                self._of[name] = path, begin
+        self.headers: Mapping[str, Header] = headers
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own: the file may change afterwards."""
+        (path, begin), header = self._of[name], self.headers[name]
+        content = torch.empty(math.prod(header.shape) * header.dtype.itemsize, dtype=torch.uint8)
+        with path.open("rb") as file:
+            file.seek(begin)
+            read = file.readinto(content.numpy().data)
+        if read != len(content):
+            raise Refused(f"{path} ends before tensor {name} does")
+        return content.view(header.dtype).view(header.shape)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Header, int]]:
+    """Every tensor of a file that is sound: its name, what is known of it, and at which byte it begins."""
+    try:
+        safe_open(path, framework="pt")
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entries = json.loads(file.read(length))
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise Refused(f"{path} is no sound safetensors file: {error}") from None
+    for name, entry in entries.items():
+        if name != "__metadata__":
+            yield name, _header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
+
+
+class Selected:
+    """Some tensors of a checkpoint, under other names.
+
+    Args:
+        checkpoint: what is read.
+        names: of those tensors there, by their names here.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
+        self._checkpoint, self._names = checkpoint, names
+        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in names.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._checkpoint.read(self._names[name])
+
+
+class Renamed:
+    """A checkpoint under the names of today.
+
+    Args:
+        checkpoint: what is read.
+        endings: how names end there, and what stands for that here.
+        beginnings: how they begin there, and what stands for that here; the first that fits.
+    Raises:
+        Refused: if a tensor is there under both names.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, endings: Mapping[str, str], beginnings: Mapping[str, str] | None = None
+    ) -> None:
+        self._checkpoint, self._endings, self._beginnings = checkpoint, endings, beginnings or {}
+        self._of = {self._renamed(name): name for name in checkpoint.headers}
+        if len(self._of) < len(checkpoint.headers):
+            twice = sorted(set(checkpoint.headers) - set(self._of.values()))
+            raise Refused(f"the checkpoint has two names for one tensor: {', '.join(twice[:_SHOWN])}")
+        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in self._of.items()}
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._checkpoint.read(self._of[name])
+
+    def _renamed(self, name: str) -> str:
+        old, new = next((each for each in self._beginnings.items() if name.startswith(each[0])), ("", ""))
+        name = new + name.removeprefix(old)
+        return next((name.removesuffix(old) + new for old, new in self._endings.items() if name.endswith(old)), name)
+
+
+class PickledFiles:
+    """The tensors of files that torch's loader of weights only can read, which runs no code of theirs."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._tensors: dict[str, Tensor] = {}
+        for path in files:
+            try:
+                # Only the zip format of torch 1.6 and newer can be mapped; an older file is read whole.
+                found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            except Exception as error:  # unpicklers raise whatever a broken file leads them to
+                first = next(iter(str(error).splitlines()), type(error).__name__)
+                raise Refused(f"{path} cannot be read as weights alone: {first}") from None
+            if not isinstance(found, Mapping) or not all(isinstance(each, Tensor) for each in found.values()):
+                raise Refused(f"{path} must hold tensors by name: got {type(found).__name__}")
+            for name, tensor in found.items():
+                self._tensors[_once(str(name), self._tensors, path)] = tensor
+        self.headers: Mapping[str, Header] = {
+            name: Header(tuple(tensor.shape), tensor.dtype) for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own."""
+        return self._tensors[name].clone()
+
+
+def _once(name: str, known: Mapping[str, Any], path: Path) -> str:
+    if name in known:
+        raise Refused(f"{path}: tensor {name} is in two files")
+    return name
+
+
+def _header(shape: list[int], dtype: str) -> Header:
+    """Of a floating-point tensor; others (positions, masks) are of no use to a model and keep their shape alone."""
+    return Header(tuple(shape), _TYPES.get(dtype, torch.int64 if dtype[:1] in "IU" else torch.uint8))

@@ -1,0 +1,1 @@
+"""The model: interfaces of the kinds, masks, caches, kernels, and how layers and stacks are assembled."""

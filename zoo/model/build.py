@@ -1,0 +1,152 @@
+"""From a checked config to a model: parts are made, compared with each other, and wired.
+
+Problems of all parts are collected, each with its config path, before anything of size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from zoo.checks import Refused, Unfit, require
+from zoo.model.compatibility import inherit_positions, limits, model_problems
+from zoo.model.embedding import Embedding
+from zoo.model.head import Head
+from zoo.model.interfaces import Attention, Component, FeedForward, Position, Residual
+from zoo.model.parts import attention_arguments, component_class, make, norm_of, position_arguments
+from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan, plan_model
+from zoo.model.schema import check_model
+from zoo.model.stack import Layer, Stack
+from zoo.model.variants.decoder import Decoder
+from zoo.model.variants.encoder import Encoder
+from zoo.model.variants.encoder_decoder import EncoderDecoder
+from zoo.model.variants.initialization import Initialization
+from zoo.model.variants.variant import Variant
+
+__all__ = ["VARIANTS", "assemble", "build", "check", "component_class", "limits", "make"]
+VARIANTS: dict[str, type[Variant]] = {cls.name: cls for cls in (Decoder, Encoder, EncoderDecoder)}
+
+
+def build(config: Mapping[str, Any], vocabulary: int, *, seed: int | None = None) -> Variant:
+    """The model that a config describes, with its first weights.
+
+    Args:
+        config: what a preset says: ``{"variant": "decoder", "attention": {"name": "multi_head"}, …}``.
+        vocabulary: tokens.
+        seed: of the first weights; None takes torch's generator as it is.
+    Raises:
+        Refused: with every problem of the config, one a line.
+    """
+    _, plan, problems = check(config)
+    if problems or plan is None:
+        raise Refused("\n".join(problems))
+    if seed is None:
+        return assemble(plan, vocabulary)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return assemble(plan, vocabulary)
+
+
+def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, list[str]]:
+    """The config in full, its plan, and every problem of it, each with its config path."""
+    problems: list[str] = []
+    checked = check_model(config, problems)
+    if checked.get("variant") not in list(VARIANTS):
+        return checked, None, problems
+    further: list[str] = []
+    plan = inherit_positions(plan_model(checked, further))
+    further += model_problems(plan) if checked["dim"] > 0 else []
+    # Where a value was wrong its default stood in for it: what follows from that is not the user's problem.
+    wrong = {problem.split(":")[0].split(".")[-1] for problem in problems}
+    problems += [Unfit(line) for line in further if not any(f"{name}=" in line for name in wrong)]
+    return checked, plan, problems
+
+
+# ----------------------------------------------------------------------------------------------------- assembling
+
+
+def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
+    """Make and wire all parts of a plan; weights come from torch's generator.
+
+    Args:
+        plan: without problems.
+        vocabulary: tokens of the data; the model may have room for more.
+    """
+    if plan.vocabulary is not None:
+        require(
+            plan.vocabulary >= vocabulary,
+            f"model.vocabulary must be at least that of the data: got {plan.vocabulary}, the data has {vocabulary}",
+        )
+        vocabulary = plan.vocabulary
+    how = Initialization(**plan.initialization)
+    embedding = Embedding(plan.dim, vocabulary, **plan.embedding)
+    stacks = [_stack(stack) for stack in plan.stacks]
+    head = None
+    if plan.head is not None:
+        scale = how.factor(embedding.width if plan.head["tied"] else plan.dim)
+        head = Head(plan.dim, embedding, norm_of(plan.stacks[-1].base), scale, **plan.head)
+    further: list[Any] = []
+    if len(stacks) > 1:  # the source has no types of token
+        options = {**plan.embedding, "token_types": 0}
+        further = [None if embedding.shared else Embedding(plan.dim, vocabulary, **options)]
+    if plan.pooler:
+        further = [nn.Linear(plan.dim, plan.dim)]
+    model = VARIANTS[plan.variant](embedding, *stacks, head, *further)
+    model.plan = replace(plan, vocabulary=vocabulary)
+    model.initialize(how)
+    return model
+
+
+def _stack(plan: StackPlan) -> Stack:
+    positions: list[tuple[tuple[Any, ...], Position]] = []
+    layers = [_layer(plan, i, positions) for i in range(plan.distinct)]
+    base, width = plan.base, plan.width or plan.base.dim
+    nowhere = make(Part("position", "none", {}, "model.cross"), *position_arguments(plan, base))
+    return Stack(
+        layers,
+        [position for _, position in positions],
+        cast("Position", nowhere),
+        depth=len(plan.layers),
+        causal=plan.causal,
+        input_norm=norm_of(base)(width) if plan.input_norm else None,
+        project=None if plan.width is None else nn.Linear(width, base.dim),
+        final_norm=norm_of(base)(base.dim) if component_class(base.residual).final_norm else None,
+        dropout=base.dropout,
+    )
+
+
+def _layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, ...], Position]]) -> Layer:
+    layer = plan.layers[number]
+    attention = _present(layer.attention, *attention_arguments(layer))
+    cross = _present(plan.cross, *attention_arguments(layer))
+    ffn = _present(layer.ffn, layer.dim, layer.hidden)
+    sublayers = sum(part is not None for part in (attention, cross, ffn))
+    residual = make(layer.residual, layer.dim, norm_of(layer), sublayers, number, len(plan.layers))
+    return Layer(
+        cast("Attention | None", attention),
+        cast("Attention | None", cross),
+        cast("FeedForward | None", ffn),
+        cast("Residual", residual),
+        _place(plan, layer, positions),
+        layer.dropout,
+    )
+
+
+def _present(part: Part | None, *given: Any) -> Component | None:
+    """The component, unless there is none to make."""
+    return None if part is None or component_class(part).absent else make(part, *given)
+
+
+def _place(plan: StackPlan, layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
+    """The number of the layer's position among the distinct ones of the stack; made if it is new."""
+    key = (layer.position.name, layer.position.options, layer.heads, layer.head_dim)
+    for number, (known, _) in enumerate(positions):
+        if known == key:
+            return number
+    made = make(layer.position, *position_arguments(plan, layer))
+    positions.append((key, cast("Position", made)))
+    return len(positions) - 1

@@ -1,0 +1,171 @@
+"""Which parts of a plan go together: what is refused says why, and comes with its config path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from zoo.checks import Refused
+from zoo.model.embedding import Embedding
+from zoo.model.head import Head
+from zoo.model.interfaces import Residual
+from zoo.model.parts import (
+    Blamed,
+    attention_arguments,
+    blame,
+    component_class,
+    make,
+    norm_of,
+    position_arguments,
+    without_memory,
+)
+from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
+from zoo.model.variants.initialization import Initialization
+
+
+def inherit_positions(plan: ModelPlan) -> ModelPlan:
+    """Give position ``none`` to layers that cannot apply the one that was chosen for others.
+
+    Who puts a recurrent mixer, or no attention at all, into some layers of a model with rotary positions says nothing
+    about positions, and means what those layers can do. So: where attention was named nearer to the layer (in an
+    exception, or for one stack) than the position that it does not apply at all, as long as some layer does apply it.
+    What was named together is taken at its word and refused.
+    """
+    applied = {layer.position.path for stack in plan.stacks for layer in stack.layers if not _idle(layer)}
+    known: dict[int, LayerPlan] = {}
+
+    def settled(layer: LayerPlan) -> LayerPlan:
+        if id(layer) not in known:
+            said = layer.position.path
+            inherited = _depth(layer.attention) > _depth(layer.position) and said in applied
+            nothing = Part("position", "none", {}, said)
+            known[id(layer)] = replace(layer, position=nothing) if inherited and _idle(layer) else layer
+        return known[id(layer)]
+
+    stacks = [replace(stack, layers=tuple(map(settled, stack.layers))) for stack in plan.stacks]
+    return replace(plan, stacks=tuple(stacks))
+
+
+def _depth(part: Part) -> int:
+    """How near to a layer a part was chosen: for the model, for a stack, for an exception."""
+    return part.path.count(".")
+
+
+def _idle(layer: LayerPlan) -> bool:
+    """Whether the layer's attention applies nothing of its position."""
+    if not (layer.attention.name and layer.position.name):
+        return False
+    hooks = component_class(layer.position).hooks()
+    return bool(hooks) and not hooks & (component_class(layer.attention).applies | {"embed"})
+
+
+def model_problems(plan: ModelPlan) -> list[str]:
+    """Everything that is wrong with a plan: parts that refuse their options, and pairs that mean nothing."""
+    problems = dict.fromkeys(_end_problems(plan))
+    for stack in plan.stacks:
+        widths = [stack.base.dim, *([stack.width or stack.base.dim] if stack.input_norm else [])]
+        for width in widths:  # at the ends of the stack
+            problems.update(dict.fromkeys(_made(stack.base.norm, width)))
+        for layer in dict.fromkeys(map(id, stack.layers)):
+            chosen = next(item for item in stack.layers if id(item) == layer)
+            problems.update(dict.fromkeys(_layer_problems(stack, chosen)))
+    return list(problems)
+
+
+def _end_problems(plan: ModelPlan) -> Iterator[str]:
+    """What initialisation, embedding and head say of their options."""
+    norm = norm_of(plan.stacks[-1].base)
+    makers: dict[str, Callable[[], object]] = {
+        "initialization": lambda: Initialization(**plan.initialization),
+        "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
+        "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **(plan.head or {})),
+    }
+    embedding: Embedding | None = None
+    for name, maker in makers.items():
+        try:
+            with without_memory():
+                made = maker()
+            embedding = made if isinstance(made, Embedding) else embedding
+        except Blamed as error:
+            yield str(error)
+        except Refused as error:
+            yield f"{blame(f'model.{name}', getattr(plan, name) or {}, str(error))}: {error}"
+    if plan.pooler and plan.variant != "encoder":
+        yield f"model.pooler: only an encoder has a first token that sees all: got variant={plan.variant}"
+    if len(plan.stacks) == 1 and not plan.embedding["shared"]:
+        yield f"model.embedding.shared: only an encoder_decoder has two stacks that read: got variant={plan.variant}"
+
+
+def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
+    given: dict[str, tuple[Any, ...]] = {
+        "norm": (layer.dim,),
+        "position": position_arguments(stack, layer),
+        "ffn": (layer.dim, layer.hidden),
+        "attention": attention_arguments(layer),
+        "residual": (layer.dim, norm_of(layer), 2, 0, 1),
+    }
+    parts = [layer.norm, layer.position, layer.ffn, layer.attention, layer.residual]
+    sound = True
+    for part in [*parts, *([stack.cross] if stack.cross is not None else [])]:
+        if not part.name or min(layer.heads, layer.head_dim, layer.hidden) < 1:
+            sound = False
+            continue
+        refused = list(_made(part, *given[part.kind]))
+        sound = sound and not refused
+        yield from refused
+    if sound:
+        yield from _pair_problems(stack, layer)
+
+
+def _made(part: Part, *given: Any) -> Iterator[str]:
+    """What a part says of its options when it is made."""
+    if part.name:
+        try:
+            with without_memory():
+                make(part, *given)
+        except Refused as error:
+            yield str(error)
+
+
+def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
+    """Refuse what a declared fact says would not work, or would change nothing."""
+    attention, position = component_class(layer.attention), component_class(layer.position)
+    need = "causal" if stack.causal else "full"
+    if need not in attention.sees:
+        yield (
+            f"{layer.attention.path}: {layer.attention.name} cannot be used in the {stack.name}: "
+            f"it does not see {need}, only {', '.join(sorted(attention.sees))}"
+        )
+    for hook in sorted(position.hooks() - {"embed"} - attention.applies):
+        yield (
+            f"{layer.position.path}: {layer.position.name} would change nothing: it acts by {hook}, "
+            f"which attention {layer.attention.name} does not apply"
+        )
+    if need not in (ffn := component_class(layer.ffn)).sees:
+        yield (
+            f"{layer.ffn.path}: {layer.ffn.name} cannot be used in the {stack.name}: its tokens compete with each "
+            f"other, so it does not see {need}, only {', '.join(sorted(ffn.sees))}"
+        )
+    if stack.cross is not None and "cross" not in component_class(stack.cross).sees:
+        yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not see cross"
+    if attention.absent and ffn.absent:
+        yield f"{layer.ffn.path}: a layer needs attention or ffn: both are none"
+    if layer.residual != (base := stack.base.residual) and any(
+        component_class(part).widen is not Residual.widen for part in (layer.residual, base)
+    ):
+        yield (
+            f"{layer.residual.path}: {layer.residual.name} cannot stand in one stack with {base.name} of {base.path}: "
+            f"their layers pass on streams of different form"
+        )
+
+
+def limits(stack: StackPlan) -> Iterator[tuple[Part, int]]:
+    """The parts of a stack that cannot take rows of any length, and how much each can take."""
+    for layer in stack.layers:
+        with without_memory():
+            position = make(layer.position, *position_arguments(stack, layer))
+            attention = make(layer.attention, *attention_arguments(layer))
+        for part, component in ((layer.position, position), (layer.attention, attention)):
+            if (limit := getattr(component, "limit", None)) is not None:
+                yield part, limit

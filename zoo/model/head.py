@@ -1,0 +1,85 @@
+"""Vectors to logits over the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.checks import require
+from zoo.model.activation import ACTIVATIONS, Activation
+from zoo.model.embedding import Embedding
+from zoo.model.interfaces import Norm
+from zoo.model.parameter_roles import Role
+
+
+@final
+class Head(nn.Module):
+    """logits = W map(x) + bias.
+
+    Args:
+        dim: features per token.
+        embedding: whose table is W, where they are tied.
+        norm: makes the norm of the transform.
+        scale: what W map(x) is multiplied with; 1 unless the initialisation asks for another (μP).
+        tied: W is the embedding's table (Press and Wolf 2017, arXiv:1608.05859); one of another width than
+            ``dim`` is preceded by a linear map.
+        bias: whether each token has a learned term.
+        transform: whether x first goes through norm(activation(linear(x))) (BERT, arXiv:1810.04805), whose linear
+            map then also leads to the table's width (ALBERT, arXiv:1909.11942).
+        transform_bias: whether the linear map of the transform has biases (ModernBERT, arXiv:2412.13663: none).
+        activation: of the transform.
+        scaled: W map(x) is divided by the root of the width of W (T5, arXiv:1910.10683, which ties without scaling
+            the embedding).
+        softcap: logits become softcap * tanh(logits / softcap) (Gemma 2, arXiv:2408.00118); None is no limit.
+    Raises:
+        Refused: if an option of the transform is given without one, or a soft-cap that is not positive.
+    """
+
+    roles: ClassVar[Mapping[str, Role]] = {"weight": "table"}  # a row for each token, tied or not
+
+    def __init__(
+        self,
+        dim: int,
+        embedding: Embedding,
+        norm: Callable[[int], Norm],
+        scale: float = 1.0,
+        *,
+        tied: bool = True,
+        bias: bool = False,
+        transform: bool = False,
+        transform_bias: bool = True,
+        activation: Activation = "gelu",
+        scaled: bool = False,
+        softcap: float | None = None,
+    ) -> None:
+        super().__init__()
+        require(transform or activation == "gelu", f"activation goes with transform: got activation={activation}")
+        require(transform or transform_bias, "transform_bias goes with transform: got transform_bias=False")
+        require(softcap is None or softcap > 0, f"softcap must be positive: got softcap={softcap}")
+        vocabulary, width = embedding.table.num_embeddings, embedding.width if tied else dim
+        self.weight = embedding.table.weight if tied else nn.Parameter(torch.empty(vocabulary, width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
+        self.map = nn.Linear(dim, width, bias=transform and transform_bias) if transform or width != dim else None
+        self.norm = norm(width) if transform else None
+        self.scale = scale * (width**-0.5 if scaled else 1.0)
+        self.activation, self.softcap = ACTIVATIONS[activation], softcap
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[…, dim]`` to ``[…, vocabulary]``."""
+        if self.map is not None:
+            x = self.map(x)
+        if self.norm is not None:
+            x = self.norm(self.activation(x))
+        logits = F.linear(x if self.scale == 1.0 else x * self.scale, self.weight, self.bias)
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+    def flops(self, length: int) -> int:
+        """Operations for ``length`` tokens."""
+        return 2 * length * (self.weight.numel() + (0 if self.map is None else self.map.weight.numel()))
+
+    if TYPE_CHECKING:
+        __call__ = forward

@@ -1,0 +1,91 @@
+"""From a part of a plan to its class, or to the component itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from zoo.checks import Refused
+from zoo.model.interfaces import Component, Norm
+from zoo.model.plan import LayerPlan, Part, StackPlan
+from zoo.registry import index, live_options
+from zoo.registry.options import construct_options
+
+
+class Blamed(Refused):
+    """A refusal that begins with the config path of what is to blame."""
+
+
+def make(part: Part, *given: Any) -> Component:
+    """The component of a part; ``given`` is what stands left of ``*``.
+
+    Raises:
+        Blamed: with the config path of the part in front, or of the norm that it was given.
+    """
+    try:
+        cls = index().get(part.kind, part.name).load()
+        return cast("Component", cls(*given, **construct_options(live_options(part.kind, part.name), part.options)))
+    except Blamed:
+        raise
+    except Refused as error:
+        raise Blamed(f"{blame(part.path, part.options, str(error))}: {error}") from None
+
+
+def part_from_config(kind: str, config: Mapping[str, Any], path: str) -> Part:
+    """Returns the part that a checked mapping describes, with the options of the component itself alone.
+
+    Args:
+        kind: of the component.
+        config: ``name`` and options; keys that are not options of the component are left out.
+        path: of the mapping in the config, for messages.
+    """
+    name = str(config["name"])
+    options = {option.name for option in index().get(kind, name).options}
+    return Part(kind, name, {key: value for key, value in config.items() if key in options}, path)
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Make modules on the meta device; nothing is drawn for weights that nobody will read."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors as they are where torch.nn.init would fill them, which on meta would first load a compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def component_class(part: Part) -> Any:
+    """The class of a part, for the facts that it declares."""
+    return index().get(part.kind, part.name).load()
+
+
+def blame(path: str, options: Any, message: str) -> str:
+    """The config path of the option that a message begins with, else ``path``."""
+    first = message.split()[0].split(".")[0] if message else ""
+    return f"{path}.{message.split()[0]}" if first in options else path
+
+
+def norm_of(layer: LayerPlan) -> Callable[[int], Norm]:
+    """What makes the norms of a layer."""
+    return cast("Callable[[int], Norm]", partial(make, layer.norm))
+
+
+def attention_arguments(layer: LayerPlan) -> tuple[Any, ...]:
+    """What every attention is told."""
+    return layer.dim, layer.heads, layer.head_dim, norm_of(layer)
+
+
+def position_arguments(stack: StackPlan, layer: LayerPlan) -> tuple[Any, ...]:
+    """What every position is told; it acts on embeddings, which may have another width than layers."""
+    return stack.width or layer.dim, layer.heads, layer.head_dim, stack.causal

@@ -1,0 +1,294 @@
+"""Checks what was written of a model, without importing torch, and collects every problem.
+
+A model's config is a mapping: numbers, a part for each slot (``{name: …, option: …}``), overlays for the stacks of an
+encoder-decoder, and named exceptions for layers that differ. What it may say is read from the signatures of the
+classes that take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.checks import Refused, suggest
+from zoo.registry import Entry, index
+from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar, check_options, join
+from zoo.registry.signatures import find_class, options_of_tree, parse, record_of_tree
+
+VARIANTS = ("decoder", "encoder", "encoder_decoder")
+SLOTS = ("attention", "ffn", "norm", "position", "residual")
+STACKS = ("encoder", "decoder")
+
+_INT = Scalar(int)
+LAYER_OPTIONS = (
+    Option("heads", _INT, 4),
+    Option("head_dim", Maybe(_INT), None),
+    Option("hidden", Maybe(_INT), None),
+    Option("dropout", Scalar(float), 0.0),
+)
+STACK_OPTIONS = (
+    Option("layers", _INT, 4),
+    Option("distinct_layers", Maybe(_INT), None),
+    *LAYER_OPTIONS,
+    Option("input_norm", Scalar(bool), False),
+)
+WHERE = (
+    Option("first", Maybe(_INT), None),
+    Option("last", Maybe(_INT), None),
+    Option("every", Maybe(_INT), None),
+    Option("offset", Maybe(_INT), None),
+    Option("at", Maybe(Many(_INT)), None),
+)
+PLACES = ("first", "last", "every", "at")
+
+
+def model_options() -> tuple[Option, ...]:
+    """The options of a model apart from its slots."""
+    here = Path(__file__).parent
+    begin = parse(here / "variants" / "initialization.py")
+    return (
+        Option("variant", Choice(VARIANTS)),
+        Option("dim", _INT, 256),
+        Option("vocabulary", Maybe(_INT), None),
+        *STACK_OPTIONS,
+        _together("initialization", record_of_tree(begin, find_class(begin, "Initialization"))),
+        _together("embedding", _signature(here / "embedding.py", "Embedding")),
+        _absent(_together("head", _signature(here / "head.py", "Head"))),
+        Option("pooler", Scalar(bool), False),
+    )
+
+
+def _signature(file: Path, cls: str) -> Record:
+    tree = parse(file)
+    return Record(cls, options_of_tree(tree, find_class(tree, cls)))
+
+
+def _together(name: str, record: Record) -> Option:
+    return Option(name, record, {option.name: option.default for option in record.options})
+
+
+def _absent(option: Option) -> Option:
+    """The same, which may also be null: not there."""
+    return Option(option.name, Maybe(option.type), option.default)
+
+
+# --------------------------------------------------------------------------------------------------------- parts
+
+
+def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A part in full: its name, and every option with its given or default value."""
+    entry = _entry(kind, given, path, problems)
+    if entry is None:
+        return {}
+    return {"name": entry.name, **check_options(entry.options, _without_name(given), path, problems)}
+
+
+def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """What is written over a part: checked, and not filled with defaults.
+
+    Without a name it is about whichever of ``bases`` stands there, and must mean something to one of them; what each
+    layer makes of it is seen when layers are planned.
+    """
+    if isinstance(given, Mapping) and "name" not in given:
+        attempts: list[tuple[list[str], dict[str, Any]]] = []
+        for base in dict.fromkeys(filter(None, bases)):
+            found: list[str] = []
+            attempts.append((found, check_fragment(kind, (), {"name": base, **given}, path, found)))
+        found, checked = min(attempts, key=lambda attempt: len(attempt[0]), default=([], {}))
+        problems.extend(found)
+        return checked if len(attempts) == 1 else _without_name(checked)
+    entry = _entry(kind, given, path, problems)
+    if entry is None:
+        return {}
+    rest = _without_name(given)
+    named = [option for option in entry.options if option.name in rest]
+    checked = check_options(named, rest, path, problems, also=[option.name for option in entry.options])
+    return {"name": entry.name, **_only(rest, checked)}
+
+
+def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
+    """``fragment`` over ``base``: the same name merges its options, another name replaces the part.
+
+    Options of ``base`` that are not at their defaults count as chosen, and are carried over.
+    """
+    name = fragment.get("name", base.get("name"))
+    if name != base.get("name"):
+        options = index().get(kind, str(base["name"])).options if (kind, base.get("name")) in index().entries else ()
+        base = {"name": name, **carry_options(kind, {**_chosen(options, base), "name": base.get("name")}, str(name))}
+    return merge(base, fragment)
+
+
+def carry_options(kind: str, old: Mapping[str, Any], new: str) -> dict[str, Any]:
+    """Options that stay when another component takes the place of a part: those that both have, by name and type.
+
+    So a swapped part changes nothing but the part. What only the old one has is dropped.
+
+    Args:
+        kind: of the slot.
+        old: name of the part and the options that were chosen for it.
+        new: name of the other component.
+    """
+    both = [index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
+    if both[0] is None or both[1] is None:
+        return {}
+    return _common(both[0].options, both[1].options, old)
+
+
+def _common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    types = {option.name: option.type for option in theirs}
+    kept = {}
+    for option in ours:
+        if option.name not in given or option.name not in types:
+            continue
+        value, other = given[option.name], types[option.name]
+        if option.type == other:
+            kept[option.name] = value
+        elif isinstance(option.type, Record) and isinstance(other, Record) and isinstance(value, Mapping):
+            kept[option.name] = _common(option.type.options, other.options, value)
+    return kept
+
+
+def _chosen(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not at their defaults."""
+    found = {}
+    for option in options:
+        value = given.get(option.name, option.default)
+        if isinstance(option.type, Record) and isinstance(value, Mapping):
+            value = _chosen(option.type.options, value)
+            if value:
+                found[option.name] = value
+        elif option.name in given and value != option.default:
+            found[option.name] = value
+    return found
+
+
+def takes_option(kind: str, name: str, option: str, value: Any) -> bool:
+    """True if a component has an option of this dotted name that may have this value; any will do where it is None."""
+    options = index().entries[kind, name].options if (kind, name) in index().entries else ()
+    first, _, rest = option.partition(".")
+    found = next((each.type for each in options if each.name == first), None)
+    while rest and isinstance(found, Record):
+        first, _, rest = rest.partition(".")
+        found = next((each.type for each in found.options if each.name == first), None)
+    if found is None or rest:
+        return False
+    problems: list[str] = []
+    found.check(value, option, problems)
+    return value is None or not problems
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` written over ``base``, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | None:
+    choices = index().names(kind)
+    if given is None:
+        problems.append(f"{path}: must be given: {suggest('', choices)}")
+    elif not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+        problems.append(f"{path}: must be a mapping with a name, like {{name: {choices[0]}}}: got {given!r}")
+    else:
+        try:
+            return index().get(kind, given["name"])
+        except Refused as error:
+            problems.append(f"{path}.name: {error}")
+    return None
+
+
+def _without_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key != "name"}
+
+
+def _only(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked values of the keys that were given."""
+    return {
+        key: _only(value, checked[key])
+        if isinstance(value, Mapping) and isinstance(checked[key], Mapping)
+        else checked[key]
+        for key, value in given.items()
+        if key in checked
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- model
+
+
+def check_model(given: Mapping[str, Any], problems: list[str], path: str = "model") -> dict[str, Any]:
+    """A model's config in full: checked values, defaults filled in; one line in ``problems`` for all that is wrong."""
+    found: list[str] = []
+    further = [*SLOTS, "exceptions", *STACKS, "cross"]
+    checked = check_options(model_options(), given, path, found, also=further)
+    for slot in SLOTS:
+        checked[slot] = check_part(slot, given.get(slot), join(path, slot), found)
+    bases = {slot: [str(checked[slot].get("name", ""))] for slot in SLOTS}
+    two_stacks = checked.get("variant") == "encoder_decoder"
+    for key in (*STACKS, "cross"):
+        if not two_stacks and given.get(key):
+            found.append(f"{join(path, key)}: only an encoder_decoder has it: got variant={checked.get('variant')}")
+    if two_stacks:
+        cross = given.get("cross")
+        checked["cross"] = None if cross is None else check_part("attention", cross, join(path, "cross"), found)
+        for stack in STACKS:
+            checked[stack] = _check_overlay(given.get(stack) or {}, bases, join(path, stack), found)
+    checked["exceptions"] = _check_exceptions(given.get("exceptions") or {}, bases, join(path, "exceptions"), found)
+    problems.extend(dict.fromkeys(found))
+    return checked
+
+
+def _check_overlay(given: Any, bases: dict[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
+    """What one stack says over the model; adds the names it chooses to ``bases``."""
+    checked = _check_level(STACK_OPTIONS, given, {slot: names[:1] for slot, names in bases.items()}, path, problems)
+    _remember(checked, bases)
+    return checked
+
+
+def _remember(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> None:
+    """Add the names that an overlay or exception chooses to those that later ones may be written over."""
+    for slot in SLOTS:
+        if name := checked.get(slot, {}).get("name"):
+            bases[slot].append(name)
+
+
+def _check_level(
+    options: tuple[Option, ...], given: Any, bases: Mapping[str, Sequence[str]], path: str, problems: list[str]
+) -> dict[str, Any]:
+    """Some layer values and some slots, as overlays and exceptions write them."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: must be a mapping: got {given!r}")
+        return {}
+    named = [option for option in options if option.name in given]
+    also = [*(option.name for option in options), *SLOTS]
+    checked = check_options(named, given, path, problems, also=also)
+    for slot in SLOTS:
+        if given.get(slot) is not None:
+            checked[slot] = check_fragment(slot, bases[slot], given[slot], join(path, slot), problems)
+    return checked
+
+
+def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        problems.append(f"{path}: must be a mapping of names: got {given!r}")
+        return {}
+    checked = {}
+    for name, what in given.items():
+        if what is None:  # taken back from the command line
+            continue
+        where = join(path, str(name))
+        checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, bases, where, problems)
+        _remember(checked[str(name)], bases)
+        if not isinstance(what, Mapping):
+            continue
+        if what.get("offset") is not None and what.get("every") is None:
+            problems.append(f"{where}.offset: goes with every: got offset={what['offset']} alone")
+        places = [key for key in PLACES if what.get(key) is not None]
+        if len(places) != 1:
+            problems.append(
+                f"{where}: must say where by one of first, last, every, at: got {', '.join(places) or 'none'}"
+            )
+    return checked

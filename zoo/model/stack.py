@@ -1,0 +1,210 @@
+"""Layers made of parts, and the stack made of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checks import Refused
+from zoo.model.cache import Cache
+from zoo.model.interfaces import Attention, FeedForward, Norm, Position, Residual, Sublayer
+from zoo.model.mask import Mask, Tokens
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """What one layer remembers: of its own tokens, and of the encoder's."""
+
+    own: Cache | None
+    cross: Cache | None
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows of the batch, in this order."""
+        for cache in (self.own, self.cross):
+            if cache is not None:
+                cache.select(rows)
+
+
+@final
+class Layer(nn.Module):
+    """The sublayers that are there, wired by a residual component.
+
+    Args:
+        attention: self-attention, or None.
+        cross: attention to an encoder's output, or None.
+        ffn: feed-forward, or None.
+        residual: made for this number of sublayers.
+        place: which of the stack's positions this layer uses.
+        dropout: probability that a feature of a sublayer's output is zeroed in training.
+    """
+
+    def __init__(
+        self,
+        attention: Attention | None,
+        cross: Attention | None,
+        ffn: FeedForward | None,
+        residual: Residual,
+        place: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.attention, self.cross, self.ffn, self.residual = attention, cross, ffn, residual
+        self.place = place
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Mask,
+        position: Position,
+        nowhere: Position,
+        memory: Tensor | None,
+        cross_mask: Mask | None,
+        cache: LayerCache | None,
+    ) -> Tensor:
+        """``[batch, length, dim]`` to the same shape; ``nowhere`` is the position of cross-attention."""
+        sublayers: list[Sublayer] = []
+        own, across = (cache.own, cache.cross) if cache is not None else (None, None)
+        if (attention := self.attention) is not None:
+            sublayers.append(lambda x: self.dropout(attention(x, x, mask, position, own)))
+        if (cross := self.cross) is not None and memory is not None and cross_mask is not None:
+            sublayers.append(lambda x: self.dropout(cross(x, memory, cross_mask, nowhere, across)))
+        if (ffn := self.ffn) is not None:
+            sublayers.append(lambda x: self.dropout(ffn(x, mask.query)))
+        return self.residual(x, sublayers)
+
+    @property
+    def sublayers(self) -> int:
+        """How many sublayers are there."""
+        return sum(part is not None for part in (self.attention, self.cross, self.ffn))
+
+    def flops(self, mask: Mask, cross_mask: Mask | None) -> int:
+        """Forward operations for one row."""
+        total = self.residual.flops(mask)
+        total += self.attention.flops(mask) if self.attention is not None else 0
+        total += self.cross.flops(cross_mask) if self.cross is not None and cross_mask is not None else 0
+        return total + (self.ffn.flops(mask) if self.ffn is not None else 0)
+
+    def new_cache(self, capacity: int, source: int) -> LayerCache:
+        """Empty memories for up to ``capacity`` own tokens and ``source`` tokens of an encoder."""
+        own = self.attention.new_cache(capacity) if self.attention is not None else None
+        return LayerCache(own, self.cross.new_cache(source) if self.cross is not None else None)
+
+
+@final
+class Stack(nn.Module):
+    """Layers one on another.
+
+    Args:
+        layers: those with weights of their own, from the bottom up.
+        positions: one for each distinct position component of the layers.
+        nowhere: the position of cross-attention.
+        depth: how many layers are applied, each of ``layers`` in turn.
+        causal: whether tokens see only what arrived before them.
+        input_norm: acts on the embeddings (BERT), or None.
+        project: from the width of the embeddings to that of the layers (ALBERT), or None where they are one.
+        final_norm: acts after the last layer, or None where the residual component wants none.
+        dropout: probability that a feature of the embeddings is zeroed in training.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        positions: Sequence[Position],
+        nowhere: Position,
+        *,
+        depth: int,
+        causal: bool,
+        input_norm: Norm | None,
+        project: nn.Linear | None,
+        final_norm: Norm | None,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.positions = nn.ModuleList(positions)
+        self.nowhere = nowhere
+        self.input_norm, self.project = input_norm, project
+        self.layers = nn.ModuleList(layers)
+        self.final_norm = final_norm
+        self.dropout = nn.Dropout(dropout)
+        self.depth, self.causal = depth, causal
+
+    def forward(
+        self,
+        x: Tensor,
+        tokens: Tokens,
+        prefix: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_tokens: Tokens | None = None,
+        caches: Sequence[LayerCache] | None = None,
+    ) -> Tensor:
+        """Embeddings ``[batch, length, width]`` to hidden states ``[batch, length, dim]``."""
+        for position in self._positions():
+            x = position.embed(x, tokens.position)
+        x = self.dropout(x if self.input_norm is None else self.input_norm(x))
+        x = x if self.project is None else self.project(x)
+        mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
+        cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
+        positions, layers = self._positions(), self.applied()
+        x = layers[0].residual.widen(x)
+        for i, layer in enumerate(layers):
+            cache = caches[i] if caches is not None else None
+            x = layer(x, mask, positions[layer.place], self.nowhere, memory, cross_mask, cache)
+        x = layers[-1].residual.narrow(x)
+        return x if self.final_norm is None else self.final_norm(x)
+
+    @property
+    def limit(self) -> int | None:
+        """The longest row that its positions can tell apart and its attentions can mix; None is any."""
+        limits = [p.limit for p in self._positions()]
+        limits += [layer.attention.limit for layer in self.distinct() if layer.attention is not None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def flops(self, length: int, source: int | None = None) -> int:
+        """Forward operations for one row of ``length`` tokens that sees ``source`` tokens of an encoder."""
+        tokens = Tokens.row(length, device="cpu")
+        mask = Mask(tokens, tokens, causal=self.causal)
+        cross_mask = None if source is None else Mask(tokens, Tokens.row(source, device="cpu"))
+        entrance = 0 if self.project is None else 2 * length * self.project.weight.numel()
+        positions, layers = self._positions(), self.applied()
+        biased = [item for item in layers if item.attention is not None and "bias" in item.attention.applies]
+        entrance += sum(positions[layer.place].flops(mask) for layer in biased)
+        return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
+
+    def new_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
+        """Empty memories, one for each layer that is applied."""
+        return [layer.new_cache(capacity, source) for layer in self.applied()]
+
+    def applied(self) -> list[Layer]:
+        """The layers in the order in which they act; those that share weights are one and the same."""
+        layers = self.distinct()
+        return [layers[i % len(layers)] for i in range(self.depth)]
+
+    def distinct(self) -> list[Layer]:
+        """The layers with weights of their own, once each."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def _positions(self) -> list[Position]:
+        return [position for position in self.positions if isinstance(position, Position)]
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+
+def padding_tokens(
+    length: int, start: int, position: Tensor | None, segment: Tensor | None, device: torch.device
+) -> Tokens:
+    """A row's tokens; where only padding is known, positions count the tokens that are not padding.
+
+    Raises:
+        Refused: if tokens came before these whose padding is not known here.
+    """
+    if position is None and segment is not None:
+        if start > 0:
+            raise Refused(f"position must be given with a segment once tokens came before: got start={start}")
+        position = ((segment >= 0).long().cumsum(dim=1) - 1).clamp(min=0)
+    return Tokens.row(length, start=start, position=position, segment=segment, device=device)

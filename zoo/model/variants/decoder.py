@@ -1,0 +1,15 @@
+"""The decoder: a causal stack, as in GPT."""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+from zoo.model.variants.single import SingleStack
+
+
+@final
+class Decoder(SingleStack):
+    """One stack whose tokens see what came before them (Radford et al. 2018)."""
+
+    name: ClassVar[str] = "decoder"
+    default_objectives: ClassVar[dict[str, str]] = {"documents": "causal_lm", "pairs": "prefix_lm"}

@@ -1,0 +1,97 @@
+"""The encoder-decoder: a stack that sees both ways, and a causal stack that attends to it, as in the Transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from zoo.checks import Refused
+from zoo.model.embedding import Embedding
+from zoo.model.head import Head
+from zoo.model.interfaces import Inputs
+from zoo.model.mask import Tokens
+from zoo.model.stack import LayerCache, Stack, padding_tokens
+from zoo.model.variants.variant import Variant
+
+
+@final
+class EncoderDecoder(Variant):
+    """Two stacks that share their embedding, or have one each (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+    name: ClassVar[str] = "encoder_decoder"
+    default_objectives: ClassVar[dict[str, str]] = {"documents": "span_corruption", "pairs": "seq2seq"}
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        encoder: Stack,
+        decoder: Stack,
+        head: Head | None,
+        source_embedding: Embedding | None,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.encoder, self.decoder, self.head = embedding, encoder, decoder, head
+        self.source_embedding = source_embedding
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        attention_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Source ``[batch, source]`` and target ``[batch, length]`` to logits ``[batch, length, vocabulary]``.
+
+        The masks are 1 for real tokens of source and target, and 0 for padding.
+        """
+        return self.logits(self.hidden_states(source, target, attention_mask, target_mask))
+
+    def hidden_states(
+        self,
+        source: Tensor,
+        target: Tensor,
+        attention_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Source and target to the decoder's last hidden states ``[batch, length, dim]``."""
+        segments = [None if mask is None else mask.long() - 1 for mask in (target_mask, attention_mask)]
+        return self.hidden(Inputs(target, segments[0], source=source, source_segment=segments[1]))
+
+    def stacks(self) -> dict[str, Stack]:
+        """Encoder and decoder."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    @property
+    def reader(self) -> Stack:
+        """The decoder."""
+        return self.decoder
+
+    def hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
+        """The decoder's last hidden states ``[batch, length, dim]``.
+
+        With caches, ``inputs.source`` is given at the first step only.
+        """
+        ids = inputs.tokens
+        memory, memory_tokens = self._encode(inputs, caches is not None and inputs.start > 0)
+        tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
+        return self.decoder(
+            self.embedding(ids, inputs.token_type), tokens, inputs.prefix, memory, memory_tokens, caches
+        )
+
+    def _encode(self, inputs: Inputs, remembered: bool) -> tuple[Tensor, Tokens]:
+        if remembered:
+            nothing = self.embedding.table.weight.new_empty(len(inputs.tokens), 0, self.embedding.dim)
+            return nothing, Tokens.row(0, device=inputs.tokens.device)
+        if inputs.source is None:
+            raise Refused("an encoder_decoder reads a source and a target: got no source")
+        source = inputs.source
+        tokens = padding_tokens(source.shape[1], 0, inputs.source_position, inputs.source_segment, source.device)
+        embedding = self.embedding if self.source_embedding is None else self.source_embedding
+        return self.encoder(embedding(source), tokens), tokens
+
+    def flops(self, length: int, source: int) -> int:
+        """Forward operations for one pair of ``source`` and ``length`` tokens."""
+        head = 0 if self.head is None else self.head.flops(length)
+        return self.encoder.flops(source) + self.decoder.flops(length, source) + head

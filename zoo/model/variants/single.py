@@ -1,0 +1,51 @@
+"""What decoder and encoder have in common: one stack that reads the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from zoo.model.embedding import Embedding
+from zoo.model.head import Head
+from zoo.model.interfaces import Inputs
+from zoo.model.stack import LayerCache, Stack, padding_tokens
+from zoo.model.variants.variant import Variant
+
+
+class SingleStack(Variant):
+    """An embedding, a stack, a head."""
+
+    def __init__(self, embedding: Embedding, stack: Stack, head: Head | None) -> None:
+        super().__init__()
+        self.embedding, self.stack, self.head = embedding, stack, head
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Tokens ``[batch, length]`` to logits ``[batch, length, vocabulary]``.
+
+        ``attention_mask`` is 1 for real tokens and 0 for padding, left or right.
+        """
+        return self.logits(self.hidden_states(tokens, attention_mask))
+
+    def hidden_states(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Tokens ``[batch, length]`` to the last hidden states ``[batch, length, dim]``."""
+        return self.hidden(Inputs(tokens, None if attention_mask is None else attention_mask.long() - 1))
+
+    def stacks(self) -> dict[str, Stack]:
+        """The only stack."""
+        return {self.name: self.stack}
+
+    @property
+    def reader(self) -> Stack:
+        """The only stack."""
+        return self.stack
+
+    def hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
+        """Last hidden states ``[batch, length, dim]``."""
+        ids = inputs.tokens
+        tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
+        return self.stack(self.embedding(ids, inputs.token_type), tokens, inputs.prefix, caches=caches)
+
+    def flops(self, length: int, source: int) -> int:
+        """Forward operations for one row of ``length`` tokens; there is no source."""
+        return self.stack.flops(length) + (0 if self.head is None else self.head.flops(length))

@@ -1,0 +1,127 @@
+"""Quality against cost: what an arm reaches for what it takes, and the arms that no other beats at both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from zoo.report.charts.chart import Axis, Chart, View, X
+from zoo.report.charts.lines import HEIGHT, across, up
+from zoo.report.charts.style import NUMBER, colour, shape
+from zoo.report.claims.format import reach
+from zoo.report.claims.table import Table
+from zoo.report.records.metrics import Metric
+from zoo.report.records.records import Run
+
+COSTS = {
+    "parameters": "parameters",
+    "active_parameters": "active parameters",
+    "flops_per_token": "training FLOPs per token",
+    "train_flops": "training FLOPs",
+    "cache_bytes": "cache bytes of a row",
+    "peak_memory_bytes": "peak memory (bytes)",
+    "seconds": "seconds of training",
+    "energy_joules": "energy (joules)",
+}
+CAPTION = "Each arm once: mean and 95 % interval over its seeds, at what it costs."
+FRONT = "Grey line: the best that any arm reaches for at most that cost."
+_TIP = (
+    f"{{arm: datum.arm, at: format(datum.x, '.4~s') + ' ' + over, mean: format(datum.mean, '{NUMBER}'), "
+    f"interval: format(datum.low, '{NUMBER}') + ' to ' + format(datum.high, '{NUMBER}')}}"
+)
+
+
+def cost(runs: Sequence[Run], name: str) -> float | None:
+    """One of :data:`COSTS`, as a mean over the finished runs that tell it; None if none does."""
+    told = [value for run in runs if run.result and (value := _cost(run.result, name)) is not None]
+    return sum(told) / len(told) if told else None
+
+
+def _cost(result: Mapping[str, Any], name: str) -> float | None:
+    counted = result.get("cost") or {}
+    if name == "train_flops":
+        known = counted.get("flops_per_token") and result.get("tokens")
+        return float(counted["flops_per_token"]) * float(result["tokens"]) if known else None
+    value = result.get(name, counted.get(name))
+    return None if value is None else float(value)
+
+
+def costs(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
+    """One point an arm for each metric and cost; None for fewer than two arms with a result."""
+    of_arm = {row.arm: [run for run in runs if run.arm == row.arm] for row in table.rows}
+    told = {name: {arm: cost(members, name) for arm, members in of_arm.items()} for name in COSTS}
+    views = [view for i in range(len(table.metrics)) if (view := _view(table, i, told)) is not None]
+    offered = sorted((name for name in COSTS if any(told[name].values())), key=lambda name: not _vary(told[name]))
+    if not views or not offered:
+        return None
+    shown = {row.arm: arms[row.arm] for row in table.rows if any(row.arm in view.columns["arm"] for view in views)}
+    axes = tuple(Axis(COSTS[name], {"x": name, "front": f"front {name}"}, COSTS[name]) for name in offered)
+    return Chart(
+        "costs",
+        "Quality against cost",
+        CAPTION,
+        shown,
+        _spec(shown),
+        tuple(views),
+        axes,
+        ("Metric", "against"),
+        "circle",
+    )
+
+
+def _vary(values: Mapping[str, float | None]) -> bool:
+    """Whether arms cost something else, by more than matching leaves."""
+    known = [value for value in values.values() if value]
+    return bool(known) and max(known) > 1.01 * min(known)
+
+
+def _view(table: Table, number: int, told: Mapping[str, Mapping[str, float | None]]) -> View | None:
+    metric = table.metrics[number]
+    found = {row.arm: row.cells[number].interval for row in table.rows if len(row.cells) > number}
+    known = {arm: interval for arm, interval in found.items() if interval is not None}
+    if len(known) < 2:
+        return None
+    factor = 100 if metric.percent else 1
+    ends = {arm: reach(metric, interval) for arm, interval in known.items()}
+    means = {arm: interval.mean for arm, interval in known.items()}
+    columns: dict[str, list[Any]] = {
+        "arm": list(known),
+        "mean": [factor * mean for mean in means.values()],
+        "low": [factor * low for low, _ in ends.values()],
+        "high": [factor * high for _, high in ends.values()],
+    }
+    for name, values in told.items():
+        columns[name] = [values[arm] for arm in known]
+        front = _front(metric, columns[name], list(means.values()))
+        columns[f"front {name}"] = front if table.task.comparable else [None] * len(known)
+    label = metric.label + (" (%)" if metric.percent else "")
+    return View(label, columns, y=label)
+
+
+def _front(metric: Metric, prices: Sequence[float | None], values: Sequence[float]) -> list[float | None]:
+    """The value of each arm than which none is better for as little, or as good for less; None for the others."""
+    known = [(price, value) for price, value in zip(prices, values, strict=True) if price is not None]
+
+    def beaten(price: float, value: float) -> bool:
+        better = any(other <= price and metric.better(rival, value) for other, rival in known)
+        return better or any(other < price and rival == value for other, rival in known)
+
+    factor = 100 if metric.percent else 1
+    return [
+        None if metric.goal is None or price is None or beaten(price, value) else factor * value
+        for price, value in zip(prices, values, strict=True)
+    ]
+
+
+def _spec(arms: Mapping[str, int]) -> dict[str, Any]:
+    base = alt.Chart(alt.NamedData("rows")).encode(x=across(alt.Scale(zero=False, nice=True, padding=12)))
+    front = base.mark_line(interpolate="step-after", color="var(--rule)", strokeWidth=2).encode(y=up("front"))
+    whisker = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=up("low"), y2="high:Q", color=colour(arms))
+    point = base.mark_point(size=90, filled=True, opacity=1, tooltip=alt.ExprRef(_TIP)).encode(
+        y=up(), color=colour(arms), shape=shape(arms)
+    )
+    over = alt.param(name="over", value=X)
+    drawn = alt.layer(front.transform_filter("isValid(datum.front)"), whisker, point).add_params(over)
+    return dict(drawn.properties(width="container", height=HEIGHT).to_dict(validate=False))

@@ -1,0 +1,1 @@
+"""Claims: tables, verdicts, and the answer."""

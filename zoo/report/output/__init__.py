@@ -1,0 +1,1 @@
+"""Output: HTML, Markdown, CSV, JSON, and the terminal."""

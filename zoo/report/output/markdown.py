@@ -1,0 +1,224 @@
+"""The report for a repository: Markdown as GitHub shows it, beside its pictures."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zoo.report.claims.aggregate import aggregate
+from zoo.report.claims.answer import answer, budget, moved
+from zoo.report.claims.format import difference, probability, with_spread
+from zoo.report.claims.survival import survival
+from zoo.report.claims.table import Row, Table
+from zoo.report.claims.verdicts import design, missing, together
+from zoo.report.output.markdown_escape import block, code, image, plain, table_of
+from zoo.report.output.pictures import Picture
+from zoo.report.output.terminal_tables import seeds
+from zoo.report.records.caveats import energy_spent, facts, started, time_spent, warnings
+from zoo.report.records.flat_configs import ABSENT, differing, texts
+from zoo.report.records.metrics import Metric
+from zoo.report.records.records import Run, Study
+from zoo.system.terminal import escape_controls
+from zoo.units import count, duration, measure
+
+
+def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], pictures: Sequence[Picture]) -> str:
+    """The written report: the answer first, then what it rests on. The same runs give the same text.
+
+    Args:
+        study: what was asked.
+        runs: all of them, those that are stale without their results.
+        tables: of the study.
+        pictures: lie beside it in the folder ``pictures``.
+    """
+    judged = [run for run in runs if not run.tuning]
+    done = sum(run.result is not None for run in judged)
+    state = f"{done} of {len(judged)} runs finished" + (f"; baseline: {study.baseline}" if study.baseline else "")
+    tasks = {table.task.name for table in tables}
+    parts: list[str] = [f"# {plain(study.name)}", f"**{plain(study.question)}**"]
+    parts += [f"Expected beforehand: {plain(study.expected)}"] if study.expected else []
+    heading = "## The answer" if done == len(judged) else "## The answer so far"
+    parts += [plain(state), heading, *(plain(told) for told in _answers(tables))]
+    for table in tables:
+        parts += [f"## {plain(table.task.name)}", *_task(study, table)]
+        parts += _drawn([each for each in pictures if each.task == table.task.name])
+    if rest := [each for each in pictures if each.task not in tasks]:
+        parts += ["## Sizes", *_drawn(rest)]
+    parts += _all_tasks(tables)
+    parts += ["## What differs between the arms", *_differences(tables, judged)]
+    parts += ["## What is missing", *_missing(study, runs)]
+    parts += ["## How it was made", *_made(study, runs)]
+    return escape_controls(_without_places("\n\n".join(parts))) + "\n"
+
+
+def _answers(tables: Sequence[Table]) -> list[str]:
+    suite = aggregate(tables)
+    return [*(answer(table) for table in tables), *survival(tables), *([suite.sentence] if suite else [])]
+
+
+def _task(study: Study, table: Table) -> Iterator[str]:
+    note = table.task.note
+    if not table.task.comparable:
+        note = f"Losses in this table measure different things and cannot be compared; nothing is ranked. {note}"
+    if note:
+        yield plain(note)
+    yield _results(table)
+    paired = " Differences are paired by seed; their intervals are not corrected for the number of arms"
+    looked = " nor for looking after every seed, as that of the rule is" if table.family and table.family.most else ""
+    yield plain(
+        "Mean ± half of the 95\N{NO-BREAK SPACE}% t-interval over seeds."
+        + (f"{paired}{looked}." if table.others else "")
+    )
+    if crossed := together(table):
+        yield "Two changes together:\n\n" + "\n".join(f"- {plain(line)}" for line in crossed)
+    yield _costs(table)
+    for told in (design(table), budget(table)):
+        if told:
+            yield plain(told)
+    if steps := moved(table):
+        yield "Moved to match the baseline:\n\n" + "\n".join(f"- {plain(step)}" for step in steps)
+
+
+def _results(table: Table) -> str:
+    """What every arm reached, and how it compares."""
+    headings = ["arm", "what differs"] + (["against"] if len(table.others) > 1 else [])
+    for number, metric in enumerate(table.metrics):
+        headings.append(metric.label + (" (%)" if metric.percent else ""))
+        if table.others and number == 0:
+            headings.append("difference" + (" (points)" if metric.percent else ""))
+            headings += (["interval of the rule"] if table.family.most else ["adjusted p"]) if table.family else []
+            headings += ["verdict"] if table.family else []
+    headings.append("seeds")
+    lines = [_result(table, row, len(headings)) for row in table.rows]
+    return table_of([plain(heading) for heading in headings], lines, 2 + (len(table.others) > 1))
+
+
+def _result(table: Table, row: Row, width: int) -> list[str]:
+    settings = ", ".join(code(f"{key}={value}") for key, value in row.overrides.items())
+    cells = [f"**{plain(row.arm)}**", settings]
+    if row.not_applicable:
+        return [*cells, f"not applicable: {plain(row.not_applicable)}", *[""] * (width - 3)]
+    cells += [plain(row.against)] if len(table.others) > 1 else []
+    for number, cell in enumerate(row.cells):
+        cells.append(with_spread(cell.metric, cell.interval, unit=False))
+        if table.others and number == 0:
+            cells += [difference(cell.metric, cell.difference) if row.against else ""]
+            cells += _verdict(table, row) if table.family else []
+    return [*cells, plain(seeds(row))]
+
+
+def _verdict(table: Table, row: Row) -> list[str]:
+    one = table.compared(row)
+    if one is None:
+        return ["", "baseline" if row.baseline else ""]
+    sure = difference(table.metrics[0], one.interval) if one.most else probability(one.adjusted_p)
+    why = f" ({missing(one)})" if missing(one) else ""
+    return [sure, plain(f"{one.verdict or 'no verdict'}{why}")]
+
+
+def _costs(table: Table) -> str:
+    """What every arm costs; without columns of which nothing is known."""
+    rows = [row for row in table.rows if not row.not_applicable]
+    speed = [row.tokens_per_second.mean if row.tokens_per_second else None for row in rows]
+    more = any(row.executes_more for row in rows)
+    columns = {
+        "parameters": [count(row.parameters) for row in rows],
+        "active": [count(row.active_parameters) for row in rows],
+        "FLOPs/token": [count(row.flops_per_token) for row in rows],
+        "executed": [count(row.executed_flops_per_token if more else None) for row in rows],
+        "cache/token": [measure(row.cache_bytes_per_token, "B") for row in rows],
+        "tokens/s": [count(one) for one in speed],
+        "peak memory": [measure(row.peak_memory, "B") for row in rows],
+        "time of a run": [ABSENT if row.seconds is None else duration(row.seconds) for row in rows],
+        "energy of a run": [measure(row.energy, "J") for row in rows],
+        "learning rate": [ABSENT if row.rate is None else f"{row.rate:g}" for row in rows],
+    }
+    known = {name: column for name, column in columns.items() if any(text != ABSENT for text in column)}
+    lines = [[f"**{plain(row.arm)}**", *(column[i] for column in known.values())] for i, row in enumerate(rows)]
+    return table_of(["arm", *known], lines)
+
+
+def _drawn(pictures: Sequence[Picture]) -> Iterator[str]:
+    """Pictures, each title once with what it says."""
+    for (title, caption), group in itertools.groupby(pictures, lambda each: (each.title, each.caption)):
+        yield f"### {plain(title)}"
+        yield "\n\n".join(image(f"{title}, {each.task}", f"pictures/{each.name}.svg") for each in group)
+        yield plain(caption)
+
+
+def _all_tasks(tables: Sequence[Table]) -> list[str]:
+    suite = aggregate(tables)
+    if suite is None:
+        return []
+    share = Metric("share", "higher", "share", percent=True)
+    ranked = sorted(suite.scores.items(), key=lambda item: -item[1].mean)
+    lines = [[f"**{plain(arm)}**", with_spread(share, one), str(one.count)] for arm, one in ranked]
+    return ["## All tasks together", table_of(["arm", "score", "runs"], lines), plain(suite.note)]
+
+
+def _differences(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[str]:
+    for table in tables:
+        configs: dict[str, dict[str, str]] = {}
+        for run in runs:
+            if run.config and run.task == table.task.name and run.arm not in configs:
+                configs[run.arm] = texts(run.config)
+        keys = sorted(differing(configs.values()))
+        if not keys:
+            yield f"On {plain(table.task.name)}, no difference between the configs."
+            continue
+        lines = [[code(key), *(code(config.get(key, ABSENT)) for config in configs.values())] for key in keys]
+        told = table_of(["key", *(plain(arm) for arm in configs)], lines, 1 + len(configs))
+        number = f"{len(keys)} {'key' if len(keys) == 1 else 'keys'}"
+        summary = f"{number} of the complete configs on {plain(table.task.name)}"
+        yield f"<details>\n<summary>{summary}</summary>\n\n{told}\n\n</details>"
+
+
+def _missing(study: Study, runs: Sequence[Run]) -> Iterator[str]:
+    waiting: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        if run.result is None and run.failure is None:
+            waiting.setdefault((run.arm, run.task), []).append(run.seed)
+    failed = [
+        f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.get('error') or 'no error was written'}"
+        for run in runs
+        if run.failure is not None
+    ]
+    unfinished = [f"{arm} on {task}: seeds {', '.join(map(str, seeds))}" for (arm, task), seeds in waiting.items()]
+    absent = [f"{arm} on {task}: {why}" for arm, task, why in study.not_applicable]
+    if not (failed or unfinished or absent):
+        yield "Nothing: every planned run finished."
+    for title, lines in (("Failed", failed), ("Not finished", unfinished), ("Not applicable", absent)):
+        if lines:
+            yield f"### {title}\n\n" + "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def _made(study: Study, runs: Sequence[Run]) -> Iterator[str]:
+    if told := warnings(runs):
+        yield "\n".join(f"- **{plain(warning)}**" for warning in told)
+    if study.command:
+        yield f"The command that makes it again:\n\n{block(study.command)}"
+    if not any(run.result for run in runs):
+        yield "No run has finished yet, so none has told."
+        return
+    known = {
+        "training time, all runs": time_spent(runs),
+        "energy": energy_spent(runs),
+        "first run started": started(runs),
+    }
+    lines = [[name, value] for name, value in known.items() if value]
+    for name, values in facts(runs).items():
+        several = len(values) > 1
+        lines.append(
+            [plain(name), ", ".join(code(value) + (f" ({n} runs)" if several else "") for value, n in values.items())]
+        )
+    yield table_of(["what", "how"], lines, 2)
+
+
+def _without_places(text: str) -> str:
+    """Without the folders of this machine, so that the same runs give the same text elsewhere."""
+    for place, name in ((Path.cwd(), ""), (Path.home(), "…/")):
+        if place != Path(place.anchor):
+            text = re.sub(rf"{re.escape(str(place))}/", name, text)
+    return text

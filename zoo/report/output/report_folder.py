@@ -1,0 +1,142 @@
+"""The folder of a report: what is written there, and what there belongs to somebody else."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from zoo.checks import Refused
+from zoo.system.files import write_file
+
+MANIFEST = "manifest.sha256"
+"""Lists the files of a report, each with its SHA-256, as ``sha256sum --check`` reads it."""
+_LINE = re.compile(r"([0-9a-f]{64})  ((?:\w[\w.-]*/)?\w[\w.-]*)")
+
+Manifest = Mapping[str, set[str]]
+"""Digests by path relative to the folder; several while a report is being replaced."""
+
+
+def write_files(folder: Path, files: Mapping[str, str], *, renumber: bool = False) -> Path:
+    """Write a report, remove what is left of the one before it, and return the folder.
+
+    A file is replaced or removed only if the manifest of the folder lists it and its content is still what was written.
+    All others belong to somebody else.
+
+    Args:
+        folder: created if absent.
+        files: texts by path relative to ``folder``.
+        renumber: if files of somebody else are in the way, write to ``folder-2``, ``folder-3``, … instead.
+
+    Raises:
+        Refused: if files of somebody else are in the way, unless ``renumber`` is set.
+    """
+    for number in itertools.count(1):
+        place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        in_the_way = _try_to_write(place, files)
+        if not in_the_way:
+            return place
+        if not renumber:
+            raise Refused(in_the_way)
+    raise AssertionError("numbers do not end")
+
+
+def _try_to_write(folder: Path, files: Mapping[str, str]) -> str:
+    """Write the files; or say what is in the way, and write nothing."""
+    if _is_there(folder) and not folder.is_dir():
+        return f"{folder} must be a folder: got a file"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        known, foreign = _inspect(folder, files)
+        if not foreign:
+            _replace(folder, files, known)
+            return ""
+    return (
+        f"{folder} holds files that no report has written, or that were changed since: {', '.join(foreign)}: "
+        "move them, or name another folder"
+    )
+
+
+def _inspect(folder: Path, files: Mapping[str, str]) -> tuple[Manifest, list[str]]:
+    """The manifest of the folder, and what stands in the way of ``files``."""
+    try:
+        known = _read_manifest(folder / MANIFEST)
+    except Refused:
+        return {}, [MANIFEST]
+    parents = sorted({parent for name in files for parent in Path(name).parents if parent != Path()})
+    foreign = [str(parent) for parent in parents if _is_there(folder / parent) and not _is_own_folder(folder / parent)]
+    taken = [name for name in sorted(files) if _is_there(folder / name) and not _is_known(folder, name, known)]
+    return known, foreign or taken
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if not _is_there(path):
+        return {}
+    if path.is_symlink() or not path.is_file():
+        raise Refused(f"{path} must be a file")
+    found: dict[str, set[str]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not (parts := _LINE.fullmatch(line)):
+            raise Refused(f"{path} is not the manifest of a report: got {line!r}")
+        found.setdefault(parts[2], set()).add(parts[1])
+    return found
+
+
+def _replace(folder: Path, files: Mapping[str, str], known: Manifest) -> None:
+    """The manifest lists old and new content before the first file changes, so that a kill leaves nothing unlisted."""
+    digests = {name: {hashlib.sha256(_encoded(text)).hexdigest()} for name, text in files.items()}
+    either = {name: known.get(name, set()) | digests.get(name, set()) for name in known.keys() | digests.keys()}
+    write_file(folder / MANIFEST, _as_text(either))
+    for name, text in files.items():
+        write_file(folder / name, _encoded(text))
+    for name in known.keys() - files.keys():
+        if _is_known(folder, name, known):
+            (folder / name).unlink()
+    write_file(folder / MANIFEST, _as_text(digests))
+
+
+def _as_text(manifest: Manifest) -> str:
+    return "".join(f"{digest}  {name}\n" for name in sorted(manifest) for digest in sorted(manifest[name]))
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_known(folder: Path, name: str, known: Manifest) -> bool:
+    """True if a report wrote this file and nobody has changed it since."""
+    path = folder / name
+    linked = path.is_symlink() or (path.parent != folder and path.parent.is_symlink())
+    if name not in known or linked or not path.is_file():
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() in known[name]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder against other processes that write the same report, where the file system can lock."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _encoded(text: str) -> bytes:
+    """In UTF-8; what is no text, as half of a character, is written out."""
+    return text.encode(errors="backslashreplace")

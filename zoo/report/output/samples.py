@@ -1,0 +1,50 @@
+"""Predictions side by side: one question, the expected answer, and what each arm said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from zoo.report.records.records import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one arm said; ``agrees`` is its beginning that is as expected. ``right`` is None if nothing is expected."""
+
+    arm: str
+    seed: int
+    agrees: str
+    departs: str
+    right: bool | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question and every arm's answer to it."""
+
+    source: str
+    target: str
+    predictions: tuple[Prediction, ...]
+
+
+def samples(runs: Sequence[Run], limit: int = 8) -> list[Sample]:
+    """The first samples of one finished seed of each arm, equal questions together."""
+    chosen: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        if run.result and run.result.get("samples"):
+            chosen.setdefault(run.arm, run)
+    asked: dict[tuple[str, str], list[Prediction]] = {}
+    for arm in dict.fromkeys(run.arm for run in runs if run.arm in chosen):
+        run = chosen[arm]
+        for sample in (run.result or {})["samples"][:limit]:
+            source, target, said = (str(sample.get(key) or "") for key in ("source", "target", "prediction"))
+            asked.setdefault((source, target), []).append(_prediction(run, target, said))
+    return [Sample(source, target, tuple(answers)) for (source, target), answers in asked.items()]
+
+
+def _prediction(run: Run, target: str, said: str) -> Prediction:
+    pairs = zip(target, said, strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) if target else len(said)
+    return Prediction(run.arm, run.seed, said[:shared], said[shared:], said == target if target else None)

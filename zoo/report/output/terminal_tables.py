@@ -1,0 +1,96 @@
+"""The tables of a study in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.report.claims.aggregate import aggregate
+from zoo.report.claims.answer import answer
+from zoo.report.claims.format import difference, probability, with_spread
+from zoo.report.claims.survival import survival
+from zoo.report.claims.table import Row, Table, summary
+from zoo.report.claims.verdicts import design
+from zoo.report.records.metrics import Metric
+from zoo.report.records.records import Run, Study
+from zoo.system.tables import Column, Terminal, print_table
+from zoo.units import count
+
+
+def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:
+    """Print one table a task, and under each what it says."""
+    tables = summary(study, runs)
+    for table in tables:
+        _print_table(table, terminal)
+        for row in table.rows:
+            if row.not_applicable:
+                terminal.print(f"{row.arm} is not applicable: {row.not_applicable}")
+        terminal.print(answer(table))
+        if told := design(table):
+            terminal.print(told, style="dim")
+        terminal.print()
+    together = aggregate(tables)
+    for told in (*survival(tables), *([together.sentence] if together else [])):
+        terminal.print(told)
+
+
+def print_folder(page: Path, folder: Path, terminal: Terminal) -> None:
+    """Say where the report is, and why it is not in the folder that was meant."""
+    if page.parent != folder:
+        told = f"{folder} holds files that no report has written, or that were changed since: they are left as they are"
+        terminal.print_line(told)
+    terminal.print_line(f"report: {page.resolve()}")
+
+
+def _print_table(table: Table, terminal: Terminal) -> None:
+    """As many columns as the terminal has room for; the report has all of them."""
+    headings = ["arm", *_headings(table)]
+    texts = [_texts(table, row) for row in table.rows]
+    rank = {name: place for place, name in enumerate(_expendable(table), 1)}
+    columns = [
+        Column(heading, [text[i] if i < len(text) else "" for text in texts], left=i == 0, dropped=rank.get(heading, 0))
+        for i, heading in enumerate(headings)
+    ]
+    best = table.ranked[0].arm if table.task.comparable and table.ranked and table.metrics[0].goal else None
+    styles = {number: "bold" for number, row in enumerate(table.rows) if row.arm == best}
+    print_table(terminal, columns, title=table.task.name, styles=styles)
+
+
+def _expendable(table: Table) -> list[str]:
+    """Columns that are left out first where there is no room."""
+    return ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s", "parameters"]
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.label}{' (%)' if metric.percent else ''}"
+
+
+def _headings(table: Table) -> list[str]:
+    metrics = [_heading(metric) for metric in table.metrics]
+    others = table.others
+    against = [f"against {others[0]}"] if len(others) == 1 else ["against", "difference"] if others else []
+    sure = ["interval" if table.family.most else "adjusted p", "verdict"] if table.family else []
+    return ["parameters", "FLOPs/token", *metrics[:1], *against, *sure, *metrics[1:], "tokens/s", "seeds"]
+
+
+def _texts(table: Table, row: Row) -> list[str]:
+    if row.not_applicable:
+        return [row.arm, "not applicable"]
+    values = [with_spread(cell.metric, cell.interval, unit=False) for cell in row.cells]
+    against = [row.against or "—"] if len(table.others) > 1 else []
+    against += [difference(row.cells[0].metric, row.cells[0].difference)] if table.others else []
+    if table.family and (one := table.compared(row)):
+        sure = difference(row.cells[0].metric, one.interval) if one.most else probability(one.adjusted_p)
+        against += [sure, one.verdict or "—"]
+    elif table.family:
+        against += ["—", "baseline" if row.baseline else "—"]
+    speed = count(row.tokens_per_second.mean if row.tokens_per_second else None)
+    costs = [count(row.parameters), count(row.flops_per_token)]
+    return [row.arm, *costs, *values[:1], *against, *values[1:], speed, seeds(row)]
+
+
+def seeds(row: Row) -> str:
+    """``2/3``, and what became of the others."""
+    troubles = {"failed": row.failed, "diverged": row.diverged, "stale": row.stale}
+    told = ", ".join(f"{number} {what}" for what, number in troubles.items() if number)
+    return f"{row.done}/{row.planned}" + (f" ({told})" if told else "")

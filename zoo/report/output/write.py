@@ -1,0 +1,61 @@
+"""A report in all its forms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zoo.report.claims.table import Table, summary
+from zoo.report.output.csv_tables import runs_csv, table_csv
+from zoo.report.output.json_numbers import numbers
+from zoo.report.output.report_folder import write_files
+from zoo.report.records.records import Run, Study, up_to_date
+
+
+def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: bool = False) -> Path:
+    """Write a report into ``folder``; the path of the page.
+
+    ``report.html`` needs nothing but itself: no network, no server. ``report.md`` with the folder ``pictures`` is for a
+    repository, ``report.json``, ``table.csv`` (a line an arm and task) and ``runs.csv`` (a line a run) for machines.
+    The same runs give the same bytes, apart from ``report.html``. Files that no report wrote are never touched:
+    :func:`zoo.report.output.report_folder.write_files`, which also explains ``renumber``.
+
+    Raises:
+        Refused: as :func:`zoo.report.claims.table.summary` and :func:`zoo.report.output.report_folder.write_files` do.
+    """
+    from zoo.report.output.html import page  # late: charts take a second to import
+
+    runs, tables = up_to_date(runs), summary(study, runs)
+    files = {
+        "report.json": numbers(study, tables),
+        "table.csv": table_csv(tables),
+        "runs.csv": runs_csv(runs),
+        **dict(_written_markdown(study, runs, tables)),
+        "report.html": page(study, runs),
+    }
+    return write_files(folder, files, renumber=renumber) / "report.html"
+
+
+def _written_markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> Iterator[tuple[str, str]]:
+    """``report.md`` and the pictures that it shows."""
+    import vl_convert
+
+    from zoo.report.charts.style import VEGA_LITE
+    from zoo.report.output.markdown import markdown
+    from zoo.report.output.pictures import pictures
+
+    shown = pictures(study, runs, tables)
+    for each in shown:
+        drawn = vl_convert.vegalite_to_svg(each.spec, vl_version=VEGA_LITE)
+        yield f"pictures/{each.name}.svg", _numbered_anew(drawn)
+    yield "report.md", markdown(study, runs, tables, shown)
+
+
+def _numbered_anew(svg: str) -> str:
+    """The picture with its names from 1 on; Vega goes on counting from one picture to the next."""
+    names: dict[str, str] = {}
+    for name in re.findall(r'\bid="([^"]+)"', svg):
+        names.setdefault(name, f"{re.sub('[0-9]+$', '', name)}{len(names) + 1}")
+    pattern = re.compile(r'(\bid="|url\(#|href="#)([^")]+)')
+    return pattern.sub(lambda found: found[1] + names.get(found[2], found[2]), svg) + "\n"

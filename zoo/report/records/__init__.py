@@ -1,0 +1,1 @@
+"""Records: the runs that a report is made of."""

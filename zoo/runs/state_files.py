@@ -1,0 +1,122 @@
+"""What the JSON files of a run's folder hold, and the one reader of them: a record, or a line that names the file."""
+
+import json
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from zoo import limits
+from zoo.checks import Refused
+from zoo.system.files import Damaged
+from zoo.system.input_files import read_text
+
+
+class Facts(TypedDict):
+    """Where a result comes from; further keys are allowed, as in all records."""
+
+    fingerprints: NotRequired[dict[str, str]]
+    versions: NotRequired[dict[str, str]]
+    packages: NotRequired[dict[str, str]]
+    hardware: NotRequired[dict[str, Any]]
+    git: NotRequired[str | None]
+    started: NotRequired[str]
+    checkpoint: NotRequired[dict[str, Any]]
+
+
+class Started(Facts):
+    """``started.json``: written before the first step."""
+
+
+class Result(Facts):
+    """``result.json``: written last. A metric that is not finite is None."""
+
+    metrics: dict[str, float | None]
+    diverged: NotRequired[bool]
+    by_length: NotRequired[dict[str, dict[str, float]]]
+    cost: NotRequired[dict[str, float | None]]
+    steps: NotRequired[int]
+    tokens: NotRequired[int]
+    seconds: NotRequired[float]
+    energy_joules: NotRequired[float | None]
+    samples: NotRequired[list[dict[str, str]]]
+    files: NotRequired[dict[str, str]]
+
+
+class Failed(TypedDict):
+    """``failed.json``: why a run ended without a result."""
+
+    error: str
+    traceback: NotRequired[str]
+
+
+RECORDS: Mapping[str, type] = {"started.json": Started, "result.json": Result, "failed.json": Failed}
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read one of the files in ``RECORDS``; None if it is not there.
+
+    Raises:
+        Damaged: if it is no file, no JSON, or a value has another type than the record says; names file, key and value.
+    """
+    try:
+        found = json.loads(read_text(path, limits.JSON_BYTES))
+    except FileNotFoundError:
+        return None
+    except Refused as error:
+        raise Damaged(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path}: must be JSON: {error}") from None
+    if (problem := next(_problems(found, RECORDS[path.name], ""), None)) is not None:
+        raise Damaged(f"{path}: {problem}")
+    record: dict[str, Any] = found
+    return record
+
+
+def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:
+    """What in a JSON value is of another type than the annotation ``kind`` says; ``at`` is the key that leads there."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return
+    if origin is NotRequired:
+        yield from _problems(value, inner[0], at)
+    elif origin in (Union, types.UnionType):
+        if all(next(_problems(value, each, at), None) is not None for each in inner):
+            yield _wrong(value, " or ".join(_name(each) for each in inner), at)
+    elif is_typeddict(kind):
+        if not isinstance(value, dict):
+            yield _wrong(value, "a mapping", at)
+            return
+        yield from (f"{_join(at, name)} is missing" for name in kind.__required_keys__ - value.keys())
+        for name, annotation in get_type_hints(kind, include_extras=True).items():
+            if name in value:
+                yield from _problems(value[name], annotation, _join(at, name))
+    elif origin is dict:
+        if not isinstance(value, dict):
+            yield _wrong(value, "a mapping", at)
+            return
+        for name, item in value.items():
+            yield from _problems(item, inner[1], _join(at, name))
+    elif origin is list:
+        if not isinstance(value, list):
+            yield _wrong(value, "a list", at)
+            return
+        for number, item in enumerate(value):
+            yield from _problems(item, inner[0], _join(at, str(number)))
+    elif not isinstance(value, (int, float) if kind is float else kind) or (
+        isinstance(value, bool) and kind is not bool
+    ):
+        yield _wrong(value, _name(kind), at)
+
+
+def _name(kind: Any) -> str:
+    names = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(kind, "a mapping")
+
+
+def _wrong(value: Any, expected: str, at: str) -> str:
+    return f"{at + ' ' if at else ''}must be {expected}: got {str(value)[:40]!r}"
+
+
+def _join(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name

@@ -1,0 +1,1 @@
+"""Cells: the runs of a study and their state."""

@@ -1,0 +1,60 @@
+"""What a swapped part changes besides the part: told with the arms of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zoo.config.checking import Checked
+from zoo.model.schema import SLOTS, check_part
+from zoo.registry import index
+from zoo.report.records.flat_configs import flatten, shown
+from zoo.study.plan.tasks import Overrides
+
+_KINDS = {**{f"model.{slot}": slot for slot in SLOTS}, "model.cross": "attention", "data.tokenizer": "tokenizer"}
+
+
+def further_changes(arm: Checked, other: Checked, own: Overrides) -> tuple[str, ...]:
+    """What differs between an arm and the one that it is compared with in parts that the arm replaces.
+
+    Options that both parts have and that differ though the arm does not say so, as where their defaults do; and options
+    that were chosen for the old part and that the new one does not have. What an old part requires belongs to it and is
+    left out, and so is all of a part that is replaced by ``none``.
+
+    Args:
+        arm: as it is checked.
+        other: what it is compared with.
+        own: overrides of the arm itself.
+    """
+    said = tuple(key.lstrip("+~").replace("/", ".") for key in own)
+    if "model" in said:  # another preset: its parts differ by design
+        return ()
+    found = []
+    for slot, kind in _KINDS.items():
+        old, new = (_at(config.config, slot) for config in (other, arm))
+        names = [part.get("name") for part in (old, new)]
+        if None not in names and names[0] != names[1] and names[1] != "none":
+            found += [
+                f"{slot.partition('.')[2]}.{line}"
+                for leaf, line in _changes(kind, old, new)
+                if not any(f"{slot}.{leaf}.".startswith(f"{key}.") for key in said if key != slot)
+            ]
+    return tuple(found)
+
+
+def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    required = {option.name for option in index().get(kind, old["name"]).options if "default" not in option.as_json()}
+    defaults = flatten(check_part(kind, {"name": old["name"]}, "", []))
+    before, after = flatten(old), flatten(new)
+    for leaf, value in before.items():
+        if leaf == "name" or leaf.split(".")[0] in required:
+            continue
+        if leaf in after and after[leaf] != value:
+            yield leaf, f"{leaf} {shown(value)} → {shown(after[leaf])}"
+        elif leaf not in after and defaults.get(leaf) != value:
+            yield leaf, f"{leaf}={shown(value)} dropped"
+
+
+def _at(config: Mapping[str, Any], slot: str) -> Mapping[str, Any]:
+    section, _, name = slot.partition(".")
+    return config[section].get(name) or {}

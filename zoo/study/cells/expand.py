@@ -1,0 +1,219 @@
+"""A plan expanded before anything runs: every arm on every task, checked, and matched to the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from zoo.checks import Refused
+from zoo.config.checking import Checked, check_run
+from zoo.config.compose import carried_options, compose_run
+from zoo.config.targets import foreign_target_problems
+from zoo.report.records.contrasts import compared
+from zoo.report.records.records import Moved
+from zoo.study.cells.changes import further_changes
+from zoo.study.match.match import match
+from zoo.study.plan.setting import Cell, Setting, override
+from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.tasks import TaskPlan, layered
+from zoo.training.run import run_folder
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All settings of a study.
+
+    Attributes:
+        settings: arms on tasks, checked and matched.
+        not_applicable: arm, task, and why the arm makes no sense there.
+        moved: by arm and task, what was moved to match the baseline.
+        left_out: arm, task, and the seeds that filters take away.
+        further: by arm and task, what a swapped part changes besides the part.
+    """
+
+    settings: tuple[Setting, ...]
+    not_applicable: tuple[tuple[str, str, str], ...] = ()
+    moved: Mapping[tuple[str, str], Moved] = field(default_factory=dict)
+    left_out: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+    further: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def cells(self, seeds: Sequence[int]) -> list[Cell]:
+        """One cell a setting and seed, at the learning rate that is configured."""
+        return [setting.cell(seed) for setting in self.settings for seed in seeds if seed not in setting.left_out]
+
+
+def expand(plan: StudyPlan, further: Sequence[str] = ()) -> Expansion:
+    """All arms on all tasks, checked and matched; ``further`` overrides come last and hold for all.
+
+    Raises:
+        Refused: with every problem of every arm.
+    """
+    return _Expanding(plan, further).expansion()
+
+
+class _Expanding:
+    """What is found of a study, task by task."""
+
+    def __init__(self, plan: StudyPlan, further: Sequence[str]) -> None:
+        self.plan, self.further = plan, further
+        self.problems: list[str] = []
+        self.settings: list[Setting] = []
+        self.not_applicable: list[tuple[str, str, str]] = []
+        self.moved: dict[tuple[str, str], Moved] = {}
+        self.left_out: list[tuple[str, str, tuple[int, ...]]] = []
+        self.changes: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def expansion(self) -> Expansion:
+        """Of all tasks."""
+        self._check_further()
+        for task in self.plan.tasks:
+            built = {arm: setting for arm in self.plan.arms if (setting := self._setting(task, arm))}
+            self._check_baseline(task, built)
+            self.settings += self._matched(task, built).values()
+        self._check_arms()
+        self._refuse_twins()
+        if self.problems:
+            raise Refused("\n".join(dict.fromkeys(self.problems)))
+        found = (tuple(self.settings), tuple(self.not_applicable), self.moved, tuple(self.left_out))
+        return Expansion(*found, self.changes)
+
+    # ------------------------------------------------------------------------------------------------ one arm
+
+    def _setting(self, task: TaskPlan, arm: str) -> Setting | None:
+        """An arm on a task; None if filters leave it out, or it is not to be had."""
+        out = self._filtered(task, arm)
+        if out:
+            self.left_out.append((arm, task.name, out))
+        if out and len(out) == len(self.plan.seeds):
+            return None
+        left_out = frozenset(out)
+        merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
+        lines = (*(override(key, value) for key, value in merged.items()), *self.further)
+        lines = (*(override(f"++{key}", value) for key, value in carried_options(lines).items()), *lines)
+        try:
+            given = compose_run(lines)
+            if foreign := foreign_target_problems(given, self.plan.allowed):
+                raise Refused("\n".join(foreign))
+            checked = check_run(
+                given, lambda config: self._was_trained(Setting(arm, task.name, lines, config, left_out))
+            )
+        except Refused as error:
+            self._cannot(task, arm, str(error).splitlines(), unfit=False)
+            return None
+        if checked.problems:
+            self._cannot(task, arm, checked.problems, unfit=checked.unfit)
+            return None
+        self._check_rates(task, arm, checked)
+        return Setting(arm, task.name, lines, checked, left_out)
+
+    def _was_trained(self, setting: Setting) -> bool:
+        """True if the first run of a setting has a result."""
+        rate, seeds = None, self.plan.seeds
+        if self.plan.rates is not None:
+            rate, seeds = self.plan.rates.values[0], self.plan.rates.seeds
+        first = next((seed for seed in seeds if seed not in setting.left_out), None)
+        return first is not None and run_folder(setting.cell(first, rate).checked).state == "done"
+
+    def _filtered(self, task: TaskPlan, arm: str) -> tuple[int, ...]:
+        """Seeds that filters leave out."""
+        known = {**self.plan.axes.get(arm, {}), "task": task.of or task.name, "arm": arm, "size": task.size}
+        try:
+            return tuple(
+                seed
+                for seed in self.plan.seeds
+                if not all(line.holds({**known, "seed": seed}) for line in self.plan.where)
+            )
+        except Refused as error:
+            self.problems.append(str(error))
+            return ()
+
+    def _cannot(self, task: TaskPlan, arm: str, problems: Sequence[str], *, unfit: bool) -> None:
+        """An arm that makes no sense here is told of, and one that is written wrongly is a problem.
+
+        What stands between the ends of a path nobody wrote, so that nothing about it is a mistake.
+        """
+        between = self.plan.kind == "path" and arm not in (next(iter(self.plan.arms)), list(self.plan.arms)[-1])
+        if unfit or between:
+            self.not_applicable.append((arm, task.name, "; ".join(problems)))
+        else:
+            self.problems += [f"{task.name} {arm}: {line}" for line in problems]
+
+    def _check_rates(self, task: TaskPlan, arm: str, checked: Checked) -> None:
+        if self.plan.rates is None:
+            return
+        if "lr" not in checked.config["optimizer"]:
+            target = checked.config["optimizer"]["_target_"]
+            self.problems.append(f"{task.name} {arm}: learning_rates: the optimizer has no lr: got {target}")
+        own = self.plan.arms[arm].get("optimizer")
+        if "optimizer.lr" in self.plan.arms[arm] or (isinstance(own, Mapping) and "lr" in own):
+            told = "is chosen by learning_rates, so that no arm may set it"
+            self.problems.append(f"{task.name} {arm}: optimizer.lr: {told}")
+
+    # --------------------------------------------------------------------------------------------- all of a task
+
+    def _check_baseline(self, task: TaskPlan, built: Mapping[str, Setting]) -> None:
+        baseline = self.plan.baseline
+        if baseline in built or baseline is None or baseline not in self.plan.arms:
+            if not built and baseline is None and not self.problems:
+                self.problems.append(f"{task.name}: no arm is left: {self._why_not(task)}")
+            return
+        if not any(line.startswith(f"{task.name} {baseline}: ") for line in self.problems):
+            self.problems.append(f"{task.name}: the baseline must apply: {baseline}: {self._why_not(task, baseline)}")
+
+    def _why_not(self, task: TaskPlan, arm: str | None = None) -> str:
+        known = [why for name, of, why in self.not_applicable if of == task.name and arm in (None, name)]
+        return known[0] if known else "filters leave it out"
+
+    def _matched(self, task: TaskPlan, built: dict[str, Setting]) -> dict[str, Setting]:
+        """With what is asked for equal to the baseline's, and without steps of a path that change nothing here."""
+        found: dict[str, Setting] = {}
+        baseline = built.get(self.plan.baseline or "")
+        for arm, setting in built.items():
+            found[arm] = setting
+            if self.plan.matching is not None and baseline is not None and setting is not baseline:
+                try:
+                    found[arm], self.moved[arm, task.name] = match(setting, baseline, self.plan.matching)
+                except Refused as error:
+                    self.problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
+            other = compared(self.plan.baseline, self.plan.against, found).get(arm)
+            if other is not None and self.plan.kind != "path":  # which replaces parts as a whole
+                self._note_changes(setting, built[other])
+            if self.plan.kind == "path" and other and found[other].checked.hash == found[arm].checked.hash:
+                del found[arm]
+                self.moved.pop((arm, task.name), None)
+                self.not_applicable.append((arm, task.name, f"it changes nothing here: it is the same run as {other}"))
+        return found
+
+    def _note_changes(self, setting: Setting, other: Setting) -> None:
+        if more := further_changes(setting.checked, other.checked, self.plan.arms[setting.arm]):
+            self.changes[setting.arm, setting.task] = more
+
+    # ------------------------------------------------------------------------------------------- all of a study
+
+    def _check_further(self) -> None:
+        for line in self.further:
+            key = line.split("=")[0].lstrip("+~")
+            if key == "seed":
+                self.problems.append(f"seed: is set by the seeds of the study: got {line}")
+            if key == "optimizer.lr" and self.plan.rates is not None:
+                self.problems.append(f"optimizer.lr: is chosen by the learning_rates of the study: got {line}")
+
+    def _check_arms(self) -> None:
+        """An arm that somebody wrote applies somewhere, and a study has something to compare."""
+        applied = {setting.arm for setting in self.settings}
+        out = {arm for arm, _, _ in self.left_out}
+        told = {arm for line in self.problems for arm in self.plan.arms if f" {arm}: " in line}
+        for arm, task, why in self.not_applicable:
+            if self.plan.kind == "arms" and arm not in applied | out | told:
+                self.problems.append(f"{task} {arm}: {why}")
+        if not self.problems and self.plan.baseline and not applied - {self.plan.baseline} and len(self.plan.arms) > 1:
+            reasons = "; ".join(f"{task} {arm}: {why}" for arm, task, why in self.not_applicable)
+            self.problems.append(f"nothing is left to compare with {self.plan.baseline}: {reasons or 'see where'}")
+
+    def _refuse_twins(self) -> None:
+        first: dict[str, Setting] = {}
+        for setting in self.settings:
+            other = first.setdefault(setting.checked.hash, setting)
+            if other is not setting:
+                one, two = (f"{each.task} {each.arm}" for each in (setting, other))
+                self.problems.append(f"{one} is the same run as {two}: arms must differ")

@@ -1,0 +1,1 @@
+"""Forecasts: what a study would run and how long it would take."""

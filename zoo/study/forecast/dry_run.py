@@ -1,0 +1,188 @@
+"""What a study would run and what that would take, told before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from zoo.report.records.records import Moved
+from zoo.study.cells.expand import Expansion
+from zoo.study.cells.rounds import Rounds
+from zoo.study.cells.state import Standing, duration
+from zoo.study.cells.state import count as count_states
+from zoo.study.forecast.forecast import Forecast, Row, forecast
+from zoo.study.match.quantities import executed, measure, train_tokens
+from zoo.study.plan.study_file import StudyPlan
+from zoo.system.tables import Column, Terminal, print_table
+from zoo.system.terminal import escape_controls
+from zoo.training.run import run_folder
+from zoo.units import count, is_apart
+
+
+def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, terminal: Terminal) -> None:
+    """Print a row for each arm and task; what is left out and why; what comes first; and what all of it takes.
+
+    Raises:
+        Refused: for what is wrong with the data, or with a model that is to be made for them.
+    """
+    with terminal.status("") as status:
+        expected = forecast(
+            plan, expansion, rounds, lambda line: status.update(Text(escape_controls(f"a few steps of {line}")))
+        )
+    _print_table(expected.rows, terminal)
+    for line in _lines(plan, expansion, rounds, expected):
+        terminal.print_line(line)
+
+
+def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, Any]:
+    """All that is known, for machines: every run with what ``zoo train`` would be told, its folder and its cost.
+
+    Raises:
+        Refused: as ``show``.
+    """
+    expected = forecast(plan, expansion, rounds)
+    matched = {(row.setting.arm, row.setting.task): row.moved for row in expected.rows if row.moved}
+    return {
+        "study": plan.name,
+        "question": plan.question,
+        "runs": _ends(expected.runs),
+        "tokens": _ends(expected.tokens),
+        "seconds": None if expected.seconds is None else _ends(expected.seconds),
+        "workers": expected.workers,
+        "not_applicable": [{"arm": arm, "task": task, "why": why} for arm, task, why in expansion.not_applicable],
+        "also_changed": [{"arm": arm, "task": task, "what": what} for (arm, task), what in expansion.further.items()],
+        "left_out": [{"arm": arm, "task": task, "seeds": seeds} for arm, task, seeds in expansion.left_out],
+        "matched": [
+            {"arm": arm, "task": task, **asdict(moved), "mismatch": moved.mismatch}
+            for (arm, task), moved in matched.items()
+        ],
+        "cells": [_cell(row, each) for row in expected.rows for each in row.found],
+    }
+
+
+def _ends(ends: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("least", "most"), ends, strict=True))
+
+
+def _cell(row: Row, each: Standing) -> dict[str, Any]:
+    cell = each.cell
+    return {
+        **{key: getattr(cell, key) for key in ("task", "arm", "seed", "rate", "tuning")},
+        "overrides": list(cell.overrides),
+        "hash": cell.checked.hash,
+        "folder": str(run_folder(cell.checked).path),
+        "state": each.state,
+        **asdict(row.costs),
+        "executed_flops_per_token": executed(cell.checked),
+        "train_flops": measure(cell.checked, "train_flops"),
+        "train_tokens": train_tokens(cell.checked),
+        **asdict(row.estimate),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- the table
+
+
+def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
+    """A row an arm, under the name of its task; columns that would be empty are left out."""
+    columns = {
+        "parameters": [_parameters(row) for row in rows],
+        "FLOPs/token": [_flops(row) for row in rows],
+        "moved": [_moved(row.moved) for row in rows],
+        "rate": [_rate(row) for row in rows],
+        "runs": [_span(row.least, row.most) for row in rows],
+        "state": [_state(row) for row in rows],
+        "a run": ["" if row.estimate.seconds is None else duration(row.estimate.seconds) for row in rows],
+    }
+    lines: list[tuple[str, int | None]] = []
+    for number, row in enumerate(rows):
+        if number == 0 or rows[number - 1].setting.task != row.setting.task:
+            lines.append((row.setting.task, None))
+        lines.append((f"  {row.setting.arm}", number))
+    drawn = [Column("arm", [name for name, _ in lines], left=True)]
+    for head, cells in columns.items():
+        if any(cells):
+            drawn.append(Column(head, ["" if number is None else cells[number] for _, number in lines]))
+    print_table(terminal, drawn, styles={place: "bold" for place, (_, number) in enumerate(lines) if number is None})
+
+
+def _flops(row: Row) -> str:
+    """Those of the method, and those that are executed where they differ."""
+    needed, done = row.costs.flops_per_token, executed(row.setting.checked)
+    return f"{count(needed)}\n{count(done)} executed" if is_apart(done, needed) else count(needed)
+
+
+def _parameters(row: Row) -> str:
+    active = row.costs.active_parameters
+    some = f"\n{count(active)} active" if active != row.costs.parameters else ""
+    return f"{count(row.costs.parameters)}{some}"
+
+
+def _moved(moved: Moved | None) -> str:
+    """What moved, and what is left between the arm and the baseline."""
+    if moved is None or (moved.before == moved.after and not moved.why):
+        return ""
+    change = "" if moved.before == moved.after else f"{moved.knob.rpartition('.')[2]} {moved.before}→{moved.after} "
+    return f"{change}{_mismatch(moved)}"
+
+
+def _mismatch(moved: Moved) -> str:
+    percent = 100 * moved.mismatch
+    decimals = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
+    return f"{percent:+.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−") if percent else "±0"
+
+
+def _rate(row: Row) -> str:
+    """The learning rate that was chosen, if one was."""
+    rates = {each.cell.rate for each in row.found if not each.cell.tuning and each.cell.rate is not None}
+    return "\n".join(f"{rate:g}" for rate in sorted(rates))
+
+
+def _state(row: Row) -> str:
+    """States of its runs; nothing where none was begun."""
+    counted = count_states(row.found)
+    return "" if set(counted) <= {"planned"} else "\n".join(f"{many} {state}" for state, many in counted.items())
+
+
+# ---------------------------------------------------------------------------------------------------------- and below
+
+
+def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Forecast) -> Iterator[str]:
+    """What the table does not say."""
+    for row in expected.rows:
+        if row.estimate.error:
+            yield f"fails: {row.name}: {row.estimate.error}"
+        if row.moved and row.moved.why:
+            yield f"not matched: {row.name}, {_mismatch(row.moved)}: {row.moved.why}"
+    yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
+    yield from (f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.further.items())
+    for arm, task, seeds in expansion.left_out:
+        some = "" if len(seeds) == len(plan.seeds) else f": seeds {', '.join(map(str, seeds))}"
+        yield f"left out by where: {task} {arm}{some}"
+    if plan.rates is not None:
+        values, seeds = plan.rates.values, plan.rates.seeds
+        rates = ", ".join(f"{value:g}" for value in values)
+        which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        yield f"each arm first tries the learning rates {rates} with {which}, and then takes its best"
+    yield from (f"{task}: {note}" for task, notes in rounds.notes.items() for note in notes)
+    if plan.until_decided:
+        yield f"seeds are added until each arm has a verdict, up to {len(plan.seeds)}"
+    yield _total(expected)
+
+
+def _total(expected: Forecast) -> str:
+    done = sum(row.done for row in expected.rows)
+    there = f", {done} there already" if done else ""
+    read = f"; {_span(*map(count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
+    told = f"{_span(*expected.runs)} runs{there}{read}"
+    if expected.seconds is None:
+        return told
+    side = f"{expected.workers} at a time" if expected.workers > 1 else "one after another"
+    return f"{told}, about {_span(*map(duration, expected.seconds))} on this machine, {side}"
+
+
+def _span(least: object, most: object) -> str:
+    return f"{least}" if least == most else f"{least} to {most}"

@@ -1,0 +1,201 @@
+"""How long a run would take on this machine, from a few real steps that leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.checks import Refused
+from zoo.config.checking import Checked, make_objective
+from zoo.data.batch import Batch
+from zoo.data.rows import Rows
+from zoo.model import build
+from zoo.runs.claim import Claim
+from zoo.runs.run_folder import RunFolder
+from zoo.study.plan.setting import Setting
+from zoo.training.fit import fit
+from zoo.training.job import Job
+from zoo.training.run import prepare_data
+
+_STEPS, _SECONDS = 5, 0.3  # a step to warm up and two more are taken whatever they take
+_BATCHES = 3  # of the validation split, the first to warm up
+_NEVER = 10**9
+_FREE = (
+    "seed",
+    "steps",
+    "evaluate",
+    "checkpoint",
+    "checkpoint_seconds",
+    "examples",
+    "label",
+    "runs",
+    "cache",
+    "schedule",
+    "logger",
+)
+"""What costs nothing itself, and what a probe leaves out; callbacks too."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one run; ``error`` says what its first steps died of, if they did."""
+
+    seconds: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """What was measured, in seconds: all that happens once, an optimiser step, and an evaluation."""
+
+    once: float
+    step: float
+    evaluation: float
+
+    def seconds(self, config: Mapping[str, Any]) -> float:
+        steps = int(config["steps"])
+        evaluations: int = math.ceil(steps / config["evaluate"])
+        return self.once + self.step * steps + self.evaluation * evaluations
+
+
+def probe(
+    settings: Sequence[Setting], tell: Callable[[str], None] = lambda line: None
+) -> dict[tuple[str, str], Estimate]:
+    """Estimate the seconds of one run of each setting, by arm and task, if nothing else is going on.
+
+    The run's own training loop takes a few steps and evaluates a few batches, on one device and as many threads as the
+    config says, without its loggers and callbacks. Settings between which nothing costly differs are measured once. The
+    random state stays as it was. A run of several devices takes less than is told here.
+
+    Args:
+        settings: arms on tasks, free of problems.
+        tell: is told which is measured.
+    """
+    known: dict[str, _Speed | str] = {}
+    found = {}
+    for number, setting in enumerate(settings, 1):
+        config = setting.checked.config
+        kind = _kind(config)
+        if kind not in known:
+            tell(f"{setting.task} {setting.arm} ({number} of {len(settings)})")
+            known[kind] = _speed(setting.checked)
+        speed = known[kind]
+        told = Estimate(None, speed) if isinstance(speed, str) else Estimate(speed.seconds(config))
+        found[setting.arm, setting.task] = told
+    return found
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    """What runs of equal speed have in common."""
+    costly = {key: value for key, value in config.items() if key not in (*_FREE, "callbacks")}
+    costly["optimizer"] = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
+    costly["model"] = {key: value for key, value in config["model"].items() if key != "initialization"}
+    return json.dumps(costly, sort_keys=True)
+
+
+def _speed(checked: Checked) -> _Speed | str:
+    """The speed of a setting, or what its first steps died of."""
+    try:
+        with _left_as_it_was(checked.config["threads"]), tempfile.TemporaryDirectory(prefix="zoo-probe-") as place:
+            return _measured(checked, RunFolder(Path(place) / "run"))
+    except Exception as error:
+        told = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        return next(iter(told.splitlines()), type(error).__name__)
+
+
+def _measured(checked: Checked, folder: RunFolder) -> _Speed:
+    if checked.plan is None:
+        raise Refused("model: must be given")
+    config, prepared = checked.config, prepare_data(checked.config)
+    train = _Clocked(prepared.train, len(prepared.train))
+    validation = _Clocked(prepared.validation, _BATCHES * config["batch"])
+    begun = _now()
+    model = build.assemble(checked.plan, prepared.vocabulary.size)
+    job = Job(
+        config=_short(config),
+        folder=folder,
+        prepared=replace(prepared, train=train, validation=validation),
+        plan=checked.plan,
+        model=model,
+        objective=make_objective(config, prepared.vocabulary),
+        loggers=(),
+        callbacks=(),
+        facts={},
+    )
+    claim = Claim(folder.path)
+    claim.take()
+    with claim:
+        steps = fit(job, claim)["steps"]
+    whole = _now() - begun
+    step = config["accumulate"] * _usual(train.times[1 : steps * config["accumulate"] + 1])
+    batches, all_batches = (math.ceil(len(rows) / config["batch"]) for rows in (validation, prepared.validation))
+    asked = validation.times[: batches + 1]  # the last by the result, when the evaluation is over
+    evaluation = asked[-1] - asked[0]
+    batch = _usual(asked[:batches]) if batches > 1 else evaluation
+    once = max(0.0, whole - step * steps - evaluation)
+    return _Speed(once, step, evaluation + batch * (all_batches - batches))
+
+
+def _short(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run that ends soon, on one device, and prints no bar."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "min_steps": 3, "max_time": {"seconds": _SECONDS}}
+    short = {
+        "steps": 1 + _STEPS,
+        "evaluate": _NEVER,
+        "checkpoint": _NEVER,
+        "checkpoint_seconds": None,
+        "label": "probe",
+    }
+    return {**config, **short, "trainer": {**config["trainer"], **alone}}
+
+
+class _Clocked(Rows):
+    """Rows that know when they were asked for; between two times lies all that a run does with a batch."""
+
+    def __init__(self, rows: Rows, most: int) -> None:
+        self.rows, self.most, self.bytes = rows, most, rows.bytes
+        self.times: list[float] = []
+
+    def __len__(self) -> int:
+        return min(len(self.rows), self.most)
+
+    def batch(self, indices: Any) -> Batch:
+        """As the rows have it."""
+        self.times.append(_now())
+        return self.rows.batch(indices)
+
+
+def _usual(times: Sequence[float]) -> float:
+    """The mean time between two, the first left out where there are several: that warms up."""
+    first = 1 if len(times) > 2 else 0
+    return (times[-1] - times[first]) / (len(times) - 1 - first)
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@contextlib.contextmanager
+def _left_as_it_was(threads: int | None) -> Iterator[None]:
+    """Threads as asked for; then all of the process is as it was before, random state and memory too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        gc.collect()
+        torch.cuda.empty_cache()

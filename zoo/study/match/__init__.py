@@ -1,0 +1,1 @@
+"""Matching: arms that cost what the baseline costs."""

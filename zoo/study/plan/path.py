@@ -1,0 +1,123 @@
+"""A path: from one preset to another, one part of the model at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from zoo.checks import Refused, suggest
+from zoo.config.compose import compose_run, group_choices
+from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
+from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
+from zoo.report.records.flat_configs import flatten, shown
+from zoo.study.plan.designs import Arms
+from zoo.study.plan.setting import override
+from zoo.study.plan.tasks import Overrides, layered
+from zoo.study.plan.values import mapping
+
+PATH_OPTIONS = (
+    Option("from", Scalar(str)),
+    Option("to", Scalar(str)),
+    Option("order", Maybe(Many(Scalar(str))), None),
+)
+_OVERLAYS = (*STACKS, "exceptions")
+
+
+def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[str]) -> Arms:
+    """The preset that it begins with, then one arm a step; each has all steps before it, and is compared with the last.
+
+    Args:
+        given: ``from`` and ``to``, presets, and the ``order`` of steps, parts of the model that differ; without it
+            they are taken as a config lists them.
+        common: overrides of the whole study. What they make equal is no step.
+        fixed: keys that tasks or sizes set, which are no steps either.
+        problems: a line is appended for each.
+    """
+    before = len(problems)
+    checked = check_options(PATH_OPTIONS, mapping(given, "path", problems), "path", problems)
+    for end in ("from", "to"):
+        if (preset := checked.get(end)) is not None and preset not in group_choices("model"):
+            problems.append(f"path.{end}: unknown model {preset!r}: {suggest(str(preset), group_choices('model'))}")
+    if len(problems) > before:
+        return Arms({})
+    try:
+        written, last = (_model(checked[end], common) for end in ("from", "to"))
+        first, last = (check_model(model, []) for model in (written, last))
+    except Refused as error:
+        problems += str(error).splitlines()
+        return Arms({})
+    steps = {
+        part: step for part in dict.fromkeys([*first, *last]) if (step := _step(part, written, first, last, fixed))
+    }
+    if not steps:
+        problems.append(f"path: must lead to another model: {checked['from']} and {checked['to']} are the same")
+    order = checked["order"] if checked["order"] is not None else list(steps)
+    problems += _order_problems(order, steps, first)
+    if len(problems) > before:
+        return Arms({})
+    found: dict[str, Overrides] = {checked["from"]: {"model": checked["from"]}}
+    against: dict[str, str] = {}
+    for part in order:
+        name, previous = f"+ {_told(part, first.get(part), last.get(part))}", list(found)[-1]
+        found[name] = layered(found[previous], steps[part])
+        against[name] = previous
+    return Arms(found, checked["from"], against)
+
+
+def _model(preset: str, common: Overrides) -> dict[str, Any]:
+    """The model of a preset as it is written. What of the overrides is wrong for it is told where an arm has it."""
+    lines = [override(key, value) for key, value in layered(common, {"model": preset}).items()]
+    model: dict[str, Any] = compose_run(lines)["model"]
+    return model
+
+
+def _step(
+    part: str, written: Mapping[str, Any], first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]
+) -> Overrides:
+    """Overrides that make one part of the first model that of the last; none if it is that already."""
+    one, two = first.get(part), last.get(part)
+    if (one or None) == (two or None) or {f"model.{part}", f"model/{part}"} & set(fixed):
+        return {}
+    if part in _OVERLAYS:  # nothing of the first may be left, so that it is emptied
+        return {f"model.{part}": None, **({f"+model.{part}": two} if two else {})}
+    if not isinstance(two, Mapping):
+        return {f"model.{part}": two}
+    if part not in (*SLOTS, "cross"):
+        return {f"model.{part}.{leaf}": value for leaf, value in _differing(one, two).items()}
+    kind = "attention" if part == "cross" else part
+    alone = check_part(kind, {"name": two["name"], **carry_options(kind, written.get(part) or {}, two["name"])}, "", [])
+    return {
+        f"model/{part}": two["name"],
+        **{f"model.{part}.{leaf}": value for leaf, value in _differing(alone, two).items()},
+    }
+
+
+def _differing(one: Any, two: Mapping[str, Any]) -> dict[str, Any]:
+    known = flatten(one) if isinstance(one, Mapping) else {}
+    return {leaf: value for leaf, value in flatten(two).items() if leaf not in known or known[leaf] != value}
+
+
+def _told(part: str, one: Any, two: Any) -> str:
+    """A step in a word."""
+    if not isinstance(two, Mapping):
+        return f"{part}={shown(two)}"
+    leaves = _differing(one, two)
+    if "name" in leaves:
+        return f"{part}={two['name']}"
+    (leaf, *further) = leaves or [""]
+    return part if further or not leaf or part in _OVERLAYS else f"{part}.{leaf}={shown(leaves[leaf])}"
+
+
+def _order_problems(order: Sequence[str], steps: Mapping[str, Overrides], first: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for number, part in enumerate(order):
+        where = f"path.order[{number}]"
+        if part in order[:number]:
+            problems.append(f"{where}: stands twice: got {part}")
+        elif part not in steps and part in first:
+            problems.append(f"{where}: {part} changes nothing: {suggest(part, steps)}")
+        elif part not in steps:
+            problems.append(f"{where}: unknown part {part!r}: {suggest(part, steps)}")
+    if missing := [part for part in steps if part not in order]:
+        problems.append(f"path.order: must name every part that differs: {', '.join(missing)} missing")
+    return problems

@@ -1,0 +1,76 @@
+"""Cells of a study, and the settings that they are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zoo.config.checking import Checked
+from zoo.config.overrides import quote
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study: an arm, a task, a seed, and what ``zoo train`` would be told.
+
+    ``rate`` is the learning rate where the study chooses it; a cell that is ``tuning`` serves that choice alone.
+    """
+
+    arm: str
+    task: str
+    seed: int
+    overrides: tuple[str, ...]
+    checked: Checked
+    rate: float | None = None
+    tuning: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names the cell in lines."""
+        rate = "" if self.rate is None else f" lr {self.rate:g}"
+        return f"{self.task} {self.arm}{rate} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An arm on a task: all but the seed, and the learning rate where the study chooses it.
+
+    ``left_out`` are the seeds that filters of the study take away.
+    """
+
+    arm: str
+    task: str
+    overrides: tuple[str, ...]
+    checked: Checked
+    left_out: frozenset[int] = frozenset()
+
+    def cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
+        """The run of a seed."""
+        config, lines = {**self.checked.config, "seed": seed}, [*self.overrides, f"seed={seed}"]
+        if rate is not None:
+            config["optimizer"] = {**config["optimizer"], "lr": rate}
+            lines.append(f"optimizer.lr={rate}")
+        return Cell(self.arm, self.task, seed, tuple(lines), replace(self.checked, config=config), rate, tuning)
+
+
+def override(key: str, value: Any) -> str:
+    """An override as Hydra's grammar writes it; ``~key`` takes a key away."""
+    return key if key.startswith("~") and value is None else f"{key}={_grammar(value)}"
+
+
+def _grammar(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_grammar(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_grammar(item) for item in value) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return quote(value) if isinstance(value, str) and not _plain(value) else str(value)
+
+
+def _plain(text: str) -> bool:
+    """Whether Hydra reads it as this text without quotes."""
+    words = ("null", "true", "false", "inf", "nan")
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z0-9_]+)*", text) is not None and text.lower() not in words

@@ -1,0 +1,161 @@
+"""What people write, as mappings: YAML in files, ``key=value`` on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo import limits
+from zoo.checks import Refused
+from zoo.config.overrides import parse_word, sweep_strings
+from zoo.system.input_files import read_text
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key is the text that was written, ``1e-3`` a number, and no key may stand twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as in the class above)
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith((":timestamp", ":float"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        pairs: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            scalar = isinstance(key_node, yaml.ScalarNode)
+            key = key_node.value if scalar else str(self.construct_object(key_node, deep=True))
+            if key in pairs:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} stands twice", key_node.start_mark)
+            pairs[key] = self.construct_object(value_node, deep=True)
+        return pairs
+
+
+_FLOAT = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
+    r"|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def from_text(text: str, where: str) -> Any:
+    """What a text of YAML says.
+
+    Raises:
+        Refused: if it is no YAML; ``where`` names it.
+    """
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        size = _size(root, {})
+        given = None if root is None or size > limits.NODES else loader.construct_document(root)
+    except RecursionError:
+        raise Refused(f"{where}: is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number, date or binary value that cannot be read
+        raise Refused(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    if size > limits.NODES:
+        raise Refused(f"{where}: must hold at most {limits.NODES} values, aliases expanded: got {size} or more")
+    return given
+
+
+def _size(node: yaml.Node | None, known: dict[yaml.Node, int]) -> int:
+    """Count the values below a node, each alias as often as it stands; an alias within what it names never ends."""
+    if node not in known and isinstance(node, yaml.CollectionNode):
+        known[node] = limits.NODES + 1  # as long as it is not counted, so that a cycle is too large
+        below = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+        known[node] = 1 + sum(_size(part, known) for part in below)
+    return 1 if node is None else known.get(node, 1)
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """The mapping in a file.
+
+    Raises:
+        Refused: if there is anything else in it, or it asks for what it must not read: ``${oc.env:NAME}``.
+    """
+    given = from_text(read_text(path, limits.YAML_BYTES), str(path))
+    if not isinstance(given, Mapping):
+        raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
+    if resolvers := sorted({found for text in _texts(given) for found in _RESOLVER.findall(text)}):
+        rule = "a study file may refer to other keys, as by ${steps}, and to nothing outside of the config"
+        raise Refused(f"{path}: {rule}: got {', '.join(resolvers)}")
+    return dict(given)
+
+
+_RESOLVER = re.compile(r"\$\{[^{}]*:[^{}]*\}?")
+"""What OmegaConf would call: it reads the environment, for instance."""
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """All texts of a value of YAML, keys among them."""
+    if isinstance(node, Mapping):
+        yield from (text for pair in node.items() for item in pair for text in _texts(item))
+    elif isinstance(node, list):
+        yield from (text for item in node for text in _texts(item))
+    elif isinstance(node, str):
+        yield node
+
+
+def from_word(key: str, text: str) -> Any:
+    """The value of ``key=text``: in Hydra's grammar, where ``1,2`` is a list too; or else in YAML.
+
+    Raises:
+        Refused: if it is neither.
+    """
+    try:
+        override = parse_word(f"{key}={text}")
+    except Refused:
+        return from_text(text, f"{key}={text}")
+    if not override.is_sweep_override():
+        return _with_texts(override.value())
+    sweep_strings(override)  # refuses one without end
+    return _with_texts(list(override.sweep_iterator()))
+
+
+def _with_texts(value: Any) -> Any:
+    """With keys as texts."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_texts(item) for key, item in value.items()}
+    return [_with_texts(item) for item in value] if isinstance(value, list) else value
+
+
+def mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A mapping with texts as keys; anything else is a problem, and null is an empty one."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return {str(key): value for key, value in given.items()}
+    problems.append(f"{path}: must be a mapping: got {given!r}")
+    return {}
+
+
+def overrides(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """A mapping of overrides, without what is not for them to say."""
+    found = mapping(given, path, problems)
+    for key in found:
+        if key.lstrip("+~") == "seed":
+            problems.append(f"{path}.seed: is set by the seeds of the study: got {found[key]!r}")
+        if re.search(r"(^[+~\s]*|@\s*)hydra\s*($|[./@:])", key):
+            problems.append(f"{path}.{key}: is about the whole study: give it on the command line")
+    return found
+
+
+def named(given: Any, path: str, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """Overrides by name; at least one."""
+    found = mapping(given, path, problems)
+    if not found:
+        problems.append(f"{path}: must not be empty")
+    return {name: overrides(what, f"{path}.{name}", problems) for name, what in found.items()}
+
+
+def distinct(names: Iterable[str], path: str, problems: list[str]) -> None:
+    """A problem for every name that stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            problems.append(f"{path}: names must differ: got {name} twice")
+        seen.add(name)

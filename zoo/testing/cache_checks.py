@@ -1,0 +1,155 @@
+"""What is remembered: decoding token by token or in chunks is the same as reading the whole row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from zoo.model.interfaces import Inputs
+from zoo.model.stack import LayerCache
+from zoo.model.variants.variant import Variant
+from zoo.testing.kit import check, fail_unless, fail_unless_close
+from zoo.testing.mask_checks import marked
+from zoo.testing.subject import LENGTH, SOURCE, Subject
+
+CHUNKS = ([1, 1, 1, 1, 1, 3, 2], [4, 1, 5], [65, 1, 1, 33, 1, 29])
+"""How rows are handed over: token by token and in chunks, also after more tokens than most windows hold."""
+RECURRENT = 70  # tokens: more than the chunks in which a recurrence is computed
+
+
+def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
+    """Hidden states of the same tokens, handed over in chunks; the source comes with the first."""
+    source = 0 if inputs.source is None else inputs.source.shape[1]
+    caches = model.reader.new_caches(inputs.tokens.shape[1], source)
+    parts, start = [], 0
+    for length in chunks:
+        cut = slice(start, start + length)
+        here = replace(inputs, tokens=inputs.tokens[:, cut], start=start)
+        if inputs.segment is not None:
+            here = replace(here, segment=inputs.segment[:, cut])
+        if inputs.position is not None:
+            here = replace(here, position=inputs.position[:, cut])
+        if start:
+            here = replace(here, source=None, source_segment=None, source_position=None)
+        parts.append(model.hidden(here, caches))
+        start += length
+    return torch.cat(parts, dim=1), caches
+
+
+def has_state(subject: Subject) -> bool:
+    """Whether the component is a mixer that remembers a state in place of tokens."""
+    if subject.entry.kind != "attention" or not subject.causal:
+        return False
+    with torch.no_grad():
+        _, caches = cached(subject.model, subject.inputs(rows=1), [LENGTH])
+    return any(layer.own is not None and bool(layer.own.state) for layer in caches)
+
+
+def held(caches: list[LayerCache]) -> int:
+    """Bytes of all caches."""
+    return sum(cache.bytes for layer in caches for cache in (layer.own, layer.cross) if cache is not None)
+
+
+@check(
+    "model",
+    "cache.extend and the mask it returns, or cache.state; new_cache",
+    after=("later_tokens_do_not_reach_back",),
+    when=lambda subject: subject.causal,
+)
+@torch.no_grad()
+def cached_is_full(subject: Subject) -> None:
+    """Reading with a cache, token by token or in chunks, gives what the whole row gives."""
+    for chunks in CHUNKS:
+        if subject.can_read(sum(chunks)):
+            inputs = subject.inputs(sum(chunks))
+            full = subject.model.hidden(inputs)
+            fail_unless_close(cached(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}")
+
+
+@check(
+    "model",
+    "the chunked form against the step by step form of the recurrence",
+    after=("cached_is_full",),
+    when=has_state,
+)
+@torch.no_grad()
+def chunked_is_recurrent(subject: Subject) -> None:
+    """A mixer with a state computes the same over rows longer than its chunks as token by token."""
+    inputs = subject.inputs(RECURRENT)
+    recurrent, _ = cached(subject.model, inputs, [1] * RECURRENT)
+    fail_unless_close(recurrent, subject.model.hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
+
+
+@check(
+    "model",
+    "segments and positions of what is remembered",
+    after=("cached_is_full", "padding_has_no_influence", "packed_documents_are_separate"),
+    when=lambda subject: subject.causal,
+)
+@torch.no_grad()
+def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
+    """The same where the first row is padded on the left and the second holds two documents."""
+    packs = subject.entry.kind != "attention" or "packed" in subject.cls.sees
+    for padding, documents, cuts in (
+        (3, (4, 6), ([2, 3, 1, 1, 3], [4, 6])),
+        (40, (60, 70), CHUNKS[-1:]),
+    ):
+        length = sum(documents)
+        if not subject.can_read(length):
+            continue
+        (padded, _), (first, _) = marked([padding, length - padding])
+        (packed, _), (second, _) = marked(documents if packs else [length])
+        segment, position = torch.stack([padded - 1, packed]), torch.stack([first, second])
+        inputs = replace(subject.inputs(length), segment=segment, position=position)
+        if inputs.source is not None:
+            inputs = replace(inputs, source_segment=torch.tensor([[-1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
+        real = segment >= 0
+        full = subject.model.hidden(inputs)[real]
+        for chunks in cuts:
+            part = cached(subject.model, inputs, chunks)[0][real]
+            fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
+
+
+@check(
+    "model",
+    "tensors of the cache have the batch as their first dimension",
+    after=("cached_is_full", "rows_do_not_meet"),
+    when=lambda subject: subject.causal,
+)
+@torch.no_grad()
+def rows_of_caches_can_be_selected(subject: Subject) -> None:
+    """After some tokens the second row goes on twice and the first once, as beams do."""
+    model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.longest
+    start = length // 2 + 1
+    inputs, rest = subject.inputs(length), subject.inputs(length, rows=len(rows), seed=3).tokens[:, start:]
+    caches = model.reader.new_caches(length, SOURCE)
+    model.hidden(replace(inputs, tokens=inputs.tokens[:, :start]), caches)
+    for cache in caches:
+        cache.select(rows)
+    parts = [model.hidden(Inputs(rest[:, :1], start=start), caches)]
+    parts.append(model.hidden(Inputs(rest[:, 1:], start=start + 1), caches))
+    source = None if inputs.source is None else inputs.source[rows]
+    both = torch.cat([inputs.tokens[rows, :start], rest], dim=1)
+    wanted = model.hidden(Inputs(both, source=source))[:, start:]
+    fail_unless_close(torch.cat(parts, dim=1), wanted, "what the chosen rows give alone")
+
+
+@check(
+    "model",
+    "new_cache, and what forward puts into cache.state on the meta device",
+    after=("cached_is_full", "runs_on_the_meta_device"),
+    when=lambda subject: subject.causal,
+)
+@torch.no_grad()
+def cache_has_the_reported_size(subject: Subject) -> None:
+    """What decoding token by token remembers is as large as ``zoo show`` says."""
+    from zoo.model.cost import cache_bytes
+
+    length = subject.longest
+    inputs = subject.inputs(length, rows=1)
+    _, caches = cached(subject.model, inputs, [length - 2, 1, 1])
+    source = 0 if inputs.source is None else SOURCE
+    reported = cache_bytes(subject.meta, length, source)
+    fail_unless(held(caches) == reported, f"{reported} bytes, as reported", f"{held(caches)} bytes")

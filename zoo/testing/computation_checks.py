@@ -1,0 +1,219 @@
+"""What is computed: of the right type, on any device, compiled or not, and other than what others compute."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import torch
+from torch import Tensor
+
+from zoo.model.build import assemble, build
+from zoo.model.executed_flops import executed_flops
+from zoo.model.interfaces import Inputs
+from zoo.model.plan import plan_model
+from zoo.model.schema import check_model
+from zoo.model.variants.variant import Variant
+from zoo.registry import index
+from zoo.testing.kit import check, fail_unless, fail_unless_close
+from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, enliven, placed, refusals
+
+
+@check("model", "tensors that forward makes without dtype=x.dtype")
+@torch.no_grad()
+def shape_and_dtype_are_kept(subject: Subject) -> None:
+    """Hidden states are finite and have the shape and the type of what goes in, in float32 and bfloat16."""
+    for dtype, length in ((torch.float32, LENGTH), (torch.bfloat16, subject.longest)):
+        hidden = subject.copy().to(dtype).hidden(subject.inputs(length))
+        wanted = [2, length, SMALL["dim"]]
+        fail_unless(list(hidden.shape) == wanted, f"shape {wanted}", str(list(hidden.shape)))
+        fail_unless(hidden.dtype == dtype, str(dtype), str(hidden.dtype))
+        fail_unless(bool(hidden.isfinite().all()), f"finite hidden states in {dtype}", "inf or nan")
+
+
+@check("model", "randomness outside of training")
+@torch.no_grad()
+def evaluation_is_deterministic(subject: Subject) -> None:
+    """Twice the same in evaluation mode is bitwise the same."""
+    one, other = (subject.model.hidden(subject.inputs(subject.longest)) for _ in range(2))
+    fail_unless(torch.equal(one, other), "the same numbers twice", "other ones")
+
+
+@check("model", "random numbers that are not torch's own", defaults=True)
+def equal_seeds_give_equal_weights(subject: Subject) -> None:
+    """Models built with one seed have equal weights."""
+    one, other = subject.fresh().state_dict(), subject.fresh().state_dict()
+    unequal = [name for name, tensor in one.items() if not torch.equal(tensor, other[name])]
+    fail_unless(not unequal, "equal weights", f"other ones in {', '.join(unequal)}")
+
+
+@check(
+    "model",
+    "tensors that are neither parameter nor buffer",
+    after=("evaluation_is_deterministic",),
+    defaults=True,
+)
+@torch.no_grad()
+def weights_survive_a_file(subject: Subject) -> None:
+    """Saved, loaded into another model and run: the same hidden states."""
+    file = io.BytesIO()
+    torch.save(subject.model.state_dict(), file)
+    file.seek(0)
+    other = subject.fresh()
+    for parameter in other.parameters():
+        torch.nn.init.zeros_(parameter)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    fail_unless_close(
+        other.hidden(subject.inputs()), subject.model.hidden(subject.inputs()), "the same after loading", 0.0
+    )
+
+
+@check("model", "values read from tensors (item(), bool()), or sizes that depend on values", defaults=True)
+@torch.no_grad()
+def runs_on_the_meta_device(subject: Subject) -> None:
+    """It is built and run without memory for its tensors, forward and backward, as ``zoo show`` does."""
+    model, inputs = subject.meta, subject.inputs(subject.longest)
+    elsewhere = sorted({p.device.type for p in model.parameters()} - {"meta"})
+    fail_unless(not elsewhere, "all parameters on meta", f"some on {', '.join(elsewhere)}")
+    source = None if inputs.source is None else inputs.source.to("meta")
+    hidden = model.hidden(Inputs(inputs.tokens.to("meta"), source=source))
+    fail_unless(list(hidden.shape) == [2, subject.longest, SMALL["dim"]], "its shape", str(list(hidden.shape)))
+    if subject.is_first:
+        executed_flops(model, subject.longest, SOURCE)
+
+
+@check("model", "casts to a fixed type inside of forward; sums in bfloat16", after=("shape_and_dtype_are_kept",))
+@torch.no_grad()
+def autocast_stays_close(subject: Subject) -> None:
+    """Under autocast to bfloat16 hidden states stay close to those in float32."""
+    model = subject.copy().float()
+    inputs = subject.inputs(subject.longest)
+    wanted = model.hidden(inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        seen = model.hidden(inputs).float()
+    error = (seen - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp(min=1e-6)
+    middle = float(error.median())  # a router may send single tokens elsewhere
+    fail_unless(middle < 0.1, "a relative error below 0.1 for most tokens", f"{middle:.3g}")
+
+
+@check(
+    "model",
+    "values that Python code reads in forward: torch.compile keeps those of the first call",
+    when=lambda subject: subject.plain and subject.is_first,
+)
+@torch.no_grad()
+def compiled_is_the_same(subject: Subject) -> None:
+    """torch.compile changes nothing, for rows with padding and two documents."""
+    model = subject.fresh(layers=1).float()
+    inputs = Inputs(subject.inputs(5).tokens, torch.tensor([[0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]]))
+    if subject.variant == "encoder_decoder":
+        inputs = Inputs(inputs.tokens, inputs.segment, source=subject.inputs().source)
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it warns of graph breaks, which are allowed
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(suppress_errors=False):
+        compiled = torch.compile(model.hidden, backend="eager")(inputs)
+    fail_unless_close(compiled, model.hidden(inputs), "the same compiled", 1e-5)
+
+
+# ------------------------------------------------------------------------------------------------ other than others
+
+
+def forced(config: dict[str, object]) -> Variant:
+    """A model in evaluation mode and float64, also one that would be refused."""
+    problems: list[str] = []
+    plan = plan_model(check_model(config, problems), problems)
+    fail_unless(not problems, "a config without problems", "; ".join(problems))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = assemble(plan, TOKENS).eval().double()
+    enliven(model)
+    return model
+
+
+@torch.no_grad()
+def same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: bool = False) -> bool:
+    """Whether two models give the same with the weights of the first, if they fit the other."""
+    theirs, own = one.state_dict(), other.state_dict()
+    if {name: tensor.shape for name, tensor in theirs.items()} != {name: tensor.shape for name, tensor in own.items()}:
+        return False
+    other.load_state_dict(theirs)
+    return torch.allclose(one.hidden(inputs), other.hidden(inputs), rtol=0, atol=0 if exactly else 1e-7)
+
+
+@check("model", "what its formula has that the other's has not", defaults=True)
+@torch.no_grad()
+def no_other_name_computes_the_same(subject: Subject) -> None:
+    """No other component of its kind gives the same hidden states with the same weights."""
+    inputs, kind = subject.inputs(subject.longest, rows=1), subject.entry.kind
+    own = subject.model if kind != "attention" else forced(placed(kind, subject.part, subject.place))
+    for name in index().names(kind):
+        if name == subject.entry.name or refusals(kind, {"name": name}, subject.place):
+            continue
+        other = build(placed(kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
+        same = same_computation(own, other, inputs)
+        fail_unless(not same, f"another computation than {name}'s", "the same hidden states")
+
+
+@check("model", "applies: the hooks of a position that forward calls", defaults=True, when=lambda s: s.is_first)
+@torch.no_grad()
+def positions_act_or_are_refused(subject: Subject) -> None:
+    """Each position that is accepted beside it changes hidden states, and each that would change nothing is refused."""
+    kind = subject.entry.kind
+    if kind not in ("attention", "position"):
+        return
+    pairs = (
+        [(subject.entry.name, name) for name in index().names("position") if name != "none"]
+        if kind == "attention"
+        else [(name, subject.entry.name) for name in ("multi_head", "none")]
+    )
+    for attention, position in pairs:
+        if position == "none":
+            continue
+        parts = {"attention": {"name": attention}, "position": {"name": position}}
+        config = {**placed(kind, subject.part, subject.place), **parts}
+        with_it, without = forced(config), forced({**config, "position": {"name": "none"}})
+        own = with_it.state_dict()
+        without.load_state_dict({name: own[name] for name in without.state_dict()})
+        inputs = subject.inputs()
+        same = torch.allclose(with_it.hidden(inputs), without.hidden(inputs), rtol=0, atol=1e-6)
+        refused = any("would change nothing" in line for line in _problems(config))
+        expected = "refused, since it changes nothing" if same else "accepted, since it changes hidden states"
+        seen = "refused" if refused else "accepted"
+        fail_unless(same == refused, f"attention {attention} with position {position} to be {expected}", seen)
+
+
+def _problems(config: dict[str, object]) -> list[str]:
+    from zoo.model.build import check as check_config
+
+    return check_config(config)[2]
+
+
+@check("option", "where the option is used")
+def every_option_acts(subject: Subject) -> None:
+    """Another value of an option changes hidden states, first weights, terms of the loss or costs."""
+    plain = Subject(subject.entry, "model", {"name": subject.entry.name}, subject.place)
+    one, other = subject.model, plain.fresh()
+    inputs = subject.inputs(min(LONG, *(model.limit or LONG for model in (one, other))))
+    if not same_computation(one, other, inputs, exactly=True) or one.flops(LONG, LONG) != other.flops(LONG, LONG):
+        return
+    acts = _first(subject) != _first(plain) or _trained(subject) != _trained(plain)
+    fail_unless(acts, "another value to change something", "nothing changes")
+
+
+def _first(subject: Subject) -> list[float]:
+    """First weights, as sums."""
+    model = build(subject.config, TOKENS, seed=0)
+    return [float(parameter.detach().double().square().sum()) for parameter in model.parameters()]
+
+
+def _trained(subject: Subject) -> list[tuple[str, list[float]]]:
+    """Terms of the loss that components add in training, and buffers after a step."""
+    torch.manual_seed(0)
+    model = subject.copy().train()
+    model.hidden(subject.inputs(rows=6))
+    found: list[tuple[str, list[float]]] = []
+    for component in model.components():
+        found += [(name, [float(term.detach())]) for name, term in component.losses().items()]
+        component.after_step()
+    buffers: list[tuple[str, Tensor]] = list(model.named_buffers())
+    return found + [(name, buffer.flatten().double().tolist()) for name, buffer in buffers]

@@ -1,0 +1,129 @@
+"""What a component declares is what its class and its file say; looked at without building anything."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from zoo.data import interfaces as data
+from zoo.model import interfaces
+from zoo.model.schema import SLOTS
+from zoo.registry import live_options
+from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options
+from zoo.testing.kit import check, fail_unless
+from zoo.testing.subject import Subject, places, refusals
+
+GIVEN: dict[str, tuple[str, ...]] = {
+    "attention": ("dim", "heads", "head_dim", "norm"),
+    "ffn": ("dim", "hidden"),
+    "norm": ("dim",),
+    "position": ("dim", "heads", "head_dim", "causal"),
+    "residual": ("dim", "norm", "sublayers", "layer", "layers"),
+    "objective": ("dim", "vocabulary", "variant"),
+    "data": (),
+    "tokenizer": (),
+}
+"""What every component of a kind is given, left of ``*``."""
+BASES: dict[str, tuple[type, ...]] = {
+    "attention": (interfaces.Attention,),
+    "ffn": (interfaces.FeedForward,),
+    "norm": (interfaces.Norm,),
+    "position": (interfaces.Position,),
+    "residual": (interfaces.Residual,),
+    "objective": (interfaces.Objective,),
+    "data": (data.Documents, data.Pairs),
+    "tokenizer": (data.Tokenizer,),
+}
+
+
+@check("declaration", "the annotations and defaults right of * in __init__")
+def file_says_what_the_class_says(subject: Subject) -> None:
+    """Options read from the file are those of the imported class."""
+    entry = subject.entry
+    live = live_options(entry.kind, entry.name)
+    fail_unless(entry.options == live, f"options {entry.options}", str(live))
+
+
+@check("declaration", "the arguments left of * in __init__")
+def takes_what_its_kind_is_given(subject: Subject) -> None:
+    """Left of ``*`` stand the arguments of its kind, by name; there is no ``*args`` and no ``**kwargs``."""
+    if subject.cls.__init__ is object.__init__:
+        return
+    parameters = list(inspect.signature(subject.cls.__init__).parameters.values())[1:]
+    given = tuple(item.name for item in parameters if item.kind is not inspect.Parameter.KEYWORD_ONLY)
+    wanted = GIVEN[subject.entry.kind]
+    fail_unless(given == wanted, f"__init__({', '.join(wanted)}, *, …)", f"__init__({', '.join(given)}, *, …)")
+
+
+@check("declaration", "the class statement")
+def is_final_and_fills_its_slot(subject: Subject) -> None:
+    """The class is final, leaves nothing abstract and is of its kind."""
+    cls, bases = subject.cls, BASES[subject.entry.kind]
+    fail_unless(getattr(cls, "__final__", False), "@final above the class", "none")
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    fail_unless(not missing, "no abstract methods", f"{', '.join(missing)} not defined")
+    fail_unless(issubclass(cls, bases), f"a subclass of {bases[0].__name__}", f"{cls.__mro__[1].__name__}")
+
+
+@check("declaration", "the file's name and @register", when=lambda subject: subject.entry.filed)
+def has_one_name_everywhere(subject: Subject) -> None:
+    """File and registered name are one."""
+    file = subject.entry.module.rpartition(".")[2]
+    fail_unless(file == subject.entry.name, f"file {subject.entry.name}.py", f"{file}.py")
+
+
+@check("declaration", "the docstring of the class")
+def every_argument_is_described(subject: Subject) -> None:
+    """The docstring begins with a line of its own and has a line for every argument."""
+    doc = inspect.cleandoc(subject.cls.__doc__ or "")
+    first = doc.splitlines()[0] if doc else ""
+    fail_unless(first == subject.entry.description and len(first) > 5, "a first line that says what it does", first)
+    names = (*GIVEN[subject.entry.kind], *(option.name for option in subject.entry.options))
+    missing = [name for name in names if not re.search(rf"^    {name}: ", doc, re.MULTILINE)]
+    fail_unless(not missing, "every argument under Args", f"nothing about {', '.join(missing)}")
+
+
+@check("declaration", "paper= in @register")
+def a_paper_can_be_found(subject: Subject) -> None:
+    """The paper, where there is one, is arXiv:…, doi:… or an address."""
+    paper = subject.entry.paper
+    known = paper is None or re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|https://.+)", paper)
+    fail_unless(bool(known), "arXiv:0000.00000, doi:10.… or https://…", repr(paper))
+
+
+@check("declaration", "the type of the option")
+def wrong_values_are_named_at_once(subject: Subject) -> None:
+    """Values of wrong types are all refused, each with the option's path and the value."""
+    options, problems = subject.entry.options, list[str]()
+    check_options(options, {option.name: _wrong(option) for option in options}, "here", problems)
+    for option in options:
+        named = any(line.startswith(f"here.{option.name}: ") and repr(_wrong(option)) in line for line in problems)
+        fail_unless(named, f"a line about here.{option.name}", "; ".join(problems) or "nothing")
+
+
+@check("declaration", "the names of the options")
+def misspelt_options_are_named(subject: Subject) -> None:
+    """An unknown option is refused with the near miss."""
+    for option in subject.entry.options:
+        problems: list[str] = []
+        check_options(subject.entry.options, {f"{option.name}x": 1}, "here", problems)
+        near = any(line.startswith(f"here.{option.name}x: ") and "did you mean" in line for line in problems)
+        fail_unless(near, f"a near miss for {option.name}x", "; ".join(problems))
+
+
+@check(
+    "declaration",
+    "sees, applies, and what __init__ refuses at dim=16, heads=4, head_dim=4, hidden=24",
+    when=lambda subject: subject.entry.kind in SLOTS,
+)
+def is_accepted_somewhere(subject: Subject) -> None:
+    """At least one variant takes it, with default options."""
+    kind, part = subject.entry.kind, subject.part
+    fail_unless(bool(places(kind, part)), "a variant that takes it", "; ".join(refusals(kind, part, "decoder")))
+
+
+def _wrong(option: Option) -> Any:
+    """A value of another type than the option's."""
+    kind = option.type.inner if isinstance(option.type, Maybe) else option.type
+    return 7 if isinstance(kind, Scalar) and kind.type is str and not isinstance(kind, Choice) else "seven"

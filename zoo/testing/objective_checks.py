@@ -1,0 +1,218 @@
+"""What objectives keep: views that are well formed and repeatable, and a loss that can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.data.batch import Batch, DocumentBatch, PairBatch
+from zoo.data.interfaces import Vocabulary
+from zoo.data.special import NOWHERE
+from zoo.model.build import build
+from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.variants.variant import Variant
+from zoo.testing.kit import check, fail_unless
+from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, enliven
+
+VOCABULARY = Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
+DOCUMENTS = ((9, 4, 8), (21,), (2, 3, 3), (12, 7))
+PAIRS = ((5, 4), (1, 1), (8, 6), (3, 7))
+
+
+def batch(subject: Subject) -> Batch:
+    """Four rows of the form that the subject is for; tokens of the texts are 14 and more."""
+    generator = torch.Generator().manual_seed(0)
+    if subject.place.endswith("documents"):
+        return documents(generator)
+    return pairs([(source, 1 if subject.cls.one_token_targets else target) for source, target in PAIRS], generator)
+
+
+def documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOCUMENTS) -> DocumentBatch:
+    """Rows of documents of these lengths, which end with eos."""
+    longest = max(sum(row) for row in lengths)
+    tokens = torch.zeros(len(lengths), longest, dtype=torch.long)
+    segment, position = torch.full_like(tokens, -1), torch.zeros_like(tokens)
+    for number, row in enumerate(lengths):
+        begin = 0
+        for document, length in enumerate(row):
+            cut = slice(begin, begin + length)
+            tokens[number, cut] = torch.randint(14, TOKENS, (length,), generator=generator)
+            tokens[number, begin + length - 1] = VOCABULARY.eos
+            segment[number, cut], position[number, cut] = document, torch.arange(length)
+            begin += length
+    return DocumentBatch(tokens, segment, position)
+
+
+def pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBatch:
+    """Pairs of sources and targets of these lengths; targets end with eos, which is not counted."""
+    sources, targets = (
+        torch.zeros(len(lengths), max(pair[side] for pair in lengths) + side, dtype=torch.long) for side in (0, 1)
+    )
+    for number, (source, target) in enumerate(lengths):
+        sources[number, :source] = torch.randint(14, TOKENS, (source,), generator=generator)
+        targets[number, :target] = torch.randint(14, TOKENS, (target,), generator=generator)
+        targets[number, target] = VOCABULARY.eos
+    source_length, target_length = (torch.tensor([pair[side] + side for pair in lengths]) for side in (0, 1))
+    return PairBatch(sources, targets, source_length, target_length)
+
+
+def objective(subject: Subject) -> Objective:
+    """The objective, its own weights drawn with seed 0; the vocabulary has only the special tokens it requires."""
+    variant, _, form = subject.place.split()
+    asked: Objective = built_alone(subject, SMALL["dim"], VOCABULARY, variant)
+    required = asked.required(form, max(sum(row) for row in DOCUMENTS))
+    vocabulary = replace(
+        VOCABULARY,
+        mask=VOCABULARY.mask if required.mask else NOWHERE,
+        sep=VOCABULARY.sep if required.sep else NOWHERE,
+        sentinels=VOCABULARY.sentinels[: required.sentinels],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made: Objective = built_alone(subject, SMALL["dim"], vocabulary, variant)
+    return made
+
+
+def model(subject: Subject) -> Variant:
+    """A small model of the subject's variant."""
+    config = {"variant": subject.place.split()[0], **SMALL, "embedding": {"token_types": 2}}
+    made = build(config, TOKENS, seed=0)
+    enliven(made)
+    return made
+
+
+def view(subject: Subject, seed: int = 0) -> View:
+    """What the objective makes of the batch."""
+    return prepare(objective(subject), batch(subject), seed)
+
+
+def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | None = None) -> View:
+    """What an objective makes of these rows of a batch, or of all: row i draws what ``seed`` and i decide.
+
+    The partner of a row is the next one, if it has none.
+    """
+    chosen = range(rows.rows) if part is None else part
+    if asked.needs_partner and isinstance(rows, DocumentBatch) and rows.partner is None:
+        rows = replace(rows, partner=rows.select([*range(1, rows.rows), 0]))
+    return asked.prepare(rows.select(chosen), [torch.Generator().manual_seed(1000 * seed + row) for row in chosen])
+
+
+def tensors(seen: View) -> Iterator[tuple[str, Any]]:
+    """All that a view holds, by name."""
+    yield from ((item.name, getattr(seen.inputs, item.name)) for item in fields(Inputs))
+    yield from (("targets", seen.targets), ("valid", seen.valid), *seen.extra.items())
+
+
+@check("objective", "prepare: shapes of inputs, targets and valid")
+def view_is_well_formed(subject: Subject) -> None:
+    """Targets and asked places have the shape of what is read; real tokens are asked for at real places."""
+    seen = view(subject)
+    shape = seen.inputs.tokens.shape
+    for name, tensor in (("targets", seen.targets), ("valid", seen.valid)):
+        fail_unless(tensor.shape == shape, f"{name} of shape {list(shape)}", str(list(tensor.shape)))
+    fail_unless(seen.valid.dtype == torch.bool, "valid of bool", str(seen.valid.dtype))
+    fail_unless(bool(seen.valid.any()), "some place that is asked", "none")
+    asked = seen.targets[seen.valid]
+    fail_unless(bool((asked != VOCABULARY.pad).all()), "no padding to be asked for", "padding")
+    fail_unless(bool(((asked >= 0) & (asked < TOKENS)).all()), f"targets below {TOKENS}", f"up to {int(asked.max())}")
+    read = [tensor for tensor in (seen.inputs.tokens, seen.inputs.source) if tensor is not None]
+    lacking = any(bool((tensor < 0).any()) for tensor in read)
+    fail_unless(not lacking, "special tokens that required() names", "one that it does not name")
+    if seen.inputs.segment is not None:
+        fail_unless(bool((seen.inputs.segment[seen.valid] >= 0).all()), "no place in padding to be asked", "one")
+
+
+@check("objective", "prepare: all randomness comes from the generator that it is given")
+def view_depends_on_the_generator_alone(subject: Subject) -> None:
+    """Generators of one seed give one view, whatever torch's own generator does."""
+    torch.manual_seed(1)
+    one = view(subject)
+    torch.manual_seed(2)
+    for (name, a), (_, b) in zip(tensors(one), tensors(view(subject)), strict=True):
+        same = torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or a == b
+        fail_unless(same, f"the same {name}", "another")
+
+
+PARTS = ((0,), (1, 2, 3))  # of the four rows
+
+
+@check("objective", "prepare: what is drawn for a row that depends on the other rows", after=("view_is_well_formed",))
+def rows_do_not_depend_on_their_batch(subject: Subject) -> None:
+    """A row is read and asked the same in whatever batch it is, so that the batch size changes nothing."""
+    asked, rows = objective(subject), batch(subject)
+    whole = _row_contents(prepare(asked, rows))
+    apart = [row for part in PARTS for row in _row_contents(prepare(asked, rows, part=part))]
+    for number, (one, other) in enumerate(zip(whole, apart, strict=True)):
+        fail_unless(one == other, f"row {number} as in a batch of four", "another in a smaller one")
+
+
+def _row_contents(seen: View) -> list[tuple[list[int], ...]]:
+    """Of each row what is read, from both sides, and what is asked, without padding."""
+    inputs, found = seen.inputs, []
+    for row, valid in enumerate(seen.valid):
+        read = [
+            (tokens[row] if segment is None else tokens[row][segment[row] >= 0]).tolist()
+            for tokens, segment in ((inputs.tokens, inputs.segment), (inputs.source, inputs.source_segment))
+            if tokens is not None
+        ]
+        found.append((*read, valid.nonzero()[:, 0].tolist(), seen.targets[row][valid].tolist()))
+    return found
+
+
+@check("objective", "prepare: longest(length) bounds what a model reads")
+def no_row_is_longer_than_said(subject: Subject) -> None:
+    """Of documents, no row that a model reads is longer than ``longest`` says."""
+    if not subject.place.endswith("documents"):
+        return
+    limit = objective(subject).longest(batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
+    for seed in range(5):
+        seen = view(subject, seed).inputs
+        found = max(seen.tokens.shape[1], 0 if seen.source is None else seen.source.shape[1])
+        fail_unless(found <= limit, f"at most {limit} tokens", str(found))
+
+
+@check("objective", "loss", after=("view_is_well_formed",))
+def loss_can_be_trained_on(subject: Subject) -> None:
+    """Every term of the loss is finite, and the model and the objective's own parameters get gradients."""
+    asked, read = objective(subject), model(subject)
+    enliven(asked)
+    terms = asked.loss(read, view(subject))
+    wrong = [name for name, term in terms.items() if term.ndim or not bool(term.isfinite())]
+    fail_unless(not wrong, "terms that are finite numbers", f"other ones in {', '.join(wrong)}")
+    torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+    body = [name for name, p in read.stacks()[read.name].named_parameters()] if len(read.stacks()) == 1 else []
+    reached = dict(read.reader.named_parameters())
+    idle = [name for name in body if reached[name].grad is None or not reached[name].grad.any()]  # type: ignore[union-attr]
+    idle += [name for name, p in asked.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    fail_unless(not idle, "a gradient for every parameter", f"none for {', '.join(idle)}")
+
+
+@check("objective", "loss, which is not the mean that counts says", after=("loss_can_be_trained_on",))
+def terms_of_parts_make_the_whole(subject: Subject) -> None:
+    """Terms of parts of a batch, weighted by ``counts``, are the terms of the whole batch."""
+    asked, read, rows = objective(subject).double(), model(subject).double(), batch(subject)
+    views = [prepare(asked, rows, part=part) for part in PARTS]
+    whole, total = prepare(asked, rows), asked.counts(prepare(asked, rows))
+    sums: dict[str, float] = {}
+    for part in views:
+        counts = asked.counts(part)
+        for name, term in asked.loss(read, part).items():
+            fail_unless(name in counts, f"a count of {name}", "none")
+            sums[name] = sums.get(name, 0.0) + float(term.detach()) * counts[name]
+    for name, term in asked.loss(read, whole).items():
+        mean, single = sums[name] / max(1, total[name]), float(term.detach())
+        fail_unless(abs(mean - single) <= 1e-5 * max(1.0, abs(single)), f"{name} of {single:.6g}", f"{mean:.6g}")
+
+
+@check("objective", "answers", after=("view_is_well_formed",))
+@torch.no_grad()
+def answers_are_what_is_judged(subject: Subject) -> None:
+    """There is a target for each answer, a class that the answer's logits have."""
+    logits, targets = objective(subject).eval().answers(model(subject).eval(), view(subject))
+    fail_unless(logits.ndim == 2, "logits [asked, classes]", str(list(logits.shape)))
+    fail_unless(len(logits) == len(targets) > 0, "as many targets as answers", f"{len(targets)} for {len(logits)}")
+    fail_unless(int(targets.max()) < logits.shape[1], f"targets below {logits.shape[1]}", str(int(targets.max())))

@@ -1,0 +1,111 @@
+"""All checks of a component, for the command, for pytest and for whoever imports this."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from zoo.checks import Refused, suggest
+from zoo.registry import KINDS, Entry, forget, index, register
+from zoo.testing import cache_checks as caching
+from zoo.testing import computation_checks as computation
+from zoo.testing import cost_checks as costs
+from zoo.testing import data_checks as reading
+from zoo.testing import declaration_checks as declaration
+from zoo.testing import gradient_checks as gradients
+from zoo.testing import mask_checks as masks
+from zoo.testing import objective_checks as asking
+from zoo.testing import parameter_checks as parameters
+from zoo.testing.kit import BAD, Check, Outcome, checks_of, run_check
+from zoo.testing.subject import Subject, subjects
+
+MODULES = (declaration, computation, masks, caching, gradients, parameters, costs, asking, reading)
+"""Where the checks are; importing them fills the list."""
+
+
+def found(component: str) -> Entry:
+    """The entry of ``kind/name``, or of ``package.module:Class``, whose module is imported.
+
+    Raises:
+        Refused: if there is no such component, or the class is not registered.
+    """
+    module, colon, cls = component.partition(":")
+    if colon:
+        return _entry_of(_imported(module, cls))
+    kind, slash, name = component.partition("/")
+    if not slash:
+        raise Refused(f"a component is KIND/NAME or package.module:Class: got {component!r}")
+    if kind not in KINDS:
+        raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
+    return index().get(kind, name)
+
+
+def _imported(module: str, name: str) -> type:
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except Refused:
+        raise
+    except Exception as error:  # whatever a stranger's module may raise
+        raise Refused(f"{module}:{name} cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(cls, type):
+        raise Refused(f"{module}:{name} must be a class: got {type(cls).__name__}")
+    return cls
+
+
+def _entry_of(cls: type) -> Entry:
+    path = f"{cls.__module__}.{cls.__name__}"
+    for entry in index().entries.values():
+        if entry.path == path:
+            return entry
+    raise Refused(f"{path} must be registered: write @register(kind, name) above the class")
+
+
+@contextmanager
+def registered(kind: str, name: str, cls: type) -> Iterator[Entry]:
+    """Register a class for a while, and forget it again: for tests of classes that are not to be chosen by name."""
+    register(kind, name)(cls)
+    try:
+        yield index().get(kind, name)
+    finally:
+        forget(kind, name)
+
+
+def check_component(component: str | Entry, only: Iterable[str] = ()) -> Iterator[Outcome]:
+    """Run all checks of a component, or those named; outcomes come as they are found."""
+    entry = found(component) if isinstance(component, str) else component
+    wanted = set(only)
+    for subject in subjects(entry):
+        for item in checks_of(subject):
+            if not wanted or item.name in wanted:
+                yield run_check(subject, item)
+
+
+def parametrize_with_checks(components: Iterable[str]) -> Callable[[Callable[..., Any]], Any]:
+    """Make a pytest function with the argument ``check`` a test for each check of each component.
+
+    Args:
+        components: as for ``zoo check``: ``kind/name`` or ``package.module:Class``.
+    """
+    import pytest
+
+    cases = [(s, item) for component in components for s in subjects(found(component)) for item in checks_of(s)]
+    return pytest.mark.parametrize(
+        "check",
+        [functools.partial(_in_pytest, subject, item) for subject, item in cases],
+        ids=[f"{subject.label}-{item.name}" for subject, item in cases],
+    )
+
+
+def _in_pytest(subject: Subject, item: Check) -> None:
+    import pytest
+
+    outcome = run_check(subject, item)
+    if outcome.status == "expected failure":
+        pytest.xfail(outcome.seen)
+    if outcome.status == "not run":
+        pytest.skip(outcome.seen)
+    if outcome.status in BAD:
+        pytest.fail(outcome.line, pytrace=False)

@@ -1,0 +1,188 @@
+"""What Lightning trains: a model and an objective that it is given."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from zoo.model.interfaces import Objective, View
+from zoo.model.parameter_roles import count_inputs, parameter_roles
+from zoo.model.variants.variant import Variant
+from zoo.training.batches import SOURCE, TOKENS, MicroBatch
+from zoo.training.evaluation import Evaluation
+from zoo.training.random_streams import stream
+
+_LOOK_EVERY = 10  # steps between looks at whether the loss is still finite: a look waits for the device
+MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
+
+
+class Training(lightning.LightningModule):
+    """One model, one objective, and the book-keeping of a run.
+
+    Args:
+        model: what is trained.
+        objective: what it is asked; its own parameters are trained too.
+        evaluation: how its answers are judged.
+        optimizer: makes an optimiser of parameter groups.
+        schedule: factor of the learning rate at a step.
+        seed: of dropout.
+    """
+
+    def __init__(
+        self,
+        model: Variant,
+        objective: Objective,
+        evaluation: Evaluation,
+        optimizer: MakeOptimizer,
+        schedule: Callable[[int], float],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.model, self.objective, self.evaluation = model, objective, evaluation
+        if not objective.uses_head:
+            model.rest_head()
+        model.rest_pooler()
+        self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
+        self.tokens, self.seconds, self.diverged = torch.zeros((), dtype=torch.long), 0.0, False
+        self.evaluated: dict[str, float] = {}
+        self._begun = 0.0
+        self._of_step: dict[str, Tensor] = {}  # what terms are means of, and tokens: of all micro-batches and devices
+        self._terms: dict[str, Tensor] = {}  # of the step's micro-batches so far, on this device
+        self._loss = torch.zeros(())
+
+    # ---------------------------------------------------------------------------------------------------- training
+
+    def on_train_batch_start(self, batch: MicroBatch, batch_idx: int) -> None:
+        """Dropout at a step depends on the seed and the step alone."""
+        torch.manual_seed(stream(self._seed, "dropout", batch_idx, self.global_rank))
+        self._begun = time.perf_counter()
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self._of_step, self._terms = self._sum_over_devices(batch.of_step), {}
+            self.tokens = self.tokens + self._of_step[TOKENS] + self._of_step[SOURCE]
+
+    def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
+        """Return the micro-batch's share of the step's loss; those of all micro-batches and devices add up to its mean.
+
+        Each term is weighted by how many of the things that it is the mean of are in this micro-batch. Lightning
+        divides by the number of micro-batches, and data-parallel strategies by the number of devices.
+        """
+        shares = []
+        for name, term, counted in self._means(batch.view):
+            shares.append(term * (batch.counts[counted] / self._of_step[counted].clamp(min=1)))
+            self._terms[name] = self._terms.get(name, 0.0) + shares[-1].detach()
+        micro_batches = self.trainer.accumulate_grad_batches
+        if (batch_idx + 1) % micro_batches == 0:
+            self._log_loss(self._sum_over_devices(self._terms))
+        return torch.stack(shares).sum() * micro_batches * self.trainer.world_size
+
+    def _means(self, view: View) -> Iterator[tuple[str, Tensor, str]]:
+        """Name and mean of each term of the loss, and the name of what is counted for it."""
+        yield from ((name, term, name) for name, term in self.objective.loss(self.model, view).items())
+        yield from ((name, term, SOURCE if source else TOKENS) for name, term, source in self.model.losses())
+
+    def _sum_over_devices(self, numbers: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
+        """Sums by name, which stay on the device: nobody waits for them."""
+        here = torch.stack([torch.as_tensor(number, device=self.device) for number in numbers.values()])
+        return dict(zip(numbers, self.trainer.strategy.reduce(here, reduce_op="sum").unbind(), strict=True))
+
+    def _log_loss(self, terms: dict[str, Tensor]) -> None:
+        """Log the loss of a step over all its micro-batches and devices."""
+        self._loss = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", self._loss, prog_bar=True, batch_size=1)
+        if len(terms) > 1:
+            self.log_dict({f"train/{name}": term for name, term in terms.items()}, batch_size=1)
+
+    def on_train_batch_end(self, outputs: Any, batch: MicroBatch, batch_idx: int) -> None:
+        """Look at the clock, and from time to time at the loss of a step."""
+        self.seconds += time.perf_counter() - self._begun
+        rate = self.tokens / self.seconds
+        self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
+        self._log_progress()
+        if self.global_step % _LOOK_EVERY == 0 and (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            self.diverged = not bool(torch.isfinite(self._loss))
+            self.trainer.should_stop |= self.diverged
+
+    def optimizer_step(self, *given: Any, **more: Any) -> None:
+        """Let components act after the step: once for all its micro-batches, and before a checkpoint is written."""
+        super().optimizer_step(*given, **more)
+        for component in self.model.components():
+            component.after_step()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm, and log what the norm was."""
+        limit = math.inf if gradient_clip_val is None else gradient_clip_val
+        norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("train/gradient_norm", norm, batch_size=1)
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """Returns the optimizer and the schedule, which moves at every step.
+
+        Matrices and tables decay, vectors do not (:mod:`zoo.model.parameter_roles`).
+
+        Where the initialisation asks for another learning rate (μP), matrices with equal rates are a further group,
+        those of the objective too. Decay per step, the product of rate and ``weight_decay``, is the same in all groups.
+        """
+        how, inputs = self.model.initialization, count_inputs(self)
+        factors = {id(self.get_parameter(name)): how.factor(count) for name, count in inputs.items()}
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
+        for name, role in parameter_roles(self).items():
+            parameter = self.get_parameter(name)
+            if parameter.requires_grad:
+                groups.setdefault((factors.get(id(parameter), 1.0), role == "vector"), []).append(parameter)
+        kept = {key: members for key, members in groups.items() if members}
+        made = [
+            {"params": members} | ({"weight_decay": 0.0} if vector else {}) for (_, vector), members in kept.items()
+        ]
+        optimizer = self._optimizer(made)
+        for group in optimizer.param_groups:
+            if (factor := factors.get(id(group["params"][0]), 1.0)) != 1.0:
+                group["lr"] *= factor
+                group["weight_decay"] = group.get("weight_decay", 0.0) / factor
+        return [optimizer], [{"scheduler": LambdaLR(optimizer, self._schedule), "interval": "step"}]
+
+    # -------------------------------------------------------------------------------------------------- validation
+
+    def validation_step(self, batch: View, batch_idx: int) -> None:
+        """Judge the answers to one batch."""
+        logits, targets = self.objective.answers(self.model, batch)
+        self.evaluation.update(logits, targets, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics of the whole split."""
+        self.evaluated = self.evaluation.compute()
+        self.log_dict({f"validation/{name}": value for name, value in self.evaluated.items()}, rank_zero_only=True)
+        self._log_progress()
+
+    # -------------------------------------------------------------------------------------------------------- state
+
+    def transfer_batch_to_device(
+        self, batch: MicroBatch | View, device: torch.device, dataloader_idx: int
+    ) -> MicroBatch | View:
+        """Batches move as a whole."""
+        return batch.to(device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Tokens read and seconds spent survive a restart."""
+        checkpoint["progress"] = {"tokens": int(self.tokens), "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.tokens, self.seconds = torch.tensor(checkpoint["progress"]["tokens"]), checkpoint["progress"]["seconds"]
+
+    def _log_progress(self) -> None:
+        facts: dict[str, float | Tensor] = {"step": float(self.global_step), "seconds": self.seconds}
+        self.log_dict(facts | {"tokens": self.tokens.float()}, batch_size=1, rank_zero_only=True)
