@@ -1,0 +1,124 @@
+"""Names and docstrings in the language of the field: functions are verbs, docstrings begin with a verb or a noun."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "zoo"
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+ROOMS = sorted({file.relative_to(ROOT).parts[0] for file in ROOT.rglob("*.py")})
+UNFINISHED = {
+    "catalog",
+    "checks.py",
+    "cli",
+    "components",
+    "config",
+    "data",
+    "generation",
+    "hub",
+    "inspect",
+    "limits.py",
+    "model",
+    "registry",
+    "report",
+    "runs",
+    "statistics",
+    "study",
+    "system",
+    "testing",
+    "training",
+    "units.py",
+}
+"""Rooms whose words are still to be read."""
+FRAGMENTS = (
+    "What",
+    "One",
+    "Of",
+    "By",
+    "Whether",
+    "How",
+    "Who",
+    "Where",
+    "That",
+    "Which",
+    "With",
+    "In",
+    "As",
+    "So",
+    "If",
+    "And",
+)
+VERBS = set((Path(__file__).parent / "verbs.txt").read_text(encoding="utf8").split())
+NOUNS = {
+    "bias",
+    "flops",
+    "identity",
+    "logits",
+    "loss",
+    "losses",
+    "main",
+    "parameters",
+    "state_dict",
+    "training_step",
+    "validation_step",
+    "train_dataloader",
+    "val_dataloader",
+}
+"""Methods that are nouns in the interfaces of torch and Lightning, and in ours: values that an object gives."""
+
+
+def functions(room: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Public functions and methods, apart from properties and nested functions."""
+    for file in sorted(ROOT.rglob("*.py")):
+        if file.relative_to(ROOT).parts[0] == room:
+            for node in _definitions(ast.parse(file.read_text(encoding="utf8")).body):
+                yield f"{file.relative_to(ROOT.parent)}:{node.lineno} {node.name}", node
+
+
+def _definitions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from _definitions(node.body)
+
+
+def docstrings(room: str) -> Iterator[tuple[str, str]]:
+    """The first line of every docstring in a room."""
+    for file in sorted(ROOT.rglob("*.py")):
+        if file.relative_to(ROOT).parts[0] == room:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf8"))):
+                if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
+                    yield f"{file.relative_to(ROOT.parent)}:{getattr(node, 'lineno', 1)}", text.splitlines()[0]
+
+
+def _is_value(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """True for properties, and for what a fixture or an overload declares."""
+    names = {ast.unparse(decorator).split(".")[-1].split("(")[0] for decorator in node.decorator_list}
+    return bool(names & {"property", "cached_property", "setter", "overload"})
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in UNFINISHED])
+def test_functions_are_verbs(room: str) -> None:
+    odd = [
+        where
+        for where, node in functions(room)
+        if not node.name.startswith("_")
+        and not _is_value(node)
+        and node.name.split("_")[0] not in VERBS
+        and node.name not in NOUNS
+    ]
+    assert not odd
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in UNFINISHED])
+def test_docstrings_begin_with_a_verb_or_a_noun(room: str) -> None:
+    assert not [f"{where} {line}" for where, line in docstrings(room) if line.split()[0].strip(",:") in FRAGMENTS]
+
+
+def test_rooms_that_are_unfinished_are_there() -> None:
+    assert set(ROOMS) >= UNFINISHED
