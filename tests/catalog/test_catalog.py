@@ -1,4 +1,4 @@
-"""The catalogue of components: what is committed is what the registry gives, and reads well."""
+"""Catalog of the components: committed pages match the registry and are well-formed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from zoo.catalog.__main__ import pages, write
-from zoo.catalog.component_facts import entries, price, refusal
-from zoo.catalog.docstring import cell, markdown, read
+from zoo.catalog.__main__ import build_pages, write_pages
+from zoo.catalog.component_facts import find_conflict, list_entries, measure_cost
+from zoo.catalog.docstring import escape_cell, parse_docstring, to_markdown
 from zoo.config.compose import compose_run
 from zoo.model.build import check
 from zoo.model.schema import SLOTS
@@ -24,7 +24,7 @@ FOLDER = ROOT / "docs" / "components"
 
 @pytest.fixture(scope="module")
 def generated() -> dict[str, str]:
-    return dict(pages())
+    return dict(build_pages())
 
 
 def test_committed_pages_are_those_that_are_generated(generated: dict[str, str]) -> None:
@@ -70,10 +70,10 @@ def preset(name: str) -> dict[str, Any]:
 
 
 def test_yaml_and_command_choose_the_component(generated: dict[str, str]) -> None:
-    """What a page tells to write is accepted, in a preset that takes it."""
+    """The configuration on each page is accepted, in the preset of its command."""
     commands = 0
     for kind in SLOTS:
-        for entry in entries(kind):
+        for entry in list_entries(kind):
             text = generated[f"{kind}/{entry.name}.md"]
             (written,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
             part = yaml.safe_load(written)["model"][kind]
@@ -89,32 +89,32 @@ def test_yaml_and_command_choose_the_component(generated: dict[str, str]) -> Non
 
 def test_refusals_are_those_of_build() -> None:
     rotary = (("attention", "none"), ("position", "rotary"))
-    assert refusal("decoder", *rotary) == refusal("decoder", *reversed(rotary))
-    assert "rotary would change nothing" in (refusal("decoder", *rotary) or "")
-    assert refusal("decoder", ("attention", "multi_head"), ("position", "rotary")) is None
-    assert "does not see cross" in (refusal("cross-attention", ("attention", "none")) or "")
+    assert find_conflict("decoder", *rotary) == find_conflict("decoder", *reversed(rotary))
+    assert "rotary would change nothing" in (find_conflict("decoder", *rotary) or "")
+    assert find_conflict("decoder", ("attention", "multi_head"), ("position", "rotary")) is None
+    assert "does not see cross" in (find_conflict("cross-attention", ("attention", "none")) or "")
 
 
 def test_prices_are_closed_forms() -> None:
     """A gated perceptron has three matrices; attention four, two products a pair, and two vectors a token to keep."""
-    gated = price(index().get("ffn", "gated"))
+    gated = measure_cost(index().get("ffn", "gated"))
     assert gated is not None
     assert (gated.parameters, gated.flops) == (3 * 256 * 1024, 6 * 256 * 1024)
     assert gated.formula == f"{6 * 256 * 1024:,} L"
-    heads = price(index().get("attention", "multi_head"))
+    heads = measure_cost(index().get("attention", "multi_head"))
     assert heads is not None
     assert heads.parameters == 4 * 256 * 256
     each, pair = 8 * 256 * 256, 4 * 256
     assert heads.formula == f"{each + pair // 2:,} L + {pair // 2} L²"
-    assert (heads.cache, heads.further, heads.state) == (512 * 2 * 256 * 4, 2 * 256 * 4, 0)
-    norms = price(index().get("residual", "pre"))
+    assert (heads.cache, heads.cache_per_token, heads.state) == (512 * 2 * 256 * 4, 2 * 256 * 4, 0)
+    norms = measure_cost(index().get("residual", "pre"))
     assert norms is not None
     assert norms.parameters == 0
-    assert price(index().get("attention", "none")) is None
+    assert measure_cost(index().get("attention", "none")) is None
 
 
 def test_docstrings_become_markdown() -> None:
-    doc = read(
+    doc = parse_docstring(
         """a * b of ``x | y``.
 
         More, of *it* (arXiv:1706.03762).
@@ -130,9 +130,9 @@ def test_docstrings_become_markdown() -> None:
     assert doc.first == "a * b of ``x | y``."
     assert doc.arguments == {"dim": "features of a token.", "eps": "added."}
     assert doc.source == "Somebody 2020."
-    assert cell(markdown(doc.first)) == r"a * b of `x \| y`."
-    assert markdown(doc.text) == r"More, of \*it\* ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762))."
-    assert markdown("head_dim, <unk> and i < j") == r"head_dim, \<unk> and i < j"
+    assert escape_cell(to_markdown(doc.first)) == r"a * b of `x \| y`."
+    assert to_markdown(doc.text) == r"More, of \*it\* ([arXiv:1706.03762](https://arxiv.org/abs/1706.03762))."
+    assert to_markdown("head_dim, <unk> and i < j") == r"head_dim, \<unk> and i < j"
 
 
 def test_pages_of_components_that_are_gone_are_removed(
@@ -141,5 +141,5 @@ def test_pages_of_components_that_are_gone_are_removed(
     monkeypatch.setattr("zoo.catalog.__main__.pages", lambda: generated.items())
     (tmp_path / "norm").mkdir()
     (tmp_path / "norm" / "gone.md").write_text("old")
-    write(tmp_path)
+    write_pages(tmp_path)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")} == set(generated)

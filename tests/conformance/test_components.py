@@ -16,7 +16,7 @@ def test_component(check: Callable[[], None]) -> None:
     check()
 
 
-def test_the_catalogue_holds_what_the_field_uses() -> None:
+def test_the_catalog_holds_what_the_field_uses() -> None:
     wanted = {"attention": 16, "ffn": 7, "norm": 7, "position": 10, "residual": 10, "objective": 11}
     counted = Counter(kind for kind, _ in index().entries)
     assert all(counted[kind] >= number for kind, number in wanted.items()), counted

@@ -1,1 +1,1 @@
-"""The catalogue of components: pages generated from the registry, by ``python -m zoo.catalog FOLDER``."""
+"""Catalog of the components: pages generated from the registry by ``python -m zoo.catalog FOLDER``."""

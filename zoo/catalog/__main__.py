@@ -1,4 +1,4 @@
-"""``python -m zoo.catalog FOLDER``: write all pages, and remove those of components that are gone."""
+"""``python -m zoo.catalog FOLDER`` writes all pages and removes those of components that no longer exist."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from zoo.catalog.component_facts import entries
-from zoo.catalog.component_page import KINDS, page
-from zoo.catalog.overview_tables import index_page, matrix_page
+from zoo.catalog.component_facts import list_entries
+from zoo.catalog.component_page import KINDS, build_page
+from zoo.catalog.overview_tables import build_index, build_matrix
 
 
-def pages() -> Iterator[tuple[str, str]]:
-    """The path of each page, and its text."""
-    yield "README.md", index_page()
-    yield "matrix.md", matrix_page()
+def build_pages() -> Iterator[tuple[str, str]]:
+    """Yields the path of each page and its text."""
+    yield "README.md", build_index()
+    yield "matrix.md", build_matrix()
     for kind in KINDS:
-        for entry in entries(kind):
-            yield f"{kind}/{entry.name}.md", page(entry)
+        for entry in list_entries(kind):
+            yield f"{kind}/{entry.name}.md", build_page(entry)
 
 
-def write(folder: Path) -> None:
-    """Write all pages into ``folder``."""
-    known = dict(pages())
+def write_pages(folder: Path) -> None:
+    """Writes all pages into ``folder``, and deletes other Markdown files there."""
+    known = dict(build_pages())
     for path in folder.rglob("*.md"):
         if path.relative_to(folder).as_posix() not in known:
             path.unlink()
@@ -35,4 +35,4 @@ def write(folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("python -m zoo.catalog FOLDER")
-    write(Path(sys.argv[1]))
+    write_pages(Path(sys.argv[1]))

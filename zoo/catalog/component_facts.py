@@ -1,7 +1,7 @@
-"""Facts about a component beyond its signature: which parts it combines with, and what it costs.
+"""Facts about a component beyond its signature: the components it can be combined with, and its cost.
 
-Nothing is listed by hand: ``zoo.model.build.check`` decides which parts go together, on small models that differ from a
-plain one in these parts; costs are those of one layer on the meta device.
+Nothing is listed by hand: ``zoo.model.build.check`` decides which components are compatible, on small models that
+differ from a baseline in these components only; costs are measured for one layer on the meta device.
 """
 
 from __future__ import annotations
@@ -27,33 +27,39 @@ DIM, HEADS, HEAD_DIM, HIDDEN, LENGTH = 256, 4, 64, 1024, 512
 PLAIN = {"attention": "multi_head", "ffn": "mlp", "norm": "layer", "position": "none", "residual": "pre"}
 SIZE = {"dim": DIM, "heads": HEADS, "head_dim": HEAD_DIM, "hidden": HIDDEN, "layers": 1}
 PLACES = ("decoder", "encoder", "encoder of an encoder-decoder", "decoder of an encoder-decoder", "cross-attention")
-"""Where a part may stand; the last is for attention."""
-_FOLLOWED = (256, 512, 768, 1024)
+"""Places of a model in which a component is tried; the last one takes attention only."""
+_LENGTHS = (256, 512, 768, 1024)
+"""Lengths of a row at which operations are counted, to fit a polynomial."""
 
 
-def entries(kind: str) -> list[Entry]:
-    """The components of a kind that come with zoo, by name."""
+def list_entries(kind: str) -> list[Entry]:
+    """Returns the components of a kind that are part of zoo, sorted by name."""
     found = [entry for entry in index().entries.values() if entry.kind == kind and entry.distribution is None]
     return sorted((entry for entry in found if entry.module.startswith("zoo.")), key=lambda entry: entry.name)
 
 
-def places(kind: str) -> tuple[str, ...]:
-    """Where components of a kind may stand."""
+def list_places(kind: str) -> tuple[str, ...]:
+    """Returns the places in which components of a kind are tried."""
     return PLACES if kind == "attention" else PLACES[:-1]
 
 
-def refusal(place: str, *chosen: tuple[str, str]) -> str | None:
-    """Why components, by kind and name, cannot stand there together in a model that is plain otherwise, or None."""
-    return _refusal(place, tuple(sorted(chosen)))
+def find_conflict(place: str, *chosen: tuple[str, str]) -> str | None:
+    """Returns why components cannot be used together at a place, or None if they can.
+
+    Args:
+        place: one of :data:`PLACES`.
+        *chosen: kind and name of each component; the rest of the model is the baseline.
+    """
+    return _find_conflict(place, tuple(sorted(chosen)))
 
 
 @functools.cache
-def _refusal(place: str, chosen: tuple[tuple[str, str], ...]) -> str | None:
-    _, _, problems = check(_config(place, dict(chosen)))
+def _find_conflict(place: str, chosen: tuple[tuple[str, str], ...]) -> str | None:
+    _, _, problems = check(_build_config(place, dict(chosen)))
     return "; ".join(dict.fromkeys(line.split(": ", 1)[1] for line in problems)) or None
 
 
-def _config(place: str, chosen: dict[str, str]) -> dict[str, Any]:
+def _build_config(place: str, chosen: dict[str, str]) -> dict[str, Any]:
     plain = {slot: {"name": name} for slot, name in PLAIN.items()}
     parts = {slot: {"name": name} for slot, name in chosen.items()}
     if place in ("decoder", "encoder"):
@@ -66,37 +72,37 @@ def _config(place: str, chosen: dict[str, str]) -> dict[str, Any]:
 
 
 @functools.cache
-def home(*chosen: tuple[str, str]) -> str | None:
-    """The first place where each of these components can stand for itself; None if there is none for all."""
-    return next((place for place in PLACES[:4] if all(refusal(place, one) is None for one in chosen)), None)
+def find_place(*chosen: tuple[str, str]) -> str | None:
+    """Returns the first place that accepts each of these components on its own; None if no place accepts them all."""
+    return next((place for place in PLACES[:4] if all(find_conflict(place, one) is None for one in chosen)), None)
 
 
-def together(one: tuple[str, str], other: tuple[str, str]) -> str | None:
-    """Why two components cannot stand in one layer although each can alone, or None."""
-    place = home(one, other)
-    return None if place is None else refusal(place, one, other)
+def find_pair_conflict(one: tuple[str, str], other: tuple[str, str]) -> str | None:
+    """Returns why two components cannot share a layer though each is accepted on its own, or None."""
+    place = find_place(one, other)
+    return None if place is None else find_conflict(place, one, other)
 
 
-def refused_partners(entry: Entry) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and reason of every component that cannot stand in a layer with this one."""
+def find_conflicting_partners(entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """Yields kind, name and reason for every component that cannot share a layer with this one."""
     for kind in SLOTS:
-        for partner in entries(kind) if kind != entry.kind else ():
-            if reason := together((entry.kind, entry.name), (kind, partner.name)):
+        for partner in list_entries(kind) if kind != entry.kind else ():
+            if reason := find_pair_conflict((entry.kind, entry.name), (kind, partner.name)):
                 yield kind, partner.name, reason
 
 
 @dataclass(frozen=True)
-class Price:
-    """What a component costs at the reference size.
+class ComponentCost:
+    """Cost of a component at the reference size.
 
     Args:
-        parameters: of the component, without those of norms that it is given.
-        active: those that take part in a token's computation.
-        flops: forward operations for each token of a row.
-        formula: forward operations of a row by its length L, where they are a polynomial of second degree; else empty.
-        cache: bytes remembered of a row; None where nothing is decoded.
-        further: bytes that a further token adds.
-        state: bytes of ``cache`` that are a state, not tensors along the sequence.
+        parameters: parameters of the component, without those of the norms passed to it.
+        active: parameters that take part in the computation of a token.
+        flops: forward operations per token of a row.
+        formula: forward operations for a row of length L, where they are a polynomial of degree two; otherwise empty.
+        cache: bytes of the cache after a row; None for components that do not decode.
+        cache_per_token: bytes that each additional token adds to the cache.
+        state: bytes of ``cache`` in recurrent states, as opposed to tensors along the sequence.
     """
 
     parameters: int
@@ -104,16 +110,16 @@ class Price:
     flops: int
     formula: str
     cache: int | None
-    further: int
+    cache_per_token: int
     state: int
 
 
-def price(entry: Entry) -> Price | None:
-    """The cost of a component in one layer; None for one that is not there (``none``) or fits nowhere."""
-    place = home((entry.kind, entry.name))
+def measure_cost(entry: Entry) -> ComponentCost | None:
+    """Measures the cost of a component in one layer; None for ``none`` and for components that no place accepts."""
+    place = find_place((entry.kind, entry.name))
     if place is None:
         return None
-    _, plan, _ = check(_config(place, {entry.kind: entry.name}))
+    _, plan, _ = check(_build_config(place, {entry.kind: entry.name}))
     if plan is None:
         return None
     model = on_meta(plan, 1)
@@ -124,20 +130,23 @@ def price(entry: Entry) -> Price | None:
     given = sum(p.numel() for norm in norms for p in norm.parameters())
     parameters = sum(p.numel() for p in part.parameters()) - given
     causal = place.startswith("decoder")
-    cache, more, state = _remembered(model) if entry.kind == "attention" and place == "decoder" else (None, 0, 0)
-    flops = [_flops(part, length, causal) for length in _FOLLOWED]
-    per_token = round(flops[_FOLLOWED.index(LENGTH)] / LENGTH)
-    return Price(parameters, part.active() - given, per_token, _polynomial(flops), cache, more, state)
+    cache, more, state = _measure_cache(model) if entry.kind == "attention" and place == "decoder" else (None, 0, 0)
+    flops = [_count_flops(part, length, causal) for length in _LENGTHS]
+    per_token = round(flops[_LENGTHS.index(LENGTH)] / LENGTH)
+    return ComponentCost(parameters, part.active() - given, per_token, _fit_polynomial(flops), cache, more, state)
 
 
-def _flops(part: Component, length: int, causal: bool) -> int:
+def _count_flops(part: Component, length: int, causal: bool) -> int:
     tokens = Tokens.row(length)
     return part.flops(Mask(tokens, tokens, causal=causal))
 
 
 @torch.no_grad()
-def _remembered(model: Variant) -> tuple[int, int, int]:
-    """Bytes of the only layer's cache, of a further token, and of its state, which is there from the first token on."""
+def _measure_cache(model: Variant) -> tuple[int, int, int]:
+    """Returns the bytes of the only layer's cache, of an additional token, and of its state.
+
+    A state is allocated with the first token, so one decoding step shows it.
+    """
     whole = caches(model, LENGTH, 0)
     (begun,) = model.reader.new_caches(LENGTH)
     model.eval().hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta")), [begun])
@@ -146,17 +155,17 @@ def _remembered(model: Variant) -> tuple[int, int, int]:
     return sum(whole.values()), sum(more.values()), sum(item.numel() * item.element_size() for item in state)
 
 
-def _polynomial(values: list[int]) -> str:
-    """``a L + b L²`` through the values at the followed lengths, if there is one with whole or half numbers."""
-    (x, y, *_), (f, g, *_) = _FOLLOWED, values
+def _fit_polynomial(values: list[int]) -> str:
+    """Formats ``a L + b L²`` through the values at ``_LENGTHS``; empty unless a and b are integers or half-integers."""
+    (x, y, *_), (f, g, *_) = _LENGTHS, values
     b = (Fraction(g, y) - Fraction(f, x)) / (y - x)
     a = Fraction(f, x) - b * x
-    fits = all(a * length + b * length**2 == value for length, value in zip(_FOLLOWED, values, strict=True))
+    fits = all(a * length + b * length**2 == value for length, value in zip(_LENGTHS, values, strict=True))
     if not fits or max(a.denominator, b.denominator) > 2 or not any(values):
         return ""
-    terms = [f"{_number(factor)} {power}" for factor, power in ((a, "L"), (b, "L²")) if factor]
+    terms = [f"{_format_number(factor)} {power}" for factor, power in ((a, "L"), (b, "L²")) if factor]
     return " + ".join(terms).replace("+ -", "− ")
 
 
-def _number(value: Fraction) -> str:
+def _format_number(value: Fraction) -> str:
     return f"{float(value):,.1f}" if value.denominator == 2 else f"{int(value):,}"

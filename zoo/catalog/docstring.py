@@ -1,4 +1,4 @@
-"""Docstrings of components as Markdown."""
+"""Docstrings of components, parsed and converted to Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENTRY = re.compile(r"^    (\w+): (.*)$")
 
 @dataclass(frozen=True)
 class Docstring:
-    """A docstring taken apart: its first line, what follows, arguments by name, and the source; as it is written."""
+    """Parts of a docstring: its first line, the text after it, descriptions of arguments by name, and the source."""
 
     first: str
     text: str
@@ -21,8 +21,8 @@ class Docstring:
     source: str
 
 
-def read(doc: str | None) -> Docstring:
-    """Take a docstring apart."""
+def parse_docstring(doc: str | None) -> Docstring:
+    """Parses a docstring into its parts."""
     first, *rest = inspect.cleandoc(doc or "").splitlines() or [""]
     sections: dict[str, list[str]] = {"": []}
     name = ""
@@ -32,13 +32,13 @@ def read(doc: str | None) -> Docstring:
             sections[name] = [found[2]]
         else:
             sections[name].append(line)
-    arguments = dict(_entries(sections.get("Args", [])))
+    arguments = dict(_parse_arguments(sections.get("Args", [])))
     source = " ".join(line.strip() for line in sections.get("Source", []))
     return Docstring(first, "\n".join(sections[""]).strip(), arguments, source.strip())
 
 
-def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Names and what is said of them; a deeper line goes on with the one before."""
+def _parse_arguments(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Yields names of arguments and their descriptions; lines indented further continue a description."""
     name, words = "", ""
     for line in lines:
         if found := _ENTRY.match(line):
@@ -51,27 +51,27 @@ def _entries(lines: list[str]) -> Iterator[tuple[str, str]]:
         yield name, words
 
 
-def markdown(text: str) -> str:
-    """Plain text with double backticks as Markdown; papers become links."""
+def to_markdown(text: str) -> str:
+    """Converts text with double backticks to Markdown, with papers as links."""
     parts = re.split(r"``(.+?)``", text)
-    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
+    return "".join(f"`{part}`" if place % 2 else _escape_text(part) for place, part in enumerate(parts))
 
 
-def cell(text: str) -> str:
-    """Markdown inside a table, where a bar would end the cell even in code."""
+def escape_cell(text: str) -> str:
+    """Escapes Markdown for a cell of a table, where a bar ends the cell even in code."""
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
 
 
-def paper_link(paper: str | None) -> str:
-    """``arXiv:…`` or ``doi:…`` as a link; nothing for none."""
-    return _linked(paper or "")
+def link_paper(paper: str | None) -> str:
+    """Formats ``arXiv:…`` or ``doi:…`` as a link; empty for None."""
+    return _link_papers(paper or "")
 
 
-def _escaped(text: str) -> str:
-    """With what Markdown would take for its own signs told apart: a star between blanks is none of them."""
-    return _linked(re.sub(r"(\\|\*(?=\S)|(?<=\S)\*|(?<!\w)_|<(?=[A-Za-z/!]))", r"\\\1", text))
+def _escape_text(text: str) -> str:
+    """Escapes characters that Markdown would interpret; a star between spaces is not one of them."""
+    return _link_papers(re.sub(r"(\\|\*(?=\S)|(?<=\S)\*|(?<!\w)_|<(?=[A-Za-z/!]))", r"\\\1", text))
 
 
-def _linked(text: str) -> str:
+def _link_papers(text: str) -> str:
     text = re.sub(r"arXiv:([\w.-]+/\d+|\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"doi:(10\.\d+/[\w./-]*\w)", r"[doi:\1](https://doi.org/\1)", text)
