@@ -102,7 +102,9 @@ def test_a_signature_that_is_not_the_one_in_the_file_is_refused() -> None:
 
     RmsNorm.__module__ = "zoo.components.norm.rms"
     index().get("norm", "rms").load()
-    with pytest.raises(Refused, match=r"zoo\.components\.norm\.rms\.RmsNorm: signature differs from its file: .*1e-06.*0\.001"):
+    with pytest.raises(
+        Refused, match=r"zoo\.components\.norm\.rms\.RmsNorm: signature differs from its file: .*1e-06.*0\.001"
+    ):
         register("norm", "rms", paper="arXiv:1910.07467")(RmsNorm)
 
 
