@@ -152,11 +152,20 @@ def test_every_module_is_in_a_room() -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    graph = {module: everywhere(module) & set(MODULES) - {module} for module in MODULES}
+    graph = {module: everywhere(module) & set(MODULES) - {module, "zoo"} for module in MODULES}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_modules_import_no_public_name() -> None:
+    """``zoo`` itself is for users and plug-ins: it leads to all rooms, so no room may depend on it."""
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if module != "zoo" and isinstance(node, ast.ImportFrom) and node.module == "zoo":
+                names = {alias.name for alias in node.names if f"zoo.{alias.name}" not in MODULES}
+                assert names <= {"__version__"}, f"{module} imports {names} from zoo"
 
 
 def test_no_file_name_occurs_twice() -> None:

@@ -30,7 +30,7 @@ def test_the_wheel_holds_configs_experiments_plugin_and_page(wheel: Path) -> Non
         files = [file.relative_to(ROOT / here) for file in (ROOT / here).rglob("*.yaml")]
         assert files
         assert {f"{there}/{file}" for file in files} <= names
-    assert "hydra_plugins/zoo_study.py" in names
+    assert {"hydra_plugins/zoo_study.py", "zoo/py.typed"} <= names
     page = [file for file in (ROOT / "zoo" / "report" / "page").rglob("*") if file.is_file()]
     assert {file.suffix for file in page} >= {".css", ".js"}
     assert {str(file.relative_to(ROOT)) for file in page} <= names

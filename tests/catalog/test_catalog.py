@@ -138,7 +138,7 @@ def test_docstrings_become_markdown() -> None:
 def test_pages_of_components_that_are_gone_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generated: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("zoo.catalog.__main__.build_pages", lambda: generated.items())
+    monkeypatch.setattr("zoo.catalog.__main__.build_pages", lambda plugins: generated.items())
     (tmp_path / "norm").mkdir()
     (tmp_path / "norm" / "gone.md").write_text("old")
     write_pages(tmp_path)

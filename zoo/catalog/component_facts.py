@@ -7,7 +7,7 @@ differ from a baseline in these components only; costs are measured for one laye
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -32,10 +32,15 @@ _LENGTHS = (256, 512, 768, 1024)
 """Lengths of a row at which operations are counted, to fit a polynomial."""
 
 
-def list_entries(kind: str) -> list[Entry]:
-    """Returns the components of a kind that are part of zoo, sorted by name."""
-    found = [entry for entry in index().entries.values() if entry.kind == kind and entry.distribution is None]
-    return sorted((entry for entry in found if entry.module.startswith("zoo.")), key=lambda entry: entry.name)
+def list_entries(kind: str, plugins: Collection[str] = ()) -> list[Entry]:
+    """Returns the components of a kind that are part of zoo or of the distributions ``plugins``, sorted by name."""
+    found = [entry for entry in index().entries.values() if entry.kind == kind]
+    chosen = (entry for entry in found if entry.distribution in plugins or _is_built_in(entry))
+    return sorted(chosen, key=lambda entry: entry.name)
+
+
+def _is_built_in(entry: Entry) -> bool:
+    return entry.distribution is None and entry.module.startswith("zoo.")
 
 
 def list_places(kind: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from zoo.catalog.component_facts import find_conflict, find_pair_conflict, find_place, list_entries, list_places
 from zoo.catalog.component_page import KINDS, flatten_options
@@ -15,21 +15,21 @@ _FORMS = ("documents", "pairs")
 _NOTE = "Generated from the registry by `make docs`; do not edit by hand."
 
 
-def build_index() -> str:
-    """Builds the list of all components by kind."""
+def build_index(plugins: Collection[str] = ()) -> str:
+    """Builds the list of all components by kind, those of the distributions ``plugins`` included."""
     parts = [
         "# Components",
         f"{_NOTE} The [compatibility matrix](matrix.md) shows which components can be combined; "
         "[concepts.md](../concepts.md) explains the kinds.",
     ]
     for kind, (term, what) in KINDS.items():
-        parts += [f"## {kind}", f"{term}: {what}.", _build_list(kind)]
+        parts += [f"## {kind}", f"{term}: {what}.", _build_list(kind, plugins)]
     return "\n\n".join(parts) + "\n"
 
 
-def _build_list(kind: str) -> str:
+def _build_list(kind: str, plugins: Collection[str]) -> str:
     rows = []
-    for entry in list_entries(kind):
+    for entry in list_entries(kind, plugins):
         failures = getattr(entry.load(), "expected_failures", {})
         options = len(list(flatten_options(live_options(kind, entry.name))))
         link = f"[`{entry.name}`]({kind}/{entry.name}.md)"
@@ -44,10 +44,10 @@ def _build_list(kind: str) -> str:
     return "\n".join(["| name | description | paper | options | expected failures |", "|---|---|---|---|---|", *rows])
 
 
-def build_matrix() -> str:
+def build_matrix(plugins: Collection[str] = ()) -> str:
     """Builds the compatibility matrix, with the reason for each refusal."""
     notes: dict[str, int] = {}
-    positions, attentions = list_entries("position"), list_entries("attention")
+    positions, attentions = list_entries("position", plugins), list_entries("attention", plugins)
     parts = [
         "# Compatibility matrix",
         f"{_NOTE} ✓: accepted. –: refused, for the numbered reason below. A pair is tried in the first place that "
@@ -60,12 +60,14 @@ def build_matrix() -> str:
     for kind in ("attention", "ffn", "norm", "position", "residual"):
         parts += [
             f"## {kind} and variant",
-            _build_grid(list_entries(kind), list(list_places(kind)), lambda row, place: _mark_place(row, place, notes)),
+            _build_grid(
+                list_entries(kind, plugins), list(list_places(kind)), lambda row, place: _mark_place(row, place, notes)
+            ),
         ]
     both = [f"{variant}, {form}" for variant in VARIANTS for form in _FORMS]
     parts += [
         "## objective, variant and data",
-        _build_grid(list_entries("objective"), both, lambda row, pair: _mark_objective(row, pair, notes)),
+        _build_grid(list_entries("objective", plugins), both, lambda row, pair: _mark_objective(row, pair, notes)),
         "## Reasons",
         "\n".join(f"{number}. {to_markdown(reason)}" for reason, number in notes.items()),
     ]

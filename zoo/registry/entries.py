@@ -153,7 +153,10 @@ def read_module(module: str, file: Path | None = None) -> Iterator[Entry]:
             continue
         for decorator in node.decorator_list:
             match decorator:
-                case ast.Call(func=ast.Name(id="register"), args=[ast.Constant(kind), ast.Constant(name)]):
+                case ast.Call(
+                    func=ast.Name(id="register") | ast.Attribute(attr="register"),
+                    args=[ast.Constant(kind), ast.Constant(name)],
+                ):
                     yield _entry(tree, node, module, str(kind), str(name), _paper(decorator))
 
 

@@ -14,7 +14,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _words(values: Sequence[Any]) -> tuple[str, ...]:
 
 def _named(tree: ast.Module, name: str) -> Type:
     """A dataclass or an alias of a type, defined in the module or imported into it by name."""
-    for node in tree.body:
+    for node in _statements(tree):
         match node:
             case ast.ClassDef(name=found) if found == name:
                 return record_of_tree(tree, node)
@@ -120,6 +120,14 @@ def _named(tree: ast.Module, name: str) -> Type:
                     if (alias.asname or alias.name) == name:
                         return _named(parse(locate(module)), alias.name)
     raise Unreadable(f"type {name} is not allowed: {_CLOSED}")
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, those for type checkers included, which say where a lazy name is defined."""
+    for node in tree.body:
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from node.body
 
 
 def record_of_tree(tree: ast.Module, node: ast.ClassDef) -> Record:

@@ -8,10 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position
-from zoo.model.mask import Mask
-from zoo.registry import register
+from zoo import Attention, Cache, Mask, Norm, Position, register
 
 
 @final
