@@ -13,11 +13,12 @@ import torch
 
 from tests.command import ON_CPU, checked
 from zoo.config.checking import check_run, make_objective
-from zoo.config.compose import compose_run, folder, slots
+from zoo.config.compose import compose_run, slots
 from zoo.model.build import assemble, check, component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.registry import index
+from zoo.system.installation import folder
 from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
 

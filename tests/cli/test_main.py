@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.command import ON_CPU, SMALL, TINY, without_times, zoo
-from zoo.config.compose import folder
 from zoo.model.schema import SLOTS
 from zoo.registry import index
+from zoo.system.installation import folder
 
 SLOT_OF = {
     "data": ["data"],

@@ -7,9 +7,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from zoo.checks import Refused
-from zoo.config.compose import compose_run, config_groups, folder, group_choices, override_problems, plain, publish
+from zoo.config.compose import compose_run, config_groups, group_choices, override_problems, plain, publish
 from zoo.model.schema import SLOTS
 from zoo.registry import index
+from zoo.system.installation import folder
 
 
 def test_conf_and_experiments_are_found() -> None:

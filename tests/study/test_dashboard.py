@@ -15,9 +15,10 @@ from tests.study.processes import Begin, Process
 from tests.study.test_study import STUDY
 from tests.study.test_train_cells import cells, fail, finish  # noqa: F401 (a fixture)
 from zoo.runs.claim import Claim
+from zoo.study.cells.overview import print_standings
 from zoo.study.cells.rounds import Rounds
 from zoo.study.cells.state import seconds_left, standing_of
-from zoo.study.dashboard import Board, followed, show
+from zoo.study.dashboard import Board, followed
 from zoo.study.plan.setting import Cell, Setting
 from zoo.system import tables
 from zoo.training.run import run_folder
@@ -83,7 +84,7 @@ def test_runs_that_choose_a_learning_rate_are_told_apart(cells: list[Cell]) -> N
     setting = Setting("two", "numbers", cells[0].overrides, cells[0].checked)
     tuning = [setting.cell(101, rate, tuning=True) for rate in (0.1, 0.2)]
     out = io.StringIO()
-    show([standing_of(cell) for cell in (*tuning, cells[0])], 5, tables.Terminal(out, width=120))
+    print_standings([standing_of(cell) for cell in (*tuning, cells[0])], 5, tables.Terminal(out, width=120))
     rows = [re.split(r"  +", line.strip()) for line in out.getvalue().splitlines()]
     assert ["numbers", "two (learning rates)", "2"] in rows
     assert ["numbers", "two", "1"] in rows

@@ -18,12 +18,13 @@ import yaml
 
 from tests.command import ON_CPU, SMALL, TINY, zoo
 from zoo.config.checking import check_run
-from zoo.config.compose import compose_run, folder
+from zoo.config.compose import compose_run
 from zoo.model.cost import cost, on_meta
 from zoo.study.cells.expand import expand
 from zoo.study.cells.load import read_study
 from zoo.study.plan.study_file import find_study
 from zoo.study.train_cells import launched
+from zoo.system.installation import folder
 from zoo.system.signals import command_signals
 from zoo.training.run import standing
 

@@ -19,8 +19,8 @@ from zoo.runs.claim import Claim
 from zoo.study import train_cells as cells_module
 from zoo.study.cells.expand import expand
 from zoo.study.cells.load import read_study
+from zoo.study.cells.overview import print_standings
 from zoo.study.cells.state import count, seconds_left, standing_of
-from zoo.study.dashboard import show
 from zoo.study.plan.setting import Cell
 from zoo.study.train_cells import Policy, run_cells
 from zoo.system.tables import Terminal
@@ -184,7 +184,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert seconds_left(found) == pytest.approx(2.5 * done.seconds)
 
     out = io.StringIO()
-    show(found, 0, Terminal(out, width=120))
+    print_standings(found, 0, Terminal(out, width=120))
     told = out.getvalue()
     assert f"failed: numbers two seed 2: RuntimeError: out of luck  {run_folder(cells[1].checked).path}\n" in told
     assert "running: numbers one seed 1: step 1/2  loss 2.25  " in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.checks import Refused
 from zoo.cli.arguments import (
@@ -18,6 +19,9 @@ from zoo.cli.arguments import (
 )
 from zoo.cli.train import hand_over
 from zoo.system.terminal import say
+
+if TYPE_CHECKING:
+    from zoo.study.cells.overview import Overview
 
 HELP = """\
 zoo study STUDY [KEYS] [OVERRIDES]
@@ -48,14 +52,20 @@ def study(arguments: Sequence[str]) -> int:
     for flag, others in (("--json", ("--status", "--dry-run")), ("--watch", ("--status",))):
         if flag in flags and not flags & set(others):
             raise Refused(f"{flag}: goes with {' or '.join(others)}")
+    if "--status" in flags and "--watch" not in flags and (known := _recall(rest)) is not None:
+        _show(known, as_json="--json" in flags)
+        return 0
     asked_for, further, hydras = parsed(rest)
     from zoo.study.plan.command_line import as_override
-    from zoo.study.run_study import forecast, local_launcher, status
+    from zoo.study.run_study import forecast, local_launcher, look, watch
 
     launcher = local_launcher([*hydras, *further])
     threads = [line for line in launcher if not is_hydras(line)]
     if "--status" in flags:
-        status(asked_for, [*threads, *further], as_json="--json" in flags, watch="--watch" in flags)
+        if "--watch" in flags:
+            watch(asked_for, [*threads, *further])
+        else:
+            _show(look(asked_for, [*threads, *further]), as_json="--json" in flags)
         return 0
     if "--json" in flags:
         say(json.dumps(forecast(asked_for, [*threads, *further]), indent=1, ensure_ascii=False))
@@ -65,15 +75,42 @@ def study(arguments: Sequence[str]) -> int:
     return hand_over(hydra_words(["-m", *chosen, *launcher, *hydras, *further]))
 
 
+def _recall(arguments: Sequence[str]) -> Overview | None:
+    """Returns where a study stands by the cells that were kept of it, without composing; None if there are none."""
+    from zoo.study.cells.snapshot import Request, recall
+
+    words = _request_words(arguments)
+    request = None if words is None else Request.read(words)
+    return None if request is None else recall(request)
+
+
+def _request_words(arguments: Sequence[str]) -> list[str] | None:
+    """Returns the arguments that choose the runs of a study; None if flags of Hydra may choose them too."""
+    rest, allowed = take_values(arguments, "--allow-target")
+    words = overrides_of(rest)
+    own = [word for word in words if not is_hydras(word)]
+    return [*own, *(f"--allow-target={module}" for module in allowed)] if len(words) == len(rest) else None
+
+
+def _show(overview: Overview, *, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(overview.as_json(), indent=1, ensure_ascii=False))
+        return
+    from zoo.system.tables import Terminal
+
+    overview.print(Terminal())
+
+
 def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """The study that is asked for, the overrides that come last in all runs, and what is for Hydra alone."""
     from zoo.study.plan.command_line import asked
 
+    request = _request_words(arguments)
     arguments, allowed = take_values(arguments, "--allow-target")
     require_flags(arguments, HYDRA_FLAGS)
     words = overrides_of(arguments)
     hydras = [word for word in arguments if word not in words or is_hydras(word)]
-    asked_for, further = asked([word for word in words if not is_hydras(word)], allowed)
+    asked_for, further = asked([word for word in words if not is_hydras(word)], allowed, request)
     refuse_unknown([*(word for word in words if is_hydras(word)), *further])
     return asked_for, further, hydras
 

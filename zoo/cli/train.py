@@ -71,7 +71,8 @@ def hand_over(arguments: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import folder, one_line, publish
+    from zoo.config.compose import one_line, publish
+    from zoo.system.installation import folder
 
     publish()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")

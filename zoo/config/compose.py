@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -23,21 +22,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import zoo
 from zoo.checks import Refused, suggest
 from zoo.config.overrides import parse_word, sweep_strings
 from zoo.model.schema import SLOTS, STACKS, carry_options, overlay_part
 from zoo.registry import Index, index
+from zoo.system.installation import folder
 
 OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 """Sections whose keys are checked by us, and so may be anything to Hydra."""
-
-
-def folder(name: str) -> Path:
-    """``conf`` or ``experiments``: beside the package in a checkout, inside it when installed."""
-    package = Path(zoo.__file__).parent
-    inside = package / name
-    return inside if inside.is_dir() else package.parent / name
 
 
 _LOGGING = {
@@ -127,7 +119,8 @@ class _Composer:
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         try:
-            config, components, values = self._begin(overrides)
+            preset, components, values = self._begin(overrides)
+            config = copy.deepcopy(preset)
             for slot, part in _swapped(config, components).items():
                 OmegaConf.update(config, slot, part, merge=False, force_add=True)
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
@@ -136,14 +129,14 @@ class _Composer:
         return plain(config)
 
     def _begin(self, overrides: Sequence[str]) -> tuple[DictConfig, list[Override], list[Override]]:
-        """A config of presets alone, the components that are chosen for its slots, and values that come last."""
+        """A config of presets alone, shared and not to be changed; components for its slots; values that come last."""
         parsed = [override for line in overrides if (override := self._parse(line)[0]) is not None]
         values = [override for override in parsed if _is_value(override)]
         components = [override for override in parsed if _is_component(override)]
         presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
         if presets not in self._preset:
             self._preset[presets] = _composed(presets)
-        return copy.deepcopy(self._preset[presets]), components, values
+        return self._preset[presets], components, values
 
     def carried(self, overrides: Sequence[str]) -> dict[str, Any]:
         """By dotted key, the options of a preset's parts that are carried over to those that overrides choose."""

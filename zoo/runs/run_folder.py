@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +95,20 @@ class RunFolder:
             Damaged: if it does not hold what it should; names file, key and value.
         """
         return read_record(self.path / name)
+
+    def compare(self, fingerprints: Callable[[], Mapping[str, str]]) -> str:
+        """Returns what became of the run: its state; ``damaged``; or ``stale`` if its result has other fingerprints.
+
+        Args:
+            fingerprints: gives those that a result must have today; called only if there is a result.
+        """
+        try:
+            before = self.read("result.json")
+        except Damaged:
+            return "damaged"
+        if before is None:
+            return self.state if self.find_damage() is None else "damaged"
+        return "done" if fingerprints().items() <= before.get("fingerprints", {}).items() else "stale"
 
     def find_damage(self) -> Damaged | None:
         """What is wrong with the JSON files of the folder, if anything is; the message names the file."""

@@ -1,5 +1,6 @@
 """What the JSON files of a run's folder hold, and the one reader of them: a record, or a line that names the file."""
 
+import functools
 import json
 import types
 from collections.abc import Iterator, Mapping
@@ -88,7 +89,7 @@ def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:
             yield _wrong(value, "a mapping", at)
             return
         yield from (f"{_join(at, name)} is missing" for name in kind.__required_keys__ - value.keys())
-        for name, annotation in get_type_hints(kind, include_extras=True).items():
+        for name, annotation in _annotations(kind).items():
             if name in value:
                 yield from _problems(value[name], annotation, _join(at, name))
     elif origin is dict:
@@ -107,6 +108,11 @@ def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:
         isinstance(value, bool) and kind is not bool
     ):
         yield _wrong(value, _name(kind), at)
+
+
+@functools.cache
+def _annotations(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _name(kind: Any) -> str:

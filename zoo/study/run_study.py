@@ -12,21 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from zoo.checks import Refused
 from zoo.report import Run, Study, Task, print_folder, print_summary, read_run, write_report
-from zoo.study.cells import state
 from zoo.study.cells.expand import Expansion, expand
 from zoo.study.cells.load import load_plan
+from zoo.study.cells.overview import Overview, later, print_question, summarize
 from zoo.study.cells.rounds import Outcome, Rounds, due, outcomes
+from zoo.study.cells.snapshot import Recorder
 from zoo.study.cells.state import Standing, standing_of
-from zoo.study.dashboard import Board, followed, keeping, later, show, summarize
+from zoo.study.dashboard import Board, followed, keeping
 from zoo.study.plan.setting import Cell
 from zoo.study.plan.study_file import StudyPlan, TaskPlan
 from zoo.study.train_cells import Launch, Policy, Tell, run_cells
 from zoo.system.tables import Terminal
-from zoo.system.terminal import escape_controls, say
 from zoo.training.run import data_fingerprint, find_result, run_folder, standing
 
 
@@ -44,11 +42,12 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     Returns:
         how many cells have no result.
     """
+    recorder = Recorder()
     plan = load_plan(study)
     expansion = expand(plan, further)
     rounds, terminal = due(plan, expansion), Terminal()
     missing = [cell for cell in rounds.cells if standing(cell.checked) != "done"]
-    _print_question(plan, terminal)
+    print_question(plan.name, plan.question, terminal)
     if dry_run:
         from zoo.study.forecast.dry_run import show as show_plan  # late, as Lightning is: it takes a few steps
 
@@ -69,6 +68,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
         told = f"no result: {each.cell.name}: {_why(each, said)}  {run_folder(each.cell.checked).path}"
         terminal.print_line(told, style="red")
     print_folder(page, folder, terminal)
+    _look(plan, expansion, recorder)
     return len(left)
 
 
@@ -137,28 +137,26 @@ def results_there() -> Callable[[Cell], bool]:
     return is_there
 
 
-def status(study: str, further: Sequence[str], *, as_json: bool, watch: bool = False) -> None:
-    """Print where a study stands, also while it runs elsewhere; ``watch`` keeps at it until all runs are done."""
+def look(study: str, further: Sequence[str]) -> Overview:
+    """Returns where a study stands, also while it runs elsewhere, and keeps which runs it has for the next look."""
+    recorder = Recorder()
     plan = load_plan(study)
-    expansion = expand(plan, further)
-    rounds, terminal = due(plan, expansion), Terminal()
-    found = [standing_of(cell) for cell in rounds.cells]
-    if as_json:
-        unfit = [dict(zip(("arm", "task", "why"), each, strict=True)) for each in expansion.not_applicable]
-        told = {"study": plan.name, "more": rounds.more, "not_applicable": unfit, **state.as_json(found)}
-        say(json.dumps(told, indent=1, ensure_ascii=False))
-        return
-    _print_question(plan, terminal)
-    if watch:
-        _watch(plan, expansion, terminal)
-        return
-    for arm, task, why in expansion.not_applicable:
-        terminal.print_line(f"not applicable: {task} {arm}: {why}")
-    show(found, rounds.more, terminal)
+    return _look(plan, expand(plan, further), recorder)
 
 
-def _print_question(plan: StudyPlan, terminal: Terminal) -> None:
-    terminal.print(Text.assemble((escape_controls(plan.name), "bold"), f": {escape_controls(plan.question)}"))
+def _look(plan: StudyPlan, expansion: Expansion, recorder: Recorder) -> Overview:
+    rounds = due(plan, expansion, recorder.note(outcomes(plan)))
+    overview = Overview(plan.name, plan.question, rounds.cells, rounds.more, expansion.not_applicable)
+    recorder.keep(plan.request, overview, rounds.cells)
+    return overview
+
+
+def watch(study: str, further: Sequence[str]) -> None:
+    """Print where a study stands until all runs are done."""
+    plan = load_plan(study)
+    expansion, terminal = expand(plan, further), Terminal()
+    print_question(plan.name, plan.question, terminal)
+    _watch(plan, expansion, terminal)
 
 
 def _watch(plan: StudyPlan, expansion: Expansion, terminal: Terminal) -> None:
@@ -227,7 +225,7 @@ def _run(cell: Cell) -> Run:
     return replace(run, rate=cell.rate, tuning=cell.tuning, stale=standing(cell.checked) == "stale")
 
 
-def _why(each: Standing, said: Mapping[str, str]) -> str:
+def _why(each: Standing[Cell], said: Mapping[str, str]) -> str:
     if each.error:
         return each.error
     if each.state == "running":

@@ -85,7 +85,7 @@ def run_cells(
     return said
 
 
-def _again(each: Standing, tried: Counter[str], said: dict[str, str], retries: int) -> bool:
+def _again(each: Standing[Cell], tried: Counter[str], said: dict[str, str], retries: int) -> bool:
     """Whether a cell is to be launched once more.
 
     One that died without a word, with its own process or that of another that had it, is worth a second try anyway.

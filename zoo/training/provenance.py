@@ -40,6 +40,7 @@ _PRESENTATION = frozenset(
         "registry/__init__.py",
         "registry/entries.py",
         "registry/signatures.py",
+        "system/installation.py",
         "system/names.py",
         "system/tables.py",
         "system/terminal.py",
@@ -64,10 +65,14 @@ def components_fingerprint(components: Iterable[tuple[str, str]], further: Itera
         further: modules of zoo that plug-ins and targets import.
     """
     modules = {index().get(kind, name).module for kind, name in components} | set(further)
-    return _digest(_sources(frozenset(modules)))
+    return _digest_modules(frozenset(modules))
 
 
 @functools.cache  # a study asks for the same ones of each of its runs
+def _digest_modules(modules: frozenset[str]) -> str:
+    return _digest(_sources(modules))
+
+
 def _sources(modules: frozenset[str]) -> tuple[Path, ...]:
     """The files of zoo's own components among modules, and of those that they import."""
     files = {entry.module: locate(entry.module) for entry in _built_in()}

@@ -55,15 +55,7 @@ def run_folder(checked: Checked) -> RunFolder:
 
 def standing(checked: Checked) -> str:
     """What became of the run of a config: the state of its folder, damaged, or stale if other code made its result."""
-    folder = run_folder(checked)
-    try:
-        before = folder.read("result.json")
-    except Damaged:
-        return "damaged"
-    if before is None:
-        return folder.state if folder.find_damage() is None else "damaged"
-    now = _fingerprints(checked.config)
-    return "done" if now.items() <= before.get("fingerprints", {}).items() else "stale"
+    return run_folder(checked).compare(lambda: fingerprints(checked.config))
 
 
 def find_result(checked: Checked, data: str) -> dict[str, Any] | None:
@@ -76,7 +68,7 @@ def find_result(checked: Checked, data: str) -> dict[str, Any] | None:
         data: fingerprint of the data today, see :func:`data_fingerprint`.
     """
     folder = run_folder(checked)
-    found = _done(folder, {"fingerprints": {"data": data, **_fingerprints(checked.config)}})
+    found = _done(folder, {"fingerprints": {"data": data, **fingerprints(checked.config)}})
     if found is not None:
         _clear(folder)
     return found
@@ -235,7 +227,7 @@ def _changed(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
 
 def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
     return {
-        "fingerprints": {"data": prepared.fingerprint, **_fingerprints(config)},
+        "fingerprints": {"data": prepared.fingerprint, **fingerprints(config)},
         "versions": versions(),
         "packages": {package.name: str(package) for package in _packages(config).packages},
         "hardware": hardware(),
@@ -244,8 +236,8 @@ def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
-    """Of what the numbers of a run depend on: sources, packages, and what reads checkpoints if it begins at one."""
+def fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+    """Returns those of the code that a run's numbers depend on: sources, packages, and the hub if it begins there."""
     imported = _packages(config)
     found = {"code": code_fingerprint(), "components": components_fingerprint(_components(config), imported.zoo)}
     if imported.packages:

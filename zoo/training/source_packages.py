@@ -181,7 +181,8 @@ def _own(found: _Found) -> Package:
     return Package(found.name, told, digest.hexdigest())
 
 
-def imports_of(file: Path, package: str) -> Iterator[str]:
+@functools.cache
+def imports_of(file: Path, package: str) -> frozenset[str]:
     """Names that a source imports anywhere in it; of ``from a import b`` both a and a.b, which may be a module.
 
     Args:
@@ -189,17 +190,18 @@ def imports_of(file: Path, package: str) -> Iterator[str]:
         package: that relative imports start from.
     """
     if not file.name.endswith(tuple(SOURCE_SUFFIXES)):
-        return
+        return frozenset()
     try:
         tree = parse(file)
     except Unreadable:  # a template, say: nothing imports it, and its contents are told anyway
-        return
+        return frozenset()
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (base := _base(node, package)):
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def _base(node: ast.ImportFrom, package: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import polars as pl
 
 from zoo.report.claims.table import Table, summary
 from zoo.report.output.csv_tables import runs_csv, table_csv
 from zoo.report.output.json_numbers import numbers
-from zoo.report.output.report_folder import write_files
+from zoo.report.output.report_folder import find_written, write_files
 from zoo.report.records.records import Run, Study, up_to_date
+from zoo.system.installation import installation_digest
 
 
 def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: bool = False) -> Path:
@@ -18,15 +23,20 @@ def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: b
 
     ``report.html`` needs nothing but itself: no network, no server. ``report.md`` with the folder ``pictures`` is for a
     repository, ``report.json``, ``table.csv`` (a line an arm and task) and ``runs.csv`` (a line a run) for machines.
-    The same runs give the same bytes, apart from ``report.html``. Files that no report wrote are never touched:
+    The same runs give the same bytes, apart from ``report.html``; a report of them that is there is not written again.
+    Files that no report wrote are never touched:
     :func:`zoo.report.output.report_folder.write_files`, which also explains ``renumber``.
 
     Raises:
         Refused: as :func:`zoo.report.claims.table.summary` and :func:`zoo.report.output.report_folder.write_files` do.
     """
+    runs = up_to_date(runs)
+    inputs = _digest_inputs(study, runs)
+    if (place := find_written(folder, inputs, renumber=renumber)) is not None:
+        return place / "report.html"
     from zoo.report.output.html import page  # late: charts take a second to import
 
-    runs, tables = up_to_date(runs), summary(study, runs)
+    tables = summary(study, runs)
     files = {
         "report.json": numbers(study, tables),
         "table.csv": table_csv(tables),
@@ -34,7 +44,16 @@ def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: b
         **dict(_written_markdown(study, runs, tables)),
         "report.html": page(study, runs),
     }
-    return write_files(folder, files, renumber=renumber) / "report.html"
+    return write_files(folder, files, inputs=inputs, renumber=renumber) / "report.html"
+
+
+def _digest_inputs(study: Study, runs: Sequence[Run]) -> str:
+    """Computes a SHA-256 over all that a report shows, and over the code that writes it."""
+    digest = hashlib.sha256(repr((installation_digest(), study)).encode(errors="backslashreplace"))
+    for run in runs:
+        rest = replace(run, curves=pl.DataFrame())
+        digest.update(f"\0{rest!r}\0{run.curves.write_csv()}".encode(errors="backslashreplace"))
+    return digest.hexdigest()
 
 
 def _written_markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> Iterator[tuple[str, str]]:

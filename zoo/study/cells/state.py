@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from zoo.runs.claim import holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
-from zoo.study.plan.setting import Cell
+from zoo.study.plan.setting import CellView
 from zoo.system.files import Damaged
-from zoo.training.run import run_folder, standing
 
 State = Literal["done", "running", "failed", "interrupted", "stale", "planned"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "stale", "planned")
@@ -25,8 +24,12 @@ _OF_FOLDERS: Mapping[str, State] = {
 }  # fmt: skip
 
 
+C = TypeVar("C", bound=CellView)
+C_co = TypeVar("C_co", bound=CellView, covariant=True)
+
+
 @dataclass(frozen=True)
-class Standing:
+class Standing(Generic[C_co]):
     """Where one cell stands.
 
     Attributes:
@@ -41,7 +44,7 @@ class Standing:
         pace: seconds that all of its steps take, by those that were logged; of one that has not ended.
     """
 
-    cell: Cell
+    cell: C_co
     state: State
     step: int = 0
     loss: float | None = None
@@ -56,15 +59,14 @@ class Standing:
         """Of its steps, those still to be done."""
         if self.state == "done":
             return 0.0
-        return 1.0 - (self.step / self.cell.checked.config["steps"] if self.state in ("running", "interrupted") else 0)
+        return 1.0 - (self.step / self.cell.steps if self.state in ("running", "interrupted") else 0)
 
 
-def standing_of(cell: Cell) -> Standing:
+def standing_of(cell: C) -> Standing[C]:
     """Where a cell stands now."""
-    folder = run_folder(cell.checked)
-    state = _OF_FOLDERS[standing(cell.checked)]
+    folder, state = cell.folder, _OF_FOLDERS[cell.compare()]
     if state == "done":
-        return Standing(cell, state, cell.checked.config["steps"], seconds=_seconds(folder))
+        return Standing(cell, state, cell.steps, seconds=_seconds(folder))
     other = holder(folder.path)
     if other is not None and other.live:
         return Standing(cell, "running", **_progress(cell, folder), process=str(other))
@@ -75,7 +77,7 @@ def standing_of(cell: Cell) -> Standing:
     return Standing(cell, state, **(_progress(cell, folder) if state == "interrupted" else {}))
 
 
-def _progress(cell: Cell, folder: RunFolder) -> dict[str, Any]:
+def _progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
     """The last step and loss that were logged, how long ago, and at which pace."""
     path = folder.path / "metrics.csv"
     try:
@@ -90,7 +92,7 @@ def _progress(cell: Cell, folder: RunFolder) -> dict[str, Any]:
         "step": step,
         "loss": next((float(loss) for loss in reversed(losses) if loss), None),
         "silent": max(0.0, time.time() - path.stat().st_mtime),
-        "pace": seconds / step * cell.checked.config["steps"] if step and seconds else None,
+        "pace": seconds / step * cell.steps if step and seconds else None,
     }
 
 
@@ -102,7 +104,7 @@ def _seconds(folder: RunFolder) -> float | None:
         return None
 
 
-def seconds_left(found: Sequence[Standing], abreast: int = 1) -> float | None:
+def seconds_left(found: Sequence[Standing[CellView]], abreast: int = 1) -> float | None:
     """How long all that are left will take; None if nothing tells.
 
     One takes what finished runs of the same arm and task took, or else of the same task, or else all; before any is
@@ -125,13 +127,13 @@ def seconds_left(found: Sequence[Standing], abreast: int = 1) -> float | None:
     return max(sum(left) / side_by_side, max(left, default=0.0))
 
 
-def _groups(cell: Cell) -> list[tuple[str, ...]]:
+def _groups(cell: CellView) -> list[tuple[str, ...]]:
     """What is known of whom may tell how long a run takes, the best guess first."""
     alike = (cell.task, cell.arm), (cell.task,), ()
     return [(known, *names) for known in ("seconds", "pace") for names in alike]
 
 
-def as_json(found: Sequence[Standing]) -> dict[str, Any]:
+def as_json(found: Sequence[Standing[CellView]]) -> dict[str, Any]:
     """All that is known of runs, for machines."""
     return {
         "states": count(found),
@@ -144,9 +146,9 @@ def as_json(found: Sequence[Standing]) -> dict[str, Any]:
                 "rate": each.cell.rate,
                 "tuning": each.cell.tuning,
                 "state": each.state,
-                "folder": str(run_folder(each.cell.checked).path),
+                "folder": str(each.cell.folder.path),
                 "step": each.step,
-                "steps": each.cell.checked.config["steps"],
+                "steps": each.cell.steps,
                 "loss": each.loss,
                 "silent": each.silent,
                 "process": each.process,
@@ -157,7 +159,7 @@ def as_json(found: Sequence[Standing]) -> dict[str, Any]:
     }
 
 
-def count(found: Iterable[Standing]) -> dict[State, int]:
+def count(found: Iterable[Standing[CellView]]) -> dict[State, int]:
     """How many are in each state; without those in which none is."""
     counted = Counter(each.state for each in found)
     return {state: counted[state] for state in STATES if counted[state]}

@@ -15,6 +15,7 @@ from zoo.study.cells.state import Standing, duration
 from zoo.study.cells.state import count as count_states
 from zoo.study.forecast.forecast import Forecast, Row, forecast
 from zoo.study.match.quantities import executed, measure, train_tokens
+from zoo.study.plan.setting import Cell
 from zoo.study.plan.study_file import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
@@ -67,7 +68,7 @@ def _ends(ends: tuple[float, float]) -> dict[str, float]:
     return dict(zip(("least", "most"), ends, strict=True))
 
 
-def _cell(row: Row, each: Standing) -> dict[str, Any]:
+def _cell(row: Row, each: Standing[Cell]) -> dict[str, Any]:
     cell = each.cell
     return {
         **{key: getattr(cell, key) for key in ("task", "arm", "seed", "rate", "tuning")},

@@ -16,7 +16,7 @@ from zoo.study.cells.rounds import FIRST, Rounds
 from zoo.study.cells.state import Standing, standing_of
 from zoo.study.forecast.probe import Estimate, probe
 from zoo.study.match.quantities import costs, train_tokens
-from zoo.study.plan.setting import Setting
+from zoo.study.plan.setting import Cell, Setting
 from zoo.study.plan.study_file import StudyPlan
 
 
@@ -33,7 +33,7 @@ class Row:
     """
 
     setting: Setting
-    found: tuple[Standing, ...]
+    found: tuple[Standing[Cell], ...]
     least: int
     most: int
     estimate: Estimate
@@ -112,7 +112,7 @@ def forecast(
         Refused: for what is wrong with the data, or with a model that is to be made for them.
     """
     _require_costs(expansion.settings)
-    found: dict[tuple[str, str], list[Standing]] = {}
+    found: dict[tuple[str, str], list[Standing[Cell]]] = {}
     for each in map(standing_of, rounds.cells):
         found.setdefault((each.cell.arm, each.cell.task), []).append(each)
     rows = list(_rows(plan, expansion, bool(rounds.more), found))
@@ -131,7 +131,7 @@ def _key(setting: Setting) -> tuple[str, str]:
 
 
 def _rows(
-    plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[Standing]]
+    plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[Standing[Cell]]]
 ) -> Iterator[Row]:
     """Without estimates."""
     for setting in expansion.settings:

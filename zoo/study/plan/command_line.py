@@ -26,12 +26,15 @@ _METRICS = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
 _NOT_THE_QUESTION = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
 
 
-def asked(words: Sequence[str], allowed: Sequence[str] = ()) -> tuple[str, list[str]]:
+def asked(
+    words: Sequence[str], allowed: Sequence[str] = (), request: Sequence[str] | None = None
+) -> tuple[str, list[str]]:
     """What the words after ``zoo study`` ask for, flags and what is Hydra's taken away.
 
     Args:
         words: the name of a study or none, keys of a study, and overrides.
         allowed: modules whose classes and functions a study file may name.
+        request: that of the plan; see :class:`zoo.study.plan.StudyPlan`.
     Returns:
         the study as :func:`zoo.study.plan.study_file.parse_plan` takes it, and the overrides that come last in all
         runs.
@@ -52,6 +55,7 @@ def asked(words: Sequence[str], allowed: Sequence[str] = ()) -> tuple[str, list[
     else:
         raise Refused(f"name a study, or ask for one with {', '.join(f'{kind}={{…}}' for kind in PLANS)}: got neither")
     found["words"] += [f"--allow-target={module}" for module in allowed]
+    found["request"] = request
     found["allowed"] = [*allowed, *_targets([word for word in words if word not in names])]
     return json.dumps(found).replace("$", r"\u0024"), rest  # or Hydra would resolve it
 

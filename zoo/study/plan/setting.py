@@ -1,14 +1,60 @@
-"""Cells of a study, and the settings that they are made of."""
+"""Cells of a study, and the settings that they are made of; importing this loads neither torch nor Hydra."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from zoo.config.checking import Checked
-from zoo.config.overrides import quote
+if TYPE_CHECKING:
+    from zoo.config.checking import Checked
+    from zoo.runs.run_folder import RunFolder
+
+
+class CellView(Protocol):
+    """A cell as far as it can be told without its config: where its run lies and what became of it."""
+
+    @property
+    def arm(self) -> str:
+        """Of the study."""
+
+    @property
+    def task(self) -> str:
+        """Of the study."""
+
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate, where the study chooses it."""
+
+    @property
+    def tuning(self) -> bool:
+        """True if it serves that choice alone."""
+
+    @property
+    def hash(self) -> str:
+        """The name of the run's folder."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run lies."""
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training."""
+
+    def compare(self) -> str:
+        """Returns what became of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
+
+
+def name_cell(cell: CellView) -> str:
+    """Returns the name of a cell in lines for people."""
+    rate = "" if cell.rate is None else f" lr {cell.rate:g}"
+    return f"{cell.task} {cell.arm}{rate} seed {cell.seed}"
 
 
 @dataclass(frozen=True)
@@ -28,9 +74,31 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Names the cell in lines."""
-        rate = "" if self.rate is None else f" lr {self.rate:g}"
-        return f"{self.task} {self.arm}{rate} seed {self.seed}"
+        """The name of the cell in lines for people."""
+        return name_cell(self)
+
+    @property
+    def hash(self) -> str:
+        """The name of the run's folder."""
+        return self.checked.hash
+
+    @property
+    def steps(self) -> int:
+        """Of the whole training."""
+        return int(self.checked.config["steps"])
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run lies."""
+        from zoo.training.run import run_folder
+
+        return run_folder(self.checked)
+
+    def compare(self) -> str:
+        """Returns what became of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
+        from zoo.training.run import standing
+
+        return standing(self.checked)
 
 
 @dataclass(frozen=True)
@@ -67,7 +135,11 @@ def _grammar(value: Any) -> str:
         return "[" + ",".join(_grammar(item) for item in value) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return quote(value) if isinstance(value, str) and not _plain(value) else str(value)
+    if isinstance(value, str) and not _plain(value):
+        from zoo.config.overrides import quote
+
+        return quote(value)
+    return str(value)
 
 
 def _plain(text: str) -> bool:

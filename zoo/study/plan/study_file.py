@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from zoo import limits
-from zoo.checks import Refused, suggest
-from zoo.config.compose import folder
+from zoo.checks import suggest
 from zoo.registry.options import Maybe, Option, Scalar, check_options
 from zoo.study.plan.controls import Matching, Rates, Seeds, read_matching, read_rates, read_seeds
 from zoo.study.plan.designs import FIELDS, KINDS, Arms
 from zoo.study.plan.filters import Filter, read_filter
+from zoo.study.plan.find_study import find_study
 from zoo.study.plan.path import path as read_path
 from zoo.study.plan.tasks import TASK_OPTIONS, Overrides, TaskPlan, read_tasks
 from zoo.study.plan.values import from_file, overrides
@@ -64,6 +63,7 @@ class StudyPlan:
         where: filters that all runs of the plan fulfil.
         words: of the command that asks for it, after ``zoo study``.
         allowed: modules and targets that its overrides may name besides those that any file may.
+        request: arguments of ``zoo study`` that choose its runs; None if the plan is not that of a command.
     """
 
     name: str
@@ -85,19 +85,7 @@ class StudyPlan:
     where: tuple[Filter, ...] = ()
     words: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
-
-
-def find_study(name: str) -> Path:
-    """The ``study.yaml`` of a study named, or given by its folder or file.
-
-    Raises:
-        Refused: with the studies that there are.
-    """
-    for path in (Path(name), Path(name) / "study.yaml", folder("experiments") / name / "study.yaml"):
-        if os.path.exists(path) and not path.is_dir():  # os.path: False for a name that no file can have
-            return path
-    names = [path.parent.name for path in folder("experiments").glob("*/study.yaml")]
-    raise Refused(f"unknown study {name!r}: {suggest(name, names)}")
+    request: tuple[str, ...] | None = None
 
 
 def parse_plan(study: str) -> tuple[StudyPlan, list[str]]:
@@ -106,7 +94,7 @@ def parse_plan(study: str) -> tuple[StudyPlan, list[str]]:
     Args:
         study: a name, folder or file; or JSON of the keys of a study, where ``from`` is a file that says the rest,
             ``metrics`` and ``margin`` are those of all tasks, ``words`` are what the command said, and ``allowed``
-            what it allows the file to name.
+            what it allows the file to name, ``request`` is that of the plan.
 
     Raises:
         Refused: if there is no such study, or its file cannot be read.
@@ -115,6 +103,15 @@ def parse_plan(study: str) -> tuple[StudyPlan, list[str]]:
         return parse_study(find_study(study))
     over = json.loads(study)
     words, allowed, file = tuple(over.pop("words", ())), tuple(over.pop("allowed", ())), over.pop("from", None)
+    request = over.pop("request", None)
+    plan, problems = _parse_command(over, file, words, allowed)
+    return (plan if request is None else replace(plan, request=tuple(request))), problems
+
+
+def _parse_command(
+    over: dict[str, Any], file: str | None, words: tuple[str, ...], allowed: tuple[str, ...]
+) -> tuple[StudyPlan, list[str]]:
+    """Reads what a command line said of a study, over what its file says, if there is one."""
     if file is None:
         name = over.pop("name")
         return _read(over, name, Path(), "", words, allowed)

@@ -1,0 +1,22 @@
+"""Where the file of a study is; importing this loads neither torch nor Hydra."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zoo.checks import Refused, suggest
+from zoo.system.installation import folder
+
+
+def find_study(name: str) -> Path:
+    """The ``study.yaml`` of a study named, or given by its folder or file.
+
+    Raises:
+        Refused: with the studies that there are.
+    """
+    for path in (Path(name), Path(name) / "study.yaml", folder("experiments") / name / "study.yaml"):
+        if os.path.exists(path) and not path.is_dir():  # os.path: False for a name that no file can have
+            return path
+    names = [path.parent.name for path in folder("experiments").glob("*/study.yaml")]
+    raise Refused(f"unknown study {name!r}: {suggest(name, names)}")
