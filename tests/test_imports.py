@@ -42,7 +42,7 @@ ROOMS = """
 """
 """Each line may import those above it: rooms, and the modules on the ground floor."""
 FLOORS = {room: floor for floor, line in enumerate(ROOMS.split("\n")) for room in line.split()}
-KINDS = ("attention", "data", "ffn", "norm", "objective", "position", "residual", "tokenizer")
+KINDS = ("attention", "data", "ffn", "initialization", "norm", "objective", "position", "residual", "tokenizer")
 SAME_IDEA = {
     "__init__",
     "__main__",

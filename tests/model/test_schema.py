@@ -23,13 +23,11 @@ def test_the_options_of_a_model_are_those_of_its_classes() -> None:
     """Read from files; held here to the live classes."""
     from zoo.model.embedding import Embedding
     from zoo.model.head import Head
-    from zoo.model.variants.initialization import Initialization
-    from zoo.registry.signatures import _live_type, options_of_class
+    from zoo.registry.signatures import options_of_class
 
     read = {option.name: option for option in model_options()}
     assert read["embedding"].type.options == options_of_class(Embedding)  # type: ignore[union-attr]
     assert read["head"].type.inner.options == options_of_class(Head)  # type: ignore[union-attr]
-    assert read["initialization"].type == _live_type(Initialization)
 
 
 def test_all_problems_come_at_once(tiny: Tiny) -> None:
@@ -99,7 +97,7 @@ def test_the_checked_config_is_in_full_and_checks_to_itself(tiny: Tiny) -> None:
     )
     once = check_model(config, found := [])
     assert once["attention"]["scores"]["window"] is None
-    assert once["initialization"] == {"scheme": "normal", "std": 0.02, "base_dim": None}
+    assert once["initialization"] == {"name": "normal", "std": 0.02}
     assert once["cross"] is None
     assert check_model(once, found) == once
     assert found == []

@@ -421,13 +421,13 @@ def gradient_at_the_bottom(config: dict[str, Any], seed: int) -> float:
 
 @pytest.mark.parametrize("name", ["deepnorm", "rezero"])
 def test_gradients_reach_the_bottom_of_a_deep_stack(name: str, tiny: Tiny) -> None:
-    config = tiny(layers=48, residual={"name": name}, initialization={"scheme": "xavier"})
+    config = tiny(layers=48, residual={"name": name}, initialization={"name": "xavier"})
     assert all(0.5 < gradient_at_the_bottom(config, seed) < 5 for seed in range(3))
 
 
 def test_gradients_vanish_without_a_way_around(tiny: Tiny) -> None:
     """The same measure sees it where nothing helps."""
-    config = tiny(layers=48, residual={"name": "none"}, initialization={"scheme": "xavier"})
+    config = tiny(layers=48, residual={"name": "none"}, initialization={"name": "xavier"})
     assert statistics.median(gradient_at_the_bottom(config, seed) for seed in range(3)) < 0.1
     config["norm"] = {"name": "none"}
     assert all(gradient_at_the_bottom(config, seed) < 1e-6 for seed in range(3))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
+from zoo.model.initialization import Initialization
 from zoo.model.interfaces import Attention, Norm, Position, linear_flops
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import OutputLinear
@@ -387,6 +388,67 @@ def test_a_fault_is_found_by_the_check_meant_for_it(cls: type[Sound]) -> None:
             assert "expected: " in outcome.line
             assert "seen: " in outcome.line
             assert f"{__file__}:" in outcome.line, "where to look"
+
+
+class RatesThatDoNotCarryOver(Initialization):
+    """Normal, and says that it is μP.
+
+    Args:
+        std: standard deviation.
+    """
+
+    transfers_rates: ClassVar[bool] = True
+
+    def __init__(self, *, std: float = 0.02) -> None:
+        self.std = std
+
+    def initialize_matrix(self, weight: Tensor, dim: int) -> None:
+        nn.init.normal_(weight, std=self.std)
+
+    def initialize_table(self, weight: Tensor, dim: int) -> None:
+        nn.init.normal_(weight, std=self.std)
+
+
+class FirstWeightsWithoutSeed(RatesThatDoNotCarryOver):
+    """Draws from another generator.
+
+    Args:
+        std: standard deviation.
+    """
+
+    transfers_rates: ClassVar[bool] = False
+    generator = torch.Generator()
+
+    def initialize_matrix(self, weight: Tensor, dim: int) -> None:
+        nn.init.normal_(weight, std=self.std, generator=self.generator)
+
+
+class AnOptionThatDoesNothing(FirstWeightsWithoutSeed):
+    """Takes no notice of its option.
+
+    Args:
+        std: not used.
+    """
+
+    def initialize_matrix(self, weight: Tensor, dim: int) -> None:
+        nn.init.normal_(weight, std=0.02)
+
+    def initialize_table(self, weight: Tensor, dim: int) -> None:
+        nn.init.normal_(weight, std=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (RatesThatDoNotCarryOver, "check_rates_carry_over"),
+        (FirstWeightsWithoutSeed, "check_first_weights"),
+        (AnOptionThatDoesNothing, "check_initialization_options"),
+    ],
+)
+def test_a_fault_of_an_initialization_is_found(cls: type[Initialization], name: str) -> None:
+    with registered("initialization", "planted", final(cls)) as entry:
+        outcomes = list(check_component(entry))
+    assert {outcome.check.name for outcome in outcomes if outcome.status in BAD} == {name}
 
 
 def test_an_expected_failure_is_counted_and_explained() -> None:

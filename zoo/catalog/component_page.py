@@ -32,13 +32,19 @@ KINDS = {
     "norm": ("层正则化", "normalizes the features of a token"),
     "position": ("位置编码", "tells the model where each token is in the sequence"),
     "residual": ("残差连接", "how sublayers are connected"),
+    "initialization": ("初始化", "sets the first weights"),
     "objective": ("训练目标", "what the model is trained to predict"),
     "data": ("数据", "what the model is trained on"),
     "tokenizer": ("分词器", "turns text into tokens"),
 }
 _PRESETS = {"decoder": "gpt", "encoder": "bert", "encoder_decoder": "transformer"}
 _DATA = {"documents": "pydocs", "pairs": "numbers"}
-_FURTHER_PATHS = {"data": "data", "objective": "objective", "tokenizer": "data.tokenizer"}
+_FURTHER_PATHS = {
+    "initialization": "model.initialization",
+    "data": "data",
+    "objective": "objective",
+    "tokenizer": "data.tokenizer",
+}
 
 
 def build_page(entry: Entry) -> str:

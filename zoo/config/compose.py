@@ -74,6 +74,7 @@ def slots() -> Iterator[tuple[str, str]]:
     """The config groups that hold one component each, with its kind."""
     yield "data/tokenizer", "tokenizer"
     yield "model/cross", "attention"
+    yield "model/initialization", "initialization"
     for prefix in ("model", *(f"model/{stack}" for stack in STACKS)):
         for slot in SLOTS:
             yield f"{prefix}/{slot}", slot

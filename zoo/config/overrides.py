@@ -125,7 +125,7 @@ def _text_keys(known: Index) -> frozenset[str]:
     from zoo.config.checking import RUN_OPTIONS
 
     places = {"data": ["data"], "tokenizer": ["data.tokenizer"], "objective": ["objective"]}
-    places |= {slot: [f"model.{slot}"] for slot in SLOTS}
+    places |= {slot: [f"model.{slot}"] for slot in (*SLOTS, "initialization")}
     keys = {"model.path", *_strings(RUN_OPTIONS)}
     for (kind, _), entry in known.entries.items():
         keys |= {f"{place}.{name}" for place in places[kind] for name in _strings(entry.options)}

@@ -131,7 +131,7 @@ class Composed:
             "pooler": plan.pooler,
             "embedding": plan.embedding,
             "head": plan.head,
-            "initialization": plan.initialization,
+            "initialization": {"name": plan.initialization.name, **plan.initialization.options},
             **_stack_values(plan.stacks[-1]),
             **{stack.name: _stack_values(stack) for stack in plan.stacks},
         }

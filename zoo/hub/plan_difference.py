@@ -70,7 +70,8 @@ def _model(plan: ModelPlan, training: bool) -> dict[str, Any]:
     }
     if plan.head is not None and not plan.head["transform"]:
         del values["head"]["activation"]  # which there is none of
-    return {**values, "initialization": dict(plan.initialization)} if training else values
+    begin = {"name": plan.initialization.name, **plan.initialization.options}
+    return {**values, "initialization": begin} if training else values
 
 
 def _stack_differences(one: StackPlan, other: StackPlan, prefix: str, training: bool) -> Iterator[Difference]:

@@ -16,6 +16,7 @@ from zoo.checks import Refused, Unfit, require
 from zoo.model.compatibility import inherit_positions, limits, model_problems
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
+from zoo.model.initialization import Initialization
 from zoo.model.interfaces import Attention, Component, FeedForward, Position, Residual
 from zoo.model.parts import attention_arguments, component_class, make, norm_of, position_arguments
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan, plan_model
@@ -24,7 +25,6 @@ from zoo.model.stack import Layer, Stack
 from zoo.model.variants.decoder import Decoder
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.encoder_decoder import EncoderDecoder
-from zoo.model.variants.initialization import Initialization
 from zoo.model.variants.variant import Variant
 
 __all__ = ["VARIANTS", "assemble", "build", "check", "component_class", "limits", "make"]
@@ -82,12 +82,12 @@ def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
             f"model.vocabulary must be at least that of the data: got {plan.vocabulary}, the data has {vocabulary}",
         )
         vocabulary = plan.vocabulary
-    how = Initialization(**plan.initialization)
+    how = cast("Initialization", make(plan.initialization))
     embedding = Embedding(plan.dim, vocabulary, **plan.embedding)
     stacks = [_stack(stack) for stack in plan.stacks]
     head = None
     if plan.head is not None:
-        scale = how.factor(embedding.width if plan.head["tied"] else plan.dim)
+        scale = how.compute_rate_factor(embedding.width if plan.head["tied"] else plan.dim)
         head = Head(plan.dim, embedding, norm_of(plan.stacks[-1].base), scale, **plan.head)
     further: list[Any] = []
     if len(stacks) > 1:  # the source has no types of token

@@ -21,7 +21,6 @@ from zoo.model.parts import (
     without_memory,
 )
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
-from zoo.model.variants.initialization import Initialization
 
 
 def inherit_positions(plan: ModelPlan) -> ModelPlan:
@@ -77,7 +76,7 @@ def _end_problems(plan: ModelPlan) -> Iterator[str]:
     """What initialisation, embedding and head say of their options."""
     norm = norm_of(plan.stacks[-1].base)
     makers: dict[str, Callable[[], object]] = {
-        "initialization": lambda: Initialization(**plan.initialization),
+        "initialization": lambda: make(plan.initialization),
         "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
         "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **(plan.head or {})),
     }

@@ -60,7 +60,7 @@ class ModelPlan:
     dim: int
     vocabulary: int | None
     stacks: tuple[StackPlan, ...]
-    initialization: Mapping[str, Any]
+    initialization: Part
     embedding: Mapping[str, Any]
     head: Mapping[str, Any] | None
     pooler: bool
@@ -76,8 +76,9 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
     stacks = tuple(_plan_stack(checked, name, found, path) for name in names)
     found += _unmatched(checked["exceptions"], [len(stack.layers) for stack in stacks], path)
     problems.extend(dict.fromkeys(found))
-    parts = {key: checked[key] for key in ("initialization", "embedding", "head", "pooler")}
-    return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, **parts, config=checked)
+    ends = {key: checked[key] for key in ("embedding", "head", "pooler")}
+    begin = _part("initialization", checked["initialization"], f"{path}.initialization", [])
+    return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, begin, **ends, config=checked)
 
 
 def _unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:

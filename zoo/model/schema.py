@@ -14,11 +14,12 @@ from typing import Any
 from zoo.checks import Refused, suggest
 from zoo.registry import Entry, index
 from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar, check_options, join
-from zoo.registry.signatures import find_class, options_of_tree, parse, record_of_tree
+from zoo.registry.signatures import find_class, options_of_tree, parse
 
 VARIANTS = ("decoder", "encoder", "encoder_decoder")
 SLOTS = ("attention", "ffn", "norm", "position", "residual")
 STACKS = ("encoder", "decoder")
+DEFAULT_INITIALIZATION = {"name": "normal"}
 
 _INT = Scalar(int)
 LAYER_OPTIONS = (
@@ -46,13 +47,11 @@ PLACES = ("first", "last", "every", "at")
 def model_options() -> tuple[Option, ...]:
     """The options of a model apart from its slots."""
     here = Path(__file__).parent
-    begin = parse(here / "variants" / "initialization.py")
     return (
         Option("variant", Choice(VARIANTS)),
         Option("dim", _INT, 256),
         Option("vocabulary", Maybe(_INT), None),
         *STACK_OPTIONS,
-        _together("initialization", record_of_tree(begin, find_class(begin, "Initialization"))),
         _together("embedding", _signature(here / "embedding.py", "Embedding")),
         _absent(_together("head", _signature(here / "head.py", "Head"))),
         Option("pooler", Scalar(bool), False),
@@ -222,10 +221,11 @@ def _only(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any
 def check_model(given: Mapping[str, Any], problems: list[str], path: str = "model") -> dict[str, Any]:
     """A model's config in full: checked values, defaults filled in; one line in ``problems`` for all that is wrong."""
     found: list[str] = []
-    further = [*SLOTS, "exceptions", *STACKS, "cross"]
+    further = [*SLOTS, "initialization", "exceptions", *STACKS, "cross"]
     checked = check_options(model_options(), given, path, found, also=further)
     for slot in SLOTS:
         checked[slot] = check_part(slot, given.get(slot), join(path, slot), found)
+    checked["initialization"] = _check_initialization(given.get("initialization"), join(path, "initialization"), found)
     bases = {slot: [str(checked[slot].get("name", ""))] for slot in SLOTS}
     two_stacks = checked.get("variant") == "encoder_decoder"
     for key in (*STACKS, "cross"):
@@ -239,6 +239,12 @@ def check_model(given: Mapping[str, Any], problems: list[str], path: str = "mode
     checked["exceptions"] = _check_exceptions(given.get("exceptions") or {}, bases, join(path, "exceptions"), found)
     problems.extend(dict.fromkeys(found))
     return checked
+
+
+def _check_initialization(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
+    """The initialization in full; that of GPT where none is named."""
+    named = {**DEFAULT_INITIALIZATION, **given} if isinstance(given, Mapping) else given or DEFAULT_INITIALIZATION
+    return check_part("initialization", named, path, problems)
 
 
 def _check_overlay(given: Any, bases: dict[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:

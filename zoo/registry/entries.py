@@ -20,7 +20,7 @@ from zoo.checks import Refused, suggest
 from zoo.registry.options import Option
 from zoo.registry.signatures import Unreadable, locate, options_of_class, options_of_tree, parse
 
-KINDS = ("attention", "ffn", "norm", "position", "residual", "objective", "data", "tokenizer")
+KINDS = ("attention", "ffn", "norm", "position", "residual", "initialization", "objective", "data", "tokenizer")
 ENTRY_POINTS = "zoo.components"
 
 C = TypeVar("C", bound=type)

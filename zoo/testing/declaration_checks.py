@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.data import interfaces as data
 from zoo.model import interfaces
+from zoo.model.initialization import Initialization
 from zoo.model.schema import SLOTS
 from zoo.registry import live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options
@@ -20,6 +21,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "norm": ("dim",),
     "position": ("dim", "heads", "head_dim", "causal"),
     "residual": ("dim", "norm", "sublayers", "layer", "layers"),
+    "initialization": (),
     "objective": ("dim", "vocabulary", "variant"),
     "data": (),
     "tokenizer": (),
@@ -31,6 +33,7 @@ BASES: dict[str, tuple[type, ...]] = {
     "norm": (interfaces.Norm,),
     "position": (interfaces.Position,),
     "residual": (interfaces.Residual,),
+    "initialization": (Initialization,),
     "objective": (interfaces.Objective,),
     "data": (data.Documents, data.Pairs),
     "tokenizer": (data.Tokenizer,),

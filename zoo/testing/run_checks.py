@@ -19,10 +19,11 @@ from zoo.testing import gradient_checks as gradients
 from zoo.testing import mask_checks as masks
 from zoo.testing import objective_checks as asking
 from zoo.testing import parameter_checks as parameters
+from zoo.testing import width_checks as widths
 from zoo.testing.kit import BAD, Check, Outcome, checks_of, run_check
 from zoo.testing.subject import Subject, subjects
 
-MODULES = (declaration, computation, masks, caching, gradients, parameters, costs, asking, reading)
+MODULES = (declaration, computation, masks, caching, gradients, parameters, costs, asking, reading, widths)
 """Where the checks are; importing them fills the list."""
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from zoo.model.variants.variant import Variant
 from zoo.registry import Entry
 from zoo.registry.options import REQUIRED, Choice, Maybe, Option, Record, Scalar
 
-Scope = Literal["declaration", "model", "option", "objective", "data", "tokenizer"]
+Scope = Literal["declaration", "model", "option", "objective", "data", "tokenizer", "initialization"]
 
 TOKENS = 32
 LENGTH, SOURCE = 10, 6
@@ -217,7 +217,7 @@ def subjects(entry: Entry) -> Iterator[Subject]:
         for variant, form in sorted(getattr(entry.load(), "combines", ())):
             yield Subject(entry, "objective", plain, f"{variant} with {form}")
     elif not any(option.default is REQUIRED for option in entry.options):
-        yield Subject(entry, "data" if entry.kind == "data" else "tokenizer", plain)
+        yield Subject(entry, cast("Scope", entry.kind), plain)
 
 
 def _options(

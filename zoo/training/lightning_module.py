@@ -14,10 +14,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from zoo.model.interfaces import Objective, View
-from zoo.model.parameter_roles import count_inputs, parameter_roles
 from zoo.model.variants.variant import Variant
 from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation
+from zoo.training.optimizer import build_optimizer
 from zoo.training.random_streams import stream
 
 _LOOK_EVERY = 10  # steps between looks at whether the loss is still finite: a look waits for the device
@@ -131,27 +131,9 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and the schedule, which moves at every step.
 
-        Matrices and tables decay, vectors do not (:mod:`zoo.model.parameter_roles`).
-
-        Where the initialisation asks for another learning rate (μP), matrices with equal rates are a further group,
-        those of the objective too. Decay per step, the product of rate and ``weight_decay``, is the same in all groups.
+        Matrices and tables decay, vectors do not (:mod:`zoo.training.optimizer`).
         """
-        how, inputs = self.model.initialization, count_inputs(self)
-        factors = {id(self.get_parameter(name)): how.factor(count) for name, count in inputs.items()}
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
-        for name, role in parameter_roles(self).items():
-            parameter = self.get_parameter(name)
-            if parameter.requires_grad:
-                groups.setdefault((factors.get(id(parameter), 1.0), role == "vector"), []).append(parameter)
-        kept = {key: members for key, members in groups.items() if members}
-        made = [
-            {"params": members} | ({"weight_decay": 0.0} if vector else {}) for (_, vector), members in kept.items()
-        ]
-        optimizer = self._optimizer(made)
-        for group in optimizer.param_groups:
-            if (factor := factors.get(id(group["params"][0]), 1.0)) != 1.0:
-                group["lr"] *= factor
-                group["weight_decay"] = group.get("weight_decay", 0.0) / factor
+        optimizer = build_optimizer(self, self.model.initialization, self._optimizer)
         return [optimizer], [{"scheduler": LambdaLR(optimizer, self._schedule), "interval": "step"}]
 
     # -------------------------------------------------------------------------------------------------- validation

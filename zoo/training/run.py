@@ -171,7 +171,7 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
         if "path" in config["model"]:
             begin(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)
-        model.initialization.readouts(objective)
+        model.initialization.initialize_readouts(objective)
     objective.longest(config["data"]["length"])  # a published tokenizer may have too few sentinels of its own
     loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
     callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from zoo.checks import Refused
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
+from zoo.model.initialization import Initialization
 from zoo.model.interfaces import Component, Inputs
 from zoo.model.plan import ModelPlan
 from zoo.model.projections import BatchedLinear, OutputLinear
 from zoo.model.stack import Layer, LayerCache, Stack
-from zoo.model.variants.initialization import Initialization
 
 
 class Variant(nn.Module, ABC):
@@ -33,7 +33,8 @@ class Variant(nn.Module, ABC):
     """What it was built from, with the size of its vocabulary."""
     origin: object | None = None
     """What the checkpoint that it was loaded from said beyond the model (``zoo.hub``)."""
-    initialization = Initialization()
+    initialization: Initialization
+    """What :meth:`initialize` was called with."""
 
     @abstractmethod
     def stacks(self) -> dict[str, Stack]:
@@ -105,17 +106,17 @@ class Variant(nn.Module, ABC):
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
                 for matrix in module.weight if module.weight.ndim == 3 else [module.weight]:
-                    how.matrix(matrix, dim)
+                    how.initialize_matrix(matrix, dim)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
-                how.table(module.weight, dim)
+                how.initialize_table(module.weight, dim)
         if self.head is not None and self.head.weight is not self.embedding.table.weight:
-            how.head(self.head.weight, dim)
+            how.initialize_head(self.head.weight, dim)
         for stack in self.stacks().values():
             sublayers = sum(layer.sublayers for layer in stack.applied())
             for number, layer in enumerate(stack.distinct()):
-                _scale_outputs(layer, how.output_gain(number, stack.depth, sublayers))
+                _scale_outputs(layer, how.compute_output_gain(number, stack.depth, sublayers))
                 _scale_branches(layer, layer.residual.branch_gain)
 
 

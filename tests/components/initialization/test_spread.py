@@ -52,7 +52,7 @@ def model_of(scheme: str, tiny: Tiny, **over: Any) -> Variant:
         hidden=HIDDEN,
         layers=LAYERS,
         ffn={"name": "mlp", "bias": True},
-        initialization={"scheme": scheme, **OPTIONS.get(scheme, {})},
+        initialization={"name": scheme, **OPTIONS.get(scheme, {})},
         **over,
     )
     return build(config, TOKENS, seed=0)
@@ -92,7 +92,7 @@ def test_outputs_of_all_sublayers_know_the_depth(scheme: str, tiny: Tiny) -> Non
     """Attention's, cross-attention's and experts' too; cross-attention makes three sublayers of a decoder's layer."""
     config = {"attention": {"name": "multi_head"}, "ffn": {"name": "moe"}}
     models = [
-        build(tiny("encoder_decoder", layers=LAYERS, **config, initialization={"scheme": name}), 32, seed=0)
+        build(tiny("encoder_decoder", layers=LAYERS, **config, initialization={"name": name}), 32, seed=0)
         for name in ("normal", scheme)
     ]
     for stack, per_layer in (("encoder", 2), ("decoder", 3)):
@@ -118,7 +118,7 @@ def test_outputs_of_all_sublayers_know_the_depth(scheme: str, tiny: Tiny) -> Non
 
 def test_deepnorms_gain_comes_on_top(tiny: Tiny) -> None:
     plain, deep = (
-        build(tiny(residual={"name": name}, initialization={"scheme": "gpt2"}), 32, seed=0).reader.distinct()[0]
+        build(tiny(residual={"name": name}, initialization={"name": "gpt2"}), 32, seed=0).reader.distinct()[0]
         for name in ("post", "deepnorm")
     )
     gain = deep.residual.branch_gain
@@ -128,8 +128,7 @@ def test_deepnorms_gain_comes_on_top(tiny: Tiny) -> None:
 
 def test_shared_layers_count_each_application(tiny: Tiny) -> None:
     one, other = (
-        build(tiny(layers=layers, distinct_layers=1, initialization={"scheme": "gpt2"}), 32, seed=0)
-        for layers in (1, 9)
+        build(tiny(layers=layers, distinct_layers=1, initialization={"name": "gpt2"}), 32, seed=0) for layers in (1, 9)
     )
     down: list[Any] = [model.reader.distinct()[0].ffn.down.weight for model in (one, other)]  # type: ignore[union-attr]
     torch.testing.assert_close(down[1], down[0] / 3)
@@ -139,23 +138,18 @@ def test_shared_layers_count_each_application(tiny: Tiny) -> None:
     ("options", "line"),
     [
         ({"std": -1.0}, "model.initialization.std: std must be above 0 and at most 1: got std=-1.0"),
-        (
-            {"scheme": "xavier", "std": 0.1},
-            "model.initialization.std: std goes with normal, gpt2 and mup: got std=0.1, scheme=xavier",
-        ),
-        (
-            {"base_dim": 64},
-            "model.initialization.base_dim: base_dim goes with mup: got base_dim=64, scheme=normal",
-        ),
-        ({"scheme": "mup"}, "model.initialization.base_dim: base_dim goes with mup: got base_dim=None, scheme=mup"),
-        (
-            {"scheme": "mup", "base_dim": 0},
-            "model.initialization.base_dim: base_dim must be positive: got base_dim=0",
-        ),
+        ({"name": "gpt2", "std": 2.0}, "model.initialization.std: std must be above 0 and at most 1: got std=2.0"),
+        ({"name": "mup", "base_dim": 0}, "model.initialization.base_dim: base_dim must be positive: got base_dim=0"),
     ],
 )
 def test_refused_options_come_with_their_path(options: dict[str, Any], line: str, tiny: Tiny) -> None:
     assert check(tiny(initialization=options))[2] == [line]
+
+
+@pytest.mark.parametrize("options", [{"name": "xavier", "std": 0.1}, {"base_dim": 64}, {"scheme": "gpt2"}])
+def test_options_of_another_initialization_are_refused(options: dict[str, Any], tiny: Tiny) -> None:
+    (line,) = check(tiny(initialization=options))[2]
+    assert line.startswith(f"model.initialization.{list(options)[-1]}: unknown key")
 
 
 @pytest.mark.parametrize("scheme", SPREAD)

@@ -1,0 +1,38 @@
+"""Scaled initialization."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+from torch import Tensor, nn
+
+from zoo.model.initialization import Initialization
+from zoo.registry import register
+
+
+@final
+@register("initialization", "scaled", paper="arXiv:1908.11365")
+class Scaled(Initialization):
+    """Draws normally with variance 1 / inputs, and divides outputs of layer l, from 1, by sqrt(2 l).
+
+    Matrices are cut off at three standard deviations; tables have variance 1 / width.
+
+    Source: Zhang et al. 2019, arXiv:1908.11365, as in OLMo, arXiv:2402.00838.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def initialize_matrix(self, weight: Tensor, dim: int) -> None:
+        """Fill with normal numbers of variance 1 / inputs, cut off at three standard deviations."""
+        std = weight.shape[-1] ** -0.5
+        nn.init.trunc_normal_(weight, std=std, a=-3 * std, b=3 * std)
+
+    def initialize_table(self, weight: Tensor, dim: int) -> None:
+        """Fill with normal numbers of variance 1 / width."""
+        nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
+
+    def compute_output_gain(self, layer: int, layers: int, sublayers: int) -> float:
+        """Returns 1 / sqrt(2 l) for layer l, from 1."""
+        return 1 / math.sqrt(2 * (layer + 1))

@@ -1,0 +1,177 @@
+"""Checks of initializations: first weights, options, and learning rates that carry over to other widths (μP)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data.batch import Batch
+from zoo.model.build import build
+from zoo.model.interfaces import Attention, FeedForward, Objective, View
+from zoo.model.parameter_roles import parameter_roles
+from zoo.model.schema import takes_option
+from zoo.model.variants.variant import Variant
+from zoo.registry import index
+from zoo.testing.kit import check, fail_unless
+from zoo.testing.objective_checks import VOCABULARY, batch, documents, pairs, prepare
+from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, numbers, placed
+from zoo.training.optimizer import build_optimizer
+
+WIDTHS = (64, 256)
+GROWTH = 1.5
+"""Largest accepted ratio of what training changes at the larger width to what it changes at the smaller one. With equal
+rates for all matrices it is about 3.5; with μP it was between 0.83 and 1.2 for every component and objective of zoo."""
+_STEPS, _RATE = 3, 2e-3
+_HEAD_DIM = 16
+
+
+@check("initialization", "draws of initialize_matrix and initialize_table that do not come from torch's generator")
+def check_first_weights(subject: Subject) -> None:
+    """Equal seeds give equal first weights, other seeds others; all are finite, and biases begin at zero."""
+    one, same, other = (_build_plain(subject.part, SMALL["dim"], seed) for seed in (0, 0, 1))
+    states = [model.state_dict() for model in (one, same, other)]
+    broken = [name for name, value in states[0].items() if not bool(value.isfinite().all())]
+    fail_unless(not broken, "finite first weights", f"others in {', '.join(broken)}")
+    fail_unless(_are_equal(states[0], states[1]), "equal first weights from equal seeds", "different ones")
+    fail_unless(not _are_equal(states[0], states[2]), "other first weights from another seed", "the same")
+    biases = [name for name, value in states[0].items() if name.endswith("bias") and bool(value.any())]
+    fail_unless(not biases, "biases that begin at zero", f"others in {', '.join(biases)}")
+
+
+@check("initialization", "where the option is used")
+def check_initialization_options(subject: Subject) -> None:
+    """Every option that is a number changes first weights, or the factor of a learning rate."""
+    plain = _build_plain(subject.part, SMALL["dim"], 0)
+    for option in subject.entry.options:
+        for value in numbers(option):
+            changed = _build_plain({**subject.part, option.name: value}, SMALL["dim"], 0)
+            rates = [model.initialization.compute_rate_factor(SMALL["dim"]) for model in (plain, changed)]
+            same = _are_equal(plain.state_dict(), changed.state_dict()) and rates[0] == rates[1]
+            fail_unless(not same, f"other weights or rates with {option.name}={value}", "the same")
+
+
+@check(
+    "initialization", "compute_rate_factor, and first weights by the number of inputs", when=lambda s: _transfers(s.cls)
+)
+def check_rates_carry_over(subject: Subject) -> None:
+    """What the first steps of training change does not grow with the width."""
+    _fail_if_growing(subject.entry.name, {}, None, None)
+
+
+@check(
+    "model",
+    "roles: matrices that the optimizer takes for something else; sums over features that nothing divides",
+    defaults=True,
+    when=lambda subject: subject.is_first and _owns_matrices(subject),
+)
+def check_rates_carry_over_to_widths(subject: Subject) -> None:
+    """What the first steps of training change does not grow with the width, under initializations that promise it."""
+    for name in _transferring():
+        _fail_if_growing(name, placed(subject.entry.kind, subject.part, subject.place), None, None)
+
+
+@check("objective", "roles: heads of the objective that are no readouts", after=("loss_can_be_trained_on",))
+def check_rates_carry_over_to_heads(subject: Subject) -> None:
+    """What the first steps of training change does not grow with the width, in the heads of the objective too."""
+    for name in _transferring():
+        config = {"variant": subject.place.split()[0], "embedding": {"token_types": 2}}
+        _fail_if_growing(name, config, subject, batch(subject))
+
+
+def _transfers(cls: Any) -> bool:
+    return bool(getattr(cls, "transfers_rates", False))
+
+
+def _transferring() -> Iterator[str]:
+    return (name for name in index().names("initialization") if _transfers(index().get("initialization", name).load()))
+
+
+def _owns_matrices(subject: Subject) -> bool:
+    return any(
+        role in ("matrix", "readout")
+        for part in subject.meta.modules()
+        if type(part) is subject.cls
+        for role in parameter_roles(part).values()
+    )
+
+
+def _build_plain(part: Mapping[str, Any], dim: int, seed: int) -> Variant:
+    return build({"variant": "decoder", **SMALL, "dim": dim, "initialization": dict(part)}, TOKENS, seed=seed)
+
+
+def _are_equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def _fail_if_growing(name: str, config: Mapping[str, Any], asking: Subject | None, rows: Batch | None) -> None:
+    changes = [_train(width, name, config, asking, rows) for width in WIDTHS]
+    for place in changes[0]:
+        small, large = (change[place] for change in changes)
+        fail_unless(
+            large <= GROWTH * small,
+            f"{place} that change about as much at dim={WIDTHS[1]} as at dim={WIDTHS[0]} under {name}",
+            f"root mean squares of {small:.3g} and {large:.3g} after {_STEPS} steps",
+        )
+
+
+def _train(
+    width: int, name: str, config: Mapping[str, Any], asking: Subject | None, rows: Batch | None
+) -> dict[str, float]:
+    """Returns the root mean squares of what a few steps change at one width, by what is looked at."""
+    sizes = {"dim": width, "heads": width // _HEAD_DIM, "hidden": 2 * width, "head": {"tied": False}}
+    begin = {"name": name, **({"base_dim": WIDTHS[0]} if takes_option("initialization", name, "base_dim", 1) else {})}
+    model = build({"variant": "decoder", **SMALL, **config, **sizes, "initialization": begin}, TOKENS, seed=0)
+    torch.manual_seed(0)
+    objective = _build_objective(model, width, asking)
+    model.initialization.initialize_readouts(objective)
+    view = prepare(objective, rows or _draw_rows(objective))
+    optimizer = build_optimizer(
+        nn.ModuleDict({"model": model, "objective": objective}),
+        model.initialization,
+        lambda groups: torch.optim.AdamW(groups, lr=_RATE, weight_decay=0.0),
+    )
+    first = _observe(model, objective, view)
+    for _ in range(_STEPS):
+        optimizer.zero_grad()
+        loss: Any = torch.stack(list(objective.loss(model.train(), view).values())).sum()
+        loss.backward()
+        optimizer.step()
+    last = _observe(model, objective, view)
+    return {place: float((last[place] - value).square().mean().sqrt()) for place, value in first.items()}
+
+
+@torch.no_grad()
+def _observe(model: Variant, objective: Objective, view: View) -> dict[str, Tensor]:
+    """Returns hidden states, answers, and the outputs of sublayers and of heads of the objective, each flattened."""
+    seen: dict[str, list[Tensor]] = {}
+    parts = {"outputs of attention": Attention, "outputs of feed-forwards": FeedForward}
+    observed: list[tuple[nn.Module, str]] = [
+        (part, place) for place, kind in parts.items() for part in model.modules() if isinstance(part, kind)
+    ]
+    observed += [(part, "outputs of heads") for part in objective.modules() if isinstance(part, nn.Linear)]
+    handles = [
+        part.register_forward_hook(lambda part, given, out, place=place: seen.setdefault(place, []).append(out))
+        for part, place in observed
+    ]
+    seen["hidden states"] = [model.eval().hidden(view.inputs)]
+    seen["answers"] = [objective.answers(model, view)[0]]
+    objective.loss(model, view)
+    for handle in handles:
+        handle.remove()
+    return {place: torch.cat([tensor.flatten() for tensor in tensors]) for place, tensors in seen.items()}
+
+
+def _build_objective(model: Variant, width: int, asking: Subject | None) -> Objective:
+    if asking is not None:
+        return cast("Objective", built_alone(asking, width, VOCABULARY, model.name))
+    name = {"decoder": "causal_lm", "encoder": "masked_lm", "encoder_decoder": "seq2seq"}[model.name]
+    return cast("Objective", cast("Any", index().get("objective", name).load())(width, VOCABULARY, model.name))
+
+
+def _draw_rows(objective: Objective) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    forms = {form for _, form in type(objective).combines}
+    return documents(generator) if "documents" in forms else pairs([(5, 4), (1, 1), (8, 6), (3, 7)], generator)
