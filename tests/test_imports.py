@@ -48,6 +48,7 @@ SAME_IDEA = {
     "__main__",
     "interfaces",  # the abstract classes of a room
     "none",  # the component of a kind that does nothing
+    "gpt2",  # its first weights, and the converter of its checkpoints
     "t5",  # its positions, and the converter of its checkpoints
 }
 """File names that may occur more than once."""
