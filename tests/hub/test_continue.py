@@ -138,7 +138,7 @@ def test_it_goes_on_bit_for_bit(llama: Path, rest: list[str], tmp_path: Path, mo
         patched.setattr(run_module, "_made", stopped)
         with pytest.raises(RuntimeError, match="stopped"):
             train(config)
-    assert run_folder(config).newest_checkpoints()
+    assert run_folder(config).list_checkpoints()
     one = train(config)
     again = checked("model=hub", f"model.path={llama}", *swapped, *rest, f"runs={tmp_path / 'undisturbed'}")
     other = train(again)

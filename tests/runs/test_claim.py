@@ -17,7 +17,7 @@ import pytest
 
 from zoo.config.checking import Checked
 from zoo.runs import claim as claim_module
-from zoo.runs.claim import LIMIT, Claim, Lost, holder
+from zoo.runs.claim import TIMEOUT_SECONDS, Claim, ClaimLost, find_holder
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
@@ -76,13 +76,13 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 def test_a_claim_is_had_by_one_and_given_back(tmp_path: Path) -> None:
     first, second = Claim(tmp_path), Claim(tmp_path)
-    assert holder(tmp_path) is None
+    assert find_holder(tmp_path) is None
     assert first.take() is None
     with first:
         other = second.take()
         assert other is not None
         assert (other.process, other.live) == (os.getpid(), True)
-        first.check(surely=True)
+        first.require_held(on_disk=True)
     assert list(tmp_path.iterdir()) == []
     assert second.take() is None
 
@@ -160,17 +160,19 @@ def test_a_process_that_was_killed_has_nothing(tmp_path: Path) -> None:
         assert still is not None
         assert still.live
         process.kill()  # stays a zombie until it is waited for
-        while (seen := holder(tmp_path)) is not None and seen.live:
+        while (seen := find_holder(tmp_path)) is not None and seen.live:
             time.sleep(0.01)
         mine = Claim(tmp_path)
         assert mine.take() is None
         assert [file.name for file in (tmp_path / "claim").iterdir()] == [mine.path.name]
-        assert time.time() - mine.path.stat().st_mtime < LIMIT
+        assert time.time() - mine.path.stat().st_mtime < TIMEOUT_SECONDS
     finally:
         ended(process)
 
 
-@pytest.mark.parametrize(("silent", "taken"), [(0.0, False), (LIMIT - 10, False), (LIMIT + 10, True)])
+@pytest.mark.parametrize(
+    ("silent", "taken"), [(0.0, False), (TIMEOUT_SECONDS - 10, False), (TIMEOUT_SECONDS + 10, True)]
+)
 def test_a_process_of_another_machine_is_gone_when_it_was_silent_for_long(
     silent: float, taken: bool, elsewhere: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -182,7 +184,7 @@ def test_a_process_of_another_machine_is_gone_when_it_was_silent_for_long(
 
 
 def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_module, "BEAT", 0.02)
+    monkeypatch.setattr(claim_module, "HEARTBEAT_SECONDS", 0.02)
     claim = Claim(tmp_path)
     assert claim.take() is None
     with claim:
@@ -190,7 +192,7 @@ def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         until = time.monotonic() + 20
         while claim.path.stat().st_mtime == 0 and time.monotonic() < until:
             time.sleep(0.01)
-        assert time.time() - claim.path.stat().st_mtime < LIMIT
+        assert time.time() - claim.path.stat().st_mtime < TIMEOUT_SECONDS
 
 
 @pytest.mark.parametrize("steps", [3, 1])
@@ -207,11 +209,11 @@ def test_who_lost_the_run_writes_nothing_more(
         return fit(job, claim)
 
     monkeypatch.setattr(run_module, "fit", robbed)
-    with pytest.raises(Lost, match=r"was taken over: this process was not heard from for 60 s"):
+    with pytest.raises(ClaimLost, match=r"was taken over by another process: this one sent no heartbeat for 60 s"):
         train(config)
     assert folder.state == "started"
-    assert not folder.newest_checkpoints()
-    other = holder(folder.path)
+    assert not folder.list_checkpoints()
+    other = find_holder(folder.path)
     assert other is not None
     assert other.host == "far-away"
 
@@ -234,7 +236,7 @@ def test_who_comes_second_waits_for_the_result(
         until = time.monotonic() + 60
         while "waiting for it" not in caplog.text and time.monotonic() < until:
             time.sleep(0.01)
-        folder.finish(result)
+        folder.record_result(result)
     second.join(60)
     assert found == [result]
     assert f"{folder.path} is trained by process {os.getpid()} on " in caplog.text
@@ -253,8 +255,8 @@ def test_what_a_kill_after_the_result_leaves_is_cleared_by_whoever_comes_next(
     (folder.path / ".claim-0123456789abcdef").mkdir()  # of one that was killed before it had a claim
     try:
         assert train(config) == result
-        assert holder(folder.path) is not None  # it is alive, and may be clearing away itself
-        assert folder.newest_checkpoints()
+        assert find_holder(folder.path) is not None  # it is alive, and may be clearing away itself
+        assert folder.list_checkpoints()
     finally:
         ended(killed)
     assert train(config) == result

@@ -8,18 +8,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from zoo.config.checking import Checked
 from zoo.report import read_run
-from zoo.runs.claim import Claim, holder
+from zoo.runs.claim import Claim, find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_record
 from zoo.study.cells.state import standing_of
+from zoo.study.plan.setting import Cell
 from zoo.system.files import Damaged
 from zoo.training.run import standing, train
 
@@ -68,7 +68,7 @@ def test_what_a_record_cannot_hold_is_said_with_file_key_and_value(
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"step,a\n1,x\n", "line 2 must hold numbers and a step: got ['1', 'x']"),
+        (b"step,a\n1,x\n", "line 2 must have a step, and numbers only: got ['1', 'x']"),
         (b"\xff\n", "must be UTF-8"),
         (None, "must be"),
     ],
@@ -87,7 +87,7 @@ def test_a_damaged_run_is_set_aside_and_trained_again(
     config = documents("steps=1")
     path, result = trained(config)
     shutil.copytree(path, path.parent / "sound")
-    cell: Any = SimpleNamespace(checked=config)
+    cell = Cell("a", "t", 0, (), config)
     for number, (name, content, finished) in enumerate(
         [
             ("result.json", b'{"metrics": {"loss": []}}', True),
@@ -123,7 +123,7 @@ def test_a_damaged_run_is_set_aside_and_trained_again(
 def test_what_is_no_claim_does_not_hold_a_run(tmp_path: Path) -> None:
     """A file in its place, a folder with other things in it, and a heartbeat from the future."""
     (tmp_path / "claim").touch()
-    assert holder(tmp_path) is None
+    assert find_holder(tmp_path) is None
     claim = Claim(tmp_path)
     assert claim.take() is None
     with claim:
@@ -136,7 +136,7 @@ def test_what_is_no_claim_does_not_hold_a_run(tmp_path: Path) -> None:
     (tmp_path / "claim").mkdir()
     far = tmp_path / "claim" / "0~cafecafecafe~77~1~far-away"
     far.touch()
-    other = holder(tmp_path)
+    other = find_holder(tmp_path)
     assert other is not None
     assert other.live
     os.utime(far, (time.time() + 10**8,) * 2)

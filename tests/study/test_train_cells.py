@@ -46,13 +46,13 @@ def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
         "started": datetime.fromtimestamp(time.time() - seconds, UTC).isoformat(),
         "fingerprints": {"code": code_fingerprint(), "components": components},
     }
-    folder.begin(cell.checked.config, facts)
-    folder.finish({**facts, "metrics": metrics, "diverged": None in metrics.values()})
+    folder.record_start(cell.checked.config, facts)
+    folder.record_result({**facts, "metrics": metrics, "diverged": None in metrics.values()})
 
 
 def fail(cell: Cell) -> None:
-    run_folder(cell.checked).begin({}, {})
-    run_folder(cell.checked).fail(RuntimeError("out of luck\nat all"))
+    run_folder(cell.checked).record_start({}, {})
+    run_folder(cell.checked).record_failure(RuntimeError("out of luck\nat all"))
 
 
 class Launcher:
@@ -104,7 +104,7 @@ def test_what_follows_a_failure(policy: Policy, launched: list[list[str]], cells
 
 
 def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
-    killed = [lambda cell: run_folder(cell.checked).begin({}, {})] * 3
+    killed = [lambda cell: run_folder(cell.checked).record_start({}, {})] * 3
     launcher = Launcher(cells, one_seed_1=killed)
     run_cells(cells, launcher, Policy())
     assert launcher.launched == [ALL, ["one seed 1"]]
@@ -169,7 +169,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert claim.take() is None
     csv = "step,tokens,seconds,train/loss,validation/loss\n1,5,1,2.5,\n1,5,1,,2.25\n"
     (run_folder(cells[2].checked).path / "metrics.csv").write_text(csv)
-    run_folder(cells[3].checked).begin({}, {})
+    run_folder(cells[3].checked).record_start({}, {})
     found = [standing_of(cell) for cell in cells]
     assert [each.state for each in found] == ["done", "failed", "running", "interrupted"]
     done, failed, running, interrupted = found

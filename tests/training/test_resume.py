@@ -56,7 +56,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
         train(documents(*RANDOM))
     folder = run_folder(documents(*RANDOM))
     assert folder.state == "started"
-    kept = [torch.load(file, weights_only=True)["global_step"] for file in folder.newest_checkpoints()]
+    kept = [torch.load(file, weights_only=True)["global_step"] for file in folder.list_checkpoints()]
     last = (step - 1) // 3 * 3
     assert kept == [at for at in (last, last - 3) if at > 0]
     stops.what = None
@@ -87,7 +87,7 @@ def test_interrupted_between_a_checkpoint_and_what_follows_it(
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), hook, step
     with pytest.raises(KeyboardInterrupt):
         train(documents(*config))
-    checkpoint = run_folder(documents(*config)).newest_checkpoints()[0]
+    checkpoint = run_folder(documents(*config)).list_checkpoints()[0]
     assert torch.load(checkpoint, weights_only=True)["global_step"] == kept
     stops.what = None
     same(trained(documents(*config)), undisturbed)
@@ -113,7 +113,7 @@ def test_damaged_checkpoints_are_named_and_set_aside(
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), "on_train_batch_end", 7
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    newest, before = folder.newest_checkpoints()
+    newest, before = folder.list_checkpoints()
     flip(newest)
     (newest.parent / "newer.ckpt").write_bytes(before.read_bytes()[:1000])
     stops.step = 10
@@ -122,7 +122,7 @@ def test_damaged_checkpoints_are_named_and_set_aside(
     assert f"{newest} is damaged" in caplog.text
     assert "going on from step 3" in caplog.text
     assert {path.name for path in folder.path.parent.glob("stale/*/*")} == {newest.name, "newer.ckpt"}
-    newest, before = folder.newest_checkpoints()
+    newest, before = folder.list_checkpoints()
     assert [path.name.split("-")[1] for path in (newest, before)] == ["9", "6"]
     content = before.read_bytes()
     before.write_bytes(content[:4096] + bytes(4096) + content[8192:])
@@ -167,9 +167,9 @@ def test_a_killed_process_goes_on(documents: Callable[..., Checked], trained: Tr
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "config.json")])
     try:
         until = time.monotonic() + 60
-        while not folder.newest_checkpoints() and process.poll() is None and time.monotonic() < until:
+        while not folder.list_checkpoints() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
-        assert folder.newest_checkpoints()
+        assert folder.list_checkpoints()
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

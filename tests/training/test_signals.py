@@ -70,7 +70,7 @@ def test_every_signal_keeps_the_step_and_the_run_goes_on_to_the_bit(
         assert caught.value.code == 128 + number
         folder = run_folder(config)
         assert folder.state == "started"
-        assert folder.newest_checkpoints()[0].name.startswith(f"step-{kept}-")
+        assert folder.list_checkpoints()[0].name.startswith(f"step-{kept}-")
         assert [signal.getsignal(number) for number in range(1, 20)] == handlers
     same(trained(config), undisturbed)
 
@@ -91,7 +91,7 @@ def test_a_checkpoint_of_every_step_is_as_good(
         signals.sent = [(signal.SIGTERM, "on_train_batch_end", step), (signal.SIGTERM, "on_train_batch_end", step)]
         with pytest.raises(Interrupted, match=f"step {step - 1} is kept"):
             train(config)
-        newest, before = (*run_folder(config).newest_checkpoints(), Path())[:2]
+        newest, before = (*run_folder(config).list_checkpoints(), Path())[:2]
         assert newest.name.startswith(f"step-{step - 1}-")
         assert before.name.startswith(f"step-{step - 2}-" if step > 2 else "")
     same(trained(config), undisturbed)
@@ -130,7 +130,7 @@ def test_a_handler_of_somebody_else_acts_after_the_checkpoint_and_may_let_the_tr
     config, kept = documents(*RARELY), []
 
     def requeue(number: int, frame: object) -> None:
-        kept.append([path.name.split("-")[1] for path in run_folder(config).newest_checkpoints()])
+        kept.append([path.name.split("-")[1] for path in run_folder(config).list_checkpoints()])
 
     before = signal.signal(signal.SIGUSR2, requeue)
     try:

@@ -1,1 +1,1 @@
-"""Looking inside: what a model is made of and what it costs."""
+"""Descriptions of a model: its modules and their costs."""

@@ -1,4 +1,4 @@
-"""``zoo show``: what a composed model is made of and what it costs, without memory for its weights."""
+"""``zoo show``: describes the modules and costs of a composed model, which is built on the meta device."""
 
 from __future__ import annotations
 
@@ -23,25 +23,29 @@ from zoo.units import count, is_apart
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
 _GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}
-"""The share that a module belongs to, by its name; ``embedding`` may have a longer one."""
+"""Groups of modules by name; embeddings are recognized by the end of their names."""
 
 
 def describe(overrides: Sequence[str]) -> dict[str, Any]:
-    """Parameters, operations, memory and modules of a model, as plain values.
+    """Describes parameters, FLOPs, memory and modules of a model, as plain values.
 
+    Args:
+        overrides: words of the command line, such as ``model=gpt2``.
+    Returns:
+        a mapping that can be written as JSON.
     Raises:
-        Refused: with every problem of model and data, one a line.
+        Refused: with every problem of model and data, one per line.
     """
     given = compose_run(overrides)
     problems: list[str] = []
     start = start_without_weights(given["model"], given["data"], problems)
     checked, plan, found = build.check(start.model)
-    data = check_data(_with_room(start.data, plan, overrides) if start.keys else start.data, problems)
+    data = check_data(_fit_length(start.data, plan, overrides) if start.keys else start.data, problems)
     problems += [] if start.failed else found
     if problems or plan is None:
         raise Refused("\n".join(problems))
-    _require_room(plan, data["length"])
-    vocabulary = vocabulary_size(plan, checked, {**given, "data": data})
+    _require_positions(plan, data["length"])
+    vocabulary = find_vocabulary_size(plan, checked, {**given, "data": data})
     model = on_meta(plan, vocabulary)
     costs = cost(model, data["length"], data["length"])
     counted = bill(model, costs.length, costs.source)
@@ -51,28 +55,28 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
         "executed_flops_per_token": executed_flops_per_token(model, costs.length, costs.source),
         **{name: counted[name] for name in _COSTS},
         "vocabulary": vocabulary,
-        "shares": shares(counted),
-        "flops_shares": shares(counted, "flops"),
+        "shares": compute_shares(counted),
+        "flops_shares": compute_shares(counted, "flops"),
         "modules": counted["modules"],
         "model": {**checked, **start.keys},
-        "task_head": None if start.task is None else _beside(start.task),
+        "task_head": None if start.task is None else _describe_task_head(start.task),
     }
 
 
-def _beside(head: KeptHead) -> dict[str, Any]:
-    """A task head that is kept beside the model, and how many parameters it has."""
+def _describe_task_head(head: KeptHead) -> dict[str, Any]:
+    """Describes a task head that is kept beside the model."""
     return {"architecture": head.architecture, "parameters": head.parameters}
 
 
-def _with_room(data: Mapping[str, Any], plan: ModelPlan | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """Data for a checkpoint that is looked at: unless a length was asked for, a row fits its positions."""
+def _fit_length(data: Mapping[str, Any], plan: ModelPlan | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Shortens the rows of the data to the positions of a checkpoint, unless the command line sets a length."""
     if any(line.startswith("data.length=") for line in overrides):
         return dict(data)
     limits = [limit for stack in (plan.stacks if plan else ()) for _, limit in build.limits(stack)]
     return {**data, "length": min([int(data.get("length", 128)), *limits])}
 
 
-def _require_room(plan: ModelPlan, length: int) -> None:
+def _require_positions(plan: ModelPlan, length: int) -> None:
     short = {part.path: (part.name, limit) for stack in plan.stacks for part, limit in build.limits(stack)}
     problems = [
         f"{path}: {name} has {limit} positions: got data.length={length}"
@@ -83,10 +87,10 @@ def _require_room(plan: ModelPlan, length: int) -> None:
         raise Refused("\n".join(problems))
 
 
-def vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mapping[str, Any]) -> int:
-    """Of the model or the tokenizer if their options say it, else of the data, which is tokenized for it.
+def find_vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mapping[str, Any]) -> int:
+    """Finds the size of the vocabulary in the options of model or tokenizer, or by tokenizing the data.
 
-    Special tokens are those of the objective, or of the variant's own where another one is not chosen.
+    Special tokens are those of the objective; by default, of the objective that belongs to the variant.
     """
     if plan.vocabulary is not None:
         return plan.vocabulary
@@ -102,25 +106,32 @@ def vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mapping[st
     return prepare_data(config).vocabulary.size
 
 
-def shares(counted: Mapping[str, Any], figure: str = "parameters") -> dict[str, float]:
-    """Which share of the parameters, or of the forward operations, each sort of part has."""
-    total = max(1, _amount(counted, figure))
+def compute_shares(counted: Mapping[str, Any], figure: str = "parameters") -> dict[str, float]:
+    """Computes the share of each group of modules in the parameters or the forward FLOPs.
+
+    Args:
+        counted: tree of modules with their costs, as from :func:`zoo.model.cost.bill`.
+        figure: ``parameters`` or ``flops``.
+    Returns:
+        shares of attention, ffn, embedding, head and other, which sum to 1.
+    """
+    total = max(1, _get_amount(counted, figure))
     found = {"attention": 0, "ffn": 0, "embedding": 0, "head": 0}
-    _add_up(counted["modules"], figure, found)
+    _sum_groups(counted["modules"], figure, found)
     known = {name: amount / total for name, amount in found.items()}
     return {**known, "other": 1 - sum(known.values())}
 
 
-def _add_up(modules: Mapping[str, Any], figure: str, found: dict[str, int]) -> None:
+def _sum_groups(modules: Mapping[str, Any], figure: str, found: dict[str, int]) -> None:
     for name, module in modules.items():
         group = "embedding" if name.endswith("embedding") else _GROUPS.get(name)
         if group is None:
-            _add_up(module["modules"], figure, found)
+            _sum_groups(module["modules"], figure, found)
         else:
-            found[group] += _amount(module, figure)
+            found[group] += _get_amount(module, figure)
 
 
-def _amount(module: Mapping[str, Any], figure: str) -> int:
+def _get_amount(module: Mapping[str, Any], figure: str) -> int:
     value = module[figure]
     return int((value or {}).get("forward", 0) if figure == "flops" else value or 0)
 
@@ -128,49 +139,51 @@ def _amount(module: Mapping[str, Any], figure: str) -> int:
 # --------------------------------------------------------------------------------------------------------- the terminal
 
 
-def render(described: Mapping[str, Any]) -> None:
-    """Print the model as a tree with costs by module, and what they add up to."""
+def render(description: Mapping[str, Any]) -> None:
+    """Prints the model as a tree with costs by module, followed by the totals."""
     terminal = Terminal()
-    active, parameters = described["active_parameters"], described["parameters"]
-    some = f", {active:,} of them active" if active != parameters else ""
-    terminal.print(Text.assemble((described["model"]["variant"], "bold"), f"  {parameters:,} parameters{some}"))
-    print_table(terminal, _columns(described["modules"], active != parameters))
+    active, parameters = description["active_parameters"], description["parameters"]
+    suffix = f", {active:,} of them active" if active != parameters else ""
+    terminal.print(Text.assemble((description["model"]["variant"], "bold"), f"  {parameters:,} parameters{suffix}"))
+    print_table(terminal, _build_columns(description["modules"], active != parameters))
     terminal.print()
-    print_table(terminal, _shares({"parameters": described["shares"], "operations": described["flops_shares"]}))
+    print_table(
+        terminal, _build_share_table({"parameters": description["shares"], "operations": description["flops_shares"]})
+    )
     terminal.print()
-    for line in _summary(described):
+    for line in _summarize(description):
         terminal.print_line(line)
 
 
-def _columns(modules: Mapping[str, Any], active: bool) -> list[Column]:
-    """A line for each module that holds or does something; memory is left out first where there is no room."""
-    lines = list(_lines(modules, ""))
+def _build_columns(modules: Mapping[str, Any], active: bool) -> list[Column]:
+    """Builds the columns of the tree; on a narrow terminal, the columns of memory are dropped first."""
+    lines = list(_list_lines(modules, ""))
     columns = [Column("", [label for label, _, _ in lines], left=True)]
-    columns += [Column("parameters", [_times(module["parameters"], times) for _, module, times in lines])]
+    columns += [Column("parameters", [_format_total(module["parameters"], times) for _, module, times in lines])]
     if active:
-        found = [_times(module["active_parameters"] or 0, times) for _, module, times in lines]
+        found = [_format_total(module["active_parameters"] or 0, times) for _, module, times in lines]
         columns += [Column("active", found, dropped=3)]
-    columns += [Column("FLOPs", [_times(_amount(module, "flops"), times) for _, module, times in lines])]
+    columns += [Column("FLOPs", [_format_total(_get_amount(module, "flops"), times) for _, module, times in lines])]
     for dropped, head, name in ((2, "cache", "cache_bytes"), (1, "activations", "activation_bytes")):
-        columns += [Column(head, [_bytes(times * module[name]) for _, module, times in lines], dropped=dropped)]
+        columns += [Column(head, [_format_bytes(times * module[name]) for _, module, times in lines], dropped=dropped)]
     return [*columns, Column("", [module["class"] for _, module, _ in lines], left=True, dropped=4, style="dim")]
 
 
-def _lines(modules: Mapping[str, Any], guide: str) -> Iterator[tuple[str, Mapping[str, Any], int]]:
-    """Every line of the tree: its label, the module, and for how many equal neighbours it stands, as layers mostly do.
+def _list_lines(modules: Mapping[str, Any], guide: str) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    """Yields label, module and count of each line of the tree; consecutive equal layers share one line.
 
-    The parts of a list stand where the list is.
+    A ``ModuleList`` has no line of its own: its items take its place.
     """
-    shown = list(_folded(modules))
+    shown = list(_fold_equal_layers(modules))
     for place, (name, module, times) in enumerate(shown):
         last = place == len(shown) - 1
         yield f"{guide}{'└─ ' if last else '├─ '}{name}", module, times
-        for label, part, inner in _lines(module["modules"], guide + ("   " if last else "│  ")):
+        for label, part, inner in _list_lines(module["modules"], guide + ("   " if last else "│  ")):
             yield label, part, times * inner
 
 
-def _folded(modules: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any], int]]:
-    names = [name for name, module in modules.items() if _shown(module)]
+def _fold_equal_layers(modules: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any], int]]:
+    names = [name for name, module in modules.items() if _is_shown(module)]
     while names:
         first, module = names[0], modules[names[0]]
         run = 1
@@ -178,26 +191,26 @@ def _folded(modules: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             run += 1
         label = f"{prefix}{first} to {names[run - 1]}" if run > 1 else prefix + first
         if module["class"] == "ModuleList":
-            yield from _folded(module["modules"], f"{label} ")
+            yield from _fold_equal_layers(module["modules"], f"{label} ")
         else:
             yield label, module, run
         names = names[run:]
 
 
-def _shown(module: Mapping[str, Any]) -> bool:
-    return bool(module["parameters"] or module["cache_bytes"] or _amount(module, "flops"))
+def _is_shown(module: Mapping[str, Any]) -> bool:
+    return bool(module["parameters"] or module["cache_bytes"] or _get_amount(module, "flops"))
 
 
-def _times(value: int, times: int) -> str:
+def _format_total(value: int, times: int) -> str:
     return count(value * times) if value else ""
 
 
-def _bytes(value: int) -> str:
+def _format_bytes(value: int) -> str:
     text = count(value)
     return "" if not value else f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
-def _shares(rows: Mapping[str, Mapping[str, float]]) -> list[Column]:
+def _build_share_table(rows: Mapping[str, Mapping[str, float]]) -> list[Column]:
     names = next(iter(rows.values()))
     return [
         Column("shares", list(rows), left=True),
@@ -205,21 +218,21 @@ def _shares(rows: Mapping[str, Mapping[str, float]]) -> list[Column]:
     ]
 
 
-def _summary(described: Mapping[str, Any]) -> Iterator[str]:
-    length, source, flops = described["length"], described["source"], described["flops"]
+def _summarize(description: Mapping[str, Any]) -> Iterator[str]:
+    length, source, flops = description["length"], description["source"], description["flops"]
     row = f"a row of {length} tokens" + (f" that reads {source}" if source else "")
     yield f"{row}: {count(flops['forward'])} operations forward, {count(flops['backward'])} backward"
-    if described["buffers"]:
-        yield f"beside the parameters {described['buffers']:,} numbers are saved and not trained"
-    kept = _bytes(described["activation_bytes"])
-    needed, executed = described["flops_per_token"], described["executed_flops_per_token"]
+    if description["buffers"]:
+        yield f"buffers: {description['buffers']:,} values are saved but not trained"
+    kept = _format_bytes(description["activation_bytes"])
+    needed, executed = description["flops_per_token"], description["executed_flops_per_token"]
     yield f"training: {needed:,} operations a token; activations {kept}"
     if executed is not None and is_apart(executed, needed):
         yield f"this implementation executes {executed:,} operations a token, {executed / needed - 1:+.0%}"
-    if described["cache_bytes"]:
-        further = _bytes(described["cache_bytes_per_token"]) or "nothing"
-        yield f"decoding: cache {_bytes(described['cache_bytes'])}, {further} more for each further token"
-    if (head := described["task_head"]) is not None:
-        whole = described["parameters"] + head["parameters"]
+    if description["cache_bytes"]:
+        further = _format_bytes(description["cache_bytes_per_token"]) or "nothing"
+        yield f"decoding: cache {_format_bytes(description['cache_bytes'])}, {further} for each additional token"
+    if (head := description["task_head"]) is not None:
+        whole = description["parameters"] + head["parameters"]
         yield f"{head['architecture']} has {whole:,} parameters: {head['parameters']:,} are kept beside the model"
-    yield f"vocabulary {described['vocabulary']:,}; bytes are those of float32"
+    yield f"vocabulary {description['vocabulary']:,}; bytes are those of float32"

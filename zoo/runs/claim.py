@@ -1,4 +1,8 @@
-"""Who trains a run: a claim in its folder, so that no two processes train the same one, on one machine or on many."""
+"""Exclusive claims on run folders, so that no two processes train the same run, on one machine or on several.
+
+The claims are our own, rather than a lock from a library, because a claim must tell a live holder from a dead one: at
+once on the same machine, and by its heartbeat where only the file system is shared.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,25 @@ from zoo.system.files import set_aside
 from zoo.system.processes import identify_process, machine, start_mark
 
 _log = logging.getLogger("zoo")
-BEAT = 5.0  # seconds between heartbeats
-LIMIT = 60.0  # seconds without one, after which a process elsewhere counts as gone
-_TRIES = 200
+HEARTBEAT_SECONDS = 5.0  # between two heartbeats
+TIMEOUT_SECONDS = 60.0  # without a heartbeat, after which a process on another machine counts as gone
+_ATTEMPTS = 200
 
 
-class Lost(RuntimeError):
-    """Another process took the run over, because this one was not heard from for long."""
+class ClaimLost(RuntimeError):
+    """Another process took over the run, because this one sent no heartbeat for too long."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has claimed a run."""
+    """The process that has claimed a run.
+
+    Args:
+        path: file of the claim.
+        host: name of the machine.
+        process: process ID on that machine.
+        live: whether the process still runs, or has sent a heartbeat within ``TIMEOUT_SECONDS``.
+    """
 
     path: Path
     host: str
@@ -41,25 +52,28 @@ class Holder:
 
 
 class Claim:
-    """The right to train a run; renewed by a thread while it is held.
+    """The exclusive right to train a run; as a context manager, renews itself from a thread.
 
-    A claim is the one file in the folder ``claim``: its name says who holds it, its time when that was last heard
-    from. All changes are renames, of which one succeeds: a new claim is a whole folder that gets the name ``claim``;
-    one that is taken over is the file of the process that is gone, given another name.
+    A claim is the single file in the folder ``claim``: its name identifies the holder, and its modification time is
+    that of the last heartbeat. Every change of hands is a rename, because of several concurrent renames only one
+    succeeds: a new claim is prepared as a folder, which is then renamed to ``claim``; to take over from a dead process,
+    its file is renamed.
 
     Args:
-        folder: of the run; made if it is not there.
+        folder: folder of the run; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         host = socket.gethostname().replace("/", "-")
         self.path = folder / "claim" / "~".join((secrets.token_hex(8), identify_process(), host))
-        self._heard, self._released = 0.0, threading.Event()
+        self._last_renewal, self._released = 0.0, threading.Event()
 
     def take(self) -> Holder | None:
-        """Claim the run, or say who has.
+        """Claims the run.
 
+        Returns:
+            None if the run is now ours, else the live process that holds it.
         Raises:
             OSError: if the folder cannot be written.
         """
@@ -67,55 +81,57 @@ class Claim:
         draft.mkdir(parents=True, exist_ok=True)
         self._set_foreign_aside()
         try:
-            for _ in range(_TRIES):
-                with contextlib.suppress(OSError):  # another was quicker, or is just leaving, which clears drafts away
-                    if (other := self._try(draft)) is not None and other.live:
+            for _ in range(_ATTEMPTS):
+                with contextlib.suppress(OSError):  # another process was faster, or is leaving and removes drafts
+                    if (other := self._try_claim(draft)) is not None and other.live:
                         return other
                 if self.path.exists():
                     return None
                 time.sleep(0.005)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        raise OSError(f"{self.path.parent} cannot be claimed: what is in it cannot be renamed")
+        raise OSError(f"{self.path.parent} cannot be claimed: its content cannot be renamed")
 
-    def _try(self, draft: Path) -> Holder | None:
-        """Rename the draft, or the claim of a process that is gone, to ours; the claim that was there before."""
+    def _try_claim(self, draft: Path) -> Holder | None:
+        """Renames the draft, or the claim of a dead process, to ours; returns the previous holder, if any."""
         draft.mkdir(exist_ok=True)
         (draft / self.path.name).touch()
-        other = holder(self.folder, (draft / self.path.name).stat().st_mtime)  # by the clock that all share
+        other = find_holder(self.folder, (draft / self.path.name).stat().st_mtime)  # the clock of the file system, which all machines share
         if other is None:
             draft.rename(self.folder / "claim")
         elif not other.live:
-            os.utime(other.path)  # first, so that it is fresh from the moment that it is ours
+            os.utime(other.path)  # before the rename: a claim that looked expired could be taken from us at once
             other.path.rename(self.path)
         return other
 
     def _set_foreign_aside(self) -> None:
-        """Move what is no claim out of its place: a claim is a folder with a file that names a process."""
+        """Moves anything that is not a claim out of the way: a claim is a folder with a file that names a process."""
         path = self.folder / "claim"
-        with contextlib.suppress(OSError):  # there is none, or another process was quicker
+        with contextlib.suppress(OSError):  # nothing is there, or another process was faster
             if not _is_foreign(path):
                 return
             moved = set_aside(path)
             if _is_foreign(moved):
-                _log.warning("%s is no claim of zoo: set aside as %s", path, moved)
-            else:  # another process has moved it between the look and the move, and has the claim
+                _log.warning("%s is not a claim written by zoo: set aside as %s", path, moved)
+            else:  # between our check and our move, another process replaced it by a valid claim
                 moved.rename(path)
 
-    def left(self) -> bool:
-        """Whether there is a claim, or the draft of one: held, or left by a process that was killed."""
+    def has_leftovers(self) -> bool:
+        """True if the folder has a claim or the draft of one, either in use or left by a process that was killed."""
         return next(self.folder.glob("claim"), None) is not None or next(self.folder.glob(".claim-*"), None) is not None
 
-    def check(self, *, surely: bool = False) -> None:
-        """See that the run is still ours: on disk if that is asked for, or was not seen for long.
+    def require_held(self, *, on_disk: bool = False) -> None:
+        """Requires that the run is still ours.
 
+        Args:
+            on_disk: check the file even if the last heartbeat is recent.
         Raises:
-            Lost: if it is not.
+            ClaimLost: if another process took the run over.
         """
-        if surely or time.time() - self._heard > LIMIT / 2:
+        if on_disk or time.time() - self._last_renewal > TIMEOUT_SECONDS / 2:
             self._renew()
         if self._released.is_set():
-            raise Lost(f"{self.folder} was taken over: this process was not heard from for {LIMIT:.0f} s")
+            raise ClaimLost(f"{self.folder} was taken over by another process: this one sent no heartbeat for {TIMEOUT_SECONDS:.0f} s")
 
     def __enter__(self) -> Claim:
         self._renew()
@@ -127,14 +143,14 @@ class Claim:
         with contextlib.suppress(OSError):
             self.path.unlink()
             self.path.parent.rmdir()
-        for draft in self.folder.glob(".claim-*"):  # of processes that were killed; one that is alive tries again
+        for draft in self.folder.glob(".claim-*"):  # of killed processes; a live owner creates its draft again
             mine = draft.with_name(f".claim-{secrets.token_hex(8)}")
             with contextlib.suppress(OSError):
-                draft.rename(mine)  # first: a draft that becomes the claim while it is emptied would empty the claim
-                shutil.rmtree(mine, ignore_errors=True)  # its owner may be at it too
+                draft.rename(mine)  # first: if its owner renamed the draft to the claim meanwhile, rmtree would empty the claim
+                shutil.rmtree(mine, ignore_errors=True)  # its owner may be removing it too
 
     def _beat(self) -> None:
-        while not self._released.wait(BEAT):
+        while not self._released.wait(HEARTBEAT_SECONDS):
             self._renew()
 
     def _renew(self) -> None:
@@ -142,13 +158,20 @@ class Claim:
             os.utime(self.path)
         except FileNotFoundError:
             self._released.set()
-        except OSError:  # the file system does not answer: until it does, the claim ages
+        except OSError:  # the file system does not respond: the claim grows old until it does
             return
-        self._heard = time.time()
+        self._last_renewal = time.time()
 
 
-def holder(folder: Path, now: float | None = None) -> Holder | None:
-    """Who has claimed a run, whether or not that is still there; None if nobody has."""
+def find_holder(folder: Path, now: float | None = None) -> Holder | None:
+    """Finds the process that has claimed a run, live or dead.
+
+    Args:
+        folder: folder of the run.
+        now: time in seconds by the clock of the file system; None uses the clock of this machine.
+    Returns:
+        the holder, or None if the run is not claimed.
+    """
     try:
         path = next((path for path in (folder / "claim").glob("*~*~*~*~*") if _names_process(path.name)), None)
         if path is None:
@@ -157,7 +180,8 @@ def holder(folder: Path, now: float | None = None) -> Holder | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     _, where, process, mark, host = path.name.split("~", 4)
-    live = start_mark(int(process)) == mark if where == machine() else abs(silent) < LIMIT  # heard from in 2050: damage
+    # a heartbeat from the far future is damage, so the age is bounded on both sides
+    live = start_mark(int(process)) == mark if where == machine() else abs(silent) < TIMEOUT_SECONDS
     return Holder(path, host, int(process), live)
 
 
@@ -167,7 +191,7 @@ def _names_process(name: str) -> bool:
 
 
 def _is_foreign(path: Path) -> bool:
-    """True for a file, and for a folder in which nothing names a process; an empty one is being left."""
+    """True for a file, and for a folder in which no file names a process; an empty folder is a claim being released."""
     try:
         names = os.listdir(path)
     except FileNotFoundError:

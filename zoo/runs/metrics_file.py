@@ -1,4 +1,4 @@
-"""Reading ``metrics.csv``, in whatever state a run left it."""
+"""Reading ``metrics.csv``, which a killed run may have left incomplete."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from zoo.system.input_files import read_text
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Complete lines of an earlier process; a last line that was cut off by a kill is left out.
+    """Reads the complete lines of a metrics file; a last line that a kill cut off is left out.
 
     Raises:
-        Damaged: if it is no file of text, or holds something else than numbers; names file, line and value.
+        Damaged: if it is not a text file, or a value is not a number; the message names file, line and value.
     """
     try:
         text = read_text(path)
@@ -22,19 +22,19 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
         return []
     except Refused as error:
         raise Damaged(str(error)) from None
-    whole = text[: text.rfind("\n") + 1]
+    whole = text[: text.rfind("\n") + 1]  # a line counts once its line break is written
     try:
         lines = list(csv.DictReader(whole.splitlines()))
     except csv.Error as error:
         raise Damaged(f"{path}: must be CSV: {error}") from None
-    found = [{key: value for key, value in line.items() if key and value} for line in lines]
-    for number, line in enumerate(found, 2):
-        if "step" not in line or any(_number(value) is None for value in line.values()):
-            raise Damaged(f"{path}: line {number} must hold numbers and a step: got {str(list(line.values()))[:60]}")
-    return found
+    rows = [{key: value for key, value in line.items() if key and value} for line in lines]
+    for number, line in enumerate(rows, 2):
+        if "step" not in line or any(_parse_number(value) is None for value in line.values()):
+            raise Damaged(f"{path}: line {number} must have a step, and numbers only: got {str(list(line.values()))[:60]}")
+    return rows
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""A run's folder: what is in it says what became of the run."""
+"""The folder of a run: its files are the only record of the state of the run."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ from zoo.runs.state_files import RECORDS, read_record
 State = Literal["new", "started", "failed", "done"]
 _CHECKPOINT = re.compile(r"step-(\d+)-([0-9a-f]{64})\.ckpt")
 _FILES = ("config.yaml", "model.safetensors", "tokenizer.json")
-_KEPT = 2  # checkpoints: where the newest is damaged, the one before it serves
+_KEPT = 2  # checkpoints: if the newest is damaged, training resumes from the one before it
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run, each written at once or not at all.
+    """The files of a run, each written atomically.
 
-    ``config.yaml`` and ``started.json`` at the beginning, ``metrics.csv`` and ``checkpoints/`` on the way,
-    ``result.json`` or ``failed.json`` in the end; while a process trains it, ``claim/``.
+    ``config.yaml`` and ``started.json`` are written before the first step, ``metrics.csv`` and ``checkpoints/`` during
+    training, and ``result.json`` or ``failed.json`` at the end. ``claim/`` exists while a process trains the run.
+
+    Args:
+        path: the folder.
     """
 
     path: Path
 
     @property
     def state(self) -> State:
-        """Derived from the files."""
+        """The state of the run, derived from the files that exist."""
         if (self.path / "result.json").exists():
             return "done"
         if (self.path / "failed.json").exists():
@@ -46,11 +49,11 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """Where training states lie."""
+        """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
-    def newest_checkpoints(self) -> list[Path]:
-        """Training states to go on from, the newest first; each has its step and its SHA-256 in its name."""
+    def list_checkpoints(self) -> list[Path]:
+        """Lists the checkpoints, newest first; the name of each has its step and its SHA-256."""
 
         def step(path: Path) -> float:
             found = _CHECKPOINT.fullmatch(path.name)
@@ -59,19 +62,26 @@ class RunFolder:
         return sorted(self.checkpoints.glob("*.ckpt"), key=step, reverse=True)
 
     def add_checkpoint(self, draft: Path, step: int) -> None:
-        """Let a training state count, and all that was logged up to it; the one before it is kept, older ones go."""
+        """Publishes a checkpoint, once it and the metrics logged before it are on disk.
+
+        The previous checkpoint is kept; older ones are removed.
+
+        Args:
+            draft: file that was written; it is renamed.
+            step: number of optimizer steps taken.
+        """
         self.sync_metrics()
         sync_file(draft)
         os.replace(draft, self.checkpoints / f"step-{step}-{file_digest(draft)}.ckpt")
         sync_folder(self.checkpoints)
-        for old in self.newest_checkpoints()[_KEPT:]:
+        for old in self.list_checkpoints()[_KEPT:]:
             old.unlink()
 
     def require_checkpoint(self, path: Path) -> None:
-        """See that a training state is as it was written.
+        """Requires that a checkpoint matches the digest in its name.
 
         Raises:
-            Damaged: if it is not.
+            Damaged: if it does not.
         """
         found = _CHECKPOINT.fullmatch(path.name)
         if found is None:
@@ -79,20 +89,22 @@ class RunFolder:
         require_digest(path, found[2])
 
     def require_files(self, digests: Mapping[str, str]) -> None:
-        """See that files are as they were written, given their SHA-256 by name; one that was removed is not missed.
+        """Requires that files match their digests; files that were removed are not checked.
 
+        Args:
+            digests: SHA-256 by file name.
         Raises:
-            Damaged: if one is not.
+            Damaged: if a file differs.
         """
         for name, digest in digests.items():
             if (self.path / name).exists():
                 require_digest(self.path / name, digest)
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, or None if it is not there.
+        """Reads a JSON file of the folder; None if it is missing.
 
         Raises:
-            Damaged: if it does not hold what it should; names file, key and value.
+            Damaged: if the content is invalid; the message names file, key and value.
         """
         return read_record(self.path / name)
 
@@ -111,7 +123,7 @@ class RunFolder:
         return "done" if fingerprints().items() <= before.get("fingerprints", {}).items() else "stale"
 
     def find_damage(self) -> Damaged | None:
-        """What is wrong with the JSON files of the folder, if anything is; the message names the file."""
+        """Finds the first invalid JSON file of the folder; None if all are valid. The message names the file."""
         try:
             for name in RECORDS:
                 self.read(name)
@@ -120,10 +132,10 @@ class RunFolder:
         return None
 
     def require_readable(self) -> None:
-        """See that a run can go on from what is in its folder, or has a result whose files are as they were written.
+        """Requires that a run can resume from its folder, or that the files of its result match their digests.
 
         Raises:
-            Damaged: if not; it names the file.
+            Damaged: otherwise; the message names the file.
         """
         self.require_files((self.read("result.json") or {}).get("files", {}))
         for name in RECORDS:
@@ -135,41 +147,50 @@ class RunFolder:
         if self.checkpoints.exists() and not self.checkpoints.is_dir():
             raise Damaged(f"{self.checkpoints}: must be a folder: got a file")
 
-    def begin(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Write what is known before the first step; an earlier failure is forgotten."""
+    def record_start(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Writes ``config.yaml`` and ``started.json``, and removes the record of an earlier failure.
+
+        Args:
+            config: the checked config.
+            facts: provenance of the run, as in :class:`Facts`.
+        """
         clear_drafts(self.path)
         write_file(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_file(self.path / "started.json", json.dumps(facts, indent=1))
         (self.path / "failed.json").unlink(missing_ok=True)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Write the result, last of all."""
+    def record_result(self, result: dict[str, Any]) -> None:
+        """Writes ``result.json``, the last file of a run."""
         self.sync_metrics()
         write_file(self.path / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
 
     def clear(self) -> None:
-        """Remove the training states, which nothing needs once there is a result, and drafts that a kill left."""
+        """Removes the checkpoints, which are not needed once there is a result, and drafts left by a kill."""
         clear_drafts(self.path)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def sync_metrics(self) -> None:
-        """Wait until all that was logged is on disk."""
+        """Waits until all logged metrics are on disk."""
         if (path := self.path / "metrics.csv").exists():
             sync_file(path)
 
-    def fail(self, error: BaseException) -> None:
-        """Write why it failed."""
+    def record_failure(self, error: BaseException) -> None:
+        """Writes ``failed.json``: the error and its traceback."""
         lines = "".join(traceback.format_exception(error))
         text = f"{type(error).__name__}: {error}"
         content = json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False)
         write_file(self.path / "failed.json", content)
 
     def set_aside(self, reason: str) -> Path:
-        """Move a run of other code or data out of the way; nothing is deleted, and a claim stays.
+        """Moves a run that was made with other code or data out of the way; deletes nothing, and leaves a claim in place.
 
-        What says that the run is of other code or data is moved last, so that a kill in between is made up for.
+        Args:
+            reason: becomes a part of the new name.
+        Returns:
+            the new folder.
         """
-        target = self._aside(reason)
+        target = self._create_stale_folder(reason)
+        # these show that the run is stale, so they move last: after a kill in between, the next start moves the rest
         last = ("started.json", "result.json")
         for item in sorted(self.path.iterdir(), key=lambda item: item.name in last):
             if not item.name.startswith(("claim", ".claim")):
@@ -177,11 +198,10 @@ class RunFolder:
         return target
 
     def set_aside_checkpoint(self, path: Path) -> Path:
-        """Move a training state that cannot be used out of the way; nothing is deleted."""
-        return path.rename(self._aside("checkpoint") / path.name)
+        """Moves a checkpoint that cannot be used out of the way; deletes nothing. Returns its new path."""
+        return path.rename(self._create_stale_folder("checkpoint") / path.name)
 
-    def _aside(self, reason: str) -> Path:
-        """Make a new folder for what is set aside."""
+    def _create_stale_folder(self, reason: str) -> Path:
         number = 0
         while (target := self.path.parent / "stale" / f"{self.path.name}-{reason}-{number}").exists():
             number += 1

@@ -1,4 +1,4 @@
-"""What the JSON files of a run's folder hold, and the one reader of them: a record, or a line that names the file."""
+"""Typed records of the JSON files in a run folder, and their reader, which checks every value against its type."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ from zoo.system.input_files import read_text
 
 
 class Facts(TypedDict):
-    """Where a result comes from; further keys are allowed, as in all records."""
+    """Provenance of a result; further keys are allowed, as in all records."""
 
     fingerprints: NotRequired[dict[str, str]]
     versions: NotRequired[dict[str, str]]
@@ -30,7 +30,7 @@ class Started(Facts):
 
 
 class Result(Facts):
-    """``result.json``: written last. A metric that is not finite is None."""
+    """``result.json``: written last. A metric that is not finite is stored as None."""
 
     metrics: dict[str, float | None]
     diverged: NotRequired[bool]
@@ -45,7 +45,7 @@ class Result(Facts):
 
 
 class Failed(TypedDict):
-    """``failed.json``: why a run ended without a result."""
+    """``failed.json``: the error that ended a run."""
 
     error: str
     traceback: NotRequired[str]
@@ -55,27 +55,34 @@ RECORDS: Mapping[str, type] = {"started.json": Started, "result.json": Result, "
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Read one of the files in ``RECORDS``; None if it is not there.
+    """Reads one of the files in ``RECORDS``; None if it is missing.
 
     Raises:
-        Damaged: if it is no file, no JSON, or a value has another type than the record says; names file, key and value.
+        Damaged: if it is not a JSON file, or a value does not have the type of the record; the message names file, key
+            and value.
     """
     try:
-        found = json.loads(read_text(path, limits.JSON_BYTES))
+        content = json.loads(read_text(path, limits.JSON_BYTES))
     except FileNotFoundError:
         return None
     except Refused as error:
         raise Damaged(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{path}: must be JSON: {error}") from None
-    if (problem := next(_problems(found, RECORDS[path.name], ""), None)) is not None:
+    if (problem := next(_problems(content, RECORDS[path.name], ""), None)) is not None:
         raise Damaged(f"{path}: {problem}")
-    record: dict[str, Any] = found
+    record: dict[str, Any] = content
     return record
 
 
 def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:
-    """What in a JSON value is of another type than the annotation ``kind`` says; ``at`` is the key that leads there."""
+    """Yields a message for each part of a JSON value that does not have the annotated type.
+
+    Args:
+        value: parsed JSON.
+        kind: the annotation.
+        at: dotted key of the value in the file.
+    """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return
@@ -83,31 +90,31 @@ def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:
         yield from _problems(value, inner[0], at)
     elif origin in (Union, types.UnionType):
         if all(next(_problems(value, each, at), None) is not None for each in inner):
-            yield _wrong(value, " or ".join(_name(each) for each in inner), at)
+            yield _type_problem(value, " or ".join(_type_name(each) for each in inner), at)
     elif is_typeddict(kind):
         if not isinstance(value, dict):
-            yield _wrong(value, "a mapping", at)
+            yield _type_problem(value, "a mapping", at)
             return
-        yield from (f"{_join(at, name)} is missing" for name in kind.__required_keys__ - value.keys())
+        yield from (f"{_join_keys(at, name)} is missing" for name in kind.__required_keys__ - value.keys())
         for name, annotation in _annotations(kind).items():
             if name in value:
-                yield from _problems(value[name], annotation, _join(at, name))
+                yield from _problems(value[name], annotation, _join_keys(at, name))
     elif origin is dict:
         if not isinstance(value, dict):
-            yield _wrong(value, "a mapping", at)
+            yield _type_problem(value, "a mapping", at)
             return
         for name, item in value.items():
-            yield from _problems(item, inner[1], _join(at, name))
+            yield from _problems(item, inner[1], _join_keys(at, name))
     elif origin is list:
         if not isinstance(value, list):
-            yield _wrong(value, "a list", at)
+            yield _type_problem(value, "a list", at)
             return
         for number, item in enumerate(value):
-            yield from _problems(item, inner[0], _join(at, str(number)))
+            yield from _problems(item, inner[0], _join_keys(at, str(number)))
     elif not isinstance(value, (int, float) if kind is float else kind) or (
         isinstance(value, bool) and kind is not bool
     ):
-        yield _wrong(value, _name(kind), at)
+        yield _type_problem(value, _type_name(kind), at)
 
 
 @functools.cache
@@ -115,14 +122,14 @@ def _annotations(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _name(kind: Any) -> str:
+def _type_name(kind: Any) -> str:
     names = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "null"}
     return names.get(kind, "a mapping")
 
 
-def _wrong(value: Any, expected: str, at: str) -> str:
+def _type_problem(value: Any, expected: str, at: str) -> str:
     return f"{at + ' ' if at else ''}must be {expected}: got {str(value)[:40]!r}"
 
 
-def _join(at: str, name: str) -> str:
+def _join_keys(at: str, name: str) -> str:
     return f"{at}.{name}" if at else name

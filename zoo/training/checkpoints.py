@@ -32,7 +32,7 @@ def find_checkpoint(folder: RunFolder, *, main: bool) -> tuple[Path | None, int]
         folder: of the run.
         main: if this process writes in the folder: it says what is damaged, and sets it aside.
     """
-    for path in folder.newest_checkpoints():
+    for path in folder.list_checkpoints():
         try:
             folder.require_checkpoint(path)
             step = int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
@@ -87,7 +87,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """All of the step before is done."""
         if self.claim is not None:
-            self.claim.check()
+            self.claim.require_held()
         self._count()
         if self._signal:
             self._end(trainer)
@@ -99,7 +99,7 @@ class Checkpoints(Checkpoint):
     def on_validation_batch_start(self, *_: Any) -> None:
         """An evaluation may take long."""
         if self.claim is not None:
-            self.claim.check()
+            self.claim.require_held()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Write the state, after the last micro-batch of a step."""
@@ -132,7 +132,7 @@ class Checkpoints(Checkpoint):
             self._counts = self._written
             if self.claim is not None:
                 begun = time.monotonic()
-                self.claim.check(surely=True)
+                self.claim.require_held(on_disk=True)
                 self.folder.add_checkpoint(self._draft, self._counts)
                 self._cost += time.monotonic() - begun
             self.interruption.done = f"step {self._counts} is kept"

@@ -65,14 +65,14 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     if not trainer.is_global_zero or claim is None:
         return {}
     result = result_of(job, module, memory.bytes(), None if resumed else energy.joules())
-    claim.check(surely=True)
+    claim.require_held(on_disk=True)
     with replace_file(job.folder.path / "model.safetensors") as draft:
         save_model(job.model, str(draft))
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
     if isinstance(job.model.origin, Begun):
         write_origin(job.model.origin.origin, job.folder.path / "origin")
     result["files"] = {name: file_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
-    job.folder.finish(result)
+    job.folder.record_result(result)
     job.folder.clear()
     return result
 

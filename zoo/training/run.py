@@ -23,7 +23,7 @@ from zoo.model.interfaces import Objective
 from zoo.model.parts import part_from_config
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
-from zoo.runs.claim import Claim, Lost
+from zoo.runs.claim import Claim, ClaimLost
 from zoo.runs.run_folder import RunFolder
 from zoo.system.files import Damaged
 from zoo.training.job import Job
@@ -117,7 +117,7 @@ def _clear(folder: RunFolder) -> None:
     """Remove what a process left that was killed after it wrote the result; one that is alive does so itself."""
     claim = Claim(folder.path)
     with contextlib.suppress(OSError):  # a result can be read where nothing can be written
-        if claim.left() and claim.take() is None:
+        if claim.has_leftovers() and claim.take() is None:
             with claim:
                 folder.clear()
 
@@ -138,13 +138,13 @@ def _taken(claim: Claim, wait: bool) -> bool:
 def _trained(job: Job, claim: Claim) -> dict[str, Any]:
     """Train what is not done, with the folder made ready for it."""
     _set_aside(job.folder, job.facts)
-    job.folder.begin({key: value for key, value in job.config.items() if key != "label"}, dict(job.facts))
+    job.folder.record_start({key: value for key, value in job.config.items() if key != "label"}, dict(job.facts))
     try:
         return fit(job, claim)
-    except Lost:
+    except ClaimLost:
         raise
     except Exception as error:
-        job.folder.fail(error)
+        job.folder.record_failure(error)
         raise
 
 

@@ -84,7 +84,7 @@ def test_trained_interrupted_and_trained_on(
     again = checked(*config(name, written, f"runs={tmp_path / 'again'}"))
     with pytest.raises(KeyboardInterrupt):
         train(again)
-    assert len(run_folder(again).newest_checkpoints()) == 1
+    assert len(run_folder(again).list_checkpoints()) == 1
     monkeypatch.setattr(Stops, "at", None)
     train(again)
     second = run_folder(again).path

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from zoo.runs.claim import holder
+from zoo.runs.claim import find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
 from zoo.study.plan.setting import CellView
@@ -67,7 +67,7 @@ def standing_of(cell: C) -> Standing[C]:
     folder, state = cell.folder, _OF_FOLDERS[cell.compare()]
     if state == "done":
         return Standing(cell, state, cell.steps, seconds=_seconds(folder))
-    other = holder(folder.path)
+    other = find_holder(folder.path)
     if other is not None and other.live:
         return Standing(cell, "running", **_progress(cell, folder), process=str(other))
     if state == "failed":
