@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-import yaml
 
-from zoo.checks import Refused
+from zoo.checks import Refused, suggest
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer, Vocabulary
 from zoo.data.special import NOWHERE, protect
@@ -23,8 +22,11 @@ from zoo.hub.weights import fill
 from zoo.model import build
 from zoo.model.cost import on_meta
 from zoo.model.parts import part_from_config
+from zoo.model.schema import check_part
 from zoo.model.variants.variant import Variant
+from zoo.registry import index
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.state_files import read_config
 from zoo.system.input_files import read_json
 
 
@@ -71,17 +73,20 @@ def saved(path: str | Path, *, pickled: bool = False) -> Saved:
     folder = Path(path)
     if (folder / "config.json").is_file():
         return _checkpoint(folder, pickled)
-    if not (folder / "config.yaml").is_file():
+    if not (folder / "config.yaml").exists():
         raise Refused(f"{folder} is neither a run nor a checkpoint: there is no config.yaml and no config.json in it")
-    if not (folder / "result.json").is_file():
+    return _run(RunFolder(folder))
+
+
+def _run(run: RunFolder) -> Saved:
+    folder = run.path
+    if damage := run.find_damage():
+        raise damage
+    result = run.read("result.json")
+    if result is None:
         raise Refused(f"{folder} is a run that has not ended: there is no result.json in it")
-    return _run(folder)
-
-
-def _run(folder: Path) -> Saved:
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf8"))
-    result = read_json(folder / "result.json")
-    RunFolder(folder).require_files(result.get("files", {}))
+    config = _read_run_config(folder / "config.yaml")
+    run.require_files(result.get("files", {}))
     _, plan, problems = build.check(without_checkpoint(config["model"]))
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
@@ -92,6 +97,37 @@ def _run(folder: Path) -> Saved:
     fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
     model.origin = read_origin(folder / "origin") or Origin(OWN.name)
     return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
+
+
+def _read_run_config(path: Path) -> dict[str, Any]:
+    """Returns the config of a run, which has what a model and its tokenizer are built from.
+
+    Raises:
+        Refused: if it has not; names the file and the key.
+    """
+    config = read_config(path)
+    data = config.get("data")
+    sections = {
+        "model": config.get("model"),
+        "data": data,
+        "objective": config.get("objective"),
+        "data.tokenizer": data.get("tokenizer") if isinstance(data, Mapping) else None,
+    }
+    problems: list[str] = []
+    for key, section in sections.items():
+        found: list[str] = []
+        if not isinstance(section, Mapping):
+            found.append(f"{key} must be a mapping: got {str(section)[:40]!r}")
+        elif key == "data.tokenizer":
+            check_part("tokenizer", section, key, found)
+        elif key != "model" and section.get("name") not in index().names(key):
+            found.append(
+                f"{key}: unknown {key} {section.get('name')!r}: {suggest(str(section.get('name')), index().names(key))}"
+            )
+        problems += [f"{path}: {line}" for line in found]
+    if problems:
+        raise Refused("\n".join(problems))
+    return config
 
 
 def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabulary:

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+import yaml
+
 from zoo import limits
 from zoo.checks import Refused
 from zoo.system.files import Damaged
-from zoo.system.input_files import read_text
+from zoo.system.input_files import read_text, replace_surrogates
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Facts(TypedDict):
@@ -62,7 +66,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
             and value.
     """
     try:
-        content = json.loads(read_text(path, limits.JSON_BYTES))
+        content = replace_surrogates(json.loads(read_text(path, limits.JSON_BYTES)))
     except FileNotFoundError:
         return None
     except Refused as error:
@@ -73,6 +77,25 @@ def read_record(path: Path) -> dict[str, Any] | None:
         raise Damaged(f"{path}: {problem}")
     record: dict[str, Any] = content
     return record
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Returns the mapping in a ``config.yaml``; empty if there is no such file.
+
+    Raises:
+        Damaged: if it holds anything else; names the file.
+    """
+    try:
+        loaded = yaml.load(read_text(path, limits.YAML_BYTES), _LOADER)
+    except FileNotFoundError:
+        return {}
+    except Refused as error:
+        raise Damaged(str(error)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        raise Damaged(f"{path} must be YAML: {next(iter(str(error).splitlines()), '')}") from None
+    if not isinstance(loaded, dict):
+        raise Damaged(f"{path} must hold a mapping: got {type(loaded).__name__}")
+    return dict(replace_surrogates(loaded))
 
 
 def _problems(value: Any, kind: Any, at: str) -> Iterator[str]:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 from zoo import limits
 from zoo.checks import Refused
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
@@ -68,6 +71,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def replace_surrogates(value: Any) -> Any:
+    r"""Returns a value of JSON or YAML whose texts can be encoded: a lone surrogate becomes U+FFFD.
+
+    JSON and YAML can write half of a character, as ``"\ud800"``. Such a text is no Unicode text; it can neither be
+    encoded nor handed to libraries that hold texts in UTF-8.
+    """
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {replace_surrogates(key): replace_surrogates(item) for key, item in value.items()}
+    return [replace_surrogates(item) for item in value] if isinstance(value, list) else value
+
+
 def parse_json(path: Path) -> Any:
     """The value in a JSON file.
 
@@ -75,7 +91,7 @@ def parse_json(path: Path) -> Any:
         Refused: if it is not there, or is no JSON.
     """
     try:
-        return json.loads(read_bytes(path, limits.JSON_BYTES))
+        return replace_surrogates(json.loads(read_bytes(path, limits.JSON_BYTES)))
     except FileNotFoundError:
         raise Refused(f"{path} is not there") from None
     except Refused:

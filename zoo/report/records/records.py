@@ -15,7 +15,9 @@ from zoo.checks import Refused, require, suggest
 from zoo.report.records.flat_configs import ABSENT, differing, short_keys, texts
 from zoo.report.records.learning_curves import measured, read_curves
 from zoo.report.records.metrics import TELLING
-from zoo.report.records.run_files import read_json, read_yaml
+from zoo.report.records.run_files import read_json
+from zoo.runs.run_folder import RunFolder
+from zoo.runs.state_files import read_config
 
 _log = logging.getLogger("zoo")
 _PRIMARY = (*TELLING, "exact_match", "token_accuracy", "masked_accuracy", "replaced_accuracy")
@@ -133,10 +135,21 @@ def _unread(run: Run) -> str:
     return "; ".join(run.notes) or f"got {run.folder}"
 
 
+def _name_unread(run: Run) -> str:
+    if run.notes:
+        return run.notes[-1]
+    file = run.folder / "config.yaml"
+    return (
+        f"{file} must hold the config of a run"
+        if file.exists()
+        else f"a run folder must hold config.yaml: {_unread(run)}"
+    )
+
+
 def _config(path: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """The config of a run; empty, and a note, if it cannot be read."""
     try:
-        config = read_yaml(path)
+        config = read_config(path)
         seed = config.get("seed", 0)
         require(isinstance(seed, int) or seed is None, f"{path}: seed must be an integer: got {seed!r}")
     except Refused as error:
@@ -193,10 +206,12 @@ def runs_study(
     """
     require(len(folders) > 0, "a report needs at least one run folder: got none")
     unnamed = [read_run(folder, "", "", 0) for folder in dict.fromkeys(Path(f).resolve() for f in folders)]
+    if len(unnamed) == 1 and (damage := RunFolder(unnamed[0].folder).find_damage()):
+        raise damage
     unnamed = [replace(run, config=(planned or {}).get(run.folder, run.config)) for run in unnamed]
     for run in unnamed:
         if not run.config:
-            require(bool(run.notes) and len(unnamed) > 1, f"a run folder must hold config.yaml: {_unread(run)}")
+            require(bool(run.notes) and len(unnamed) > 1, _name_unread(run))
             _log.warning("left out: %s", _unread(run))
     unnamed = [run for run in unnamed if run.config]
     require(len(unnamed) > 0, "a report needs a run folder that can be read: got none")
