@@ -18,13 +18,13 @@ from zoo.model.build import assemble, check, component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.registry import index
-from zoo.system.installation import folder
+from zoo.system.installation import find_package_folder
 from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
 
 MODELS = sorted(
-    str(file.relative_to(folder("conf") / "model").with_suffix(""))
-    for file in (folder("conf") / "model").rglob("*.yaml")
+    str(file.relative_to(find_package_folder("conf") / "model").with_suffix(""))
+    for file in (find_package_folder("conf") / "model").rglob("*.yaml")
     if file.stem != "hub"  # which is whatever lies in a folder
 )
 GROUPS = ("optimizer", "schedule", "logger", "callbacks", "trainer", "data", "objective")
@@ -48,7 +48,7 @@ def objective_of(model: str) -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    return sorted(file.stem for file in (folder("conf") / group).glob("*.yaml"))
+    return sorted(file.stem for file in (find_package_folder("conf") / group).glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")

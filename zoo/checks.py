@@ -1,4 +1,4 @@
-"""Argument errors that all read alike: the name, the rule, the value."""
+"""Argument checks whose messages share one form: the name, the rule, and the value."""
 
 from __future__ import annotations
 
@@ -6,60 +6,60 @@ import difflib
 from collections.abc import Iterable
 
 
-class Unfit(str):
-    """A problem of things that do not go together, each of which would do with others."""
+class Incompatibility(str):
+    """A problem of two choices that are incompatible, although each is valid in other combinations."""
 
     __slots__ = ()
 
 
 class Refused(ValueError):
-    """What was asked for cannot be done.
+    """The error for a request that cannot be fulfilled.
 
-    The message says which name, which rule and which value, in words for the person who asked;
-    a command prints it without a traceback.
+    The message names the argument, the rule and the value in terms that the user knows; commands print it without a
+    traceback.
     """
 
 
 def require(condition: bool, message: str) -> None:
-    """Refuse with ``message`` unless ``condition`` holds."""
+    """Raise :class:`Refused` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise Refused(message)
 
 
 def require_divides(divisor: str, divisor_value: int, name: str, value: int) -> None:
-    """Refuse unless ``divisor_value`` is positive and divides ``value``."""
+    """Raise :class:`Refused` unless ``divisor_value`` is positive and divides ``value``."""
     if divisor_value < 1 or value % divisor_value:
         raise Refused(f"{divisor} must divide {name}: got {divisor}={divisor_value}, {name}={value}")
 
 
 def require_positive(name: str, value: float) -> None:
-    """Refuse unless ``value`` is greater than zero."""
+    """Raise :class:`Refused` unless ``value`` is greater than zero."""
     if not value > 0:
         raise Refused(f"{name} must be positive: got {name}={value}")
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse unless ``low <= value <= high``."""
+    """Raise :class:`Refused` unless ``low <= value <= high``."""
     if not low <= value <= high:
         raise Refused(f"{name} must be between {low} and {high}: got {name}={value}")
 
 
-def require_several(name: str, value: int) -> None:
-    """Refuse fewer than two features: what brings features to a common size leaves of one no more than its sign."""
-    require(value > 1, f"{name} must be at least 2, for of one feature a norm leaves its sign: got {name}={value}")
+def require_multiple_features(name: str, value: int) -> None:
+    """Raise :class:`Refused` for fewer than two features: normalizing a single feature keeps only its sign."""
+    require(value > 1, f"{name} must be at least 2, since normalizing one feature keeps only its sign: got {value}")
 
 
 def require_even(name: str, value: int) -> None:
-    """Refuse unless ``value`` is even."""
+    """Raise :class:`Refused` unless ``value`` is even."""
     if value % 2:
         raise Refused(f"{name} must be even: got {name}={value}")
 
 
 def suggest(wrong: str, choices: Iterable[str]) -> str:
-    """The near miss, if there is one, and all choices, as the tail of a message."""
+    """Returns the end of an error message: the closest match, if there is one, and all choices."""
     ordered = sorted(choices)
     if not ordered:
-        return "there is nothing to choose"
+        return "there are no choices"
     close = difflib.get_close_matches(wrong, ordered, n=1)
     near = f"did you mean {close[0]}? " if close else ""
     return f"{near}choices: {', '.join(ordered)}"

@@ -1,4 +1,4 @@
-"""Amounts and times as a person reads them. A space before a unit does not break."""
+"""Formats counts, quantities, durations and shares for people, with a no-break space before the unit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _NONE = "—"
 _UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def count(value: float | None) -> str:
-    """Three digits and a decimal prefix: ``1.23 M``."""
+def format_count(value: float | None) -> str:
+    """Formats a number with three digits and a decimal prefix: ``1.23 M``."""
     if value is None or not math.isfinite(value):
         return _NONE
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(value) >= 0.9995 * size), (1.0, ""))
@@ -19,19 +19,19 @@ def count(value: float | None) -> str:
     return f"{text}\N{NO-BREAK SPACE}{unit}".rstrip()
 
 
-def measure(value: float | None, unit: str) -> str:
-    """The same with a unit: ``1.23 MB``."""
-    text = count(value)
+def format_quantity(value: float | None, unit: str) -> str:
+    """Formats a number like :func:`format_count` and appends a unit: ``1.23 MB``."""
+    text = format_count(value)
     return text if text == _NONE else text + unit if text[-1].isalpha() else f"{text}\N{NO-BREAK SPACE}{unit}"
 
 
-def is_apart(value: float | None, other: float | None) -> bool:
-    """True if both numbers are known and differ by more than a percent of the second."""
+def is_different(value: float | None, other: float | None) -> bool:
+    """True if both numbers are known and differ by more than one percent of ``other``."""
     return value is not None and other is not None and abs(value - other) > 0.01 * abs(other)
 
 
-def duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
+def format_duration(seconds: float) -> str:
+    """Formats seconds as hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
     return f"{minutes}\N{NO-BREAK SPACE}min {rest}\N{NO-BREAK SPACE}s" if minutes else f"{rest}\N{NO-BREAK SPACE}s"
 
 
-def percent(share: float) -> str:
-    """Three digits and a percent sign; a share above none is never written as none."""
+def format_percent(share: float) -> str:
+    """Formats a share with three digits and a percent sign; a positive share is never shown as 0 %."""
     text = "under 0.001" if 0 < share < 0.00001 else f"{100 * share:.3g}"
     return f"{text}\N{NO-BREAK SPACE}%"

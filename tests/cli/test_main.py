@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tests.command import ON_CPU, SMALL, TINY, without_times, zoo
 from zoo.model.schema import SLOTS
 from zoo.registry import index
-from zoo.system.installation import folder
+from zoo.system.installation import find_package_folder
 
 SLOT_OF = {
     "data": ["data"],
@@ -230,7 +230,7 @@ def test_train_help_lists_every_option_of_every_group() -> None:
     out = zoo("train", "--help").out
     listed = out.split("== Config")[0].splitlines()
     choices = {group: names.split(", ") for group, _, names in (line.partition(": ") for line in listed)}
-    conf = folder("conf")
+    conf = find_package_folder("conf")
     for file in conf.glob("*/**/*.yaml"):
         group, *name = file.relative_to(conf).with_suffix("").parts
         assert "/".join(name) in choices[group]

@@ -10,12 +10,12 @@ from zoo.checks import Refused
 from zoo.config.compose import compose_run, config_groups, group_choices, override_problems, plain, publish
 from zoo.model.schema import SLOTS
 from zoo.registry import index
-from zoo.system.installation import folder
+from zoo.system.installation import find_package_folder
 
 
 def test_conf_and_experiments_are_found() -> None:
-    assert (folder("conf") / "train.yaml").is_file()
-    assert (folder("experiments") / "three_variants" / "study.yaml").is_file()
+    assert (find_package_folder("conf") / "train.yaml").is_file()
+    assert (find_package_folder("experiments") / "three_variants" / "study.yaml").is_file()
 
 
 def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
@@ -83,7 +83,7 @@ ALIKE = (
 def test_configs_composed_quickly_are_those_of_hydra() -> None:
     """In both orders, so that nothing of one config gets into another."""
     publish()
-    with initialize_config_dir(str(folder("conf")), version_base="1.3"):
+    with initialize_config_dir(str(find_package_folder("conf")), version_base="1.3"):
         whole = [plain(compose("train", overrides=list(lines))) for lines in ALIKE]
         assert [compose_run(lines) for lines in ALIKE] == whole
         assert [compose_run(lines) for lines in reversed(ALIKE)] == whole[::-1]

@@ -24,8 +24,8 @@ from zoo.study.cells.expand import expand
 from zoo.study.cells.load import read_study
 from zoo.study.plan.study_file import find_study
 from zoo.study.train_cells import launched
-from zoo.system.installation import folder
-from zoo.system.signals import command_signals
+from zoo.system.installation import find_package_folder
+from zoo.system.signals import handle_command_signals
 from zoo.training.run import standing
 
 BASIC = ["hydra/launcher=basic", "threads=1"]
@@ -215,7 +215,7 @@ def three_variants() -> list[Any]:
 def test_three_variants_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every cell of it, with sizes that hold for all."""
     monkeypatch.chdir(tmp_path)
-    study = yaml.safe_load((folder("experiments") / "three_variants" / "study.yaml").read_text())
+    study = yaml.safe_load((find_package_folder("experiments") / "three_variants" / "study.yaml").read_text())
     study["tasks"]["pydocs"]["overrides"] = {
         **study["tasks"]["pydocs"]["overrides"],
         "data": "text",
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_a_study_whatever_its_workers_say() -> None:
     before = signal.default_int_handler
     kept = signal.signal(signal.SIGINT, before)
     try:
-        with pytest.raises(KeyboardInterrupt), command_signals():
+        with pytest.raises(KeyboardInterrupt), handle_command_signals():
             launched(launch, [["a=1"]])
         assert signal.getsignal(signal.SIGINT) is before
     finally:

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from zoo.system.files import (
     Damaged,
     clear_drafts,
-    draft_path,
-    file_digest,
+    compute_digest,
+    make_draft_path,
     publish_folder,
     replace_file,
     require_digest,
@@ -79,7 +79,7 @@ def test_content_is_on_disk_before_its_name_and_the_name_before_it_returns(
 
 
 def test_a_folder_gets_its_name_when_all_in_it_is_on_disk(calls: list[tuple[str, str]], tmp_path: Path) -> None:
-    draft = draft_path(tmp_path / "data")
+    draft = make_draft_path(tmp_path / "data")
     (draft / "inner").mkdir(parents=True)
     (draft / "inner" / "tokens").write_text("1")
     (draft / "meta").write_text("2")
@@ -133,9 +133,9 @@ def test_one_bit_or_one_page_that_changed_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     content = bytes(range(256)) * 64
     path.write_bytes(content)
-    assert file_digest(path) == hashlib.sha256(content).hexdigest()
-    require_digest(path, file_digest(path))
-    digest = file_digest(path)
+    assert compute_digest(path) == hashlib.sha256(content).hexdigest()
+    require_digest(path, compute_digest(path))
+    digest = compute_digest(path)
     for damaged in (
         content[:5000] + bytes([content[5000] ^ 4]) + content[5001:],
         content[:4096] + bytes(4096) + content[8192:],

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.command import TINY, zoo
-from zoo.system.names import name_problems, path_problems
+from zoo.system.names import check_name, check_path
 
 
 @pytest.mark.parametrize("name", ["mine", "RMS against layer, 2", "数据", "...", "a" * 200, "heads=2 (new)"])
 def test_ordinary_names_are_names(name: str, tmp_path: Path) -> None:
-    assert list(name_problems("name", name)) == []
+    assert list(check_name("name", name)) == []
     (tmp_path / f"{name}.report-0.html").touch()
 
 
@@ -21,15 +21,15 @@ def test_ordinary_names_are_names(name: str, tmp_path: Path) -> None:
     ["", ".", "..", "../x", "a/b", "/", "a\\b", "a\0b", "a\nb", "\x1b[1m", "\x9b", "a" * 201, "数" * 67, "\udcff"],
 )
 def test_others_are_refused(name: str) -> None:
-    (problem,) = name_problems("name", name)
+    (problem,) = check_name("name", name)
     assert problem.startswith("name: ")
     assert problem.isprintable()
 
 
 def test_a_path_may_lead_anywhere_that_can_be_written() -> None:
-    assert list(path_problems("runs", "../of others/" + "a" * 200)) == []
-    assert list(path_problems("runs", "a" * 201)) == ["runs: a name must have at most 200 bytes: got 201"]
-    assert list(path_problems("runs", "aaa/" * 1_000)) == ["runs: a path must have at most 3000 bytes: got 4000"]
+    assert list(check_path("runs", "../of others/" + "a" * 200)) == []
+    assert list(check_path("runs", "a" * 201)) == ["runs: a name must have at most 200 bytes: got 201"]
+    assert list(check_path("runs", "aaa/" * 1_000)) == ["runs: a path must have at most 3000 bytes: got 4000"]
 
 
 STUDY = [word for word in TINY if not word.startswith("threads=")]
@@ -39,14 +39,14 @@ STUDY = ["study", *STUDY, "arms={a: {model/norm: rms}}", "seeds=1", "hydra/launc
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([*STUDY, "name=../../mine"], "name: must not hold a slash or backslash, since it names a folder: got '.."),
+        ([*STUDY, "name=../../mine"], "name: must not contain a slash or backslash, since it names a folder: got '.."),
         ([*STUDY, f"name={'x' * 300}"], "name: a name must have at most 200 bytes: got 300"),
-        ([*STUDY, "name=a\tb"], "name: must not hold control characters: got 'a\\tb'"),
+        ([*STUDY, "name=a\tb"], "name: must not contain control characters: got 'a\\tb'"),
         ([*STUDY, "name="], "name: must be the name of a folder: got ''"),
         ([*STUDY, f"runs={'x' * 300}"], "numbers baseline: runs: a name must have at most 200 bytes: got 300"),
         (["train", *TINY, f"runs=a/{'x' * 300}"], "runs: a name must have at most 200 bytes: got 300"),
         (["train", *TINY, "runs="], "runs: must name a folder: got ''"),
-        (["train", *TINY, "cache='a\nb'"], "cache: must not hold control characters: got 'a\\nb'"),
+        (["train", *TINY, "cache='a\nb'"], "cache: must not contain control characters: got 'a\\nb'"),
         (["export", "mine", "x" * 300], "DST: a name must have at most 200 bytes: got 300"),
         (["new", "norm", "x" * 300], "NAME must be a Python name in lower case, of at most 64 characters"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from tests.interruption import Stops, same
 from tests.training.test_resume import RANDOM
 from zoo.config.checking import Checked
-from zoo.system.signals import SERVED, Interrupted, Interruption
+from zoo.system.signals import HANDLED_SIGNALS, Interrupted, Interruption
 from zoo.training import checkpoints
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.run import run_folder, train
@@ -37,8 +37,8 @@ class Signals(Stops):
 def signals(stops: type[Stops], monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Signals]]:
     """None is ignored, even where the tests themselves run in the background or under nohup."""
     monkeypatch.setattr(Stops, "_stop", Signals._stop)
-    before = {number: signal.getsignal(number) for number in SERVED}
-    for number in SERVED:
+    before = {number: signal.getsignal(number) for number in HANDLED_SIGNALS}
+    for number in HANDLED_SIGNALS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield Signals
     for number, handler in before.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from zoo import __version__
 from zoo.checks import Refused, require, suggest
-from zoo.system.terminal import STANDARD_OUTPUT, escape_controls, naming_output, prepare_output, say
+from zoo.system.terminal import STANDARD_OUTPUT, escape_controls, name_output, prepare_output, say
 
 HELP = """\
 zoo: find out which parts of a Transformer help, at what cost, and how sure one can be.
@@ -49,7 +49,7 @@ def main() -> None:
                 argument.encode(errors="replace").decode() == argument, f"an argument must be UTF-8: got {argument}"
             )
         code = _dispatch(arguments)
-        with naming_output():
+        with name_output():
             sys.stdout.flush()
     except Refused as error:
         if debug:

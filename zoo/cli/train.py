@@ -20,7 +20,15 @@ from zoo.cli.arguments import (
     require_flags,
     without_hydra,
 )
-from zoo.system.signals import GRACE, Interrupted, asked_to_end, begin_worker, command_signals, follow_parent, run_child
+from zoo.system.signals import (
+    GRACE,
+    Interrupted,
+    follow_parent,
+    handle_command_signals,
+    run_child,
+    should_end,
+    start_worker,
+)
 from zoo.system.terminal import prepare_output, say
 
 _RANK_GRACE = 3.0  # seconds; a rank alone cannot even finish its step
@@ -72,7 +80,7 @@ def hand_over(arguments: Sequence[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from zoo.config.compose import one_line, publish
-    from zoo.system.installation import folder
+    from zoo.system.installation import find_package_folder
 
     publish()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -80,8 +88,8 @@ def hand_over(arguments: Sequence[str]) -> int:
     sys.argv = [script, *arguments]
     follow_parent(_RANK_GRACE if "LOCAL_RANK" in os.environ else GRACE)
     try:
-        with command_signals():
-            hydra.main(version_base="1.3", config_path=str(folder("conf")), config_name="train")(run)()
+        with handle_command_signals():
+            hydra.main(version_base="1.3", config_path=str(find_package_folder("conf")), config_name="train")(run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refused(one_line(error)) from error
     except _PastHydra as end:
@@ -109,9 +117,9 @@ def run(config: Any) -> float | None:
     prepare_output()  # also in the processes of a launcher
     alone = HydraConfig.get().mode == RunMode.RUN
     local = "Slurm" not in str(HydraConfig.get().launcher.get("_target_"))  # its jobs outlive who submits them
-    worker = local and begin_worker()
+    worker = local and start_worker()
     try:
-        if worker and asked_to_end():
+        if worker and should_end():
             raise Interrupted(signal.SIGTERM)
         if alone or config.trainer.get("devices") == 1:
             return _train(config)

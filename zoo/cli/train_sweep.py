@@ -39,7 +39,7 @@ def runs_of_sweep(words: Sequence[str]) -> list[list[str]]:
         except Refused as error:
             problems += str(error).splitlines()
     if (count := math.prod(map(len, values.values()))) > limits.SWEEP:
-        problems.append(limits.over_count("-m", "runs", limits.SWEEP, count))
+        problems.append(limits.describe_excess("-m", "runs", limits.SWEEP, count))
     if problems:
         raise Refused("\n".join(problems))
     return [list(run) for run in itertools.product(*values.values())]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from zoo.checks import Refused, Unfit
+from zoo.checks import Incompatibility, Refused
 from zoo.config.checkpoint_start import start_of, suggest_head
 from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, target_problems, value_problems
 from zoo.data.interfaces import Vocabulary
@@ -24,7 +24,7 @@ from zoo.model.plan import ModelPlan
 from zoo.model.schema import check_part
 from zoo.registry import index, live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options, construct_options
-from zoo.system.names import path_problems
+from zoo.system.names import check_path
 
 SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 _POSITIVE = ("steps", "batch", "accumulate", "evaluate", "checkpoint", "checkpoint_seconds", "clip", "threads")
@@ -67,7 +67,7 @@ class Checked:
     @property
     def unfit(self) -> bool:
         """Whether all that is wrong is that things do not go together which would do with others."""
-        return bool(self.problems) and all(isinstance(problem, Unfit) for problem in self.problems)
+        return bool(self.problems) and all(isinstance(problem, Incompatibility) for problem in self.problems)
 
     def require(self) -> None:
         """Refuse with all problems, one a line."""
@@ -100,7 +100,7 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
         if config["examples"] < 0:
             problems.append(f"examples: must not be negative: got {config['examples']}")
         for name in ("runs", "cache"):
-            problems += path_problems(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
+            problems += check_path(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
     model = given.get("model") or {}
     required = partial(_required_by, given.get("objective"))
     start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems, required)
@@ -120,7 +120,7 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
         for name, item in config[section].items():
             problems += target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
-        problems += map(Unfit, _fit_problems(config, plan))
+        problems += map(Incompatibility, _fit_problems(config, plan))
     problems += _precision_problems(asked, config)
     return Checked(config, plan, tuple(dict.fromkeys(problems)))
 

@@ -26,7 +26,7 @@ from zoo.checks import Refused, suggest
 from zoo.config.overrides import parse_word, sweep_strings
 from zoo.model.schema import SLOTS, STACKS, carry_options, overlay_part
 from zoo.registry import Index, index
-from zoo.system.installation import folder
+from zoo.system.installation import find_package_folder
 
 OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
 """Sections whose keys are checked by us, and so may be anything to Hydra."""
@@ -66,7 +66,7 @@ def _publish(known: Index) -> None:
             store.store(group=group, name=name, node=node)
     for kind in ("data", "objective"):
         for name in known.names(kind):
-            if not (folder("conf") / kind / f"{name}.yaml").exists():
+            if not (find_package_folder("conf") / kind / f"{name}.yaml").exists():
                 store.store(group=kind, name=name, node={"name": name})
 
 
@@ -211,7 +211,7 @@ def _is_component(override: Override) -> bool:
     kind = dict(slots()).get(group)
     changed = override.package is not None or override.type is not OverrideType.CHANGE or override.is_sweep_override()
     known = kind is not None and isinstance(name, str) and name in index().names(kind)
-    return known and not changed and not (folder("conf") / group / f"{name}.yaml").exists()
+    return known and not changed and not (find_package_folder("conf") / group / f"{name}.yaml").exists()
 
 
 def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
@@ -225,7 +225,7 @@ def _further(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
 def _composed(presets: Sequence[str]) -> DictConfig:
     if GlobalHydra.instance().is_initialized():  # inside a sweep, whose config store is this one
         return compose("train", overrides=list(presets))
-    with initialize_config_dir(str(folder("conf")), version_base="1.3"):
+    with initialize_config_dir(str(find_package_folder("conf")), version_base="1.3"):
         return compose("train", overrides=list(presets))
 
 
@@ -301,7 +301,7 @@ def config_groups() -> list[str]:
 
 def group_choices(group: str) -> list[str]:
     """What may be chosen in a config group: files of ``conf`` and published components."""
-    root = folder("conf") / group
+    root = find_package_folder("conf") / group
     files = {str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml")}
     kind = dict(slots()).get(group, group)
     return sorted(files | set(index().names(kind)))

@@ -35,19 +35,21 @@ def parse_word(word: str, parser: OverridesParser | None = None) -> Override:
         Refused: with the word and what the grammar says of it, and how to quote it where that helps.
     """
     if len(word) > limits.WORD:
-        raise Refused(f"{limits.cut(word)}: an override must have at most {limits.WORD} characters: got {len(word)}")
+        raise Refused(
+            f"{limits.truncate(word)}: an override must have at most {limits.WORD} characters: got {len(word)}"
+        )
     parser = parser or OverridesParser.create()
     try:
         return parser.parse_override(readable(word))
     except RecursionError:
-        raise Refused(f"{limits.cut(word)}: cannot be read as key=value: it is nested too deeply") from None
+        raise Refused(f"{limits.truncate(word)}: cannot be read as key=value: it is nested too deeply") from None
     except (
         HydraException,
         ValueError,
         ArithmeticError,
     ) as error:  # the latter two: of very long numbers
-        why = limits.cut(next(iter(str(error).splitlines()), type(error).__name__))
-        raise Refused(f"{limits.cut(word)}: cannot be read as key=value: {why}{_how_to_quote(word)}") from None
+        why = limits.truncate(next(iter(str(error).splitlines()), type(error).__name__))
+        raise Refused(f"{limits.truncate(word)}: cannot be read as key=value: {why}{_how_to_quote(word)}") from None
 
 
 def readable(word: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from zoo.checks import suggest
 from zoo.config.call_arguments import argument_problems
-from zoo.limits import over_limit
+from zoo.limits import check_limit
 from zoo.registry import index
 
 TARGETS = ("optimizer", "schedule", "trainer")
@@ -184,7 +184,7 @@ def _argument_problems(path: str, given: Mapping[str, Any], signature: inspect.S
     section, target, parameters = path.split(".")[0], given["_target_"], signature.parameters
     taken = [key for key in given if key in _BY_THE_COMMAND.get(section, ())]
     problems = [f"{path}.{key}: is set by the run itself, from steps, clip, precision and the like" for key in taken]
-    problems += [line for key, value in _arguments(given).items() for line in over_limit(key, value, f"{path}.{key}")]
+    problems += [line for key, value in _arguments(given).items() for line in check_limit(key, value, f"{path}.{key}")]
     if not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
         wrong = [key for key in _arguments(given) if key not in parameters]
         problems += [f"{path}.{key}: {target} has no such argument: {suggest(key, parameters)}" for key in wrong]

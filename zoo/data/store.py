@@ -19,8 +19,8 @@ from zoo.data.special import protect
 from zoo.system.files import (
     Damaged,
     clear_drafts,
-    draft_path,
-    file_digest,
+    compute_digest,
+    make_draft_path,
     publish_folder,
     require_digest,
     set_aside,
@@ -76,14 +76,14 @@ def _open(folder: Path) -> Stored:
 def write(folder: Path, fill: Callable[[Path], Meta]) -> None:
     """Let ``fill`` write into a fresh folder and put it in place in one step; who comes second yields to the first."""
     clear_drafts(folder.parent, folder.name)
-    draft = draft_path(folder)
+    draft = make_draft_path(folder)
     draft.mkdir(parents=True)
     try:
         meta = fill(draft)
         write_file(draft / _META, json.dumps(meta.as_json(), indent=1))
         write_file(draft / _TOKENIZER, meta.tokenizer)
         write_file(
-            draft / _MANIFEST, "".join(f"{file_digest(file)}  {file.name}\n" for file in sorted(draft.iterdir()))
+            draft / _MANIFEST, "".join(f"{compute_digest(file)}  {file.name}\n" for file in sorted(draft.iterdir()))
         )
         _publish(draft, folder)
     finally:

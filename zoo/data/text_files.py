@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.checks import Refused
-from zoo.system.files import file_digest
+from zoo.system.files import compute_digest
 from zoo.system.input_files import read_bytes
 
 
@@ -66,4 +66,4 @@ def content_digest(file: Path) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def _digest(file: Path, seen: tuple[int, ...]) -> str:
-    return file_digest(file)
+    return compute_digest(file)

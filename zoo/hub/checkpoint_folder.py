@@ -27,7 +27,7 @@ from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
 from zoo.model.cost import on_meta
 from zoo.model.variants.variant import Variant
-from zoo.system.files import clear_drafts, draft_path, publish_folder, replace_file, write_file
+from zoo.system.files import clear_drafts, make_draft_path, publish_folder, replace_file, write_file
 from zoo.system.input_files import read_bytes, read_json
 
 SHARD = 5 * 10**9
@@ -211,7 +211,7 @@ def save(
         _log.warning("left out, for %s does not have it: %s", chosen.name, origin.task)
     config = _config(model, chosen, {**origin.kept, **(kept or {})}, origin.family, task)
     clear_drafts(folder.parent, folder.name)
-    partial = draft_path(folder)
+    partial = make_draft_path(folder)
     partial.mkdir(parents=True)
     try:
         _write_tensors(partial, model, chosen, shard, task)

@@ -19,7 +19,7 @@ from zoo.model.cost import bill, buffers, cost, on_meta
 from zoo.model.executed_flops import executed_flops_per_token
 from zoo.model.plan import ModelPlan
 from zoo.system.tables import Column, Terminal, print_table
-from zoo.units import count, is_apart
+from zoo.units import format_count, is_different
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
 _GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}
@@ -202,11 +202,11 @@ def _is_shown(module: Mapping[str, Any]) -> bool:
 
 
 def _format_total(value: int, times: int) -> str:
-    return count(value * times) if value else ""
+    return format_count(value * times) if value else ""
 
 
 def _format_bytes(value: int) -> str:
-    text = count(value)
+    text = format_count(value)
     return "" if not value else f"{text}B" if text[-1].isalpha() else f"{text} B"
 
 
@@ -221,13 +221,13 @@ def _build_share_table(rows: Mapping[str, Mapping[str, float]]) -> list[Column]:
 def _summarize(description: Mapping[str, Any]) -> Iterator[str]:
     length, source, flops = description["length"], description["source"], description["flops"]
     row = f"a row of {length} tokens" + (f" that reads {source}" if source else "")
-    yield f"{row}: {count(flops['forward'])} operations forward, {count(flops['backward'])} backward"
+    yield f"{row}: {format_count(flops['forward'])} operations forward, {format_count(flops['backward'])} backward"
     if description["buffers"]:
         yield f"buffers: {description['buffers']:,} values are saved but not trained"
     kept = _format_bytes(description["activation_bytes"])
     needed, executed = description["flops_per_token"], description["executed_flops_per_token"]
     yield f"training: {needed:,} operations a token; activations {kept}"
-    if executed is not None and is_apart(executed, needed):
+    if executed is not None and is_different(executed, needed):
         yield f"this implementation executes {executed:,} operations a token, {executed / needed - 1:+.0%}"
     if description["cache_bytes"]:
         further = _format_bytes(description["cache_bytes_per_token"]) or "nothing"

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from zoo.checks import Refused, Unfit, require
+from zoo.checks import Incompatibility, Refused, require
 from zoo.model.compatibility import inherit_positions, limits, model_problems
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
@@ -62,7 +62,7 @@ def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, 
     further += model_problems(plan) if checked["dim"] > 0 else []
     # Where a value was wrong its default stood in for it: what follows from that is not the user's problem.
     wrong = {problem.split(":")[0].split(".")[-1] for problem in problems}
-    problems += [Unfit(line) for line in further if not any(f"{name}=" in line for name in wrong)]
+    problems += [Incompatibility(line) for line in further if not any(f"{name}=" in line for name in wrong)]
     return checked, plan, problems
 
 

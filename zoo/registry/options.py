@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.checks import suggest
-from zoo.limits import over_limit
+from zoo.limits import check_limit
 
 
 class _Unset:
@@ -183,7 +183,7 @@ def check_options(
         before = len(problems)
         checked[option.name] = option.type.check(value, where, problems)
         if len(problems) == before:
-            problems.extend(over_limit(option.name, checked[option.name], where))
+            problems.extend(check_limit(option.name, checked[option.name], where))
         if len(problems) > before and option.default is not REQUIRED:
             checked[option.name] = option.default
     return checked

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from zoo.system.files import set_aside
-from zoo.system.processes import identify_process, machine, start_mark
+from zoo.system.processes import identify_process, identify_machine, get_start_time
 
 _log = logging.getLogger("zoo")
 HEARTBEAT_SECONDS = 5.0  # between two heartbeats
@@ -181,7 +181,7 @@ def find_holder(folder: Path, now: float | None = None) -> Holder | None:
         return None
     _, where, process, mark, host = path.name.split("~", 4)
     # a heartbeat from the far future is damage, so the age is bounded on both sides
-    live = start_mark(int(process)) == mark if where == machine() else abs(silent) < TIMEOUT_SECONDS
+    live = get_start_time(int(process)) == mark if where == identify_machine() else abs(silent) < TIMEOUT_SECONDS
     return Holder(path, host, int(process), live)
 
 

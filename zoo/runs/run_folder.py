@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from zoo.system.files import Damaged, clear_drafts, file_digest, require_digest, sync_file, sync_folder, write_file
+from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.state_files import RECORDS, read_record
 
@@ -72,7 +72,7 @@ class RunFolder:
         """
         self.sync_metrics()
         sync_file(draft)
-        os.replace(draft, self.checkpoints / f"step-{step}-{file_digest(draft)}.ckpt")
+        os.replace(draft, self.checkpoints / f"step-{step}-{compute_digest(draft)}.ckpt")
         sync_folder(self.checkpoints)
         for old in self.list_checkpoints()[_KEPT:]:
             old.unlink()

@@ -20,7 +20,7 @@ from zoo.study.cells.rounds import Rounds
 from zoo.study.cells.state import Standing, seconds_left, standing_of
 from zoo.study.plan.setting import Cell, name_cell
 from zoo.study.train_cells import Tell, say_error
-from zoo.system.tables import Column, Terminal, table_that_fits
+from zoo.system.tables import Column, Terminal, fit_table
 
 _FAILED = 5  # failures that are shown while a study runs
 
@@ -63,7 +63,7 @@ class Board:
             Column("heard from", [format_silence(each) for each in shown], left=True, dropped=1),
         ]
         lines = "\n".join(f"{name_cell(each.cell)}  {format_step(each)}" for each in shown)
-        yield table_that_fits(console, columns) or Text(lines)
+        yield fit_table(console, columns) or Text(lines)
         yield from _shortened(len(running) - room, "run")
         for each in failed[-_FAILED:]:
             told = f"failed: {name_cell(each.cell)}: {first_line_of_error(each)}"

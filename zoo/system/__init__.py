@@ -1,1 +1,1 @@
-"""Files, processes, signals, and the terminal."""
+"""Files, processes, signals, and terminal output."""

@@ -1,12 +1,12 @@
-"""Durable files: a write is whole or absent after a kill or a power loss, and content can be checked against a digest.
+"""Atomic, durable file writes that survive a kill or a power loss, and verification of content by digest.
 
-Every file goes through the same steps: a draft beside the target, fsync of the draft, rename, fsync of the folder. On a
-journaling file system, the name then refers either to the old content or to the new one.
+Every write takes the same steps: write a draft next to the target, fsync the draft, rename it, fsync the folder. On a
+journaling file system, the name then refers to either the old content or the new one.
 
     write_file(folder / "result.json", text)
     with replace_file(folder / "model.safetensors") as draft:  # for a library that writes files itself
         save_file(tensors, draft)
-    publish_folder(draft, folder)  # a whole folder, filled at draft_path(folder)
+    publish_folder(draft, folder)  # a whole folder, filled at make_draft_path(folder)
     require_digest(path, digest)   # raises Damaged, which names the file
 """
 
@@ -28,17 +28,18 @@ _SUFFIX = ".draft"
 
 
 class Damaged(Refused):
-    """A file is not what was written: it was cut off, or some of its bits have changed."""
+    """The error for a file whose content differs from what was written: it is truncated or corrupted."""
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file durably, in place of the one that may be there; folders that it needs are made.
+    """Writes a file durably, replacing an existing one; missing parent folders are created.
 
     Args:
-        path: the file. Its permissions follow the umask.
-        content: text is written as UTF-8, line ends as they are.
+        path: Path of the file. Its permissions follow the umask.
+        content: Content of the file; text is encoded as UTF-8, with line endings unchanged.
+
     Raises:
-        OSError: if it cannot be written, for example because the disk is full; the error carries ``path``.
+        OSError: If it cannot be written, for example because the disk is full; its ``filename`` is ``path``.
     """
     data = content.encode() if isinstance(content, str) else content
     with replace_file(path) as draft:
@@ -47,19 +48,19 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft to write to; on leaving, it durably replaces ``path``.
+    """Yields the path of a draft to write to, which durably replaces ``path`` on exit.
 
-    On an error the draft is removed and ``path`` stays as it was.
+    On an error the draft is removed and ``path`` stays unchanged.
 
     Raises:
-        OSError: if it cannot be written; the error carries ``path``, whatever the library raised that wrote.
+        OSError: If it cannot be written, whatever the writing library raised; its ``filename`` is ``path``.
     """
-    draft = draft_path(path)
+    draft = make_draft_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         clear_drafts(path.parent, path.name)
         draft.touch()
-        mode = draft.stat().st_mode & 0o777  # by the umask; some libraries write files that only the owner can read
+        mode = draft.stat().st_mode & 0o777  # by umask; some libraries create files readable by the owner only
         yield draft
         draft.chmod(mode)
         sync_file(draft)
@@ -67,20 +68,21 @@ def replace_file(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except Exception as error:
         number = getattr(error, "errno", None) or errno.EIO
-        raise OSError(number, getattr(error, "strerror", None) or _first_line(error), str(path)) from error
+        raise OSError(number, getattr(error, "strerror", None) or _get_first_line(error), str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
 
 
 def publish_folder(draft: Path, folder: Path) -> None:
-    """Give a folder its name once all that is in it is on disk.
+    """Renames a draft folder to its final name once all of its content is on disk.
 
     Args:
-        draft: a filled folder, at ``draft_path(folder)``.
-        folder: its name from now on; absent, or an empty folder.
+        draft: A complete folder at ``make_draft_path(folder)``.
+        folder: Final path; must not exist or be an empty folder.
+
     Raises:
-        OSError: if ``folder`` is there already and is not empty, or the disk fails.
+        OSError: If ``folder`` exists and is not empty, or the disk fails.
     """
     for path in draft.rglob("*"):
         sync_folder(path) if path.is_dir() else sync_file(path)
@@ -89,17 +91,17 @@ def publish_folder(draft: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def draft_path(path: Path) -> Path:
-    """A free path where this process may prepare a file or folder: beside it, hidden, with the process in its name."""
+def make_draft_path(path: Path) -> Path:
+    """Returns an unused hidden path next to ``path`` for a draft of it, with this process in its name."""
     return path.with_name(f".{path.name}~{secrets.token_hex(4)}~{identify_process()}{_SUFFIX}")
 
 
 def clear_drafts(folder: Path, name: str = "*") -> None:
-    """Remove the drafts in a folder whose process was killed; those that are being written stay.
+    """Removes drafts in a folder that were left behind by killed processes; drafts in progress are kept.
 
     Args:
-        folder: where to look; may be absent.
-        name: of the file or folder whose drafts are removed; all without it.
+        folder: Folder to search; need not exist.
+        name: Name of the file or folder whose drafts are removed; by default any.
     """
     for draft in folder.glob(f".{name}~*{_SUFFIX}"):
         if is_gone(draft.name.removesuffix(_SUFFIX).split("~", 2)[-1], draft):
@@ -107,13 +109,13 @@ def clear_drafts(folder: Path, name: str = "*") -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the content of a file is on disk."""
+    """Flushes the content of a file to disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on disk; a file system that cannot is left to its own pace."""
+    """Flushes the entries of a folder to disk, on file systems that support it."""
     with contextlib.suppress(OSError):
         number = os.open(path, os.O_RDONLY)
         try:
@@ -122,20 +124,20 @@ def sync_folder(path: Path) -> None:
             os.close(number)
 
 
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+def compute_digest(path: Path) -> str:
+    """Computes the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_digest(path: Path, digest: str) -> None:
-    """Read a file once and compare its SHA-256.
+    """Compares the SHA-256 of a file with an expected one.
 
     Raises:
-        Damaged: if it differs, or the file cannot be read.
+        Damaged: If it differs, or the file cannot be read.
     """
     try:
-        found = file_digest(path)
+        found = compute_digest(path)
     except OSError as error:
         raise Damaged(f"{path} cannot be read: {error.strerror}") from error
     if found != digest:
@@ -143,7 +145,7 @@ def require_digest(path: Path, digest: str) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what cannot be used to ``NAME.damaged-0``, or the next free number, and return where it lies now."""
+    """Renames an unusable file or folder to ``NAME.damaged-0``, or the next free number, and returns the new path."""
     number = 0
     while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
@@ -151,5 +153,5 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def _first_line(error: Exception) -> str:
+def _get_first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)

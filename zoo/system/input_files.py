@@ -1,6 +1,6 @@
-"""Reading files that a user or a stranger names: regular files alone, of bounded size.
+"""Reads untrusted input files: regular files only, up to a maximum size.
 
-A FIFO or a device in place of ``config.json`` would block or never end; a folder is no file.
+A FIFO or a device in place of ``config.json`` would block or never end.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:
-    """Read a regular file.
+    """Reads a regular file.
 
     Args:
-        path: of the file.
-        most: bytes that it may have; None for as many as memory holds.
+        path: Path of the file.
+        most: Maximum size in bytes; None for no limit.
 
     Raises:
-        FileNotFoundError: if there is nothing at ``path``.
-        Refused: if it is no regular file, cannot be read, or has more than ``most`` bytes.
+        FileNotFoundError: If ``path`` does not exist.
+        Refused: If it is not a regular file, cannot be read, or has more than ``most`` bytes.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
@@ -38,7 +38,7 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise Refused(f"{path}: must be a regular file: got {_kind(status.st_mode)}")
+        raise Refused(f"{path}: must be a regular file: got {_describe_kind(status.st_mode)}")
     with os.fdopen(descriptor, "rb") as file:
         content = file.read() if most is None else file.read(most + 1)
     if most is not None and len(content) > most:
@@ -47,11 +47,11 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
 
 
 def read_text(path: Path, most: int | None = None) -> str:
-    """Read a regular file of UTF-8 text.
+    """Reads a regular file of UTF-8 text.
 
     Raises:
-        FileNotFoundError: if there is nothing at ``path``.
-        Refused: as ``read_bytes``, and if it is not UTF-8.
+        FileNotFoundError: If ``path`` does not exist.
+        Refused: If it is not valid UTF-8, or for the reasons of :func:`read_bytes`.
     """
     try:
         return read_bytes(path, most).decode("utf-8")
@@ -60,14 +60,14 @@ def read_text(path: Path, most: int | None = None) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file.
+    """Reads a JSON file that contains a mapping.
 
     Raises:
-        Refused: if it is not there, or is no such thing.
+        Refused: If it does not exist, is not JSON, or contains something else.
     """
     found = parse_json(path)
     if not isinstance(found, dict):
-        raise Refused(f"{path} must hold a mapping: got {type(found).__name__}")
+        raise Refused(f"{path} must contain a mapping: got {type(found).__name__}")
     return found
 
 
@@ -85,21 +85,21 @@ def replace_surrogates(value: Any) -> Any:
 
 
 def parse_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """Reads a JSON file that may contain any value.
 
     Raises:
-        Refused: if it is not there, or is no JSON.
+        Refused: If it does not exist or is not JSON.
     """
     try:
         return replace_surrogates(json.loads(read_bytes(path, limits.JSON_BYTES)))
     except FileNotFoundError:
-        raise Refused(f"{path} is not there") from None
+        raise Refused(f"{path} does not exist") from None
     except Refused:
         raise
     except (ValueError, RecursionError) as error:
         raise Refused(f"{path} cannot be read as JSON: {error}") from None
 
 
-def _kind(mode: int) -> str:
+def _describe_kind(mode: int) -> str:
     kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket"}
     return next((name for is_kind, name in kinds.items() if is_kind(mode)), "a device")

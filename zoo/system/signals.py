@@ -1,8 +1,8 @@
-"""Signals that ask a process to end: Ctrl-C, kill, a closed terminal, and what schedulers send before they take a node.
+"""Handles signals that ask a process to stop: Ctrl-C, kill, a closed terminal, and preemption by a scheduler.
 
-Three kinds of process serve them. A training notes the signal and ends after the step that it is at, with a checkpoint.
-The process of a command raises ``Interrupted``; if it has workers, it asks them to end first, by a file that they look
-for. A worker leaves signals to that process, and ends with it, however it ends.
+Three kinds of processes handle them. A training records the signal and stops after the current step, with a
+checkpoint. The process of a command raises ``Interrupted``; if it has workers, it first asks them to stop by creating a
+file that they poll for. A worker leaves signals to that process and stops when it does, for whatever reason.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from typing import Any
 from zoo.system.processes import has_children, identify_process, is_running
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-SERVED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
-GRACE = 25.0  # seconds to write a checkpoint in; Slurm gives 30 between SIGTERM and SIGKILL
-_LOOK = 0.5  # seconds between looks at what the parent does
-_PARENT = "_ZOO_PARENT"  # environment variable: the process of a command, which its children end with
-_ASKS = "_ZOO_ASKS_TO_END"  # environment variable: a file; once it is there, they are asked to end
+HANDLED_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+GRACE = 25.0  # seconds to write a checkpoint; Slurm allows 30 between SIGTERM and SIGKILL
+_POLL_INTERVAL = 0.5  # seconds
+_PARENT = "_ZOO_PARENT"  # environment variable: identifier of the command's process, which its children stop with
+_STOP_FILE = "_ZOO_ASKS_TO_END"  # environment variable: path of a file whose existence asks them to stop
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the process to end.
+    """The error for a process that was asked to stop by a signal.
 
     Args:
-        number: of the signal.
-        done: what is kept of the work, as the end of a sentence.
+        number: Number of the signal.
+        done: Clause that says how much of the work is kept; the message ends with it.
     """
 
     def __init__(self, number: int, done: str = "") -> None:
@@ -46,7 +46,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def code(self) -> int:
-        """The exit code that shells and schedulers expect."""
+        """Exit code that shells and schedulers expect."""
         return 128 + self.number
 
     def __str__(self) -> str:
@@ -54,13 +54,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 def install_handler(handler: Handler) -> dict[int, Any]:
-    """Hand the served signals to ``handler`` and return the handlers that were there, by signal.
+    """Installs ``handler`` for all of ``HANDLED_SIGNALS`` and returns the previous handlers by signal.
 
-    Those that are ignored, as under nohup, stay ignored. Only the main thread can install any.
+    Ignored signals stay ignored, as under nohup. Outside the main thread this does nothing and returns an empty
+    mapping, since Python allows handlers to be installed in the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
-    before = {number: signal.getsignal(number) for number in SERVED}
+    before = {number: signal.getsignal(number) for number in HANDLED_SIGNALS}
     replaced = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
     for number in replaced:
         signal.signal(number, handler)
@@ -68,8 +69,8 @@ def install_handler(handler: Handler) -> dict[int, Any]:
 
 
 @contextlib.contextmanager
-def handled_signals(handler: Handler) -> Iterator[None]:
-    """Hand the served signals to ``handler`` for a while."""
+def handle_signals(handler: Handler) -> Iterator[None]:
+    """Context manager that installs ``handler`` for all of ``HANDLED_SIGNALS`` and restores the previous ones."""
     before = install_handler(handler)
     try:
         yield
@@ -82,14 +83,14 @@ def handled_signals(handler: Handler) -> Iterator[None]:
 
 
 class Interruption:
-    """Notes the first signal, so that the work can end at a good moment; at a second one it ends at once.
+    """Context manager that records the first signal, so that the work can stop cleanly; a second one stops it at once.
 
-    A handler of somebody else that was there before, such as that of submitit, which asks Slurm for another place, acts
-    when the work has come to that moment; where there was none, ``Interrupted`` is raised.
+    When the work has reached a point where it can stop, a third-party handler that was installed before is called
+    (submitit's requeues the Slurm job); without one, ``Interrupted`` is raised.
 
     Attributes:
-        number: of the signal that was noted; 0 if none was.
-        done: what is kept of the work, as the end of a sentence.
+        number: Number of the recorded signal; 0 if none.
+        done: Clause that says how much of the work is kept.
     """
 
     def __init__(self) -> None:
@@ -99,28 +100,28 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         self._before = install_handler(self._note)
-        if asked_to_end():
+        if should_end():
             self.number = signal.SIGTERM
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, old in self._before.items():
             signal.signal(number, old)
-        if kind is None and self.number:  # also where Python could not pass the exception on, as in a finalizer
+        if kind is None and self.number:  # also where Python could not propagate the exception, as in a finalizer
             self.end(self.number)
 
     def install(self) -> None:
-        """Take the signals back from a library that has taken them."""
+        """Installs the handlers again after a library has replaced them."""
         install_handler(self._note)
 
     def end_at_once(self) -> None:
-        """From now on no better moment follows: end if a signal was noted, and as soon as one is."""
+        """Stops if a signal was recorded, and from now on as soon as one arrives."""
         self._at_once = True
         if self.number:
             self.end(self.number)
 
     def end(self, number: int) -> None:
-        """Do what a signal asks for; returns if the handler of somebody else lets the work go on."""
+        """Acts on a signal; returns only if a third-party handler lets the work continue."""
         before = self._before.get(number)
         ours = before is signal.default_int_handler or getattr(before, "__module__", "") == __name__
         if ours or not callable(before):
@@ -136,39 +137,39 @@ class Interruption:
 
 # ------------------------------------------------------------------------------------------ a command and its workers
 
-_heard: list[int] = []
+_received: list[int] = []
 
 
 @contextlib.contextmanager
-def command_signals() -> Iterator[None]:
-    """For the process of a command: raise ``Interrupted`` at a signal, once its workers have ended what they are at.
+def handle_command_signals() -> Iterator[None]:
+    """Context manager for the process of a command: raises ``Interrupted`` on a signal, once its workers have stopped.
 
-    Workers are given ``GRACE`` seconds; a second signal does not wait for them.
+    Workers have ``GRACE`` seconds to stop; a second signal does not wait for them.
     """
     asks = Path(tempfile.gettempdir()) / f"zoo-{secrets.token_hex(8)}"
-    kept = {name: os.environ.get(name) for name in (_PARENT, _ASKS)}
-    os.environ.update({_PARENT: identify_process(), _ASKS: str(asks)})
+    kept = {name: os.environ.get(name) for name in (_PARENT, _STOP_FILE)}
+    os.environ.update({_PARENT: identify_process(), _STOP_FILE: str(asks)})
 
     def end(number: int, frame: FrameType | None) -> None:
-        if _heard or not has_children():
-            _heard.append(number)
+        if _received or not has_children():
+            _received.append(number)
             raise Interrupted(number)
-        _heard.append(number)
+        _received.append(number)
         asks.touch()
         again = threading.Timer(GRACE, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
         timers.append(again)
 
-    _heard.clear()
+    _received.clear()
     timers: list[threading.Timer] = []
     try:
-        with handled_signals(end):
+        with handle_signals(end):
             yield
         raise_if_interrupted()
     except Exception as error:
-        if _heard:  # what comes first may be an error of a worker that has ended
-            raise Interrupted(_heard[0]) from error
+        if _received:  # the error may be the consequence of a worker that was interrupted
+            raise Interrupted(_received[0]) from error
         raise
     finally:
         for timer in timers:
@@ -179,44 +180,44 @@ def command_signals() -> Iterator[None]:
 
 
 def raise_if_interrupted() -> None:
-    """Once workers have come back: end, if that is why."""
-    if _heard:
-        raise Interrupted(_heard[0])
+    """Raises ``Interrupted`` if workers have returned because of a signal."""
+    if _received:
+        raise Interrupted(_received[0])
 
 
 # ---------------------------------------------------------------------------------------------------------- a worker
 
-_followed: list[tuple[str, Path]] = []
-"""The process that this one ends with, if there is one, and the file that asks for it."""
+_parents: list[tuple[str, Path]] = []
+"""Identifier of the process that this one stops with, if any, and the file that asks it to stop."""
 
 
 def is_child() -> bool:
-    """True if this process ends with another one, which is running."""
-    return any(is_running(parent) for parent, _ in _followed)
+    """True if this process stops with another one that is still running."""
+    return any(is_running(parent) for parent, _ in _parents)
 
 
-def asked_to_end() -> bool:
-    """True if the process that this one ends with is gone, or asks for it."""
-    return any(not is_running(parent) or asks.exists() for parent, asks in _followed)
+def should_end() -> bool:
+    """True if the process that this one stops with has ended or asks this one to stop."""
+    return any(not is_running(parent) or asks.exists() for parent, asks in _parents)
 
 
 def follow_parent(grace: float = GRACE) -> None:
-    """End with the command that has begun this process: by SIGTERM when it asks for that or is gone, then by SIGKILL.
+    """Makes this process stop with the command that started it: by SIGTERM on request or if it ends, then by SIGKILL.
 
     Args:
-        grace: seconds that are left for a checkpoint after the parent has gone.
+        grace: Seconds between the end of the parent and SIGKILL, for writing a checkpoint.
     """
-    parent, asks = os.environ.get(_PARENT, ""), os.environ.get(_ASKS, "")
-    if _followed or not parent or not asks or parent == identify_process() or is_running(parent) is None:
+    parent, asks = os.environ.get(_PARENT, ""), os.environ.get(_STOP_FILE, "")
+    if _parents or not parent or not asks or parent == identify_process() or is_running(parent) is None:
         return
-    _followed.append((parent, Path(asks)))
+    _parents.append((parent, Path(asks)))
 
     def follow() -> None:
-        while not asked_to_end():
-            time.sleep(_LOOK)
+        while not should_end():
+            time.sleep(_POLL_INTERVAL)
         os.kill(os.getpid(), signal.SIGTERM)
         while is_running(parent):
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL)
         time.sleep(grace)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -224,26 +225,29 @@ def follow_parent(grace: float = GRACE) -> None:
 
 
 def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command of ours as a child that ends with this process, which hands signals on to it; its exit code."""
-    own = {_PARENT: identify_process(), _ASKS: str(_followed[0][1]) if _followed else os.environ.get(_ASKS, "")}
+    """Runs a zoo command as a child that receives this process's signals and stops with it; returns its exit code."""
+    own = {_PARENT: identify_process(), _STOP_FILE: str(_parents[0][1]) if _parents else os.environ.get(_STOP_FILE, "")}
     process = subprocess.Popen(command, env={**environment, **own})
-    with handled_signals(lambda number, frame: process.send_signal(number)):
+    with handle_signals(lambda number, frame: process.send_signal(number)):
         return process.wait()
 
 
-def begin_worker() -> bool:
-    """True in a worker of a command, which from now on ends with it, and does not die alone: its pool would be killed.
+def start_worker() -> bool:
+    """Makes a worker stop with its command rather than alone, which would kill its pool; True in a worker.
 
-    Signals that reach the whole group are left to the command, which ends its workers in order; a training that is
-    under way notes them all the same.
+    Signals to the whole process group are left to the command, which stops its workers in order; a training in
+    progress records them nevertheless.
     """
     if os.environ.get(_PARENT, identify_process()) == identify_process():
         return False
     follow_parent()
-    for number in SERVED if _followed and threading.current_thread() is threading.main_thread() else ():
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # else it is the launcher's
+    for number in HANDLED_SIGNALS if _parents and threading.current_thread() is threading.main_thread() else ():
+        if signal.getsignal(number) in (
+            signal.SIG_DFL,
+            signal.default_int_handler,
+        ):  # else the launcher's
             signal.signal(number, _leave_to_parent)
-    return bool(_followed)
+    return bool(_parents)
 
 
 def _leave_to_parent(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Tables in a terminal: no name is ever broken, and what is no terminal gets plain lines."""
+"""Tables for a terminal that never break a name across lines; pipes and files get plain text."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from zoo.system.terminal import escape_controls, naming_output
+from zoo.system.terminal import escape_controls, name_output
 
-_ENDLESS = 10_000  # columns of what is no terminal
+_UNLIMITED_WIDTH = 10_000  # columns where the output is not a terminal
 
 
 class Terminal(Console):
-    """A console that prints texts as they are: nothing in them is markup, an emoji code, or a control sequence.
+    """A rich console that prints text literally: without markup, emoji codes, or control sequences.
 
-    What is no terminal has as many columns as ``COLUMNS`` says, or no end.
+    If the output is not a terminal, its width is ``COLUMNS``, or unlimited where that is unset.
     """
 
     def __init__(self, file: TextIO | None = None, width: int | None = None) -> None:
         super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False)
         if width is None and not self.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
-            self.width = _ENDLESS
+            self.width = _UNLIMITED_WIDTH
 
     def render_str(
         self,
@@ -43,35 +43,35 @@ class Terminal(Console):
         highlight: bool | None = None,
         highlighter: object = None,
     ) -> Text:
-        """A text without markup; its escapes count when columns are measured."""
+        """Returns text without markup, with control characters escaped before its width is measured."""
         return Text(escape_controls(text), style=style, justify=justify, overflow=overflow)  # type: ignore[arg-type]
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """The last door: whatever was printed, only rich itself may send control sequences."""
+        """Escapes control characters in all segments except those that rich itself emits as control codes."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As of :class:`rich.console.Console`."""
-        with naming_output():
+        """Prints like :meth:`rich.console.Console.print`."""
+        with name_output():
             super().print(*objects, **options)
 
     def print_line(self, text: str, style: str | None = None) -> None:
-        """Print a text on one line, which the terminal alone may wrap."""
+        """Prints a text as one line, which only the terminal wraps."""
         self.print(text, style=style, soft_wrap=True)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table.
+    """A column of a table.
 
     Attributes:
-        heading: above it.
-        cells: one a row; the last ones may be missing.
-        left: whether it is aligned to the left, as texts are.
-        dropped: where there is no room, columns are left out in this order; 0 for one that always stays.
-        style: of its cells.
-        wraps: whether a cell may take several lines, between words; names do not.
+        heading: Column heading.
+        cells: Cells from the top; rows without a cell are empty.
+        left: If True, aligns text to the left, else to the right.
+        dropped: Order in which columns are dropped where the table is too wide; 0 for a column that always stays.
+        style: Style of the cells.
+        wraps: If True, cells may wrap between words.
     """
 
     heading: str
@@ -85,35 +85,35 @@ class Column:
 def print_table(
     console: Console, columns: Sequence[Column], *, title: str = "", styles: Mapping[int, str] | None = None
 ) -> None:
-    """Print a table as wide as the console at most; no name is broken.
+    """Prints a table that fits the width of the console, without breaking names.
 
-    Where there is no room, columns are left out that may be; if that is not enough, each row becomes a few lines: its
-    first cell, then ``heading: cell`` of the others.
+    Where the table is too wide, optional columns are dropped; if that does not suffice, each row is printed as several
+    lines: its first cell, then ``heading: cell`` for the others.
 
     Args:
-        console: where to.
-        columns: the first one names the rows.
-        title: above all.
-        styles: by number, those of rows.
+        console: Console to print to.
+        columns: Columns of the table; the first one contains the names of the rows.
+        title: Title above the table.
+        styles: Styles of rows, by row number.
     """
-    table = table_that_fits(console, columns, title, styles)
-    console.print(table if table is not None else _stacked(console, columns, title), soft_wrap=table is None)
+    table = fit_table(console, columns, title, styles)
+    console.print(table if table is not None else _stack_rows(console, columns, title), soft_wrap=table is None)
 
 
-def table_that_fits(
+def fit_table(
     console: Console, columns: Sequence[Column], title: str = "", styles: Mapping[int, str] | None = None
 ) -> Table | None:
-    """The table, without columns that there is no room for; None if what must stay does not fit."""
+    """Returns the table without the columns that do not fit, or None if the mandatory columns do not fit."""
     ranks = sorted({column.dropped for column in columns if column.dropped})
     for last in (0, *ranks):
         kept = [column for column in columns if not 0 < column.dropped <= last]
-        table = _table(console, kept, title, styles or {})
-        if _width(console, table) - sum(map(_slack, kept)) <= console.width:
+        table = _build_table(console, kept, title, styles or {})
+        if _measure_width(console, table) - sum(map(_compute_slack, kept)) <= console.width:
             return table
     return None
 
 
-def _table(console: Console, columns: Sequence[Column], title: str, styles: Mapping[int, str]) -> Table:
+def _build_table(console: Console, columns: Sequence[Column], title: str, styles: Mapping[int, str]) -> Table:
     plain = not console.is_terminal
     table = Table(
         title=Text(escape_controls(title), style="" if plain else "bold") if title else None,
@@ -133,12 +133,12 @@ def _table(console: Console, columns: Sequence[Column], title: str, styles: Mapp
     return table
 
 
-def _width(console: Console, table: Table) -> int:
-    return Measurement.get(console, console.options.update(max_width=_ENDLESS), table).maximum
+def _measure_width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(max_width=_UNLIMITED_WIDTH), table).maximum
 
 
-def _slack(column: Column) -> int:
-    """By how much a column can be narrower than its longest cell."""
+def _compute_slack(column: Column) -> int:
+    """Computes how many characters narrower than its longest cell a column can be."""
     if not column.wraps:
         return 0
     texts = [column.heading, *column.cells]
@@ -146,22 +146,22 @@ def _slack(column: Column) -> int:
     return max(map(cell_len, texts)) - max(map(cell_len, words), default=0)
 
 
-def _stacked(console: Console, columns: Sequence[Column], title: str) -> Text:
+def _stack_rows(console: Console, columns: Sequence[Column], title: str) -> Text:
     first, *others = columns
     lines = [title] if title else []
     for number, name in enumerate(first.cells):
         lines.append(name)
-        told = (
+        entries = (
             f"{column.heading}: {' '.join(column.cells[number].split(chr(10)))}".removeprefix(": ")
             for column in others
             if number < len(column.cells) and column.cells[number]
         )
-        lines += [f"  {line}" for line in _filled(told, console.width - 2)]
+        lines += [f"  {line}" for line in _fill_lines(entries, console.width - 2)]
     return Text(escape_controls("\n".join(lines)))
 
 
-def _filled(pieces: Iterable[str], width: int) -> Iterator[str]:
-    """Lines of whole pieces."""
+def _fill_lines(pieces: Iterable[str], width: int) -> Iterator[str]:
+    """Joins pieces into lines of at most ``width`` columns, without breaking a piece."""
     line = ""
     for piece in pieces:
         joined = f"{line}  {piece}" if line else piece

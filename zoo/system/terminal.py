@@ -1,8 +1,8 @@
-"""What goes to a terminal: one door for all texts, which lets no control sequence of a stranger through.
+"""Terminal output with control sequences in untrusted text escaped.
 
-Names of studies and arms, keys of configs, error messages, and what a model writes may hold any character. A terminal
-takes some of them as commands (ECMA-48; OSC sequences set titles and clipboards), and bidirectional overrides reorder
-what is around them (CVE-2021-42574).
+Names of studies and arms, config keys, error messages, and generated text may contain any character. A terminal
+interprets some of them as commands (ECMA-48; OSC sequences set titles and clipboards), and bidirectional overrides
+reorder the text around them (CVE-2021-42574).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but for newline and tab, bidirectional controls, line separators, and halves of characters."""
+"""Control characters except newline and tab, bidirectional controls, line separators, and lone surrogates."""
 _SIGNS = {"−": "-", "—": "-", "–": "-", "…": "~", "→": ">", "±": "+-", "×": "x", "√": "sqrt", "\N{NO-BREAK SPACE}": " "}
 _LINES = {"│": "|", "├": "|", "└": "`", "─": "-", "━": "-"}
 _NEAREST = str.maketrans({**_SIGNS, **_LINES})
@@ -25,34 +25,34 @@ STANDARD_OUTPUT = "standard output"
 
 
 def escape_controls(text: str) -> str:
-    r"""Write out every control character, as ``\u001b``, which JSON reads back; newlines and tabs stay."""
+    r"""Escapes control characters as in JSON (``\u001b``); newlines and tabs are kept."""
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(text: str = "", *, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
-    """Print a text with its control characters escaped.
+    """Prints a text with its control characters escaped.
 
     Args:
-        text: may hold what strangers wrote.
-        file: the standard output if not given.
-        end: as of ``print``.
-        flush: as of ``print``.
+        text: Text, possibly untrusted.
+        file: Output stream; standard output by default.
+        end: String printed after the text, as for :func:`print`.
+        flush: If True, flushes the stream, as for :func:`print`.
     """
-    with naming_output():
+    with name_output():
         print(escape_controls(text), file=file, end=end, flush=flush)
 
 
 def say_raw(text: str, *, end: str = "\n", flush: bool = False) -> None:
-    """Print what was asked for: as it is into a file or pipe, with its control characters escaped on a terminal."""
+    """Prints a text unchanged to a file or pipe, and with its control characters escaped to a terminal."""
     if sys.stdout.isatty():
         text = escape_controls(text)
-    with naming_output():
+    with name_output():
         print(text, end=end, flush=flush)
 
 
 @contextlib.contextmanager
-def naming_output() -> Iterator[None]:
-    """Give an error of writing, as when the disk is full, the name of what could not be written."""
+def name_output() -> Iterator[None]:
+    """Context manager that sets the file name of write errors, such as a full disk, to that of the standard output."""
     try:
         yield
     except OSError as error:
@@ -61,24 +61,24 @@ def naming_output() -> Iterator[None]:
 
 
 class EscapingFormatter(logging.Formatter):
-    """Formats a line of a log: the message, with its control characters escaped."""
+    """Formats log records with their control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As of :class:`logging.Formatter`."""
+        """Formats a record like :meth:`logging.Formatter.format` and escapes its control characters."""
         return escape_controls(super().format(record))
 
 
 def prepare_output() -> None:
-    """Let this process write any text: what an encoding lacks in its nearest characters, logs without controls."""
-    codecs.register_error("zoo.system.terminal", _nearest)
-    if logging.lastResort is not None:  # what prints warnings where no handler is configured
+    """Prepares the standard streams for any text: unencodable characters are replaced, control characters escaped."""
+    codecs.register_error("zoo.system.terminal", _encode_nearest)
+    if logging.lastResort is not None:  # prints warnings where no handler is configured
         logging.lastResort.setFormatter(EscapingFormatter())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
             stream.reconfigure(errors="zoo.system.terminal")
 
 
-def _nearest(error: UnicodeError) -> tuple[str, int]:
+def _encode_nearest(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]

@@ -16,7 +16,7 @@ from zoo.config.targets import bind_target
 from zoo.hub.checkpoint_folder import write_origin
 from zoo.hub.weight_transfer import Begun
 from zoo.runs.claim import Claim
-from zoo.system.files import file_digest, replace_file, write_file
+from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
@@ -71,7 +71,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
     if isinstance(job.model.origin, Begun):
         write_origin(job.model.origin.origin, job.folder.path / "origin")
-    result["files"] = {name: file_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
+    result["files"] = {name: compute_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
     job.folder.record_result(result)
     job.folder.clear()
     return result

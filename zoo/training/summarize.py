@@ -17,7 +17,7 @@ from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
 from zoo.training.text_metric import TextScore, score_texts
-from zoo.units import percent
+from zoo.units import format_percent
 
 _WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer
 
@@ -57,7 +57,7 @@ def _withheld(job: Job) -> dict[str, str]:
     lost = job.prepared.lost["validation"]
     if not lost or not job.objective.models_text or job.prepared.form == Pairs.form:
         return {}
-    return {"bits_per_byte": f"the tokenizer does not give back {percent(lost)} of the validation text"}
+    return {"bits_per_byte": f"the tokenizer does not give back {format_percent(lost)} of the validation text"}
 
 
 def _cost(job: Job) -> dict[str, int | None]:

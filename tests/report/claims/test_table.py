@@ -19,7 +19,7 @@ from zoo.report.output.json_numbers import numbers
 from zoo.report.records.metrics import Metric
 from zoo.statistics import mean_interval, paired_difference
 from zoo.system.tables import Terminal
-from zoo.units import count, duration
+from zoo.units import format_count, format_duration
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy, WriteRun
@@ -187,12 +187,12 @@ def test_a_run_of_a_folder_and_the_table_agree(tmp_path: Path, write_run: WriteR
     [(None, "—"), (0, "0"), (999, "999"), (999.6, "1.00 k"), (16_000, "16.0 k"), (5.4e6, "5.40 M"), (1.5e21, "1500 E")],
 )
 def test_counts(value: float | None, text: str) -> None:
-    assert count(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
+    assert format_count(value) == text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")])
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
+    assert format_duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_spreads_never_round_to_nothing() -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.checks import require_positive, require_several
+from zoo.checks import require_multiple_features, require_positive
 from zoo.model.interfaces import Norm
 from zoo.registry import register
 
@@ -29,7 +29,7 @@ class L2Norm(Norm):
 
     def __init__(self, dim: int, *, eps: float = 1e-6, weight: bool = False) -> None:
         super().__init__()
-        require_several("dim", dim)
+        require_multiple_features("dim", dim)
         require_positive("eps", eps)
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim)) if weight else None

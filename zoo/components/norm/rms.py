@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.checks import require, require_positive, require_several
+from zoo.checks import require, require_multiple_features, require_positive
 from zoo.model.interfaces import Norm
 from zoo.registry import register
 
@@ -30,7 +30,7 @@ class RmsNorm(Norm):
 
     def __init__(self, dim: int, *, eps: float = 1e-6, weight: bool = True, unit_offset: bool = False) -> None:
         super().__init__()
-        require_several("dim", dim)
+        require_multiple_features("dim", dim)
         require_positive("eps", eps)
         require(weight or not unit_offset, f"unit_offset needs weight: got {unit_offset=}, {weight=}")
         self.eps = eps

@@ -9,7 +9,7 @@ from zoo.report.claims.table import Row, Table
 from zoo.report.claims.verdicts import judged, listed
 from zoo.report.records.metrics import Metric
 from zoo.statistics import Interval
-from zoo.units import count
+from zoo.units import format_count
 
 
 def answer(table: Table, named: int = 3) -> str:
@@ -81,8 +81,8 @@ def budget(table: Table) -> str:
 def _range(name: str, values: Sequence[int]) -> str:
     low, high = min(values), max(values)
     if low == high:
-        return f"{name} equal ({count(low)})"
-    return f"{name} from {count(low)} to {count(high)} ({high / low:.2f} times)"
+        return f"{name} equal ({format_count(low)})"
+    return f"{name} from {format_count(low)} to {format_count(high)} ({high / low:.2f} times)"
 
 
 def moved(table: Table) -> list[str]:
@@ -98,7 +98,7 @@ def moved(table: Table) -> list[str]:
         left = f"{100 * one.mismatch:+.2f}".replace("-", "−")
         why = f": {one.why}" if one.why else ""
         told.append(
-            f"{row.arm}: {step}, {what} {count(one.reached)} for {count(one.target)} "
+            f"{row.arm}: {step}, {what} {format_count(one.reached)} for {format_count(one.target)} "
             f"({left}\N{NO-BREAK SPACE}% left{why})"
         )
     return told

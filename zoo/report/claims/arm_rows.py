@@ -12,7 +12,7 @@ from zoo.report.records.flat_configs import flatten, shown
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Moved, Run, Study
 from zoo.statistics import Interval, Values, mean_interval, paired_difference
-from zoo.units import is_apart
+from zoo.units import is_different
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Row:
     @property
     def executes_more(self) -> bool:
         """Whether what is executed differs from what the method needs by more than a percent."""
-        return is_apart(self.executed_flops_per_token, self.flops_per_token)
+        return is_different(self.executed_flops_per_token, self.flops_per_token)
 
     @property
     def unfinished(self) -> int:

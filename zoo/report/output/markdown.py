@@ -21,7 +21,7 @@ from zoo.report.records.flat_configs import ABSENT, differing, texts
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.system.terminal import escape_controls
-from zoo.units import count, duration, measure
+from zoo.units import format_count, format_duration, format_quantity
 
 
 def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], pictures: Sequence[Picture]) -> str:
@@ -124,15 +124,15 @@ def _costs(table: Table) -> str:
     speed = [row.tokens_per_second.mean if row.tokens_per_second else None for row in rows]
     more = any(row.executes_more for row in rows)
     columns = {
-        "parameters": [count(row.parameters) for row in rows],
-        "active": [count(row.active_parameters) for row in rows],
-        "FLOPs/token": [count(row.flops_per_token) for row in rows],
-        "executed": [count(row.executed_flops_per_token if more else None) for row in rows],
-        "cache/token": [measure(row.cache_bytes_per_token, "B") for row in rows],
-        "tokens/s": [count(one) for one in speed],
-        "peak memory": [measure(row.peak_memory, "B") for row in rows],
-        "time of a run": [ABSENT if row.seconds is None else duration(row.seconds) for row in rows],
-        "energy of a run": [measure(row.energy, "J") for row in rows],
+        "parameters": [format_count(row.parameters) for row in rows],
+        "active": [format_count(row.active_parameters) for row in rows],
+        "FLOPs/token": [format_count(row.flops_per_token) for row in rows],
+        "executed": [format_count(row.executed_flops_per_token if more else None) for row in rows],
+        "cache/token": [format_quantity(row.cache_bytes_per_token, "B") for row in rows],
+        "tokens/s": [format_count(one) for one in speed],
+        "peak memory": [format_quantity(row.peak_memory, "B") for row in rows],
+        "time of a run": [ABSENT if row.seconds is None else format_duration(row.seconds) for row in rows],
+        "energy of a run": [format_quantity(row.energy, "J") for row in rows],
         "learning rate": [ABSENT if row.rate is None else f"{row.rate:g}" for row in rows],
     }
     known = {name: column for name, column in columns.items() if any(text != ABSENT for text in column)}

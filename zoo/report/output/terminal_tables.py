@@ -14,7 +14,7 @@ from zoo.report.claims.verdicts import design
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.system.tables import Column, Terminal, print_table
-from zoo.units import count
+from zoo.units import format_count
 
 
 def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:
@@ -84,8 +84,8 @@ def _texts(table: Table, row: Row) -> list[str]:
         against += [sure, one.verdict or "—"]
     elif table.family:
         against += ["—", "baseline" if row.baseline else "—"]
-    speed = count(row.tokens_per_second.mean if row.tokens_per_second else None)
-    costs = [count(row.parameters), count(row.flops_per_token)]
+    speed = format_count(row.tokens_per_second.mean if row.tokens_per_second else None)
+    costs = [format_count(row.parameters), format_count(row.flops_per_token)]
     return [row.arm, *costs, *values[:1], *against, *values[1:], speed, seeds(row)]
 
 

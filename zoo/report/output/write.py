@@ -15,7 +15,7 @@ from zoo.report.output.csv_tables import runs_csv, table_csv
 from zoo.report.output.json_numbers import numbers
 from zoo.report.output.report_folder import find_written, write_files
 from zoo.report.records.records import Run, Study, up_to_date
-from zoo.system.installation import installation_digest
+from zoo.system.installation import compute_installation_digest
 
 
 def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: bool = False) -> Path:
@@ -49,7 +49,7 @@ def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: b
 
 def _digest_inputs(study: Study, runs: Sequence[Run]) -> str:
     """Computes a SHA-256 over all that a report shows, and over the code that writes it."""
-    digest = hashlib.sha256(repr((installation_digest(), study)).encode(errors="backslashreplace"))
+    digest = hashlib.sha256(repr((compute_installation_digest(), study)).encode(errors="backslashreplace"))
     for run in runs:
         rest = replace(run, curves=pl.DataFrame())
         digest.update(f"\0{rest!r}\0{run.curves.write_csv()}".encode(errors="backslashreplace"))

@@ -8,7 +8,7 @@ from typing import Any
 from zoo.report.records.comparability import lost_text
 from zoo.report.records.flat_configs import differing, texts
 from zoo.report.records.records import Run, up_to_date
-from zoo.units import duration
+from zoo.units import format_duration
 
 _BY_ARM = (("fingerprints", "components"), ("fingerprints", "packages"))
 """What arms have different ones of; ``result.json`` tells them, and packages are named."""
@@ -53,7 +53,7 @@ def _weights(begun: Mapping[str, Any]) -> str:
 
 def time_spent(runs: Sequence[Run]) -> str:
     """Time of all finished runs, added up."""
-    return duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
+    return format_duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
 
 
 def energy_spent(runs: Sequence[Run]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.report.records.flat_configs import differing, texts
 from zoo.report.records.records import Run, Task
-from zoo.units import percent
+from zoo.units import format_percent
 
 _PER_TOKEN = ("loss", "perplexity", "accuracy")
 """Endings of metrics that are means over tokens, whatever text a token stands for."""
@@ -49,7 +49,7 @@ def lost_text(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         lost: Mapping[str, float] = (run.result or {}).get("text_lost") or {}
         if any(lost.values()):
-            shares = " and ".join(f"{percent(share)} of {split}" for split, share in lost.items() if share)
+            shares = " and ".join(f"{format_percent(share)} of {split}" for split, share in lost.items() if share)
             told[run.arm] = f"the tokenizer of {run.arm} does not give back {shares}"
     return list(told.values())
 

@@ -30,8 +30,8 @@ from zoo.study.cells.overview import Overview
 from zoo.study.plan.find_study import find_study
 from zoo.system.files import write_file
 from zoo.system.input_files import read_bytes, read_json
-from zoo.system.installation import installation_digest
-from zoo.system.processes import machine
+from zoo.system.installation import compute_installation_digest
+from zoo.system.processes import identify_machine
 from zoo.training.source_packages import trace
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class Request:
             "words": list(words),
             "file": hashlib.sha256(text).hexdigest(),
             "folder": os.getcwd(),
-            "installation": installation_digest(),
-            "machine": [machine(), *sorted(glob.glob("/dev/nvidia*"))],
+            "installation": compute_installation_digest(),
+            "machine": [identify_machine(), *sorted(glob.glob("/dev/nvidia*"))],
             "environment": {name: os.environ.get(name) for name in sorted({*variables, "CUDA_VISIBLE_DEVICES"})},
         }
         return cls(tuple(words), key, stamp, _find_runs(words, given))
@@ -144,7 +144,7 @@ class Recorder:
     def __init__(self) -> None:
         self._began = time.time_ns() - _COARSEST
         self._looks: dict[str, Any] = {}
-        installation_digest()  # as it is now
+        compute_installation_digest()  # as it is now
 
     def note(self, look: Look) -> Look:
         """Returns a function that looks at runs as ``look`` does, and notes their files before."""

@@ -20,7 +20,7 @@ from zoo.study.plan.study_file import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
 from zoo.training.run import run_folder
-from zoo.units import count, is_apart
+from zoo.units import format_count, is_different
 
 
 def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, terminal: Terminal) -> None:
@@ -113,13 +113,15 @@ def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
 def _flops(row: Row) -> str:
     """Those of the method, and those that are executed where they differ."""
     needed, done = row.costs.flops_per_token, executed(row.setting.checked)
-    return f"{count(needed)}\n{count(done)} executed" if is_apart(done, needed) else count(needed)
+    return (
+        f"{format_count(needed)}\n{format_count(done)} executed" if is_different(done, needed) else format_count(needed)
+    )
 
 
 def _parameters(row: Row) -> str:
     active = row.costs.active_parameters
-    some = f"\n{count(active)} active" if active != row.costs.parameters else ""
-    return f"{count(row.costs.parameters)}{some}"
+    some = f"\n{format_count(active)} active" if active != row.costs.parameters else ""
+    return f"{format_count(row.costs.parameters)}{some}"
 
 
 def _moved(moved: Moved | None) -> str:
@@ -177,7 +179,7 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
 def _total(expected: Forecast) -> str:
     done = sum(row.done for row in expected.rows)
     there = f", {done} there already" if done else ""
-    read = f"; {_span(*map(count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
+    read = f"; {_span(*map(format_count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
     told = f"{_span(*expected.runs)} runs{there}{read}"
     if expected.seconds is None:
         return told

@@ -66,7 +66,7 @@ def read_seeds(given: Any, most: int | None, problems: list[str]) -> Seeds:
         if given < 1:
             problems.append(f"seeds: must be at least one: got {given}")
         elif given > limits.SEEDS:
-            problems.append(limits.over_count("seeds", "seeds", limits.SEEDS, given))
+            problems.append(limits.describe_excess("seeds", "seeds", limits.SEEDS, given))
             return Seeds()
         return Seeds(tuple(range(1, given + 1)))
     if isinstance(given, str) or not isinstance(given, Sequence):
@@ -74,7 +74,7 @@ def read_seeds(given: Any, most: int | None, problems: list[str]) -> Seeds:
         problems.append(f"seeds: must be a list of int, how many, or {UNTIL_DECIDED}: got {got}")
         return Seeds()
     if len(given) > limits.SEEDS:
-        problems.append(limits.over_count("seeds", "seeds", limits.SEEDS, len(given)))
+        problems.append(limits.describe_excess("seeds", "seeds", limits.SEEDS, len(given)))
         return Seeds()
     found = tuple(Many(Scalar(int)).check(given, "seeds", problems))
     if len(problems) == before and (not found or len(set(found)) < len(found)):

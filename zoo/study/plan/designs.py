@@ -120,7 +120,7 @@ def pairs(given: Any, problems: list[str]) -> Arms:
 def _too_many(path: str, count: int, problems: list[str]) -> bool:
     """True if there are more arms than a study may have, which is a problem."""
     if count > limits.ARMS:
-        problems.append(limits.over_count(path, "arms", limits.ARMS, count))
+        problems.append(limits.describe_excess(path, "arms", limits.ARMS, count))
     return count > limits.ARMS
 
 

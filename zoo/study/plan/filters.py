@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.limits import brief
+from zoo.limits import truncate_repr
 
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
@@ -65,7 +65,7 @@ def read_filter(text: str, where: str, names: Collection[str], words: Collection
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last three: null bytes, deep nesting
         why = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
-        problems.append(f"{where}: cannot be read: {why}: got {brief(text)}")
+        problems.append(f"{where}: cannot be read: {why}: got {truncate_repr(text)}")
         return Filter(text, ast.Constant(True))
     found = _problems(tree, [*names, *words], condition=True)
     problems += [f"{where}: {problem}: got {text!r}" for problem in dict.fromkeys(found)]

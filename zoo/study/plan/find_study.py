@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from zoo.checks import Refused, suggest
-from zoo.system.installation import folder
+from zoo.system.installation import find_package_folder
 
 
 def find_study(name: str) -> Path:
@@ -15,8 +15,8 @@ def find_study(name: str) -> Path:
     Raises:
         Refused: with the studies that there are.
     """
-    for path in (Path(name), Path(name) / "study.yaml", folder("experiments") / name / "study.yaml"):
+    for path in (Path(name), Path(name) / "study.yaml", find_package_folder("experiments") / name / "study.yaml"):
         if os.path.exists(path) and not path.is_dir():  # os.path: False for a name that no file can have
             return path
-    names = [path.parent.name for path in folder("experiments").glob("*/study.yaml")]
+    names = [path.parent.name for path in find_package_folder("experiments").glob("*/study.yaml")]
     raise Refused(f"unknown study {name!r}: {suggest(name, names)}")

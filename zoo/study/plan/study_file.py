@@ -18,7 +18,7 @@ from zoo.study.plan.find_study import find_study
 from zoo.study.plan.path import path as read_path
 from zoo.study.plan.tasks import TASK_OPTIONS, Overrides, TaskPlan, read_tasks
 from zoo.study.plan.values import from_file, overrides
-from zoo.system.names import name_problems
+from zoo.system.names import check_name
 
 __all__ = [
     "SECTIONS",
@@ -144,7 +144,7 @@ def _read(
     allowed: tuple[str, ...] = (),
 ) -> tuple[StudyPlan, list[str]]:
     problems: list[str] = []
-    problems += name_problems("name", name)
+    problems += check_name("name", name)
     checked = check_options(STUDY_OPTIONS, given, "", problems, also=SECTIONS)
     seeds = read_seeds(given.get("seeds"), checked["max_seeds"], problems)
     common = overrides(given.get("overrides"), "overrides", problems)
@@ -186,7 +186,7 @@ def _too_many(settings: int, seeds: Seeds, rates: Rates | None) -> list[str]:
     """What is beyond the limits of a study as a whole: arms on tasks, and their runs."""
     runs = settings * (len(seeds.values) + (len(rates.values) * len(rates.seeds) if rates else 0))
     counts = (("arms times tasks", limits.SETTINGS, settings), ("runs", limits.CELLS, runs))
-    return [limits.over_count("a study", what, most, got) for what, most, got in counts if got > most]
+    return [limits.describe_excess("a study", what, most, got) for what, most, got in counts if got > most]
 
 
 def _arms(
@@ -208,7 +208,7 @@ def _filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[s
         problems.append(f"where: must be a list of str: got {given!r}")
         return ()
     if len(lines) > limits.FILTERS:
-        problems.append(limits.over_count("where", "filters", limits.FILTERS, len(lines)))
+        problems.append(limits.describe_excess("where", "filters", limits.FILTERS, len(lines)))
         return ()
     values = [value for axes in arms.axes.values() for value in axes.values()]
     words = {*arms.arms, *(name for task in tasks for name in (task.of, task.size) if name)}
