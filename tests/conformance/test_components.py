@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+
+import pytest
 
 from zoo.registry import index
-from zoo.testing import parametrize_with_checks
+from zoo.testing import BAD, check_component
 
 EVERY = [f"{kind}/{name}" for kind, name in index().entries]
 
 
-@parametrize_with_checks(EVERY)
-def test_component(check: Callable[[], None]) -> None:
-    check()
+@pytest.mark.parametrize("component", EVERY)
+def test_component(component: str) -> None:
+    """Runs all checks of a component, some 50 on average, and names each that it does not pass."""
+    outcomes = list(check_component(component))
+    assert outcomes
+    if any(outcome.status in BAD for outcome in outcomes):
+        pytest.fail("\n".join(outcome.line for outcome in outcomes if outcome.status != "passed"), pytrace=False)
+    if excused := [outcome.line for outcome in outcomes if outcome.status != "passed"]:
+        pytest.xfail("\n".join(excused))
 
 
 def test_the_catalog_holds_what_the_field_uses() -> None:

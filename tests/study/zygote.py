@@ -17,7 +17,9 @@ from typing import Any
 import hydra  # noqa: F401
 import torch
 
-import zoo.study.run_study  # noqa: F401
+import zoo.report.output.html
+import zoo.study.run_study
+import zoo.training.fit  # noqa: F401
 from zoo.cli import main as cli
 from zoo.training import run as run_module
 

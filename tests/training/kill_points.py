@@ -59,6 +59,7 @@ def _train(config: Checked, told: IO[str], kill_before: int | None) -> None:
 def main(folder: Path, overrides: list[str]) -> None:
     config = checked(*overrides, "runs=runs")
     run = run_folder(config).path
+    train(checked(*overrides, f"runs={folder / 'imports'}"))  # once, for all processes that are forked
     undisturbed, changes = trained(config, folder / "undisturbed")
     assert undisturbed == 0
     expected = left(folder / "undisturbed" / run)

@@ -265,7 +265,8 @@ def test_the_folder_says_what_was_run_and_is_on_disk(
 
 def test_a_run_that_is_killed_before_any_change_of_its_folder_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     """Whatever it has just written, renamed or removed; files, metrics and weights are the same in the end."""
-    options = ["steps=3", "evaluate=2", "checkpoint=2", "model.dropout=0.2"]
+    small = ["data.limit=20", "data.length=16", "batch=2", "examples=1"]
+    options = [*small, "steps=3", "evaluate=2", "checkpoint=2", "model.dropout=0.2"]
     command = [sys.executable, "-m", "tests.training.kill_points", str(tmp_path), *TINY, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
