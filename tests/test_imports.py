@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -150,6 +151,17 @@ def test_every_module_is_in_a_room() -> None:
     assert {room_of(name) for name in MODULES} >= set(FLOORS)
     loose = [name for name in MODULES if name.count(".") == 1 and not MODULES[name].name.startswith("__")]
     assert len([name for name in loose if name.startswith("zoo.")]) <= 3
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    folders = {file.parent for file in MODULES.values() if ROOT / "zoo" in file.parents}
+    assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
+
+
+def test_the_page_on_architecture_draws_the_rooms() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf8")
+    assert page.split("```")[1].split() == ROOMS.split()
+    assert not {name.split(".")[0] for name in FLOORS} - set(re.findall(r"`(\w+)(?:\.py)?`", page))
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
