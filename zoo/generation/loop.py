@@ -40,6 +40,8 @@ def room(model: Variant, inputs: Inputs, asked: int | None) -> int:
     """How many tokens to write after ``inputs``.
 
     Args:
+        model: that writes.
+        inputs: the prompts.
         asked: at most as many; None: 128, or fewer where positions end.
     Raises:
         Refused: if the prompts are longer than the positions of the model, or leave no room for so many tokens.

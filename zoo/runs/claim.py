@@ -96,7 +96,8 @@ class Claim:
         """Renames the draft, or the claim of a dead process, to ours; returns the previous holder, if any."""
         draft.mkdir(exist_ok=True)
         (draft / self.path.name).touch()
-        other = find_holder(self.folder, (draft / self.path.name).stat().st_mtime)  # the clock of the file system, which all machines share
+        now = (draft / self.path.name).stat().st_mtime  # by the clock of the file system, which all machines share
+        other = find_holder(self.folder, now)
         if other is None:
             draft.rename(self.folder / "claim")
         elif not other.live:
@@ -131,7 +132,8 @@ class Claim:
         if on_disk or time.time() - self._last_renewal > TIMEOUT_SECONDS / 2:
             self._renew()
         if self._released.is_set():
-            raise ClaimLost(f"{self.folder} was taken over by another process: this one sent no heartbeat for {TIMEOUT_SECONDS:.0f} s")
+            reason = f"this one sent no heartbeat for {TIMEOUT_SECONDS:.0f} s"
+            raise ClaimLost(f"{self.folder} was taken over by another process: {reason}")
 
     def __enter__(self) -> Claim:
         self._renew()
@@ -146,7 +148,8 @@ class Claim:
         for draft in self.folder.glob(".claim-*"):  # of killed processes; a live owner creates its draft again
             mine = draft.with_name(f".claim-{secrets.token_hex(8)}")
             with contextlib.suppress(OSError):
-                draft.rename(mine)  # first: if its owner renamed the draft to the claim meanwhile, rmtree would empty the claim
+                # Rename first: had its owner renamed the draft to the claim meanwhile, rmtree would empty the claim.
+                draft.rename(mine)
                 shutil.rmtree(mine, ignore_errors=True)  # its owner may be removing it too
 
     def _beat(self) -> None:

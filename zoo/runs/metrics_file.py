@@ -30,7 +30,8 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
     rows = [{key: value for key, value in line.items() if key and value} for line in lines]
     for number, line in enumerate(rows, 2):
         if "step" not in line or any(_parse_number(value) is None for value in line.values()):
-            raise Damaged(f"{path}: line {number} must have a step, and numbers only: got {str(list(line.values()))[:60]}")
+            got = str(list(line.values()))[:60]
+            raise Damaged(f"{path}: line {number} must have a step, and numbers only: got {got}")
     return rows
 
 

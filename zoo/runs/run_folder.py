@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import yaml
 
-from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.state_files import RECORDS, read_record
+from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
 
 State = Literal["new", "started", "failed", "done"]
 _CHECKPOINT = re.compile(r"step-(\d+)-([0-9a-f]{64})\.ckpt")
@@ -182,7 +182,7 @@ class RunFolder:
         write_file(self.path / "failed.json", content)
 
     def set_aside(self, reason: str) -> Path:
-        """Moves a run that was made with other code or data out of the way; deletes nothing, and leaves a claim in place.
+        """Moves a run that was made with other code or data out of the way; deletes nothing and leaves claims in place.
 
         Args:
             reason: becomes a part of the new name.

@@ -64,6 +64,7 @@ def pairs_to_decide(
         spread: as observed, above 0.
         margin: within which two arms count as equal; None asks for a difference only.
         error: level of each test.
+        wanted: probability of a decision.
     Returns:
         None if more than 1,000.
     """

@@ -90,7 +90,12 @@ def run_rounds(
     up, and the other runs are launched, each of which sees for itself.
 
     Args:
+        plan: of the study.
+        expansion: its arms on its tasks.
+        launch: runs cells.
+        policy: on failures.
         board: is told what is due.
+        tell: prints a line.
     Returns:
         what runs died of by the word of the launcher, by hash.
     """

@@ -192,7 +192,10 @@ def _count(plan: StudyPlan, task: TaskPlan, ended: Sequence[Mapping[int, float |
     """How many seeds one of so many comparisons is known to need, and how many it may.
 
     Args:
+        plan: of the study.
+        task: whose first metric decides.
         ended: of an arm, and of the one that it is compared with; or of four, where differences are compared.
+        of: number of comparisons that share the error.
     """
     first, most = min(FIRST, len(plan.seeds)), len(plan.seeds)
     seeds = plan.seeds[: min(map(len, ended))]
