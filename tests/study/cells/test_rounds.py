@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -242,6 +243,66 @@ def test_what_no_seed_would_decide_is_refused(change: dict[str, Any], got: str) 
     of = plan(until_decided=True, **change)
     with pytest.raises(Refused, match=f"seeds: until_decided asks for a baseline, and on task task .*: {got}"):
         due(of, expanded(of), lambda cell: None)
+
+
+@pytest.mark.parametrize(
+    ("results", "seeds", "note"),
+    [
+        (
+            lambda arm, seed: {
+                "metrics": {"exact_match": 0.0, "loss": seed + (50.0 + 0.1 * (seed * 7 % 5) if arm == "a" else 0.0)}
+            },
+            FIRST,
+            "Seeds are added until loss decides, by which the arms are judged instead of exact match.",
+        ),
+        (
+            lambda arm, seed: {
+                "metrics": {"loss": seed + (50.0 + 0.1 * (seed * 7 % 5) if arm == "a" else 0.0)},
+                "withheld": {"exact_match": "there is none"},
+            },
+            FIRST,
+            "Seeds are added until loss decides, by which the arms are judged instead of exact match.",
+        ),
+        (
+            lambda arm, seed: {"metrics": {"exact_match": 0.0, "loss": 1.0 + (seed * 7 + len(arm)) % 5}},
+            8,
+            "Seeds are added until loss decides, by which the arms are judged instead of exact match.",
+        ),
+        (
+            lambda arm, seed: {
+                "metrics": {"exact_match": 0.5 + 0.01 * seed, "loss": 1.0},
+                "text_lost": {"validation": 0.5 if arm == "a" else 0.0},
+            },
+            FIRST,
+            f"No seeds follow the first {FIRST}, for the arms are not compared.",
+        ),
+    ],
+)
+def test_seeds_go_by_the_metric_that_the_report_judges_by(
+    results: Callable[[str, int], dict[str, Any]], seeds: int, note: str, tmp_path: Path
+) -> None:
+    """It is at its floor, or withheld; arms that the report does not compare get no further seeds."""
+    task = replace(LOSS, metrics=("exact_match", "loss"))
+    of = plan(seeds=tuple(range(1, 9)), until_decided=True, tasks=(task,))
+
+    def setting(arm: str) -> Setting:
+        tokenizer = {"name": arm if "compared" in note else "bytes"}
+        config = {"seed": 0, "steps": 2, "arm": arm, "optimizer": {}, "data": {"tokenizer": tokenizer}}
+        return Setting(arm, task.name, (), Checked({**config, "runs": str(tmp_path)}, None, ()))
+
+    expansion = Expansion(tuple(map(setting, of.arms)))
+
+    def value(cell: Cell) -> Outcome:
+        result = results(cell.arm, cell.seed)
+        cell.folder.path.mkdir(parents=True, exist_ok=True)
+        (cell.folder.path / "result.json").write_text(json.dumps(result))
+        outcome: Outcome = result["metrics"].get("exact_match", "lost")
+        return outcome
+
+    ran = [cell for cells in played(of, value, expansion) for cell in cells]
+    assert Counter(cell.arm for cell in ran) == {"base": seeds, "a": seeds}
+    known = {key(cell): value(cell) for cell in ran}
+    assert due(of, expansion, lambda cell: known.get(key(cell))).notes == {"task": (note,)}
 
 
 def simulated(effects: Mapping[str, float], seed: int, **over: Any) -> tuple[dict[str, int], dict[str, str]]:

@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import polars as pl
+
 from zoo.checks import require
-from zoo.report import Metric
-from zoo.report.claims.saturation import saturated_end
+from zoo.report import Metric, Run, Task
+from zoo.report.claims.saturation import replace_saturated, saturated_end
+from zoo.report.records.comparability import restrict_comparison
 from zoo.report.records.contrasts import compared, crossed, in_unit
 from zoo.report.records.metrics import TELLING
 from zoo.statistics.trial import trial
@@ -94,7 +97,10 @@ def _of_task(plan: StudyPlan, task: TaskPlan, expansion: Expansion, look: Look) 
         runs[setting.arm] = {seed: None if chosen is None else setting.cell(seed, chosen.rate) for seed in seeds}
         notes += [chosen.note] if chosen and chosen.note else []
     whole = len(plan.seeds)
-    counts = _counts(plan, task, runs, look) if plan.until_decided else dict.fromkeys(runs, (whole, whole))
+    counts = dict.fromkeys(runs, (whole, whole))
+    if plan.until_decided:
+        counts, told = _counts(plan, task, runs, look)
+        notes += told
     cells, more = [], 0
     for arm, (needed, most) in counts.items():
         known = [cell for seed in plan.seeds[:needed] if (cell := runs[arm].get(seed)) is not None]
@@ -152,10 +158,13 @@ def _told(tries: Mapping[float, Sequence[Cell]], metric: Metric) -> tuple[Metric
 # ---------------------------------------------------------------------------------------- seeds until a verdict
 
 
-def _counts(plan: StudyPlan, task: TaskPlan, runs: Mapping[str, Runs], look: Look) -> dict[str, tuple[int, int]]:
-    """Of each arm, how many seeds are known to be needed, and how many may be.
+def _counts(
+    plan: StudyPlan, task: TaskPlan, runs: Mapping[str, Runs], look: Look
+) -> tuple[dict[str, tuple[int, int]], list[str]]:
+    """Returns how many seeds each arm is known to need and may need, and what a reader should know of the metric.
 
-    An arm is given seeds as long as a comparison that it is in has no verdict. Comparisons are those of the report.
+    An arm is given seeds as long as a comparison that it is in has no verdict. Comparisons and metric are those of the
+    report: where it judges by another metric than the first of the task, so do seeds.
     """
     goal = Metric.named(task.metrics[0]).goal
     known = f"got baseline={plan.baseline}, comparable={task.comparable}, metric={task.metrics[0]}"
@@ -165,15 +174,61 @@ def _counts(plan: StudyPlan, task: TaskPlan, runs: Mapping[str, Runs], look: Loo
         f"that tells which way is better: {known}",
     )
     first = min(FIRST, len(plan.seeds))
-    ended = {arm: _ended(plan, of_arm, look) for arm, of_arm in runs.items()}
     counts = dict.fromkeys(runs, (first, first))
+    judged, told = _judge(task, runs, look)
+    if not judged.comparable:
+        return counts, told
+    if judged.metrics[0] != task.metrics[0]:
+        task, look = judged, _look_at(judged.metrics[0], look)
+    ended = {arm: _ended(plan, of_arm, look) for arm, of_arm in runs.items()}
     pairs = [(arm, other) for arm, other in compared(plan.baseline, plan.against, runs).items()]
     groups = [*pairs, *((*triple, plan.baseline or "") for triple in crossed(plan.baseline, plan.factors, runs))]
     for arms in groups:
         needed, most = _count(plan, task, [ended[arm] for arm in arms], len(groups))
         for arm in arms:
             counts[arm] = max(counts[arm][0], needed), max(counts[arm][1], most)
-    return counts
+    return counts, told
+
+
+def _judge(task: TaskPlan, runs: Mapping[str, Runs], look: Look) -> tuple[TaskPlan, list[str]]:
+    """Returns the task as the report judges it by the results that there are, and a note if it is another one."""
+    cells = [(arm, cell) for arm, of_arm in runs.items() for cell in of_arm.values() if cell is not None]
+    values: dict[str, list[float]] = {arm: [] for arm in runs}
+    ended = [(arm, cell, outcome) for arm, cell in cells if (outcome := look(cell)) is not None]
+    for arm, _, outcome in ended:
+        values[arm] += [] if outcome == "lost" else [outcome]
+    metric = Metric.named(task.metrics[0])
+    tokenizers = {repr((cell.checked.config.get("data") or {}).get("tokenizer")) for _, cell in cells}
+    if any(values.values()) and saturated_end(metric, values.values()) is None and len(tokenizers) < 2:
+        return task, []
+    found = []
+    for arm, cell, _ in ended:
+        folder, config = cell.folder, cell.checked.config
+        result = folder.read("result.json")
+        found.append(Run(arm, task.name, cell.seed, folder.path, config, result, None, pl.DataFrame()))
+    declared = Task(task.name, task.comparable, task.metrics, "", task.margin)
+    judged, _ = replace_saturated(restrict_comparison(declared, found), found)
+    if not judged.comparable:
+        return replace(task, comparable=False), [f"No seeds follow the first {FIRST}, for the arms are not compared."]
+    if judged.metrics[0] == metric.name:
+        return task, []
+    label = Metric.named(judged.metrics[0]).label
+    told = f"Seeds are added until {label} decides, by which the arms are judged instead of {metric.label}."
+    return replace(task, metrics=judged.metrics, margin=judged.margin), [told]
+
+
+def _look_at(metric: str, look: Look) -> Look:
+    """Returns a function that looks at runs as ``look`` does, but for another metric."""
+
+    def look_at_metric(cell: Cell) -> Outcome:
+        outcome = look(cell)
+        result = None if outcome is None else cell.folder.read("result.json")
+        if result is None:
+            return outcome
+        value = result["metrics"].get(metric, "lost")
+        return math.nan if result.get("diverged") or value is None else value
+
+    return look_at_metric
 
 
 def _ended(plan: StudyPlan, runs: Runs, look: Look) -> dict[int, float | None]:
