@@ -55,6 +55,29 @@ def require_even(name: str, value: int) -> None:
         raise Refused(f"{name} must be even: got {name}={value}")
 
 
+def find_typo(wrong: str, choices: Iterable[str]) -> str | None:
+    """Returns the choice that is a typing error away: one edit, or two in a name of twelve characters or more.
+
+    An edit inserts, removes or replaces a character, or swaps two that are next to each other.
+    """
+    most = 1 if len(wrong) < 12 else 2
+    near = [(distance, name) for name in choices if 0 < (distance := _edits(wrong, name)) <= most]
+    return min(near)[1] if near else None
+
+
+def _edits(one: str, other: str) -> int:
+    """Computes the optimal string alignment distance, row by row of the table of prefixes."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        earlier, before, row = before, row, [i]
+        for j, b in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b)))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                row[j] = min(row[j], earlier[j - 2] + 1)
+    return row[-1]
+
+
 def suggest(wrong: str, choices: Iterable[str]) -> str:
     """Returns the end of an error message: the closest match, if there is one, and all choices."""
     ordered = sorted(choices)

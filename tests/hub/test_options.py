@@ -19,7 +19,7 @@ from transformers.models.auto.configuration_auto import model_type_to_module_nam
 from tests.command import zoo
 from tests.hub.cases.llama import case
 from tests.hub.oracle import made
-from zoo.checks import Refused
+from zoo.checks import Refused, find_typo
 from zoo.hub import families, load, save
 from zoo.hub.family import Family, read, understood
 
@@ -73,6 +73,24 @@ def test_every_option_that_transformers_reads_is_understood(family: Family) -> N
     private = {name for name in read if name.startswith("_")}
     assert len(read) > 8
     assert sorted(read - derived - private - OF_OTHER_LAYERS - understood(family)) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("hidden_sise", "hidden_size"),
+        ("hiddensize", "hidden_size"),
+        ("hidden_szie", "hidden_size"),
+        ("num_hiden_layer", "num_hidden_layers"),
+        ("hidden_size_per_layer_input", None),
+        ("attention_dim", None),
+        ("kv_lora_rank", None),
+        ("num_layers", None),
+    ],
+)
+def test_only_a_typing_error_is_a_near_name(wrong: str, near: str | None) -> None:
+    known = ("hidden_size", "num_hidden_layers", "attention_bias", "q_lora_rank_x", "num_heads")
+    assert find_typo(wrong, known) == near
 
 
 def test_an_option_that_nothing_reads_is_noted_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo import limits
-from zoo.checks import Refused, suggest
+from zoo.checks import Refused, find_typo
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
 from zoo.registry.options import REQUIRED, Maybe, Scalar, Type
 
@@ -86,8 +86,8 @@ class Source:
         """Options that no key asked for and that say something, each with the text that names it to a person."""
         found = {}
         for key in (key for key, value in self._left.items() if value is not None):
-            near = suggest(key, self._known).split(" choices:")[0]
-            found[key] = f"{key} ({near})" if near.startswith("did you mean") else key
+            near = find_typo(key, self._known)
+            found[key] = f"{key} (did you mean {near}?)" if near else key
         return found | self._ignored_inside
 
     def require_sound(self) -> None:
