@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from zoo.system.files import set_aside
-from zoo.system.processes import identify_process, identify_machine, get_start_time
+from zoo.system.processes import get_start_time, identify_machine, identify_process
 
 _log = logging.getLogger("zoo")
 HEARTBEAT_SECONDS = 5.0  # between two heartbeats
