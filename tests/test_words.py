@@ -17,7 +17,6 @@ UNFINISHED = {
     "components",
     "config",
     "data",
-    "generation",
     "hub",
     "limits.py",
     "model",

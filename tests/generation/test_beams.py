@@ -25,8 +25,8 @@ from transformers import (
 from tests.hub.oracle import Case, made, padded, rows
 from zoo.checks import Refused
 from zoo.generation import Beam, search
-from zoo.generation.greedy import likeliest
-from zoo.generation.loop import steps
+from zoo.generation.greedy import pick_likeliest
+from zoo.generation.loop import generate_steps
 from zoo.hub import load
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
@@ -81,7 +81,7 @@ def test_with_beams_for_everything_it_finds_the_best_of_all_texts(variant: str, 
 @pytest.mark.parametrize("variant", ["decoder", "encoder_decoder"])
 def test_one_beam_is_greedy_and_caches_change_nothing(variant: str) -> None:
     model, inputs = tiny(variant)
-    tokens = torch.stack(list(steps(model, inputs, 12, likeliest)), dim=1).tolist()
+    tokens = torch.stack(list(generate_steps(model, inputs, 12, pick_likeliest)), dim=1).tolist()
     greedy = [tuple(row[: row.index(EOS) + 1] if EOS in row else row) for row in tokens]
     assert [beams[0].tokens for beams in search(model, inputs, [EOS], 12, beams=1)] == greedy
     for beams in (2, 3):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from zoo.config.compose import compose_run, group_choices
-from zoo.generation.prompting import padded
-from zoo.generation.reader import Reading
+from zoo.generation.prompting import pad_left
+from zoo.generation.reader import PromptReader
 from zoo.model.build import build, check
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
@@ -29,7 +29,7 @@ def read(length: int, seed: int) -> list[int]:
 
 def prompts(model: Variant, *, prefix: bool = False) -> Inputs:
     """Rows of different lengths, as source where there is one."""
-    tokens, segment = padded([read(length, length) for length in LENGTHS], CPU)
+    tokens, segment = pad_left([read(length, length) for length in LENGTHS], CPU)
     if model.name == "encoder_decoder":
         return Inputs(torch.full((len(LENGTHS), 1), 5), source=tokens, source_segment=segment)
     return Inputs(tokens, segment, prefix=torch.full((len(LENGTHS),), tokens.shape[1]) if prefix else None)
@@ -39,7 +39,7 @@ def assert_cached_is_uncached(model: Variant, inputs: Inputs, room: int = ROOM) 
     """The likeliest tokens of both; where they bore, others are read, so that what is remembered differs."""
     model = model.eval().double()
     enliven(model)
-    cached, uncached = (Reading(model, inputs, room, cached=each) for each in (True, False))
+    cached, uncached = (PromptReader(model, inputs, room, cached=each) for each in (True, False))
     draw = torch.Generator().manual_seed(0)
     for number in range(room):
         torch.testing.assert_close(cached.logits, uncached.logits, rtol=1e-6, atol=1e-6)
@@ -116,7 +116,7 @@ def test_a_memory_of_wrong_rows_is_seen() -> None:
     """The comparison fails where it should."""
     model = build({"variant": "decoder", **SMALL}, TOKENS, seed=0).eval().double()
     enliven(model)
-    wrong, right = (Reading(model, prompts(model), ROOM, cached=each) for each in (True, False))
+    wrong, right = (PromptReader(model, prompts(model), ROOM, cached=each) for each in (True, False))
     wrong.select(torch.tensor([1, 0, 2, 3]))
     for reading in (wrong, right):
         reading.add(torch.tensor([7, 8, 9, 10]))

@@ -11,7 +11,7 @@ import torch
 from tests.command import ON_CPU, SMALL, checked
 from zoo.config.checking import make_objective
 from zoo.data.interfaces import Vocabulary
-from zoo.generation.greedy import answer, write
+from zoo.generation.greedy import answer_sources, write
 from zoo.model.build import assemble
 from zoo.model.interfaces import Inputs
 from zoo.testing.objective_checks import prepare
@@ -96,7 +96,7 @@ def test_exact_match_by_teacher_forcing_is_that_of_greedy_decoding(variant: str,
         if 12 <= int(forced.sum()) <= 36:
             break
     assert 0 < int(forced.sum()) < 48
-    written = answer(model, batch, prepared.vocabulary, prefix=objective == "prefix_lm")
+    written = answer_sources(model, batch, prepared.vocabulary, prefix=objective == "prefix_lm")
     targets = [batch.target[row, : batch.target_length[row] - 1].tolist() for row in range(batch.rows)]
     assert [mine == true for mine, true in zip(written, targets, strict=True)] == forced.tolist()
 

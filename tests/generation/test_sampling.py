@@ -13,8 +13,8 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 from zoo.checks import Refused
 from zoo.generation import Sampling
 from zoo.generation.sampling import draw
-from zoo.generation.top_k import top_k
-from zoo.generation.top_p import top_p
+from zoo.generation.top_k import keep_top_k
+from zoo.generation.top_p import keep_top_p
 
 LOGITS = torch.randn(40, 23, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
 CHOICES = [
@@ -48,7 +48,7 @@ def plainly(logits: list[float], temperature: float = 1.0, top_k: int | None = N
 
 @pytest.mark.parametrize("how", CHOICES, ids=str)
 def test_probabilities_are_those_of_a_plain_loop_and_of_transformers(how: dict[str, float]) -> None:
-    found = Sampling(**how).probabilities(LOGITS)  # type: ignore[arg-type]
+    found = Sampling(**how).compute_probabilities(LOGITS)  # type: ignore[arg-type]
     plain = torch.tensor([plainly(row, **how) for row in LOGITS.tolist()], dtype=torch.float64)  # type: ignore[arg-type]
     torch.testing.assert_close(found, plain)
     theirs = TemperatureLogitsWarper(how.get("temperature", 1.0))(None, LOGITS)
@@ -61,9 +61,9 @@ def test_probabilities_are_those_of_a_plain_loop_and_of_transformers(how: dict[s
 
 def test_of_equally_likely_tokens_top_k_keeps_all_and_top_p_the_first() -> None:
     logits = torch.tensor([[2.0, 1.0, 2.0, 2.0, 0.0]])
-    assert top_k(logits, 2).isfinite().tolist() == [[True, False, True, True, False]]
-    assert top_p(logits.clone(), 1e-9).isfinite().tolist() == [[True, False, False, False, False]]
-    assert top_p(torch.zeros(1, 4), 0.5).isfinite().tolist() == [[True, True, False, False]]
+    assert keep_top_k(logits, 2).isfinite().tolist() == [[True, False, True, True, False]]
+    assert keep_top_p(logits.clone(), 1e-9).isfinite().tolist() == [[True, False, False, False, False]]
+    assert keep_top_p(torch.zeros(1, 4), 0.5).isfinite().tolist() == [[True, True, False, False]]
 
 
 @pytest.mark.parametrize("how", [{}, {"temperature": 0.5}, {"top_k": 4}, {"top_p": 0.7}], ids=str)
@@ -71,10 +71,10 @@ def test_samples_are_distributed_as_the_probabilities(how: dict[str, float]) -> 
     """Both the first draws of many seeds, and many draws of one seed."""
     logits, count = LOGITS[:1, :7] / 3, 3000
     sampling = Sampling(**how, seed=11)  # type: ignore[arg-type]
-    expected = sampling.probabilities(logits)[0]
-    one = sampling.choose([0])
+    expected = sampling.compute_probabilities(logits)[0]
+    one = sampling.make_sampler([0])
     for drawn in (
-        sampling.choose(range(count))(logits.expand(count, -1)),
+        sampling.make_sampler(range(count))(logits.expand(count, -1)),
         torch.cat([one(logits) for _ in range(count)]),
     ):
         seen = Counter(drawn.tolist())
@@ -88,8 +88,8 @@ def test_samples_are_distributed_as_the_probabilities(how: dict[str, float]) -> 
 
 def test_what_a_row_draws_depends_on_its_sample_alone() -> None:
     sampling = Sampling(seed=5)
-    together = sampling.choose([0, 1, 0, 2])
-    alone = [Sampling(seed=5 + sample).choose([0]) for sample in (0, 1, 0, 2)]
+    together = sampling.make_sampler([0, 1, 0, 2])
+    alone = [Sampling(seed=5 + sample).make_sampler([0]) for sample in (0, 1, 0, 2)]
     rows = []
     for step in range(8):
         logits = LOGITS[step : step + 4]

@@ -11,7 +11,7 @@ import torch
 from zoo.checks import Refused
 from zoo.components.tokenizer.characters import Characters
 from zoo.data.special import Required
-from zoo.generation import Prompting, Sampling, beam_texts, fill, generate, stream
+from zoo.generation import Prompting, Sampling, fill, generate, search_texts, stream
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
@@ -78,7 +78,7 @@ def test_the_decoder_that_takes_over_begins_at_the_place_of_the_prompts_last_tok
     """As it was trained to: all that it reads stands where it stood in the document, what came before is hidden."""
     model, prompting = models["encoder_decoder"], FORMS["handed_over"]
     ids = prompting.encode("abc", SIZE)
-    inputs = prompting.inputs(model, [ids, prompting.encode("longer", SIZE)])
+    inputs = prompting.build_inputs(model, [ids, prompting.encode("longer", SIZE)])
     source, target = torch.tensor([ids]), torch.tensor([ids])
     with torch.no_grad():
         hidden = model.hidden(inputs)[0, -1]
@@ -93,7 +93,7 @@ def test_tokens_end_where_positions_do() -> None:
     with pytest.raises(Refused, match="after a prompt of 5 tokens a model of 12 positions writes at most 8: got 9"):
         generate(model, never, ["12345"], tokens=9)
     generate(model, never, ["12345"], tokens=8)
-    beam_texts(model, never, ["12345"], tokens=8, beams=2)
+    search_texts(model, never, ["12345"], tokens=8, beams=2)
     with pytest.raises(Refused, match="the model has 12 positions: got 13 tokens"):
         generate(model, never, ["1234567890123"])
     both = made("encoder_decoder", position={"name": "learned", "length": 12})
@@ -111,16 +111,22 @@ def test_the_number_of_tokens_is_kept_to(models: dict[str, Variant]) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Variant]], Any], str]] = {
-    "encoder": (lambda m: generate(m["encoder"], FORMS["decoder"], ["a"]), "an encoder writes no text"),
+    "encoder": (lambda m: generate(m["encoder"], FORMS["decoder"], ["a"]), "an encoder cannot generate text"),
     "no head": (lambda _: generate(made("decoder", head=None), FORMS["decoder"], ["a"]), "model.head=null"),
     "no head to fill with": (lambda _: fill(made("encoder", head=None), FORMS["decoder"], ["a"]), "model.head=null"),
-    "beams of an encoder": (lambda m: beam_texts(m["encoder"], FORMS["decoder"], ["a"], beams=2), "writes no text"),
+    "beams of an encoder": (
+        lambda m: search_texts(m["encoder"], FORMS["decoder"], ["a"], beams=2),
+        "cannot generate text",
+    ),
     "empty": (lambda m: generate(m["decoder"], Prompting(TOKENIZER), [""]), "the prompt must not be empty"),
     "empty stop": (lambda m: generate(m["decoder"], FORMS["decoder"], ["a"], stops=[""]), "empty strings"),
     "samples of greedy": (lambda m: generate(m["decoder"], FORMS["decoder"], ["a"], samples=2), "samples: .* got 2"),
     "decoder that fills": (lambda m: fill(m["decoder"], FORMS["decoder"], ["a"]), "only an encoder .* decoder"),
     "diverged": (lambda _: generate(diverged(), FORMS["decoder"], ["a"]), "did its training diverge"),
-    "diverged beams": (lambda _: beam_texts(diverged(), FORMS["decoder"], ["a"], beams=2), "did its training diverge"),
+    "diverged beams": (
+        lambda _: search_texts(diverged(), FORMS["decoder"], ["a"], beams=2),
+        "did its training diverge",
+    ),
     "no mask": (lambda m: fill(m["encoder"], Prompting(TOKENIZER, mask=MASK), ["abc"]), r"\(<mask>\): got 'abc'"),
     "no mask token": (lambda m: fill(m["encoder"], Prompting(TOKENIZER), ["abc"]), "no mask token"),
 }

@@ -20,8 +20,8 @@ from tests.command import NUMBERS, ON_CPU, SMALL, checked, zoo
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.components.tokenizer.bytes import Bytes
-from zoo.generation import beam_texts, fill, generate
-from zoo.generation.trained_model import Source, open_source
+from zoo.generation import fill, generate, search_texts
+from zoo.generation.trained_model import TrainedModel, open_model
 from zoo.training.run import prepare_data, run_folder, train
 
 RUNS: dict[str, list[str]] = {
@@ -47,20 +47,21 @@ def trained(runs: Path, *lines: str) -> tuple[Path, dict[str, Any]]:
 def test_a_run_answers_what_it_answered_in_training(name: str, runs: Path) -> None:
     """Sources of the validation split, greedily; special tokens are put around them as in training."""
     folder, result = trained(runs, *RUNS[name])
-    source = open_source(folder)
+    source = open_model(folder)
     rows = prepare_data(checked(*RUNS[name]).config).validation
     limit = 2 * int(rows.batch(range(len(rows))).target_length.max())  # type: ignore[union-attr]
     texts = generate(source.model, source.prompting, [each["source"] for each in result["samples"]], tokens=limit)
     assert texts == [each["prediction"] for each in result["samples"]]
     assert len(set(texts)) > 1
     assert (
-        beam_texts(source.model, source.prompting, [result["samples"][0]["source"]], beams=1, tokens=limit) == texts[:1]
+        search_texts(source.model, source.prompting, [result["samples"][0]["source"]], beams=1, tokens=limit)
+        == texts[:1]
     )
 
 
 def test_a_run_of_an_encoder_fills_what_it_filled_in_training(runs: Path) -> None:
     folder, result = trained(runs, *RUNS["encoder"])
-    source = open_source(folder)
+    source = open_model(folder)
     for each in result["samples"]:
         masks = "<mask>" * (len(each["target"]) + 1)  # the last is for eos
         (filled,) = fill(source.model, source.prompting, [f"{each['source']}<sep>{masks}"])
@@ -73,7 +74,7 @@ def test_documents_go_on_from_the_prompt(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("\n".join("abcdefghijklmnopqrstuvwxyz"[i % 9 :] * 3 for i in range(300)))
     data = ["data=text", f"data.path={tmp_path / 'text.txt'}", "data.unit=line", "data.length=32"]
     folder, _ = trained(runs, "model=llama/tiny", *data)
-    source = open_source(folder)
+    source = open_model(folder)
     ids = source.prompting.encode("cde", source.model.vocabulary)
     written: list[int] = []
     while len(written) < 10:
@@ -81,7 +82,7 @@ def test_documents_go_on_from_the_prompt(runs: Path, tmp_path: Path) -> None:
             written.append(int(source.model(torch.tensor([[*ids, *written]]))[0, -1].argmax()))
     assert ids[0] == source.prompting.tokenizer.token_to_id("<bos>")
     assert generate(source.model, source.prompting, ["cde"], tokens=10) == [source.prompting.decode(written)]
-    spans = open_source(trained(runs, "model=llama/tiny", "objective=span_corruption", *data)[0]).prompting
+    spans = open_model(trained(runs, "model=llama/tiny", "objective=span_corruption", *data)[0]).prompting
     ends = [spans.tokenizer.token_to_id(name) for name in ("<bos>", "<extra_0>", "<eos>", "<sep>")]
     ids = spans.encode("ab<extra_0>c", 999)
     assert [ids[0], ids[3], *ids[-2:]] == ends
@@ -93,12 +94,12 @@ def test_documents_go_on_from_the_prompt(runs: Path, tmp_path: Path) -> None:
         as_if(folder, tmp_path / "found", "replaced_token")
 
 
-def as_if(folder: Path, copy: Path, objective: str) -> Source:
+def as_if(folder: Path, copy: Path, objective: str) -> TrainedModel:
     """The same run, had its objective been another."""
     shutil.copytree(folder, copy)
     config = yaml.safe_load((copy / "config.yaml").read_text())
     (copy / "config.yaml").write_text(yaml.safe_dump({**config, "objective": {"name": objective}}))
-    return open_source(copy)
+    return open_model(copy)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
@@ -132,7 +133,7 @@ def test_a_checkpoint_writes_what_transformers_writes_of_it(family: str, tmp_pat
     cutting = tokenizer()
     cutting.enable_truncation(4)
     cutting.save(str(tmp_path / "tokenizer.json"))
-    source = open_source(tmp_path)
+    source = open_model(tmp_path)
     assert source.prompting.ends == set(ends)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer(), pad_token="<pad>", padding_side="left", bos_token="<bos>"
@@ -147,18 +148,18 @@ def test_a_checkpoint_writes_what_transformers_writes_of_it(family: str, tmp_pat
         kept = [[token for token in row if token not in ends] for row in expected.tolist()]
         found = generate(source.model, source.prompting, PROMPTS, tokens=20)
         if beams > 1:
-            found = beam_texts(source.model, source.prompting, PROMPTS, tokens=20, beams=beams)
+            found = search_texts(source.model, source.prompting, PROMPTS, tokens=20, beams=beams)
         shown = [re.sub("<extra_[0-9]+>", "", text) for text in found]  # sentinels are part of what is written
         assert shown == [fast.decode(row, skip_special_tokens=True) for row in kept]
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="neither a run nor a checkpoint"):
-        open_source(tmp_path)
+        open_model(tmp_path)
     config, model, sizes = FAMILIES["gpt2"]
     made(Case("gpt2", lambda: config(vocab_size=40, **sizes), model)).save_pretrained(tmp_path)  # type: ignore[operator]
     with pytest.raises(Refused, match=r"no tokenizer\.json"):
-        open_source(tmp_path)
+        open_model(tmp_path)
 
 
 # ---------------------------------------------------------------------------------------------------------- command
@@ -187,7 +188,7 @@ def test_the_command_writes_and_draws_and_searches(runs: Path, monkeypatch: pyte
     assert zoo("generate", run, prompts[0], "--beams", "1").out == one.out
     assert zoo("generate", run, prompts[0], "--beams", "3", "--length-penalty", "-1", "--tokens", "30").code == 0
     assert zoo("generate", run, prompts[0], "--fill").err == (
-        "zoo: only an encoder fills masks: the model is of variant encoder_decoder\n"
+        "zoo: only an encoder can fill masks: the model is of variant encoder_decoder\n"
     )
 
 
@@ -199,7 +200,7 @@ def test_the_command_fills(runs: Path) -> None:
     assert [len(mask) for mask in told[0]["masks"]] == [5, 5]
     best = told[0]["masks"][0][0]
     assert shown[1].startswith(f"  mask 1: {best['token']} {best['probability']:.3f}  ")
-    assert zoo("generate", str(folder), "1").err.startswith("zoo: an encoder writes no text")
+    assert zoo("generate", str(folder), "1").err.startswith("zoo: an encoder cannot generate text")
     assert "must have a mask" in zoo("generate", str(folder), "1", "--fill").err
 
 

@@ -8,7 +8,7 @@ import torch
 from tests.generation.test_cached import DECODING, pairs, prompts
 from tests.gpu.needs import GPU
 from tests.gpu.test_computation import assert_close, on_gpu
-from zoo.generation.reader import Reading
+from zoo.generation.reader import PromptReader
 from zoo.model.build import build
 from zoo.testing.subject import TOKENS, enliven
 
@@ -21,13 +21,13 @@ def test_every_attention_with_every_position(attention: str) -> None:
         model = build(config, TOKENS, seed=0).eval().double()
         enliven(model)
         given = prompts(model)
-        uncached = Reading(model, given, 6, cached=False)
+        uncached = PromptReader(model, given, 6, cached=False)
         here = [uncached.logits]
         tokens = torch.randint(6, TOKENS, (5, len(given.tokens)), generator=torch.Generator().manual_seed(0))
         for token in tokens:
             uncached.add(token)
             here.append(uncached.logits)
-        cached = Reading(model.cuda(), on_gpu(given), 6)
+        cached = PromptReader(model.cuda(), on_gpu(given), 6)
         there = [cached.logits]
         for token in tokens.cuda():
             cached.add(token)

@@ -20,7 +20,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import write
-from zoo.generation.loop import steps
+from zoo.generation.loop import generate_steps
 from zoo.hub import load, save
 from zoo.hub.family import family_of
 from zoo.hub.weights import published
@@ -205,7 +205,7 @@ def _decoded(model: Any, loaded: Any, parts: Sequence[Tensor], sources: Sequence
         asked = [Inputs(begin, source=source, source_segment=mask - 1) for source, mask in both]
     never = Vocabulary(model.config.vocab_size, 0, 1, -1, 2, 3, 4, ())
     greedy = [write(loaded, inputs, never, NEW) for inputs in asked]
-    third = [torch.stack(list(steps(loaded, inputs, NEW, _third)), dim=1).tolist() for inputs in asked]
+    third = [torch.stack(list(generate_steps(loaded, inputs, NEW, _third)), dim=1).tolist() for inputs in asked]
     prompts = parts if sources is None else sources
     skipped = [len(row) if sources is None else 1 for row in prompts]
     for ours, processors in ((greedy, []), (third, [_OnlyThird()])):

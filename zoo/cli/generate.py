@@ -16,7 +16,7 @@ from zoo.system.terminal import say, say_raw
 if TYPE_CHECKING:
     import torch
 
-    from zoo.generation.trained_model import Source
+    from zoo.generation.trained_model import TrainedModel
 
 HELP = """\
 zoo generate FOLDER "PROMPT" ["PROMPT" ...]
@@ -89,11 +89,11 @@ def generate(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     asked = _parsed(arguments)
     _require_sense(asked)
-    from zoo.generation.trained_model import open_source
+    from zoo.generation.trained_model import open_model
 
     device = _device(asked.flags.get("--device"))
     prompts = [_read_stdin() if word == "-" else word for word in asked.words[1:]]
-    source = open_source(asked.words[0])
+    source = open_model(asked.words[0])
     source.model.to(device)
     if "--fill" in asked.flags:
         _fill(source, prompts, as_json="--json" in asked.flags)
@@ -193,7 +193,7 @@ def _read_stdin() -> str:
 # ---------------------------------------------------------------------------------------------------------- answers
 
 
-def _write(source: Source, prompts: Sequence[str], asked: Asked) -> None:
+def _write(source: TrainedModel, prompts: Sequence[str], asked: Asked) -> None:
     """One text as it comes; several, or JSON, when all are there."""
     from zoo import generation
 
@@ -204,7 +204,7 @@ def _write(source: Source, prompts: Sequence[str], asked: Asked) -> None:
     if "--beams" in flags:
         penalty = flags.get("--length-penalty", 1.0)
         beams = flags["--beams"]
-        texts = generation.beam_texts(model, prompting, prompts, beams=beams, length_penalty=penalty, **common)
+        texts = generation.search_texts(model, prompting, prompts, beams=beams, length_penalty=penalty, **common)
     elif len(prompts) * samples == 1 and "--json" not in flags:
         for piece in generation.stream(model, prompting, prompts[0], sampling=sampling, stops=asked.stops, **common):
             say_raw(piece, end="", flush=True)
@@ -230,7 +230,7 @@ def _show(answers: Sequence[tuple[str, str]], as_json: bool) -> None:
         say_raw("\n\n".join(f"> {prompt}\n{text}" for prompt, text in answers))
 
 
-def _fill(source: Source, prompts: Sequence[str], *, as_json: bool) -> None:
+def _fill(source: TrainedModel, prompts: Sequence[str], *, as_json: bool) -> None:
     """The text with its masks filled, and what else was likely."""
     from zoo.generation import fill
 

@@ -1,4 +1,4 @@
-"""Beam search: several texts are written side by side, and the likeliest are gone on with."""
+"""Beam search: keeps the likeliest partial texts of each prompt at every step."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.generation.loop import require_numbers
-from zoo.generation.reader import Reading
+from zoo.generation.reader import PromptReader
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
 
 
 @dataclass(frozen=True)
 class Beam:
-    """A text that has ended.
+    """A finished text.
 
     Args:
-        tokens: with the one that ended it, if that is not the limit.
-        score: its log-probability divided by the number of its tokens to the power of the length penalty.
+        tokens: its tokens, including the end token unless the limit ended the text.
+        score: log-probability of the text, divided by its number of tokens to the power of the length penalty.
     """
 
     tokens: tuple[int, ...]
@@ -39,34 +39,38 @@ def search(
     length_penalty: float = 1.0,
     cached: bool = True,
 ) -> list[list[Beam]]:
-    """The ``beams`` best texts that were found for each prompt, the best first.
+    """Searches for the ``beams`` best texts for each prompt.
 
-    At each step the likeliest ``beams`` texts that have not ended are gone on with. A row is done when it has
-    ``beams`` texts and the likeliest that is still written would not be among them if it ended here, though with a
-    positive penalty it might still come to be (the usual shortcut).
+    Each step keeps the ``beams`` likeliest unfinished texts. A row is done when it has ``beams`` finished texts and the
+    likeliest unfinished one would score below all of them if it ended now. With a positive penalty, it might still
+    reach a higher score later; this is the common heuristic (``early_stopping=False`` in transformers).
 
     Args:
         model: a decoder or an encoder-decoder, in evaluation mode.
         inputs: prompts ``[batch, length]``, padded on the left where they differ in length.
         ends: tokens that end a text.
-        limit: the largest number of tokens; the text ends there.
-        beams: how many texts are written side by side; 1 is greedy.
-        length_penalty: above 0 favours long texts, below 0 short ones (arXiv:1609.08144).
-        cached: as in ``Reading``.
+        limit: the largest number of tokens to generate.
+        beams: number of texts kept per prompt; 1 is greedy decoding.
+        length_penalty: above 0 favors long texts, below 0 short ones (arXiv:1609.08144).
+        cached: as in :class:`PromptReader`.
+    Returns:
+        the beams of each prompt, best first.
+    Raises:
+        Refused: if ``beams`` is not positive or ``length_penalty`` not finite.
     """
     if beams < 1 or not math.isfinite(length_penalty):
         raise Refused(f"beams must be positive and length_penalty finite: got {beams=}, {length_penalty=}")
     rows = len(inputs.tokens)
-    reading = Reading(model, inputs, limit, cached=cached)
+    reading = PromptReader(model, inputs, limit, cached=cached)
     found: list[list[Beam]] = [[] for _ in range(rows)]
     written: list[list[tuple[int, ...]]] = [[()] for _ in range(rows)]
     scores = torch.zeros(rows, 1, device=reading.logits.device)
     is_open = [True] * rows
     for length in range(1, limit + 1):
-        best, beam, token = _likeliest(require_numbers(reading.logits), scores, beams * max(2, 1 + len(ends)))
+        best, beam, token = _select_candidates(require_numbers(reading.logits), scores, beams * max(2, 1 + len(ends)))
         ended = torch.full_like(token, length == limit, dtype=torch.bool)
         ended |= torch.isin(token, torch.tensor(sorted(ends), dtype=token.dtype, device=token.device))
-        longer = _longer(written, beam, token)
+        longer = _extend_texts(written, beam, token)
         for row in range(rows):
             if is_open[row]:
                 ends_here = ended[row, :beams].tolist()
@@ -79,7 +83,7 @@ def search(
                 found[row] = sorted([*found[row], *new], key=lambda each: -each.score)[:beams]
         scores, places = best.masked_fill(ended, -math.inf).topk(min(beams, best.shape[1]))
         hopes = (scores[:, 0] / length**length_penalty).tolist()
-        is_open = [is_open[row] and _may_improve(found[row], hopes[row], beams) for row in range(rows)]
+        is_open = [is_open[row] and _can_improve(found[row], hopes[row], beams) for row in range(rows)]
         if length == limit or not any(is_open):
             break
         written = [[longer[row][place] for place in chosen] for row, chosen in enumerate(places.tolist())]
@@ -89,15 +93,15 @@ def search(
     return found
 
 
-def _likeliest(logits: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest texts with one more token: log-probabilities, which beam each goes on, and the token.
+def _select_candidates(logits: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Selects the likeliest continuations by one token: log-probability, beam that is continued, and token.
 
     Args:
-        logits: ``[batch · beams, vocabulary]``.
-        scores: log-probabilities of what was written ``[batch, beams]``.
-        count: how many; more than are gone on with, for some end here.
+        logits: ``[batch * beams, vocabulary]``.
+        scores: log-probabilities of the texts so far ``[batch, beams]``.
+        count: number of continuations; more than the beams, because some of them end here.
     Returns:
-        ``[batch, count]`` each, the likeliest first.
+        three tensors ``[batch, count]``, likeliest first.
     """
     rows, vocabulary = len(scores), logits.shape[-1]
     total = scores[:, :, None] + logits.float().log_softmax(dim=-1).view(rows, -1, vocabulary)
@@ -105,10 +109,10 @@ def _likeliest(logits: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tens
     return best, place // vocabulary, place % vocabulary
 
 
-def _longer(written: list[list[tuple[int, ...]]], beam: Tensor, token: Tensor) -> list[list[tuple[int, ...]]]:
+def _extend_texts(written: list[list[tuple[int, ...]]], beam: Tensor, token: Tensor) -> list[list[tuple[int, ...]]]:
     pairs = zip(written, beam.tolist(), token.tolist(), strict=True)
     return [[(*texts[b], t) for b, t in zip(beams, tokens, strict=True)] for texts, beams, tokens in pairs]
 
 
-def _may_improve(found: list[Beam], hope: float, beams: int) -> bool:
+def _can_improve(found: list[Beam], hope: float, beams: int) -> bool:
     return hope > -math.inf and (len(found) < beams or hope > found[-1].score)

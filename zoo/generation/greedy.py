@@ -1,4 +1,4 @@
-"""Greedy: the likeliest token, again and again; and answers to sources that are written so."""
+"""Greedy decoding, and the answers to sources that are decoded this way."""
 
 from __future__ import annotations
 
@@ -7,85 +7,87 @@ from torch import Tensor
 
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.generation.loop import steps
+from zoo.generation.loop import generate_steps
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.encoder_decoder import EncoderDecoder
 from zoo.model.variants.variant import Variant
 
 
-def likeliest(logits: Tensor) -> Tensor:
-    """``[batch, vocabulary]`` to the likeliest token of each row ``[batch]``; the first of those that are as likely."""
+def pick_likeliest(logits: Tensor) -> Tensor:
+    """Picks the likeliest token of each row: ``[batch, vocabulary]`` to ``[batch]``; of equal ones, the first."""
     return logits.argmax(dim=-1)
 
 
 def write(
     model: Variant, inputs: Inputs, vocabulary: Vocabulary, limit: int, *, cached: bool = True
 ) -> list[list[int]]:
-    """Write up to ``limit`` tokens after ``inputs`` until every row has ended.
+    """Generates up to ``limit`` tokens after ``inputs``, until every row has ended.
 
     Args:
         model: a decoder or an encoder-decoder, in evaluation mode.
         inputs: prompts ``[batch, length]``, padded on the left where they differ in length.
-        vocabulary: knows eos.
-        limit: the largest number of tokens to write; fewer where the model has no positions for as many.
-        cached: whether what was read is remembered, or read again for each token.
+        vocabulary: vocabulary with the end token.
+        limit: the largest number of tokens to generate; fewer if the model has not enough positions.
+        cached: whether to keep caches; without them, all tokens are read again at each step.
     Returns:
-        the tokens written in each row, up to and without eos.
+        the generated tokens of each row, up to and without eos.
     """
     if model.reader.limit is not None:
-        limit = min(limit, model.reader.limit - inputs.tokens.shape[1] + 1)  # the last one that is written is not read
+        limit = min(limit, model.reader.limit - inputs.tokens.shape[1] + 1)  # the last generated token is not read
     written: list[Tensor] = []
     ended = torch.zeros(len(inputs.tokens), dtype=torch.bool, device=inputs.tokens.device)
-    for token in steps(model, inputs, limit, likeliest, cached=cached):
+    for token in generate_steps(model, inputs, limit, pick_likeliest, cached=cached):
         written.append(token)
         ended |= token == vocabulary.eos
         if bool(ended.all()):
             break
-    return [_until(row, vocabulary.eos) for row in torch.stack(written, dim=1).tolist()]
+    return [_cut_at_end(row, vocabulary.eos) for row in torch.stack(written, dim=1).tolist()]
 
 
 @torch.no_grad()
-def answer(model: Variant, batch: PairBatch, vocabulary: Vocabulary, *, prefix: bool) -> list[list[int]]:
-    """What the model makes of the sources of a batch, without seeing their targets.
+def answer_sources(model: Variant, batch: PairBatch, vocabulary: Vocabulary, *, prefix: bool) -> list[list[int]]:
+    """Generates answers to the sources of a batch, without their targets.
 
-    An encoder is told how long each target is and fills all places at once. The others write until eos, at most twice
-    as many tokens as the longest target has.
+    An encoder is given the length of each target and fills all positions at once. Other models generate until eos, at
+    most twice as many tokens as the longest target has.
 
     Args:
         model: in evaluation mode, on the device of the batch.
-        batch: sources, and targets of which only lengths are used.
+        batch: sources, and targets, of which only the lengths are used.
         vocabulary: special tokens.
-        prefix: whether a decoder sees the source both ways, as it was trained to.
+        prefix: whether a decoder attends to the source bidirectionally, as in its training.
+    Returns:
+        the tokens of each answer.
     """
     limit = 2 * int(batch.target_length.max())
     if isinstance(model, Encoder):
-        return _fill(model, batch, vocabulary)
+        return _fill_targets(model, batch, vocabulary)
     if isinstance(model, EncoderDecoder):
         prompt = torch.full((batch.rows, 1), vocabulary.bos, device=batch.source.device)
         end = torch.full((batch.rows, 1), vocabulary.eos, device=batch.source.device)
-        source, segment = _left_padded(batch, None, end)
+        source, segment = _pad_left(batch, None, end)
         return write(model, Inputs(prompt, source=source, source_segment=segment), vocabulary, limit)
     begin = torch.full((batch.rows, 1), vocabulary.bos, device=batch.source.device)
     end = torch.full((batch.rows, 1), vocabulary.sep, device=batch.source.device)
-    tokens, segment = _left_padded(batch, begin, end)
+    tokens, segment = _pad_left(batch, begin, end)
     seen = torch.full((batch.rows,), tokens.shape[1], device=tokens.device) if prefix else None
     return write(model, Inputs(tokens, segment, prefix=seen), vocabulary, limit)
 
 
-def _fill(model: Encoder, batch: PairBatch, vocabulary: Vocabulary) -> list[list[int]]:
+def _fill_targets(model: Encoder, batch: PairBatch, vocabulary: Vocabulary) -> list[list[int]]:
     filled = []
     for row in range(batch.rows):
         source = batch.source[row, : batch.source_length[row]]
         length = int(batch.target_length[row])
         ends = source.new_tensor([vocabulary.bos]), source.new_tensor([vocabulary.sep])
         tokens = torch.cat([ends[0], source, ends[1], source.new_full((length,), vocabulary.mask)])[None]
-        filled.append(_until(model(tokens)[0, -length:].argmax(dim=-1).tolist(), vocabulary.eos))
+        filled.append(_cut_at_end(model(tokens)[0, -length:].argmax(dim=-1).tolist(), vocabulary.eos))
     return filled
 
 
-def _left_padded(batch: PairBatch, begin: Tensor | None, end: Tensor) -> tuple[Tensor, Tensor]:
-    """``begin source end`` of each row, moved to the right end, with -1 as segment of the padding before it."""
+def _pad_left(batch: PairBatch, begin: Tensor | None, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Concatenates ``begin source end`` of each row, padded on the left; segments are -1 at padding."""
     pieces = []
     for row in range(batch.rows):
         source = batch.source[row, : batch.source_length[row]]
@@ -97,5 +99,5 @@ def _left_padded(batch: PairBatch, begin: Tensor | None, end: Tensor) -> tuple[T
     return tokens, torch.where(places >= longest - lengths[:, None], 0, -1)
 
 
-def _until(tokens: list[int], eos: int) -> list[int]:
+def _cut_at_end(tokens: list[int], eos: int) -> list[int]:
     return tokens[: tokens.index(eos)] if eos in tokens else tokens

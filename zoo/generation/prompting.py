@@ -1,4 +1,4 @@
-"""How a text becomes what a model reads, and what it writes becomes a text."""
+"""Prompts: encodes a text as model inputs, and decodes generated tokens."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from zoo.model.variants.variant import Variant
 
 @dataclass(frozen=True)
 class Prompting:
-    """A tokenizer, and what stands around a prompt.
+    """A tokenizer and the template of a prompt.
 
     Args:
-        tokenizer: a special token that is spelled in a prompt is read as that token.
+        tokenizer: parses special tokens that are spelled in a prompt.
         ends: tokens that end a text.
-        own_rules: whether the tokenizer puts around a text what its file says.
-        before: tokens that come before the prompt.
-        after: tokens that come after it.
-        start: what the decoder of an encoder-decoder begins with; None: with the prompt's last token, at its place.
-        both_ways: whether a decoder sees the prompt both ways.
-        answers: whether a decoder writes a text of its own; else the prompt goes on.
-        mask: the token that an encoder fills.
-        shown: special tokens that are part of what is written (sentinels).
+        own_rules: whether the tokenizer applies its own post-processor.
+        before: tokens before the prompt.
+        after: tokens after the prompt.
+        start: first tokens of the decoder of an encoder-decoder; None: the last token of the prompt, at its position.
+        both_ways: whether a decoder attends to the prompt bidirectionally.
+        answers: whether a decoder answers the prompt, rather than continuing it.
+        mask: mask token that an encoder fills; None if there is none.
+        shown: special tokens that are kept in generated text (sentinels).
     """
 
     tokenizer: tokenizers.Tokenizer
@@ -45,21 +45,24 @@ class Prompting:
     shown: frozenset[int] = frozenset()
 
     def encode(self, text: str, vocabulary: int) -> list[int]:
-        """The tokens of a prompt, and those around it.
+        """Encodes a prompt and adds the tokens around it.
 
+        Args:
+            text: the prompt.
+            vocabulary: number of tokens that the model embeds.
         Raises:
-            Refused: if there are none, or one for which a model of so many tokens has no vector.
+            Refused: if there are no tokens, or one that the model does not embed.
         """
         own = self.tokenizer.encode(text, add_special_tokens=self.own_rules).ids
         ids = [*self.before, *own, *self.after]
         if not ids:
-            raise Refused("the prompt must not be empty, for this tokenizer puts no token before it")
+            raise Refused("the prompt must not be empty: this tokenizer adds no token before it")
         if max(ids) >= vocabulary:
             raise Refused(f"the tokenizer has token {max(ids)}: the model has vectors for {vocabulary} tokens")
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens; special ones are left out, but for sentinels."""
+        """Decodes tokens; special ones are skipped, except for those in ``shown``."""
         return self.tokenizer.decode([token for token in ids if token not in self._silent], skip_special_tokens=False)
 
     @cached_property
@@ -67,10 +70,10 @@ class Prompting:
         added = self.tokenizer.get_added_tokens_decoder()
         return frozenset(token for token, about in added.items() if about.special) - self.shown
 
-    def inputs(self, model: Variant, rows: Sequence[Sequence[int]]) -> Inputs:
-        """What a decoder or an encoder-decoder reads of prompts, side by side."""
+    def build_inputs(self, model: Variant, rows: Sequence[Sequence[int]]) -> Inputs:
+        """Batches encoded prompts as inputs of a decoder or an encoder-decoder."""
         device = model.embedding.table.weight.device
-        tokens, segment = padded(rows, device)
+        tokens, segment = pad_left(rows, device)
         if not isinstance(model, EncoderDecoder):
             seen = torch.full((len(rows),), tokens.shape[1], device=device) if self.both_ways else None
             return Inputs(tokens, segment, prefix=seen)
@@ -81,8 +84,8 @@ class Prompting:
         return Inputs(tokens[:, -1:], position=length - 1, source=tokens, source_segment=segment)
 
 
-def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Rows that end together ``[batch, longest]``, and segments with -1 at padding; None where there is none."""
+def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Pads rows on the left to ``[batch, longest]``; segments are -1 at padding, None without padding."""
     longest = max(len(row) for row in rows)
     tokens = torch.tensor([[*[0] * (longest - len(row)), *row] for row in rows], device=device)
     if all(len(row) == longest for row in rows):

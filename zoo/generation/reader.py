@@ -1,4 +1,4 @@
-"""A model that reads prompts and then token after token, with caches or without."""
+"""Incremental reading of prompts and generated tokens, with or without caches."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from zoo.model.variants.variant import Variant
 
 
 @final
-class Reading:
-    """What a decoder or an encoder-decoder says of the next token, after prompts and all that follows them.
+class PromptReader:
+    """Reads prompts, then token after token, and holds the logits of the next token.
 
     Args:
-        model: in evaluation mode.
+        model: a decoder or an encoder-decoder, in evaluation mode.
         inputs: prompts ``[batch, length]``, padded on the left where they differ in length.
-        room: how many tokens may follow.
-        cached: whether what was read is remembered; else all of it is read again for each token, to the same end.
+        room: number of tokens that may follow.
+        cached: whether to keep caches; without them, all tokens are read again at each step, with equal results.
+
+    Attributes:
+        logits: logits of the next token ``[batch, vocabulary]``.
     """
 
     def __init__(self, model: Variant, inputs: Inputs, room: int, *, cached: bool = True) -> None:
         source = 0 if inputs.source is None else inputs.source.shape[1]
-        self._model, self._inputs = model, _placed(inputs)
+        self._model, self._inputs = model, _add_positions(inputs)
         self._caches = model.reader.new_caches(inputs.tokens.shape[1] + room, source) if cached else None
         self.logits = self._read()
-        """Of the token that comes next: ``[batch, vocabulary]``."""
 
     def add(self, tokens: Tensor) -> None:
-        """Read one more token in each row: ``[batch]``."""
+        """Reads one more token ``[batch]`` in each row."""
         before, token = self._inputs, tokens[:, None]
         position = None if before.position is None else before.position[:, -1:] + 1
         segment = None if before.segment is None else before.segment[:, -1:]
         if self._caches is None:
             tokens = torch.cat([before.tokens, token], dim=1)
-            position, segment = _longer(before.position, position), _longer(before.segment, segment)
+            position, segment = _append(before.position, position), _append(before.segment, segment)
             self._inputs = replace(before, tokens=tokens, position=position, segment=segment)
         else:
             start = before.start + before.tokens.shape[1]
@@ -45,7 +47,7 @@ class Reading:
         self.logits = self._read()
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch, in this order."""
+        """Keeps these rows of the batch, in this order."""
         for cache in self._caches or ():
             cache.select(rows)
         values = {item.name: getattr(self._inputs, item.name) for item in fields(Inputs)}
@@ -57,13 +59,13 @@ class Reading:
         return self._model.logits(self._model.hidden(self._inputs, self._caches)[:, -1])
 
 
-def _placed(inputs: Inputs) -> Inputs:
-    """The same with a position for each token where some are padding, which does not count."""
+def _add_positions(inputs: Inputs) -> Inputs:
+    """Adds positions that do not count padding."""
     rows, position = len(inputs.tokens), inputs.position
     if position is None and inputs.segment is not None:
         position = ((inputs.segment >= 0).long().cumsum(dim=1) - 1).clamp(min=0)
     return replace(inputs, position=None if position is None else position.expand(rows, -1))
 
 
-def _longer(before: Tensor | None, new: Tensor | None) -> Tensor | None:
+def _append(before: Tensor | None, new: Tensor | None) -> Tensor | None:
     return None if before is None or new is None else torch.cat([before, new], dim=1)

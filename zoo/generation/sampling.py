@@ -1,4 +1,4 @@
-"""Sampling: the next token is drawn, in each row from a stream of its own."""
+"""Sampling of the next token, with an independent random stream for each row."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.generation.temperature import temperature
-from zoo.generation.top_k import top_k
-from zoo.generation.top_p import top_p
+from zoo.generation.temperature import apply_temperature
+from zoo.generation.top_k import keep_top_k
+from zoo.generation.top_p import keep_top_p
 
 Choose = Callable[[Tensor], Tensor]
-"""Logits ``[batch, vocabulary]`` to the tokens that come next ``[batch]``."""
+"""Function from logits ``[batch, vocabulary]`` to next tokens ``[batch]``."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn: temperature first, then top-k, then top-p.
+    """Sampling parameters; applied in the order temperature, top-k, top-p.
 
     Args:
-        temperature: logits are divided by it.
-        top_k: how many of the likeliest tokens may be drawn; None is all.
-        top_p: the likeliest tokens may be drawn whose probabilities add up to this; None is all.
-        seed: of the first sample of a prompt; those that follow have the seeds that follow.
+        temperature: positive number that divides the logits.
+        top_k: number of likeliest tokens to sample from; None for all.
+        top_p: total probability of the likeliest tokens to sample from; None for all.
+        seed: seed of the first sample of a prompt; sample ``i`` uses ``seed + i``.
     Raises:
-        Refused: for all values that make no sense.
+        Refused: with all parameters that are out of range.
     """
 
     temperature: float = 1.0
@@ -38,7 +38,7 @@ class Sampling:
     def __post_init__(self) -> None:
         wrong = []
         if not 0 < self.temperature < float("inf"):
-            wrong.append(f"temperature: must be positive, and greedy is its limit at 0: got {self.temperature}")
+            wrong.append(f"temperature: must be positive (use greedy decoding for 0): got {self.temperature}")
         if self.top_k is not None and self.top_k < 1:
             wrong.append(f"top_k: must be positive: got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -48,30 +48,36 @@ class Sampling:
         if wrong:
             raise Refused("\n".join(wrong))
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """With which tokens are drawn: float64, as ``logits`` ``[…, vocabulary]``."""
-        logits = temperature(logits.double(), self.temperature)
+    def compute_probabilities(self, logits: Tensor) -> Tensor:
+        """Computes sampling probabilities in float64 from logits ``[…, vocabulary]``."""
+        logits = apply_temperature(logits.double(), self.temperature)
         if self.top_k is not None:
-            logits = top_k(logits, self.top_k)
+            logits = keep_top_k(logits, self.top_k)
         if self.top_p is not None:
-            logits = top_p(logits, self.top_p)
+            logits = keep_top_p(logits, self.top_p)
         return logits.softmax(dim=-1)
 
-    def choose(self, samples: Sequence[int]) -> Choose:
-        """Draws for rows that are these samples of their prompts: what a row draws depends on no other row."""
+    def make_sampler(self, samples: Sequence[int]) -> Choose:
+        """Makes a function that samples the next tokens; no row depends on another.
+
+        Args:
+            samples: number of the sample that each row is, among those of its prompt.
+        """
         streams = [torch.Generator().manual_seed(self.seed + sample) for sample in samples]
-        return lambda logits: draw(self.probabilities(logits), streams)
+        return lambda logits: draw(self.compute_probabilities(logits), streams)
 
 
 def draw(probabilities: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
-    """One token of each row: the first up to which probabilities add up to more than a uniform number.
+    """Draws one token for each row by inverse transform sampling.
 
     Args:
         probabilities: ``[batch, vocabulary]``, float64.
-        streams: one for each row; each gives one number.
+        streams: a generator for each row; each draws one number.
     """
     uniform = torch.stack([torch.rand((), generator=stream, dtype=torch.float64) for stream in streams])
     total = probabilities.cumsum(dim=-1)
-    below = total[:, -1].nextafter(torch.zeros_like(total[:, -1]))  # rounding must not lead past the last token
+    below = total[:, -1].nextafter(
+        torch.zeros_like(total[:, -1])
+    )  # keeps rounding from selecting an index beyond the last token
     reached = torch.minimum(uniform.to(total.device) * total[:, -1], below)
     return (total > reached[:, None]).long().argmax(dim=-1)

@@ -1,12 +1,12 @@
-"""Temperature: how much likelier tokens are preferred."""
+"""Temperature scaling of logits."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 
-def temperature(logits: Tensor, value: float) -> Tensor:
-    """``logits / value``: below 1 the likelier tokens gain, above 1 the others (Ackley et al. 1985).
+def apply_temperature(logits: Tensor, value: float) -> Tensor:
+    """Divides logits by a temperature: below 1 sharpens the distribution, above 1 flattens it (Ackley et al. 1985).
 
     Args:
         logits: ``[…, vocabulary]``.

@@ -1,4 +1,4 @@
-"""Top-k: only the likeliest tokens."""
+"""Top-k filtering of logits."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 from torch import Tensor
 
 
-def top_k(logits: Tensor, count: int) -> Tensor:
-    """-inf for all but the ``count`` likeliest tokens; those as likely as the last of them stay (arXiv:1805.04833).
+def keep_top_k(logits: Tensor, count: int) -> Tensor:
+    """Sets all but the ``count`` largest logits to -inf; ties with the last of them are kept (arXiv:1805.04833).
 
     Args:
         logits: ``[…, vocabulary]``.
-        count: positive; more than there are tokens is all.
+        count: positive; keeps all if larger than the vocabulary.
     """
     last = logits.topk(min(count, logits.shape[-1]), dim=-1).values[..., -1:]
     return logits.masked_fill(logits < last, -math.inf)

@@ -1,4 +1,4 @@
-"""Top-p: the likeliest tokens that together are likely enough."""
+"""Top-p (nucleus) filtering of logits."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import math
 from torch import Tensor
 
 
-def top_p(logits: Tensor, share: float) -> Tensor:
-    """-inf for all but the fewest likeliest tokens whose probabilities add up to ``share`` (arXiv:1904.09751).
+def keep_top_p(logits: Tensor, share: float) -> Tensor:
+    """Keeps the smallest set of likeliest tokens whose probabilities sum to ``share``; sets others to -inf.
 
     Args:
         logits: ``[…, vocabulary]``.
-        share: above 0, at most 1; the likeliest token always stays.
+        share: above 0, at most 1; the likeliest token is always kept.
+    Source: Holtzman et al. 2020, arXiv:1904.09751.
     """
     ordered, place = logits.sort(dim=-1, descending=True, stable=True)
     likelihood = ordered.softmax(dim=-1)
-    likelier = likelihood.cumsum(dim=-1) - likelihood  # the sum of those before it
+    likelier = likelihood.cumsum(dim=-1) - likelihood  # probability of all likelier tokens
     out = likelier >= share
     out[..., 0] = False
     return logits.masked_fill(out.scatter(-1, place, out), -math.inf)

@@ -1,4 +1,4 @@
-"""A run's folder or a checkpoint, as a model and the way in which it is prompted."""
+"""Opens a run or a checkpoint as a model with its prompt template."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ from zoo.system.input_files import read_json
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a folder holds.
+class TrainedModel:
+    """A trained model and its prompt template.
 
     Args:
-        model: in evaluation mode.
-        prompting: as the model was trained, or as its checkpoint says.
+        model: the model, in evaluation mode.
+        prompting: template used in training, or described by the checkpoint.
     """
 
     model: Variant
     prompting: Prompting
 
 
-def open_source(path: str | Path, *, pickled: bool = False) -> Source:
-    """The model of a finished run or of a checkpoint, and how it is prompted.
+def open_model(path: str | Path, *, pickled: bool = False) -> TrainedModel:
+    """Opens a finished run or a checkpoint.
 
     Args:
         path: the folder.
-        pickled: whether a checkpoint may be a pickled one.
+        pickled: whether to accept a pickled checkpoint.
     Raises:
-        Refused: if it is neither, has no tokenizer, or was not trained to say something of tokens.
+        Refused: if the folder is neither, has no tokenizer, or its objective trains no head.
     """
     found = saved(path, pickled=pickled)
     if found.tokenizer is None:
         raise Refused(f"{path} has no {READABLE}, which a prompt needs")
-    tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # one that knows special tokens in a text
+    tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # a copy that parses special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    prompting = _of_run(found, tokenizer) if found.run else _of_checkpoint(found, tokenizer)
-    return Source(found.model, prompting)
+    prompting = _build_run_prompting(found, tokenizer) if found.run else _build_checkpoint_prompting(found, tokenizer)
+    return TrainedModel(found.model, prompting)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
 
 
-def _of_checkpoint(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
-    """The tokenizer's own rules say what stands around a prompt, generation_config.json what a decoder begins with."""
+def _build_checkpoint_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
+    """Builds the template from the tokenizer's own post-processor and ``generation_config.json``."""
     file = found.folder / "generation_config.json"
     further = read_json(file) if file.is_file() else {}
     start: tuple[int, ...] = ()
     if found.model.name == "encoder_decoder":
-        start = _start(found, further)
+        start = _find_start(found, further)
     mask = found.vocabulary.mask
     return Prompting(
         tokenizer,
@@ -72,26 +72,26 @@ def _of_checkpoint(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
     )
 
 
-def _start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
-    """What the decoder begins with, and the token that must come first, where there is one."""
+def _find_start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
+    """Finds the start token of the decoder, followed by the forced first token, if there is one."""
     said = [further.get(name, found.config.get(name)) for name in ("decoder_start_token_id", "forced_bos_token_id")]
     first = said[0] if said[0] is not None else found.vocabulary.bos
     if not isinstance(first, int) or first < 0:
-        raise Refused(f"{found.folder}: decoder_start_token_id must be the token a decoder begins with: got {first}")
+        raise Refused(f"{found.folder}: decoder_start_token_id must be a token: got {first}")
     return (first,) if said[1] is None else (first, int(said[1]))
 
 
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
-def _of_run(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
-    """What stands around a prompt is what stood there in training."""
+def _build_run_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
+    """Builds the template that the objective used in training."""
     name, vocabulary = str(found.config["objective"]["name"]), found.vocabulary
     objective: Any = index().get("objective", name).load()
     data: Any = index().get("data", str(found.config["data"]["name"])).load()
     if not objective.uses_head:
-        raise Refused(f"{found.folder} was trained on {name}, which trains no head: it says nothing of tokens")
-    around = _pairs if data.form == "pairs" else _documents
+        raise Refused(f"{found.folder} was trained on {name}, which trains no head, so it predicts no tokens")
+    around = _describe_pair_prompt if data.form == "pairs" else _describe_document_prompt
     return Prompting(
         tokenizer,
         frozenset(found.ends),
@@ -102,8 +102,8 @@ def _of_run(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
     )
 
 
-def _pairs(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    """A decoder reads ``bos source sep``, an encoder-decoder ``source eos``; of an encoder's target the masks are."""
+def _describe_pair_prompt(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Describes prompts of pairs: ``bos source sep`` for a decoder, ``source eos`` for an encoder-decoder."""
     bos, sep, eos = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,)
     if variant == "encoder_decoder":
         return {"after": eos, "start": bos}
@@ -112,12 +112,12 @@ def _pairs(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, An
     return {"before": bos, "after": sep, "both_ways": objective == "prefix_lm", "answers": True}
 
 
-def _documents(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
-    """A decoder goes on from ``bos text``; where spans were taken out of documents, it reads a whole one first."""
+def _describe_document_prompt(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Describes prompts of documents: a decoder continues ``bos text``; denoising objectives read it to its end."""
     bos, sep, eos = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,)
     if objective == "infilling":
         raise Refused(
-            "a run of objective=infilling writes at positions that a prompt does not tell: it is not prompted"
+            "a run of objective=infilling cannot be prompted: it predicts at positions that a prompt does not give"
         )
     if objective in ("span_corruption", "ul2"):
         after = eos if variant == "encoder_decoder" else (*eos, *sep)

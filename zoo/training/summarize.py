@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Pairs
-from zoo.generation.greedy import answer
+from zoo.generation.greedy import answer_sources
 from zoo.model import build
 from zoo.model.cost import cache_bytes, cost, on_meta
 from zoo.model.executed_flops import executed_flops_per_token
@@ -19,7 +19,7 @@ from zoo.training.lightning_module import Training
 from zoo.training.text_metric import TextScore, score_texts
 from zoo.units import format_percent
 
-_WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer
+_WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer_sources
 
 
 def result_of(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextSco
     named = job.objective.written(job.model, batch)
     written = named
     if written is None:
-        written = answer(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
+        written = answer_sources(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
     texts = [
         {
             "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
