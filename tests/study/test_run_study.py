@@ -17,7 +17,7 @@ from tests.study.test_study import STUDY
 from tests.study.test_train_cells import Launcher, fail, finish
 from zoo.config.compose import compose_run
 from zoo.config.targets import target_problems
-from zoo.report import summary
+from zoo.report import build_tables
 from zoo.study.cells.expand import Expansion, expand
 from zoo.study.cells.load import read_study
 from zoo.study.cells.rounds import due
@@ -86,7 +86,7 @@ def test_runs_follow_when_their_learning_rate_is_known(study: Callable[..., tupl
     assert trainer.labels[-1] == 'label="10/10 numbers one lr 0.01 seed 2"'
 
     described, found, _ = gather("heads", [])
-    (table,) = summary(described, found)
+    (table,) = build_tables(described, found)
     assert [(row.arm, row.done) for row in table.rows] == [("two", 2), ("one", 2)]
     assert [(run.arm, run.rate, run.seed) for run in found if not run.tuning] == [
         ("two", 0.003, 1), ("two", 0.003, 2), ("one", 0.01, 1), ("one", 0.01, 2)
@@ -144,8 +144,8 @@ def test_the_verdicts_of_the_report_are_those_that_ended_the_study(
     assert [len(batch) for batch in trainer.launched] == [16, 3, 3, 2, 2]
     described, runs, _ = gather("heads", [])
     assert (described.until_decided, described.most) == (True, 8)
-    (table,) = summary(described, runs)
-    found = {row.arm: (one.verdict, one.pairs) for row in table.rows if (one := table.compared(row))}
+    (table,) = build_tables(described, runs)
+    found = {row.arm: (one.verdict, one.pairs) for row in table.rows if (one := table.get_comparison(row))}
     assert found == {"one": ("worse", 4), "wild": ("diverged", 5), "near": ("undecided", 8)}
     assert {row.arm: row.done for row in table.rows} == {"two": 8, "one": 4, "wild": 6, "near": 8}
 
@@ -165,7 +165,7 @@ def test_what_other_code_made_is_not_mixed_with_new_results(
     for cell in tuning:
         finish(cell, loss=by_rate(cell))
     described, runs, _ = gather("heads", [])
-    (table,) = summary(described, runs)
+    (table,) = build_tables(described, runs)
     assert [(row.arm, row.done, row.stale) for row in table.rows] == [("two", 0, 2), ("one", 0, 2)]
     assert not any(cell.values for row in table.rows for cell in row.cells)
 

@@ -57,7 +57,7 @@ def test_pairs_of_ones_own_say_what_they_are(tmp_path: Path) -> None:
     for metric in get_args(TextMetric):
         assert targets_of({"name": "pairs", "path": path, "validation": 0.4, "metric": metric})[0] == metric
         assert score_texts(metric, ["a b c", "说一"], ["a b c", "说一"]).value == pytest.approx(1.0, abs=1e-12)
-        assert Metric.named(metric).goal == "higher"
+        assert Metric.from_name(metric).goal == "higher"
 
 
 def plain_chrf(written: list[str], targets: list[str]) -> float:

@@ -16,7 +16,7 @@ from zoo.system.names import require_path
 from zoo.system.terminal import say
 
 if TYPE_CHECKING:
-    from zoo.report import Judging, Run, Study
+    from zoo.report import ComparisonOptions, Run, Study
 
 HELP = """\
 zoo report STUDY [KEYS] [OVERRIDES]    a study, as it was asked for
@@ -66,7 +66,7 @@ def report(arguments: Sequence[str]) -> int:
 def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """One study as it was asked for, or several and run folders side by side; and where the report goes."""
     from zoo.cli.study import parsed
-    from zoo.report import join, runs_study
+    from zoo.report import build_study, combine_studies
     from zoo.study.plan.command_line import take_keys
     from zoo.study.run_study import gather
 
@@ -85,8 +85,8 @@ def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     if len(found) == 1 and not folders:
         return found[0]
     parts = [(described, runs) for described, runs, _ in found]
-    parts += [runs_study(folders, judging=_judging(given))] if folders else []
-    described, runs = parts[0] if len(parts) == 1 else join(parts)
+    parts += [build_study(folders, options=_judging(given))] if folders else []
+    described, runs = parts[0] if len(parts) == 1 else combine_studies(parts)
     reports = found[0][2].parent if found else folders[0].resolve().parent / "reports"
     return (
         described,
@@ -101,15 +101,15 @@ def _is_kept_beside_runs(word: str) -> bool:
     return folder.name in ("reports", "stale") and folder.is_dir() and not (folder / "study.yaml").exists()
 
 
-def _judging(given: Mapping[str, Any]) -> Judging:
-    from zoo.report import Judging
+def _judging(given: Mapping[str, Any]) -> ComparisonOptions:
+    from zoo.report import ComparisonOptions
 
     metrics, margin = given.get("metrics") or (), given.get("margin")
     if not isinstance(metrics, list | tuple) or not all(isinstance(metric, str) for metric in metrics):
         raise Refused(f"metrics: must be names: got {metrics!r}")
     if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not margin > 0):
         raise Refused(f"margin: must be above 0: got {margin!r}")
-    return Judging(given.get("baseline"), tuple(metrics), margin)
+    return ComparisonOptions(given.get("baseline"), tuple(metrics), margin)
 
 
 def _folder_name(title: str, members: Sequence[str]) -> str:
@@ -123,7 +123,7 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     from zoo.cli.train_sweep import runs_of_sweep
     from zoo.config.checking import check_run
     from zoo.config.compose import compose_run
-    from zoo.report import runs_study
+    from zoo.report import build_study
     from zoo.study.plan.command_line import take_keys
     from zoo.training.run import run_folder
 
@@ -138,7 +138,7 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     if problems:
         raise Refused("\n".join(problems))
     judging = _judging(given)
-    described, runs = runs_study(list(planned), planned, judging)
+    described, runs = build_study(list(planned), planned, judging)
     for run in runs:
         if run.result is None:
             say(f"not finished: {run.task} {run.arm} seed {run.seed}  {run.folder}")

@@ -1,34 +1,34 @@
-"""From finished runs to tables, charts and a report that a sceptical reader can check.
+"""Tables, charts and a report, computed from finished runs.
 
-:func:`read_run` and :func:`runs_study` read run folders; :func:`join` puts studies side by side; :func:`summary`
-makes the tables; :func:`print_summary` shows them in a terminal, :func:`write_report` on a page, in Markdown and for
-machines, and :func:`print_folder` says where that is.
+:func:`read_run` and :func:`build_study` read run folders, :func:`combine_studies` merges studies, :func:`build_tables`
+computes the tables, :func:`print_summary` prints them in a terminal, :func:`write_report` writes them as a page, as
+Markdown and as data, and :func:`print_folder` prints where the report is.
 """
 
 from __future__ import annotations
 
-from zoo.report.claims.table import Cell, Row, Table, summary
+from zoo.report.claims.table import Cell, Row, Table, build_tables
 from zoo.report.output.terminal_tables import print_folder, print_summary
 from zoo.report.output.write import write_report
-from zoo.report.records.combine import join
+from zoo.report.records.combine import combine_studies
 from zoo.report.records.metrics import Metric
-from zoo.report.records.records import Judging, Moved, Run, Study, Task, read_run, runs_study
+from zoo.report.records.records import ComparisonOptions, Match, Run, Study, Task, build_study, read_run
 
 __all__ = [
     "Cell",
-    "Judging",
+    "ComparisonOptions",
+    "Match",
     "Metric",
-    "Moved",
     "Row",
     "Run",
     "Study",
     "Table",
     "Task",
-    "join",
+    "build_study",
+    "build_tables",
+    "combine_studies",
     "print_folder",
     "print_summary",
     "read_run",
-    "runs_study",
-    "summary",
     "write_report",
 ]

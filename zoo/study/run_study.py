@@ -210,9 +210,9 @@ def _study(plan: StudyPlan, expansion: Expansion, rounds: Rounds, further: Seque
         command=shlex.join(["zoo", "study", *plan.words, *further]),
         against=plan.against,
         factors=plan.factors,
-        moved=expansion.moved,
+        matches=expansion.matches,
         until_decided=plan.until_decided,
-        most=len(plan.seeds) if plan.until_decided else 0,
+        max_seeds=len(plan.seeds) if plan.until_decided else 0,
     )
 
 

@@ -11,11 +11,11 @@ import altair as alt
 import polars as pl
 import pytest
 
-from zoo.report import Run, Study, Task, summary
+from zoo.report import Run, Study, Task, build_tables
 from zoo.report.charts import Chart, charts_of_sizes, charts_of_task, numbered
 from zoo.report.charts.style import COLOURS, SHAPES, dash
 from zoo.report.output.pictures import pictures
-from zoo.report.records.learning_curves import over_seeds, thinned
+from zoo.report.records.learning_curves import aggregate_seeds, downsample
 
 TASK = Task("copy", True, ("exact_match", "loss"))
 
@@ -32,7 +32,7 @@ def drawn(runs: list[Run], name: str, task: Task = TASK, **study: Any) -> Chart 
     """The chart of that name of a study of these runs; the first arm is the baseline."""
     arms = {one.arm: {} for one in runs}
     asked = Study("s", "q", "", study.pop("baseline", next(iter(arms))), arms, (task,), **study)
-    (table,) = summary(asked, runs)
+    (table,) = build_tables(asked, runs)
     return {chart.name: chart for chart in charts_of_task(asked, table, runs)}.get(name)
 
 
@@ -85,7 +85,7 @@ def test_curves_are_thinned_and_gaps_kept() -> None:
     steps = [float(i) for i in range(1000)]
     values = [math.nan if step > 900 else step for step in steps]
     seeds = [pl.DataFrame({"step": steps, "loss": [value + luck for value in values]}) for luck in (0, 2)]
-    band = thinned(over_seeds({"a": seeds, "b": seeds[:1]}, ["loss"]), "loss", 200)
+    band = downsample(aggregate_seeds({"a": seeds, "b": seeds[:1]}, ["loss"]), "loss", 200)
     assert band["arm"].to_list() == ["a"] * 200 + ["b"] * 200
     assert (band["step"][0], band["step"][199]) == (0, 999)
     assert (band["low loss"][0], band["loss"][0], band["high loss"][0], band["seeds loss"][0]) == (0, 1, 2, 2)
@@ -99,7 +99,7 @@ def test_a_point_without_a_line_is_seen() -> None:
 
 def test_a_step_written_twice_counts_once() -> None:
     seed = pl.DataFrame({"step": [1.0, 2.0, 2.0], "loss": [3.0, 9.0, 1.0]})
-    assert over_seeds({"a": [seed]}, ["loss"])["loss"].to_list() == [3.0, 1.0]
+    assert aggregate_seeds({"a": [seed]}, ["loss"])["loss"].to_list() == [3.0, 1.0]
 
 
 # ---------------------------------------------------------------------------------------------------------- forest
@@ -191,9 +191,9 @@ def test_sizes_compare_the_differences() -> None:
         for seed in (1, 2, 3)
     ]
     study = Study("s", "q", "", "a", {"a": {}, "b": {}}, tuple(tasks))
-    charts = charts_of_sizes(study, summary(study, runs))
+    charts = charts_of_sizes(study, build_tables(study, runs))
     assert column(charts["copy"], "arm", "x", "mean") == [("b", "small", 20), ("b", "large", 5)]
-    assert charts_of_sizes(study, summary(study, runs)[:1]) == {}, "one size"
+    assert charts_of_sizes(study, build_tables(study, runs)[:1]) == {}, "one size"
 
 
 # ------------------------------------------------------------------------------------------------ length and depth
@@ -227,7 +227,7 @@ def test_depths_at_the_first_and_the_last_step() -> None:
 
 def test_every_chart_is_valid_and_embedded_once(full_study: tuple[Study, list[Run]]) -> None:
     study, runs = full_study
-    tables = summary(study, runs)
+    tables = build_tables(study, runs)
     members = [one for one in runs if one.task == "copy small"]
     charts = [*charts_of_task(study, tables[0], members), *charts_of_sizes(study, tables).values()]
     assert [chart.name for chart in charts] == ["forest", "curves", "costs", "rates", "lengths", "depths", "sizes"]
@@ -246,7 +246,7 @@ DEPTHS = ("depths-activations", "depths-gradients")
 
 def test_pictures_hold_their_data_and_light_colours(full_study: tuple[Study, list[Run]]) -> None:
     study, runs = full_study
-    shown = pictures(study, runs, summary(study, runs))
+    shown = pictures(study, runs, build_tables(study, runs))
     kinds = ("forest", "curves", "costs-parameters", "costs-flops", "rates", "lengths", *DEPTHS)
     sizes = [f"{i}-copy-{size}-{kind}" for i, size in ((1, "small"), (2, "large")) for kind in kinds]
     assert [one.name for one in shown] == [*sizes, "1-copy-sizes"]
@@ -260,7 +260,7 @@ def test_pictures_hold_their_data_and_light_colours(full_study: tuple[Study, lis
 def test_pictures_of_many_arms_show_the_best_and_say_so() -> None:
     runs = [run(f"arm {i}", s, match=i / 100 + s / 1000, cost={"parameters": i}) for i in range(30) for s in (1, 2)]
     study = Study("s", "q", "", "arm 0", {f"arm {i}": {} for i in range(30)}, (TASK,))
-    first = pictures(study, runs, summary(study, runs))[0]
+    first = pictures(study, runs, build_tables(study, runs))[0]
     assert {row["arm"] for row in first.spec["data"]["values"]} == {f"arm {i}" for i in range(7, 30)}
     assert first.caption.endswith("The 24 best of 30 arms, the baseline among them.")
 

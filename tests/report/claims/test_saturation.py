@@ -14,7 +14,17 @@ import pytest
 from scipy import stats
 
 from zoo.checks import Refused
-from zoo.report import Judging, Metric, Run, Study, Task, print_summary, runs_study, summary, write_report
+from zoo.report import (
+    ComparisonOptions,
+    Metric,
+    Run,
+    Study,
+    Task,
+    build_study,
+    build_tables,
+    print_summary,
+    write_report,
+)
 from zoo.report.charts import charts_of_sizes
 from zoo.report.claims.answer import answer
 from zoo.report.claims.saturation import saturated_end
@@ -66,7 +76,7 @@ def study(*tasks: Task) -> Study:
     ],
 )
 def test_floors_and_ceilings(name: str, values: list[list[float]], end: str | None) -> None:
-    assert saturated_end(Metric.named(name), values) == end
+    assert saturated_end(Metric.from_name(name), values) == end
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,7 @@ def test_floors_and_ceilings(name: str, values: list[list[float]], end: str | No
     ],
 )
 def test_bounds_and_goal_are_of_the_kind(name: str, goal: str, percent: bool, bounds: tuple[float, float]) -> None:
-    metric = Metric.named(name)
+    metric = Metric.from_name(name)
     assert (metric.goal, metric.percent, metric.bounds) == (goal, percent, bounds)
 
 
@@ -90,14 +100,14 @@ def test_an_enormous_effect_is_not_denied(tmp_path: Path) -> None:
     """Exact match is 0 % everywhere; the loss differs by 1.5 nats. p is that of scipy's paired t-test."""
     task = Task("t", True, ("exact_match",), margin=1.0)
     given, runs = study(task), made(task, exact_match=ZERO, loss=NLL)
-    (table,) = summary(given, runs)
+    (table,) = build_tables(given, runs)
     said = answer(table)
     assert said.startswith(
         "On t, exact match is at its floor in every run (0.0\N{NO-BREAK SPACE}%), so it cannot tell the arms apart; "
         "loss does, and is used instead. On t, judged by loss, without is worse than base by 1.505 ± "
     )
     assert "nothing is decided" not in said
-    one = table.compared(table.rows[1])
+    one = table.get_comparison(table.rows[1])
     assert one is not None
     p = stats.ttest_rel(NLL["without"], NLL["base"]).pvalue
     assert (one.verdict, one.margin) == ("worse", None)  # the margin was one of exact match
@@ -137,7 +147,7 @@ def test_what_decides_is_fixed_before_its_values_are_seen(
     metrics: tuple[str, ...], given: dict[str, Values], objective: str, first: str
 ) -> None:
     task = Task("t", True, metrics)
-    (table,) = summary(study(task), made(task, objective, **given))
+    (table,) = build_tables(study(task), made(task, objective, **given))
     assert table.metrics[0].name == first
     assert (table.saturated is not None) == (given["exact_match"] is ZERO)
     if table.saturated and first == "exact_match":
@@ -148,7 +158,7 @@ def test_sizes_are_judged_each_by_what_tells() -> None:
     small = Task("t small", True, ("exact_match", "loss"), of="t", size="small")
     large = Task("t large", True, ("exact_match", "loss"), of="t", size="large")
     runs = [*made(small, exact_match=ZERO, loss=NLL), *made(large, exact_match=SHARES, loss=NLL)]
-    tables = summary(study(small, large), runs)
+    tables = build_tables(study(small, large), runs)
     assert [table.metrics[0].name for table in tables] == ["loss", "exact_match"]
     (told,) = survival(tables)
     assert told.startswith("On t, the disadvantage of without survives: worse at every size (+1.50")
@@ -175,13 +185,13 @@ def folders(tmp_path: Path, runs: Sequence[Run]) -> list[Path]:
 def test_runs_of_no_study_are_judged_like_a_study(tmp_path: Path) -> None:
     runs = made(exact_match=ZERO, loss=NLL, target_nll=NLL)
     places = folders(tmp_path, runs)
-    found, read = runs_study(places)
+    found, read = build_study(places)
     assert found.tasks[0].metrics[0] == "target_nll"  # it moves
-    assert summary(found, read)[0].family is None
-    judging = Judging("residual=base", ("loss", "exact_match"), 0.1)
-    found, read = runs_study(places, judging=judging)
-    (table,) = summary(found, read)
-    (expected,) = summary(study(Task("t", True, ("loss", "exact_match"), margin=0.1)), runs)
+    assert build_tables(found, read)[0].family is None
+    options = ComparisonOptions("residual=base", ("loss", "exact_match"), 0.1)
+    found, read = build_study(places, options=options)
+    (table,) = build_tables(found, read)
+    (expected,) = build_tables(study(Task("t", True, ("loss", "exact_match"), margin=0.1)), runs)
     assert list(table.family.comparisons.values()) == list(expected.family.comparisons.values())  # type: ignore[union-attr]
     assert found.command.endswith("baseline=residual=base metrics=loss,exact_match margin=0.1")
 
@@ -191,25 +201,25 @@ def test_parts_of_a_name_are_enough_where_they_tell_one_arm(tmp_path: Path) -> N
     for number, folder in enumerate(places):
         config = json.loads((folder / "config.yaml").read_text())
         (folder / "config.yaml").write_text(json.dumps({**config, "dim": 8 * (1 + number // 4), "last": number // 4}))
-    found, _ = runs_study(places, judging=Judging("dim=16"))
+    found, _ = build_study(places, options=ComparisonOptions("dim=16"))
     assert found.baseline == "residual=without, dim=16, last=1"
-    assert runs_study(places, judging=Judging("last=1, dim=16"))[0].baseline == found.baseline
+    assert build_study(places, options=ComparisonOptions("last=1, dim=16"))[0].baseline == found.baseline
     (places[0] / "config.yaml").write_text(
         json.dumps({"model": {"residual": "base"}, "data": {"name": "t"}, "seed": 9})
     )
     with pytest.raises(
         Refused, match="baseline: 'residual=base' must be one arm: got residual=base, dim=8, last=0; res"
     ):
-        runs_study(list(reversed(places)), judging=Judging("residual=base"))
+        build_study(list(reversed(places)), options=ComparisonOptions("residual=base"))
 
 
 @pytest.mark.parametrize(
-    ("judging", "told"),
+    ("options", "told"),
     [
-        (Judging("residual=bas"), "baseline: unknown arm 'residual=bas': did you mean residual=base?"),
-        (Judging(metrics=("los",)), "metrics: t has no 'los': did you mean loss?"),
+        (ComparisonOptions("residual=bas"), "baseline: unknown arm 'residual=bas': did you mean residual=base?"),
+        (ComparisonOptions(metrics=("los",)), "metrics: t has no 'los': did you mean loss?"),
     ],
 )
-def test_what_is_not_there_judges_nothing(judging: Judging, told: str, tmp_path: Path) -> None:
+def test_what_is_not_there_judges_nothing(options: ComparisonOptions, told: str, tmp_path: Path) -> None:
     with pytest.raises(Refused, match=told.replace("?", r"\?")):
-        runs_study(folders(tmp_path, made(loss=NLL)), judging=judging)
+        build_study(folders(tmp_path, made(loss=NLL)), options=options)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo.checks import Refused
-from zoo.report import Run, Study, Task, print_summary, read_run, summary
+from zoo.report import Run, Study, Task, build_tables, print_summary, read_run
 from zoo.report.claims.answer import answer, budget
 from zoo.report.claims.format import difference, with_spread
 from zoo.report.output.json_numbers import numbers
@@ -40,7 +40,7 @@ def with_metrics(run: Run, **metrics: float | None) -> Run:
 
 def test_cells_hold_every_seed_and_its_statistics(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     first, second = table.rows
     values = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "a" and run.result}
     base = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "b" and run.result}
@@ -56,7 +56,7 @@ def test_cells_hold_every_seed_and_its_statistics(make_study: MakeStudy) -> None
 def test_a_diverged_run_is_counted_and_in_no_mean(make_study: MakeStudy, lost: float | None) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6})
     runs[1] = with_metrics(runs[1], loss=lost)
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     row = table.rows[0]
     assert (row.done, row.diverged, len(row.cells[1].values)) == (3, 1, 3)
     assert row.cells[1].interval is not None
@@ -69,17 +69,17 @@ def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6})
     runs[0] = replace(runs[0], result=None, failure={"error": "out of memory"})
     runs[4] = replace(runs[4], result=None)
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     assert [(row.planned, row.done, row.failed, row.unfinished) for row in table.rows] == [(3, 2, 1, 0), (3, 2, 0, 1)]
     assert "1 of 6 failed" in answer(table)
 
 
 def test_the_first_is_decided_only_where_intervals_are_apart(make_study: MakeStudy) -> None:
     study, runs = make_study({"near": 0.4, "far": 2.0, "nearer": 0.401})
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     why = "but this is not decided, for its interval overlaps with that of nearer: "
     assert f"near has the highest exact match, {why}" in answer(table)
-    (apart,) = summary(study, [run for run in runs if run.arm != "nearer"])
+    (apart,) = build_tables(study, [run for run in runs if run.arm != "nearer"])
     lead = "On numbers, near has the highest exact match, and its interval overlaps with no other: "
     assert answer(apart).startswith(lead)
 
@@ -87,14 +87,14 @@ def test_the_first_is_decided_only_where_intervals_are_apart(make_study: MakeStu
 def test_the_goal_decides_who_is_first(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.9, "b": 0.2}, tasks=(Task("text", True, ("loss",)),))
     lead = "On text, b has the lowest loss, and its interval overlaps with no other: 0.2"
-    assert answer(summary(study, runs)[0]).startswith(lead)
+    assert answer(build_tables(study, runs)[0]).startswith(lead)
     study, runs = make_study({"a": 0.9}, tasks=(Task("more", True, ("tokens_per_second",)),))
-    assert answer(summary(study, runs)[0]).startswith("On more, tokens per second: a 1")
+    assert answer(build_tables(study, runs)[0]).startswith("On more, tokens per second: a 1")
 
 
 def test_one_seed_decides_nothing(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, seeds=(0,))
-    told = answer(summary(study, runs)[0])
+    told = answer(build_tables(study, runs)[0])
     assert "(one seed)" in told
     assert "but this is not decided, for with one seed there is no interval (a and b): " in told
 
@@ -102,7 +102,7 @@ def test_one_seed_decides_nothing(make_study: MakeStudy) -> None:
 def test_what_cannot_be_compared_is_not_ranked(make_study: MakeStudy) -> None:
     task = Task("text", False, ("loss",), "a denoises.")
     study, runs = make_study({"a": 0.2, "b": 0.6}, tasks=(task,), baseline="b")
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     assert "On text, nothing is ranked: " in answer(table)
     assert answer(table).endswith("cannot be compared. a denoises.")
     assert all(cell.difference is None for row in table.rows for cell in row.cells)
@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_is_not_ranked(make_study: MakeStudy) -> None:
 
 def test_no_finished_run(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2}, state="running")
-    assert answer(summary(study, runs)[0]) == "On numbers, no run has finished yet."
+    assert answer(build_tables(study, runs)[0]) == "On numbers, no run has finished yet."
 
 
 def test_arms_that_do_not_apply_say_why(make_study: MakeStudy) -> None:
@@ -122,12 +122,12 @@ def test_arms_that_do_not_apply_say_why(make_study: MakeStudy) -> None:
 
 def test_budgets_tell_how_far_costs_are_apart(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6})
-    assert "parameters equal (813\N{NO-BREAK SPACE}k)" in budget(summary(study, runs)[0])
+    assert "parameters equal (813\N{NO-BREAK SPACE}k)" in budget(build_tables(study, runs)[0])
     for i, run in enumerate(runs):
         if run.arm == "b" and run.result:
             runs[i] = replace(run, result={**run.result, "cost": {"parameters": 1_625_088, "flops_per_token": 1}})
     assert "parameters from 813\N{NO-BREAK SPACE}k to 1.63\N{NO-BREAK SPACE}M (2.00 times)" in budget(
-        summary(study, runs)[0]
+        build_tables(study, runs)[0]
     )
 
 
@@ -138,7 +138,7 @@ def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStud
             executed = 5_440_000 if run.arm == "a" else 5_600_000
             cost = {**run.result["cost"], "executed_flops_per_token": executed}
             runs[i] = replace(run, result={**run.result, "cost": cost})
-    tables = summary(study, runs)
+    tables = build_tables(study, runs)
     assert {row.arm: row.executes_more for row in tables[0].rows} == {"a": False, "b": True}
     assert [arm["executed_flops_per_token"] for arm in json.loads(numbers(study, tables))["tasks"][0]["arms"]] == [
         5_440_000,
@@ -149,7 +149,7 @@ def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStud
 def test_metrics_may_differ_between_tasks_and_be_missing(make_study: MakeStudy) -> None:
     tasks = (Task("numbers", True, ("exact_match",)), Task("text", True, ("bits_per_byte", "loss")))
     study, runs = make_study({"a": 0.2, "b": 0.6}, tasks=tasks)
-    numbers, text = summary(study, runs)
+    numbers, text = build_tables(study, runs)
     assert [metric.name for metric in text.metrics] == ["bits_per_byte", "loss"]
     assert text.rows[0].cells[0].interval is None
     assert text.rows[0].diverged == 0
@@ -160,11 +160,11 @@ def test_metrics_may_differ_between_tasks_and_be_missing(make_study: MakeStudy) 
 def test_strangers_are_refused(make_study: MakeStudy) -> None:
     study, runs = make_study({"decoder": 0.2})
     with pytest.raises(Refused, match=r"unknown arm 'decodr' .*did you mean decoder"):
-        summary(study, [replace(runs[0], arm="decodr")])
+        build_tables(study, [replace(runs[0], arm="decodr")])
     with pytest.raises(Refused, match="unknown task 'texts'"):
-        summary(study, [replace(runs[0], task="texts")])
+        build_tables(study, [replace(runs[0], task="texts")])
     with pytest.raises(Refused, match="unknown baseline 'b'"):
-        summary(replace(study, baseline="b"), runs)
+        build_tables(replace(study, baseline="b"), runs)
 
 
 def test_the_terminal_shows_names_as_they_are(make_study: MakeStudy, hostile: str) -> None:
@@ -178,7 +178,7 @@ def test_the_terminal_shows_names_as_they_are(make_study: MakeStudy, hostile: st
 def test_a_run_of_a_folder_and_the_table_agree(tmp_path: Path, write_run: WriteRun) -> None:
     folder = write_run(tmp_path / "r", {"data": {"name": "t"}}, metrics={"exact_match": 0.5})
     study = Study("s", "q", "", None, {"a": {}}, (Task("t", True, ("exact_match",)),))
-    (table,) = summary(study, [read_run(folder, "a", "t", 0)])
+    (table,) = build_tables(study, [read_run(folder, "a", "t", 0)])
     assert answer(table) == "On t, exact match: a 50.0\N{NO-BREAK SPACE}% (one seed)."
 
 
@@ -196,8 +196,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_spreads_never_round_to_nothing() -> None:
-    loss = Metric.named("loss")
+    loss = Metric.from_name("loss")
     assert with_spread(loss, mean_interval([1.80001, 1.80003, 1.80002])).endswith("± 0.00002")
     assert with_spread(loss, mean_interval([12.0])) == "12.00"
     assert difference(loss, mean_interval([-0.004, -0.006])).startswith("−0.0050 ± ")
-    assert difference(Metric.named("exact_match"), mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"
+    assert difference(Metric.from_name("exact_match"), mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"

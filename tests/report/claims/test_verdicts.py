@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from zoo.checks import Refused
-from zoo.report import Run, Study, Table, Task, print_summary, summary, write_report
+from zoo.report import Run, Study, Table, Task, build_tables, print_summary, write_report
 from zoo.report.claims.answer import answer
 from zoo.report.claims.format import amount, chance, probability
 from zoo.report.claims.verdicts import design
@@ -51,7 +51,7 @@ def decided(make_study: MakeStudy) -> tuple[Study, list[Run]]:
 
 
 def table_of(study: Study, runs: list[Run]) -> Table:
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     return table
 
 
@@ -214,7 +214,7 @@ def test_ten_pairs_have_a_bootstrap_interval(make_study: MakeStudy, tmp_path: Pa
 
 
 def test_amounts_and_probabilities() -> None:
-    match, loss = Metric.named("exact_match"), Metric.named("loss")
+    match, loss = Metric.from_name("exact_match"), Metric.from_name("loss")
     shares = [amount(match, value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.005, 0.1234, 0.00012, 0.0)]
     assert shares == ["0.50 points", "12 points", "0.012 points", "0 points"]
     assert [amount(loss, value) for value in (0.0123, -1.26, 1234.0, math.nan)] == ["0.012", "1.3", "1,234", "—"]

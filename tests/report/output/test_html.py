@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from zoo.report import Run, Study, Task, read_run, runs_study, write_report
+from zoo.report import Run, Study, Task, build_study, read_run, write_report
 from zoo.report.claims.table import Cell
 from zoo.report.output.html import page
 from zoo.report.output.samples import samples
 from zoo.report.output.seed_dots import WIDTH, strips
 from zoo.report.output.templates import breakable, embedded
-from zoo.report.records.caveats import facts, warnings
+from zoo.report.records.caveats import collect_facts, list_warnings
 from zoo.report.records.metrics import Metric
 from zoo.statistics import mean_interval
 
@@ -105,7 +105,7 @@ def test_no_finished_run(make_study: MakeStudy, tmp_path: Path, state: str) -> N
 
 def test_one_run_of_a_stranger(tmp_path: Path, write_run: WriteRun) -> None:
     folder = write_run(tmp_path / "r", {"data": {"name": "copy"}, "model": {"name": "decoder"}})
-    page = told(*runs_study([folder]), tmp_path)
+    page = told(*build_study([folder]), tmp_path)
     assert "decoder" in page
     assert "one seed" in page
     assert "there is one arm" in page
@@ -132,9 +132,9 @@ def test_a_thousand_runs_make_a_small_page_soon(full_study: tuple[Study, list[Ru
     arms = {f"arm number {i}": {} for i in range(50)}
     runs = [replace(judged[(i + s) % 18], arm=arm, task=t.name, seed=s)
             for t in study.tasks for i, arm in enumerate(arms) for s in range(10)]  # fmt: skip
-    started = time.process_time()
+    begun = time.process_time()
     html = page(replace(study, arms=arms, baseline="arm number 0"), runs)
-    assert time.process_time() - started < 20, "about 5 s of a quiet processor"
+    assert time.process_time() - begun < 20, "about 5 s of a quiet processor"
     assert len(runs) == 1000
     assert len(html) < 5e6
     assert html.count('aria-pressed="true"') == 24, "charts begin with as many arms as can be told apart"
@@ -142,17 +142,18 @@ def test_a_thousand_runs_make_a_small_page_soon(full_study: tuple[Study, list[Ru
 
 def test_different_fingerprints_are_warned_of(make_study: MakeStudy) -> None:
     _, runs = make_study({"a": 0.2, "b": 0.6})
-    assert warnings(runs) == []
+    assert list_warnings(runs) == []
     assert runs[0].result is not None
     odd = {**runs[0].result, "fingerprints": {"data": "0", "code": "0"}, "hardware": {"processor": "M4", "cores": 2}}
-    shown = "\n".join(warnings([replace(runs[0], result=odd, notes=("a line ignored",)), *runs[1:]]))
-    for part in ("different code", "saw different data", "tokens per second cannot", "seed 0: a line ignored"):
+    shown = "\n".join(list_warnings([replace(runs[0], result=odd, notes=("a line ignored",)), *runs[1:]]))
+    for part in ("different code", "used different data", "tokens per second are not", "seed 0: a line ignored"):
         assert part in shown
     of_plugin = [replace(run, result={**run.result, "packages": {"zoo-mine": f"0.{run.seed % 2}"}}) for run in runs]
-    assert set(facts(of_plugin)["package zoo-mine"]) == {"0.0", "0.1"}
-    assert "2 different values of package zoo-mine: the runs were made by different code of it." in warnings(of_plugin)
+    assert set(collect_facts(of_plugin)["package zoo-mine"]) == {"0.0", "0.1"}
+    warning = "2 different values of package zoo-mine: the runs used different versions of it."
+    assert warning in list_warnings(of_plugin)
     apart = replace(runs[0], config={**runs[0].config, "steps": 7})
-    assert "Runs of a on numbers differ in more than the seed: steps." in warnings([apart, *runs[1:]])
+    assert "Runs of a on numbers differ in more than the seed: steps." in list_warnings([apart, *runs[1:]])
 
 
 def test_samples_stand_side_by_side(make_study: MakeStudy) -> None:
@@ -166,7 +167,7 @@ def test_samples_stand_side_by_side(make_study: MakeStudy) -> None:
 
 
 def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
-    loss = Metric.named("loss")
+    loss = Metric.from_name("loss")
     seeds = [{0: 1.0, 1: 1.1}, {0: 3.0, 1: 2.0}, {0: float("nan")}]
     intervals = [mean_interval([1.0, 1.1]), mean_interval([2.0, 3.0]), None]
     narrow, wide, none = strips([Cell(loss, v, i) for v, i in zip(seeds, intervals, strict=True)])
@@ -180,7 +181,7 @@ def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
 
 
 def test_equal_seeds_have_a_strip() -> None:
-    (strip,) = strips([Cell(Metric.named("exact_match"), {0: 1.0, 1: 1.0}, mean_interval([1.0, 1.0]))])
+    (strip,) = strips([Cell(Metric.from_name("exact_match"), {0: 1.0, 1: 1.0}, mean_interval([1.0, 1.0]))])
     assert strip is not None
     assert strip.mean == WIDTH / 2
 

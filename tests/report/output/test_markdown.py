@@ -18,7 +18,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tests.hostile import FORMULAS
-from zoo.report import Moved, Run, Study, Task, read_run, summary, write_report
+from zoo.report import Match, Run, Study, Task, build_tables, read_run, write_report
 from zoo.report.claims.format import with_spread
 from zoo.report.output.csv_tables import runs_csv, table_csv
 from zoo.report.output.markdown import markdown
@@ -94,13 +94,13 @@ def test_a_block_of_code_ends_where_it_should(text: str) -> None:
 
 
 def written(study: Study, runs: list[Run], pictures: tuple[Picture, ...] = ()) -> str:
-    return markdown(study, runs, summary(study, runs), pictures)
+    return markdown(study, runs, build_tables(study, runs), pictures)
 
 
 def test_it_tells_all_in_order(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
-    moved = {("a", "numbers"): Moved("parameters", "model.hidden", 512, 489, 812_544, 811_000, "heads come in eights")}
-    study = replace(study, expected="a ahead", not_applicable=(("b", "numbers", "b sees no prefix"),), moved=moved)
+    moved = {("a", "numbers"): Match("parameters", "model.hidden", 512, 489, 812_544, 811_000, "heads come in eights")}
+    study = replace(study, expected="a ahead", not_applicable=(("b", "numbers", "b sees no prefix"),), matches=moved)
     runs[0] = replace(runs[0], result=None, failure={"error": "out of memory", "traceback": "line 1"})
     runs[1] = replace(runs[1], result=None)
     picture = Picture("curves", "numbers", "Learning curves", "Mean and range.", {})
@@ -130,14 +130,14 @@ def test_it_tells_all_in_order(make_study: MakeStudy) -> None:
 
 def test_numbers_are_those_of_the_table(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
-    (table,) = summary(study, runs)
-    results, costs, differing, _ = tables(written(study, runs))
+    (table,) = build_tables(study, runs)
+    results, costs, differences, _ = tables(written(study, runs))
     headings, first, second = results
     assert headings == [
         "arm", "what differs", "exact match (%)", "difference (points)", "adjusted p", "verdict", "loss", "seeds"
     ]  # fmt: skip
     cell = table.rows[0].cells[0]
-    one = table.compared(table.rows[0])
+    one = table.get_comparison(table.rows[0])
     assert one is not None
     assert (first[0], first[1], first[2]) == (
         "{strong_open}a{strong_close}",
@@ -149,7 +149,7 @@ def test_numbers_are_those_of_the_table(make_study: MakeStudy) -> None:
     assert costs[1][1:] == [
         text.replace(" ", "\N{NO-BREAK SPACE}") for text in ("813 k", "5.40 M", costs[1][3], "120 MB", "31 s")
     ]
-    assert differing == [["key", "a", "b"], ["model.name", "a", "b"]]
+    assert differences == [["key", "a", "b"], ["model.name", "a", "b"]]
 
 
 def test_hostile_names_break_nothing(make_study: MakeStudy) -> None:
@@ -183,10 +183,10 @@ def test_csv_is_read_back(make_study: MakeStudy) -> None:
     assert (told[4]["state"], told[4]["error"], told[1]["state"]) == ("failed", 'said "no",\nthen died', "done")
     assert float(told[2]["metrics.exact_match"]) == (runs[2].result or {})["metrics"]["exact_match"]
     assert (told[3]["metrics.loss"], told[2]["cost.parameters"]) == ("", "812544")
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     arms = list(csv.DictReader(io.StringIO(table_csv([table]), newline="")))
     assert [line["arm"] for line in arms] == list(map(no_formula, HOSTILE))
-    last, one = table.rows[-1], table.compared(table.rows[-1])
+    last, one = table.rows[-1], table.get_comparison(table.rows[-1])
     assert one is not None
     assert one.interval is not None
     assert float(arms[-1]["comparison high"]) == one.interval.high

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from zoo.report import Run, Study, Task, summary
+from zoo.report import Run, Study, Task, build_tables
 from zoo.report.claims.answer import answer
 from zoo.report.output.markdown import markdown
 
@@ -32,7 +32,7 @@ def runs_of(arms: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, float]
 def told(metric: str, runs: list[Run]) -> tuple[str, str]:
     """The answer, and the written report."""
     study = Study("s", "q", "", "a", {"a": {}, "b": {"data/tokenizer": "b"}}, (Task("t", True, (metric,)),))
-    tables = summary(study, runs)
+    tables = build_tables(study, runs)
     return answer(tables[0]), markdown(study, runs, tables, [])
 
 
@@ -42,15 +42,15 @@ def test_a_tokenizer_that_drops_text_wins_nothing(metric: str) -> None:
     runs = runs_of({"a": ("bytes", WHOLE, {"loss": 2.0, "bits_per_byte": 3.0}), "b": ("file", LOSSY, lossy)})
     said, page = told(metric, runs)
     assert "nothing is ranked" in said
-    assert "the tokenizer of b does not give back 86.1 % of train and 86.2 % of validation" in said.replace("\xa0", " ")
+    assert "the tokenizer of b loses 86.1 % of train and 86.2 % of validation" in said.replace("\xa0", " ")
     assert "better" not in page
-    assert "On t, the tokenizer of b does not give back" in page
+    assert "On t, the tokenizer of b loses" in page
 
 
 def test_tokens_of_two_tokenizers_are_compared_in_bytes_alone() -> None:
     metrics = {"loss": 2.0, "bits_per_byte": 3.0}
     runs = runs_of({"a": ("bytes", WHOLE, metrics), "b": ("bpe", WHOLE, {"loss": 5.0, "bits_per_byte": 2.0})})
-    assert "loss is a mean over tokens: bits_per_byte would do" in told("loss", runs)[0]
+    assert "loss is a mean over tokens; use bits_per_byte instead" in told("loss", runs)[0]
     assert "b beats a by" in told("bits_per_byte", runs)[0]
 
 
@@ -58,4 +58,4 @@ def test_one_tokenizer_that_drops_text_leaves_its_loss_to_compare() -> None:
     runs = runs_of({"a": ("file", LOSSY, {"loss": 2.0}), "b": ("file", LOSSY, {"loss": 1.0})})
     said, page = told("bits_per_byte", runs)
     assert "b beats a by" in said
-    assert f"bits_per_byte is withheld: {REASON}. The arms are judged by loss instead." in page.replace("\\_", "_")
+    assert f"bits_per_byte is withheld: {REASON}. The arms are compared by loss instead." in page.replace("\\_", "_")

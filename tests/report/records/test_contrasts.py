@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from zoo.checks import Refused
-from zoo.report import Run, Study, Table, Task, summary
+from zoo.report import Run, Study, Table, Task, build_tables
 from zoo.report.claims.answer import answer
 from zoo.report.claims.verdicts import design
-from zoo.report.records.caveats import energy_spent, warnings
-from zoo.report.records.contrasts import compared, crossed
+from zoo.report.records.caveats import format_energy, list_warnings
+from zoo.report.records.contrasts import find_interactions, find_references
 from zoo.statistics import decide, paired_difference
 
 MakeRuns = Callable[..., list[Run]]
@@ -39,7 +39,7 @@ def studied(arms: Values, baseline: str | None = None, metric: str = "exact_matc
 
 
 def table_of(study: Study, runs: list[Run]) -> Table:
-    (table,) = summary(study, runs)
+    (table,) = build_tables(study, runs)
     return table
 
 
@@ -82,17 +82,19 @@ def test_each_arm_is_compared_with_its_own_in_one_family(runs_of: MakeRuns) -> N
 
 
 def test_who_is_compared_with_whom() -> None:
-    assert compared("a", {"c": "b"}, ["a", "b", "c"]) == {"b": "a", "c": "b"}
-    assert compared(None, {"c": "b"}, ["a", "b", "c"]) == {"c": "b"}
-    assert compared("a", {"c": "b"}, ["a", "c"]) == {"c": "a"}, "b does not apply, and would have been compared with a"
-    assert compared("a", {"c": "b"}, ["b", "c"]) == {"c": "b"}, "nor does a"
-    assert compared("a", {"a": "b"}, ["a", "b"]) == {"b": "a"}
+    assert find_references("a", {"c": "b"}, ["a", "b", "c"]) == {"b": "a", "c": "b"}
+    assert find_references(None, {"c": "b"}, ["a", "b", "c"]) == {"c": "b"}
+    assert find_references("a", {"c": "b"}, ["a", "c"]) == {"c": "a"}, (
+        "b does not apply, and would have been compared with a"
+    )
+    assert find_references("a", {"c": "b"}, ["b", "c"]) == {"c": "b"}, "neither is a"
+    assert find_references("a", {"a": "b"}, ["a", "b"]) == {"b": "a"}
 
 
 def test_an_arm_against_a_stranger_is_refused(runs_of: MakeRuns) -> None:
     values = drawn({"gpt": 0.0, "rms": 0.1})
     with pytest.raises(Refused, match=r"unknown arm that rms is compared with: 'gtp'; did you mean gpt\?"):
-        summary(studied(values, "gpt", against={"rms": "gtp"}), runs_of(values))
+        build_tables(studied(values, "gpt", against={"rms": "gtp"}), runs_of(values))
 
 
 # ------------------------------------------------------------------------------------------------------ two factors
@@ -148,9 +150,9 @@ def test_interactions_are_told_as_they_are_known(runs_of: MakeRuns) -> None:
 
 def test_only_whole_squares_interact() -> None:
     levels = {**FACTORS, "both2": ("rms", "alibi"), "dyt": ("dyt", "")}
-    assert crossed("base", levels, levels) == [("both", "rms", "rotary")], "alibi is nowhere alone"
-    assert crossed("base", FACTORS, ["rms", "rotary", "both"]) == []
-    assert crossed("base", FACTORS, ["base", "rms", "both"]) == []
+    assert find_interactions("base", levels, levels) == [("both", "rms", "rotary")], "alibi is nowhere alone"
+    assert find_interactions("base", FACTORS, ["rms", "rotary", "both"]) == []
+    assert find_interactions("base", FACTORS, ["base", "rms", "both"]) == []
 
 
 # ------------------------------------------------------------------------------------------ seeds until a verdict
@@ -158,7 +160,7 @@ def test_only_whole_squares_interact() -> None:
 
 def test_seeds_until_decided_are_judged_by_the_sequential_rule(runs_of: MakeRuns) -> None:
     values = drawn({"base": 0.0, "up": 0.2, "same": 0.0})
-    study = studied(values, "base", until_decided=True, most=6)
+    study = studied(values, "base", until_decided=True, max_seeds=6)
     table = table_of(study, runs_of(values))
     assert table.family is not None
     for arm in ("up", "same"):
@@ -170,14 +172,14 @@ def test_seeds_until_decided_are_judged_by_the_sequential_rule(runs_of: MakeRuns
     assert "up beats base by " in told
     assert f"(decided after {table.family.comparisons['up'].pairs} seeds)" in told
     assert "6 seeds were the most allowed)" in told
-    assert "Rule: seeds were added until each comparison had a verdict, 6 at most." in design(table)
+    assert "Rule: seeds were added until each comparison had a verdict, up to 6." in design(table)
     assert "2310.03722" in design(table)
     assert "Smallest detectable" not in design(table)
 
 
 def test_a_look_ends_at_the_first_seed_that_has_not_ended(runs_of: MakeRuns) -> None:
     values = drawn({"base": 0.0, "up": 0.2})
-    study = studied(values, "base", until_decided=True, most=6)
+    study = studied(values, "base", until_decided=True, max_seeds=6)
     running = {**values, "up": {**values["up"], 3: ...}}
     table = table_of(study, runs_of(running))
     assert table.family is not None
@@ -207,9 +209,10 @@ def test_stale_runs_are_never_mixed_with_new_ones(runs_of: MakeRuns) -> None:
     whole = table_of(studied(values, "a"), [replace(run, stale=True) for run in runs])
     assert [(row.done, row.stale) for row in whole.rows] == [(6, 6)] * 2, "all are old: they are judged, and it is said"
     assert "12 runs were made by other code" in answer(whole)
-    said = "4 runs were made by other code or data than what is there now; they are left out. Run the study again."
-    assert warnings(runs)[0] == said
-    assert "; all results are of such runs." in warnings([replace(run, stale=True) for run in runs])[0]
+    version = "4 results were computed with a different version of the code or data"
+    said = f"{version}; stale results are left out. Run the study again."
+    assert list_warnings(runs)[0] == said
+    assert "; all results in this report are stale." in list_warnings([replace(run, stale=True) for run in runs])[0]
 
 
 def test_a_run_that_diverged_has_no_value_though_it_ended_with_one(runs_of: MakeRuns) -> None:
@@ -235,8 +238,8 @@ def test_costs_are_those_of_the_runs(runs_of: MakeRuns) -> None:
     assert (row.parameters, row.active_parameters, row.cache_bytes_per_token) == (10, 6, 128.0)
     assert (row.peak_memory, row.seconds, row.energy) == (130.0, 5.0, 7.0)
     known = [replace(run, result=most) for run in runs[:2]]
-    assert energy_spent(known) == "3.89e-06\N{NO-BREAK SPACE}kWh", "14 joules of 3.6 million"
-    assert energy_spent([*known, runs[2]]).endswith("kWh (2 of 3 runs tell)")
-    assert energy_spent(runs) == ""
+    assert format_energy(known) == "3.89e-06\N{NO-BREAK SPACE}kWh", "14 joules of 3.6 million"
+    assert format_energy([*known, runs[2]]).endswith("kWh (reported by 2 of 3 runs)")
+    assert format_energy(runs) == ""
     (bare,) = table_of(studied(values), runs_of(values, cost={"cache_bytes": None, "length": 12})).rows
     assert (bare.cache_bytes_per_token, bare.energy, bare.peak_memory) == (None, None, None)

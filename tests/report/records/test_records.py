@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from zoo.checks import Refused
-from zoo.report import read_run, runs_study
+from zoo.report import build_study, read_run
 
 if TYPE_CHECKING:
     from tests.report.conftest import WriteRun
@@ -43,7 +43,7 @@ def test_a_truncated_last_line_is_ignored_and_said(tmp_path: Path, write_run: Wr
     path.write_text(whole[: last + kept])
     run = read_run(path.parent, "decoder", "copy", 0)
     assert run.curves["step"].max() == 990
-    assert run.notes == ("metrics.csv: 1 unfinished line ignored",)
+    assert run.notes == ("metrics.csv: 1 incomplete line ignored",)
 
 
 def test_a_line_glued_by_a_resumed_run_is_ignored(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_line_glued_by_a_resumed_run_is_ignored(tmp_path: Path) -> None:
     run = read_run(tmp_path, "a", "t", 0)
     assert run.curves["step"].to_list() == [1, 3, 4]
     assert run.curves["train/loss"].is_nan().to_list() == [False, True, False]
-    assert "1 unfinished line" in run.notes[0]
+    assert "1 incomplete line" in run.notes[0]
 
 
 @pytest.mark.parametrize("content", ["", "step,train/loss", "step,train/loss\n", "\n\n"])
@@ -81,10 +81,10 @@ def test_a_config_that_cannot_be_read_is_none_and_said(tmp_path: Path) -> None:
         assert why in run.notes[0]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.yaml").write_text("seed: 1\n")
-    _, runs = runs_study([tmp_path, tmp_path / "other"])
+    _, runs = build_study([tmp_path, tmp_path / "other"])
     assert [run.folder for run in runs] == [tmp_path / "other"]
     with pytest.raises(Refused, match=r"config\.yaml: seed must be an integer"):
-        runs_study([tmp_path])
+        build_study([tmp_path])
 
 
 def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: WriteRun) -> None:
@@ -93,7 +93,7 @@ def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: W
         for dim in (64, 128)
         for seed in (0, 1)
     ]
-    study, runs = runs_study(folders)
+    study, runs = build_study(folders)
     assert list(study.arms) == ["dim=64", "dim=128"]
     assert [(run.arm, run.seed) for run in runs] == [("dim=64", 0), ("dim=64", 1), ("dim=128", 0), ("dim=128", 1)]
     assert [(task.name, task.comparable, task.metrics[0]) for task in study.tasks] == [("copy", True, "loss")]
@@ -102,7 +102,7 @@ def test_seeds_make_one_arm_and_differences_name_it(tmp_path: Path, write_run: W
 
 def test_different_objectives_are_not_comparable(tmp_path: Path, write_run: WriteRun) -> None:
     folders = [write_run(tmp_path / name, {**CONFIG, "objective": {"name": name}}) for name in ("causal", "span")]
-    study, _ = runs_study(folders)
+    study, _ = build_study(folders)
     assert not study.tasks[0].comparable
     assert "objective.name" in study.tasks[0].note
     assert list(study.arms) == ["objective=causal", "objective=span"]
@@ -110,7 +110,7 @@ def test_different_objectives_are_not_comparable(tmp_path: Path, write_run: Writ
 
 def test_tasks_are_kept_apart(tmp_path: Path, write_run: WriteRun) -> None:
     folders = [write_run(tmp_path / name, {**CONFIG, "data": {"name": name}}) for name in ("copy", "sort")]
-    study, _ = runs_study(folders)
+    study, _ = build_study(folders)
     assert [(task.name, task.comparable) for task in study.tasks] == [("copy", True), ("sort", True)]
     assert list(study.arms) == ["decoder"]
 
@@ -119,23 +119,23 @@ def test_equal_tails_are_told_apart(tmp_path: Path, write_run: WriteRun) -> None
     models = [{"encoder": {"layers": 2}, "decoder": {"layers": n}, "cross": {"kv": n}} for n in (2, 4)]
     models += [{"encoder": {"layers": 4}, "decoder": {"layers": 4}, "cross": {"kv": 4}}]
     folders = [write_run(tmp_path / str(i), {**CONFIG, "model": model}) for i, model in enumerate(models)]
-    study, _ = runs_study(folders)
+    study, _ = build_study(folders)
     assert len(study.arms) == 3
     assert all("encoder.layers=" in arm and "decoder.layers=" in arm for arm in study.arms)
 
 
 def test_the_same_run_twice(tmp_path: Path, write_run: WriteRun) -> None:
     first, second = write_run(tmp_path / "a", CONFIG), write_run(tmp_path / "b", CONFIG)
-    assert len(runs_study([first, first])[1]) == 1
+    assert len(build_study([first, first])[1]) == 1
     with pytest.raises(Refused, match="must differ in config or seed"):
-        runs_study([first, second])
+        build_study([first, second])
 
 
 def test_folders_without_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="got none"):
-        runs_study([])
+        build_study([])
     with pytest.raises(Refused, match=f"config.yaml: got {tmp_path}"):
-        runs_study([tmp_path])
+        build_study([tmp_path])
 
 
 def test_result_is_plain_json(tmp_path: Path, write_run: WriteRun) -> None:

@@ -109,13 +109,13 @@ def test_arms_that_are_one_run_are_refused(expanded: Any) -> None:
 def test_arms_are_matched_to_the_baseline(expanded: Any) -> None:
     arms = {"two": {}, "gated": {"model/ffn": "gated"}, "rms": {"model/norm": "rms"}}
     found = expanded(arms=arms, match="parameters")
-    moved = found.moved["gated", "numbers"]
+    moved = found.matches["gated", "numbers"]
     assert (moved.quantity, moved.knob, moved.before) == ("parameters", "model.hidden", 512)
     assert abs(moved.reached / moved.target - 1) < 0.005
     gated = found.settings[1]
     assert gated.checked.config["model"]["hidden"] == moved.after
     assert gated.overrides[-1] == f"model.hidden={moved.after}"
-    assert set(found.moved) == {("gated", "numbers"), ("rms", "numbers")}
+    assert set(found.matches) == {("gated", "numbers"), ("rms", "numbers")}
     (told,) = refused(expanded, arms=arms, match={"quantity": "parameters", "knob": "experts"})[:1]
     assert told.startswith("numbers gated: match.knob: experts moves model.ffn.experts: ffn=gated has no experts")
 

@@ -124,7 +124,7 @@ def test_the_runs_of_an_arm_follow_at_its_best_rate() -> None:
     ],
 )  # fmt: skip
 def test_the_best_rate(tried: dict[float, list[float]], metric: str, chosen: Chosen) -> None:
-    assert best("a", tried, Metric.named(metric)) == chosen
+    assert best("a", tried, Metric.from_name(metric)) == chosen
 
 
 def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.Monke
 
 def test_a_metric_without_a_better_way_chooses_nothing() -> None:
     with pytest.raises(Refused, match="learning_rates: a metric must tell which way is better: got sparsity"):
-        best("a", {0.1: [1.0]}, Metric.named("sparsity"))
+        best("a", {0.1: [1.0]}, Metric.from_name("sparsity"))
 
 
 def test_runs_that_failed_or_diverged_lose_and_that_is_told() -> None:

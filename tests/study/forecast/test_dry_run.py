@@ -16,7 +16,7 @@ from tests.command import NUMBERS, ON_CPU, checked
 from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.model.build import build
-from zoo.report.records.records import Moved
+from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import Rounds, due
 from zoo.study.cells.state import Standing
@@ -96,11 +96,11 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
 
 def test_what_is_not_run_and_what_was_moved_is_told() -> None:
     moved = {
-        ("mlp", "numbers"): Moved("parameters", "model.hidden", 64, 96, 1000.0, 1002.0),
-        ("none", "numbers"): Moved(
+        ("mlp", "numbers"): Match("parameters", "model.hidden", 64, 96, 1000.0, 1002.0),
+        ("none", "numbers"): Match(
             "parameters", "model.hidden", 64, 64, 1000.0, 400.0, "nothing helps: [b]ffn[/b] is none"
         ),
-        ("equal", "numbers"): Moved("parameters", "model.hidden", 64, 64, 1000.0, 1000.0),
+        ("equal", "numbers"): Match("parameters", "model.hidden", 64, 64, 1000.0, 1000.0),
     }
     settings = (arm("gated"), arm("mlp", hidden=96), arm("none", hidden=65), arm("equal", hidden=66))
     expansion = Expansion(
@@ -173,7 +173,7 @@ def test_problems_with_the_data_are_told_at_once() -> None:
 
 
 def test_every_cell_as_json() -> None:
-    moved = {("mlp", "numbers"): Moved("parameters", "model.hidden", 64, 96, 1000.0, 1002.0)}
+    moved = {("mlp", "numbers"): Match("parameters", "model.hidden", 64, 96, 1000.0, 1002.0)}
     expansion = Expansion((composed(), arm("mlp", hidden=96)), (("lstm", "numbers", "why"),), moved)
     told = json.loads(json.dumps(dry_run.as_json(PLAN, expansion, due(PLAN, expansion))))
     assert told["runs"] == {"least": 6, "most": 6}

@@ -105,7 +105,7 @@ def _front(metric: Metric, prices: Sequence[float | None], values: Sequence[floa
     known = [(price, value) for price, value in zip(prices, values, strict=True) if price is not None]
 
     def beaten(price: float, value: float) -> bool:
-        better = any(other <= price and metric.better(rival, value) for other, rival in known)
+        better = any(other <= price and metric.is_better(rival, value) for other, rival in known)
         return better or any(other < price and rival == value for other, rival in known)
 
     factor = 100 if metric.percent else 1

@@ -9,7 +9,7 @@ import polars as pl
 from zoo.report.charts.chart import Axis, Chart, View
 from zoo.report.charts.cost_chart import cost
 from zoo.report.charts.lines import across, lines
-from zoo.report.records.learning_curves import measured, over_seeds, thinned
+from zoo.report.records.learning_curves import aggregate_seeds, downsample, list_metrics
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Task
 
@@ -25,12 +25,12 @@ def curves(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | 
         arms: number of each arm in the study.
         runs: of this task.
     """
-    names = _ordered(task, measured(run.curves for run in runs))
+    names = _ordered(task, list_metrics(run.curves for run in runs))
     of_arm = {arm: [run for run in runs if run.arm == arm and not run.curves.is_empty()] for arm in arms}
     shown = {arm: arms[arm] for arm, members in of_arm.items() if members}
     if not names:
         return None
-    table = over_seeds({arm: [run.curves for run in of_arm[arm]] for arm in shown}, names)
+    table = aggregate_seeds({arm: [run.curves for run in of_arm[arm]] for arm in shown}, names)
     per_token = {arm: cost(of_arm[arm], "flops_per_token") for arm in shown}
     flops = pl.col("tokens") * pl.col("arm").replace_strict(per_token, return_dtype=pl.Float64)
     table = table.with_columns(flops.alias("flops"))
@@ -42,7 +42,7 @@ def curves(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | 
         CAPTION + note,
         shown,
         lines(shown, across()),
-        tuple(_view(name, thinned(table, name, points)) for name in names),
+        tuple(_view(name, downsample(table, name, points)) for name in names),
         tuple(Axis(label, {"x": name}, label) for name, label in AXES.items() if table[name].count()),
     )
 
@@ -55,7 +55,7 @@ def _ordered(task: Task, names: Sequence[str]) -> list[str]:
 
 def _view(name: str, rows: pl.DataFrame) -> View:
     split, _, short = name.rpartition("/")
-    metric = Metric.named(short)
+    metric = Metric.from_name(short)
     when = {"train": "training", "validation": "validation"}.get(split, split)
     label = f"{when} {metric.label}".strip() + (" (%)" if metric.percent else "")
     factor = 100 if metric.percent else 1

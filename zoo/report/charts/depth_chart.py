@@ -11,7 +11,7 @@ import polars as pl
 
 from zoo.report.charts.chart import Axis, Chart, View
 from zoo.report.charts.lines import across, lines
-from zoo.report.records.learning_curves import by_depth
+from zoo.report.records.learning_curves import group_by_depth
 from zoo.report.records.records import Run
 
 CAPTION = (
@@ -26,7 +26,7 @@ Ends = dict[str, dict[str, list[float]]]
 
 def depths(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
     """What was measured of single layers at the first and the last step that tells, a line an arm; None if nothing."""
-    found = by_depth(run.curves for run in runs)
+    found = group_by_depth(run.curves for run in runs)
     told = _ends(runs, [name for columns in found.values() for name in columns.values()]) if found else {}
     shown = {arm: number for arm, number in arms.items() if arm in told}
     if not shown:

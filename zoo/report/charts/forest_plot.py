@@ -53,7 +53,7 @@ def forest(table: Table, arms: Mapping[str, int]) -> Chart | None:
         return None
     shown = {row.arm: arms[row.arm] for row in table.rows if any(row.arm in view.columns["arm"] for view in views)}
     family = table.family
-    told = [CAPTION, SEQUENTIAL if family and family.most else "", MARGIN if family and family.margin else ""]
+    told = [CAPTION, SEQUENTIAL if family and family.max_seeds else "", MARGIN if family and family.margin else ""]
     others = set(table.others)
     title = f"Differences to {others.pop()}" if len(others) == 1 else "Differences"
     return Chart(
@@ -97,7 +97,7 @@ def _lines(table: Table, number: int) -> list[_Line]:
     several = len(table.others) > 1
     found = []
     for arm, row in rows.items():
-        one = table.compared(row) if number == 0 else None
+        one = table.get_comparison(row) if number == 0 else None
         interval = one.interval if one and one.interval else row.cells[number].difference
         if interval is None or row.against not in rows:
             continue

@@ -19,7 +19,7 @@ CAPTION = "Mean over seeds with its 95 % interval, over tokens of the source."
 
 def lengths(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
     """Exact match by length, a line an arm; None where there are fewer than two lengths."""
-    metric = Metric.named("exact_match")
+    metric = Metric.from_name("exact_match")
     found: dict[tuple[str, int], list[float]] = {}
     for run in runs:
         for length, told in ((run.result or {}).get("by_length") or {}).items():

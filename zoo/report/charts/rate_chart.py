@@ -31,7 +31,7 @@ def rates(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | N
     tried = [run for run in runs if run.tuning and run.rate is not None and run.result]
     shown = {arm: number for arm, number in arms.items() if any(run.arm == arm for run in tried)}
     given = {(run.arm, run.rate) for run in runs if not run.tuning and run.rate is not None}
-    views = [view for name in task.metrics if (view := _view(Metric.named(name), shown, tried, given)) is not None]
+    views = [view for name in task.metrics if (view := _view(Metric.from_name(name), shown, tried, given)) is not None]
     if len({run.rate for run in tried}) < 2 or not views:
         return None
     return Chart(

@@ -32,7 +32,7 @@ def sizes(tables: Sequence[Table], arms: Mapping[str, int]) -> Chart | None:
         (row, table.task.size, one.interval, one.verdict or "none")
         for table in tables
         for row in table.rows
-        if (one := table.compared(row)) and one.interval
+        if (one := table.get_comparison(row)) and one.interval
     ]
     if (
         metric is None

@@ -89,7 +89,7 @@ def moved(table: Table) -> list[str]:
     """What was moved in each arm so that it costs what the baseline costs, and what is left."""
     told = []
     for row in table.rows:
-        if (one := row.moved) is None:
+        if (one := row.match) is None:
             continue
         step = (
             f"{one.knob} from {one.before:g} to {one.after:g}" if one.after != one.before else f"{one.knob} not moved"

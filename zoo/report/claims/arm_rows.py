@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from zoo.report.records.flat_configs import flatten, shown
+from zoo.report.records.flat_configs import flatten, format_value
 from zoo.report.records.metrics import Metric
-from zoo.report.records.records import Moved, Run, Study
+from zoo.report.records.records import Match, Run, Study
 from zoo.statistics import Interval, Values, mean_interval, paired_difference
 from zoo.units import is_different
 
@@ -43,7 +43,7 @@ class Row:
         seconds: of one training, a mean.
         energy: joules of one training, a mean over the runs of which it is known.
         rate: the learning rate, where the study chose it.
-        moved: what was moved to match the baseline.
+        match: what was moved to match the baseline.
         planned: runs; those that served the choice of a learning rate are in none of these.
         stale: runs of other code than what is there now; they count as not finished where others are not.
     """
@@ -63,7 +63,7 @@ class Row:
     seconds: float | None
     energy: float | None
     rate: float | None
-    moved: Moved | None
+    match: Match | None
     cells: tuple[Cell, ...]
     planned: int
     done: int
@@ -104,14 +104,14 @@ def row_of(
         base: runs of that.
     """
     cells = tuple(_cell(runs, metric, base) for metric in metrics)
-    speed = _finite(_values(runs, Metric.named("tokens_per_second")))
+    speed = _finite(_values(runs, Metric.from_name("tokens_per_second")))
     cached, length = _cost(runs, "cache_bytes"), _cost(runs, "length")
     rates = {run.rate for run in runs}
     return Row(
         arm=arm,
         baseline=arm == study.baseline,
         against=against,
-        overrides={key: shown(value) for key, value in flatten(study.arms[arm]).items()},
+        overrides={key: format_value(value) for key, value in flatten(study.arms[arm]).items()},
         parameters=_cost(runs, "parameters"),
         active_parameters=_cost(runs, "active_parameters"),
         flops_per_token=_cost(runs, "flops_per_token"),
@@ -123,7 +123,7 @@ def row_of(
         seconds=_mean(_told(runs, "seconds")),
         energy=_mean(_told(runs, "energy_joules")),
         rate=rates.pop() if len(rates) == 1 else None,
-        moved=study.moved.get((arm, task)),
+        match=study.matches.get((arm, task)),
         cells=cells,
         planned=len(runs),
         done=sum(run.result is not None for run in runs),

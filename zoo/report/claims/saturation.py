@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from zoo.report.claims.format import quantity
-from zoo.report.records.flat_configs import differing, texts
-from zoo.report.records.metrics import TELLING, Metric
-from zoo.report.records.records import Run, Task
+from zoo.report.records.metrics import SENSITIVE_METRICS, Metric
+from zoo.report.records.records import Run, Task, find_loss_differences
 
 End = Literal["floor", "ceiling", "same"]
 NEAR = 0.01
@@ -69,25 +68,29 @@ def saturated_end(metric: Metric, values: Iterable[Iterable[float]]) -> End | No
 
 
 def replace_saturated(task: Task, runs: Sequence[Run]) -> tuple[Task, Saturation | None]:
-    """The task, judged by another metric if the first one is saturated.
+    """Replaces the primary metric of a task if it is saturated.
 
-    The other is the next metric of the task that moves, or else the first of :data:`TELLING`, so it is not chosen for
-    the verdicts that it gives. Where arms differ in objective or data, only metrics of the task are considered.
+    The replacement is the next metric of the task that varies, or else the first of :data:`SENSITIVE_METRICS` that
+    does, so it is not chosen for the verdicts that it gives. If the arms differ in objective or data, only metrics of
+    the task are considered.
 
     Args:
-        task: whose first metric is to decide.
-        runs: of the task.
+        task: task whose first metric is the primary one.
+        runs: runs of the task.
+
+    Returns:
+        The task, and the saturation of its primary metric; None if that is not saturated.
     """
     results = _by_arm(runs)
     if not task.metrics or not task.comparable:
         return task, None
-    first = Metric.named(task.metrics[0])
+    first = Metric.from_name(task.metrics[0])
     found = _values(results, first.name)
     end = saturated_end(first, found)
     if end is None:
         return task, None
-    names = [*task.metrics[1:], *(TELLING if _alike(runs) else ())]
-    instead = next((metric for metric in map(Metric.named, names) if _moves(results, metric)), None)
+    names = [*task.metrics[1:], *(SENSITIVE_METRICS if _alike(runs) else ())]
+    instead = next((metric for metric in map(Metric.from_name, names) if _moves(results, metric)), None)
     if instead is None and end == "same":
         return task, None  # arms that are level
     every = [value for arm in found for value in arm if math.isfinite(value)]
@@ -119,4 +122,4 @@ def _moves(results: Mapping[str, Sequence[Mapping[str, float | None]]], metric: 
 
 def _alike(runs: Sequence[Run]) -> bool:
     """True if all runs have one objective and the same data, so that their losses measure the same thing."""
-    return not differing([texts({key: run.config.get(key) for key in ("objective", "data")}) for run in runs])
+    return not find_loss_differences(runs)

@@ -35,7 +35,7 @@ def _of_task(task: str, tables: Sequence[Table]) -> list[str]:
             (table, one)
             for table in tables
             for row in table.rows
-            if row.arm == arm and (one := table.compared(row)) and one.interval
+            if row.arm == arm and (one := table.get_comparison(row)) and one.interval
         ]
         if len(found) > 1 and {one.verdict for _, one in found} & {"better", "worse"}:
             told.append(f"On {task}, {_sentence(arm, found)}")

@@ -9,12 +9,12 @@ from zoo.checks import Refused, suggest
 from zoo.report.claims.arm_rows import Cell, Row, row_of
 from zoo.report.claims.saturation import Saturation, replace_saturated
 from zoo.report.records.comparability import restrict_comparison
-from zoo.report.records.contrasts import Family, compared, family
+from zoo.report.records.contrasts import Family, compare_arms, find_references
 from zoo.report.records.metrics import Metric
-from zoo.report.records.records import Run, Study, Task, up_to_date
+from zoo.report.records.records import Run, Study, Task, drop_stale_results
 from zoo.statistics import Comparison
 
-__all__ = ["Cell", "Row", "Table", "summary"]
+__all__ = ["Cell", "Row", "Table", "build_tables"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Table:
         against = {row.against for row in self.rows}
         return tuple(row.arm for row in self.rows if row.arm in against)
 
-    def compared(self, row: Row) -> Comparison | None:
+    def get_comparison(self, row: Row) -> Comparison | None:
         """The row against the arm it is compared with; None where there is none."""
         return self.family.comparisons.get(row.arm) if self.family else None
 
@@ -55,14 +55,14 @@ class Table:
         return sorted(rows, key=lambda row: sign * row.cells[0].interval.mean if row.cells[0].interval else 0.0)
 
 
-def summary(study: Study, runs: Sequence[Run]) -> list[Table]:
+def build_tables(study: Study, runs: Sequence[Run]) -> list[Table]:
     """One table a task. Runs that served the choice of a learning rate are in none.
 
     Raises:
         Refused: if a run, the baseline, or what an arm is compared with, names an arm or task that the study lacks.
     """
     _refuse_strangers(study, runs)
-    judged = [run for run in up_to_date(runs) if not run.tuning]
+    judged = [run for run in drop_stale_results(runs) if not run.tuning]
     return [_table(study, task, [run for run in judged if run.task == task.name]) for task in study.tasks]
 
 
@@ -82,14 +82,14 @@ def _refuse_strangers(study: Study, runs: Sequence[Run]) -> None:
 
 def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
     task, saturated = replace_saturated(restrict_comparison(task, runs), runs)
-    metrics = tuple(Metric.named(name) for name in task.metrics)
+    metrics = tuple(Metric.from_name(name) for name in task.metrics)
     not_applicable = {arm for arm, where, _ in study.not_applicable if where == task.name}
     of_arm: dict[str, list[Run]] = {arm: [] for arm in study.arms}
     for run in runs:
         of_arm[run.arm].append(run)
     shown = [arm for arm, members in of_arm.items() if members or arm in not_applicable]
     applied = [arm for arm in shown if arm not in not_applicable]
-    others = compared(study.baseline, study.against, applied) if task.comparable else {}
+    others = find_references(study.baseline, study.against, applied) if task.comparable else {}
     rows = {
         arm: row_of(
             study, task.name, arm, of_arm[arm], metrics, others.get(arm, ""), of_arm.get(others.get(arm, ""), [])
@@ -99,7 +99,7 @@ def _table(study: Study, task: Task, runs: Sequence[Run]) -> Table:
     values = {arm: rows[arm].outcomes for arm in applied}
     if study.until_decided:
         values = {arm: _in_order(outcomes, of_arm[arm]) for arm, outcomes in values.items()}
-    return Table(task, metrics, tuple(rows.values()), family(study, task, values) if metrics else None, saturated)
+    return Table(task, metrics, tuple(rows.values()), compare_arms(study, task, values) if metrics else None, saturated)
 
 
 def _in_order(outcomes: dict[int, float], runs: Sequence[Run]) -> dict[int, float]:

@@ -20,7 +20,9 @@ _Judged = tuple[str, str, Comparison]  # an arm, what it is compared with, and h
 def judged(table: Table, named: int = 3) -> str:
     """What came out of every comparison; empty where nothing is compared yet. Of each verdict some arms are named."""
     found = [
-        (row.arm, row.against, one) for row in table.rows if (one := table.compared(row)) and (one.verdict or one.pairs)
+        (row.arm, row.against, one)
+        for row in table.rows
+        if (one := table.get_comparison(row)) and (one.verdict or one.pairs)
     ]
     if not found:
         return ""
@@ -190,10 +192,10 @@ def design(table: Table) -> str:
         parts.append(f"{wanted}: {' to '.join(ends)}.")
     if family.margin:
         parts.append(f"Margin of equality: {amount(metric, family.margin)}.")
-    if family.most:
+    if family.max_seeds:
         parts.append(
-            f"Rule: seeds were added until each comparison had a verdict, {family.most} at most. The intervals hold "
-            "whenever one looks (a confidence sequence from a mixture martingale: Lai 1976; Wang and Ramdas 2023, "
+            f"Rule: seeds were added until each comparison had a verdict, up to {family.max_seeds}. The intervals are "
+            "valid at every look (a confidence sequence from a mixture martingale: Lai 1976; Wang and Ramdas 2023, "
             f"arXiv:2310.03722), with 5\N{NO-BREAK SPACE}% error over all looks{corrected}."
         )
     else:

@@ -36,7 +36,7 @@ def _arm(table: Table, row: Row) -> dict[str, Any]:
         line |= _interval(cell.metric.name, cell.interval) | _interval(
             f"{cell.metric.name} difference", cell.difference
         )
-    one = table.compared(row)
+    one = table.get_comparison(row)
     if one is not None:
         line |= _interval("comparison", one.interval) | _interval("bootstrap", one.bootstrap)
         line |= {"p": one.p, "adjusted_p": one.adjusted_p, "better_chance": one.better_chance}
@@ -44,7 +44,7 @@ def _arm(table: Table, row: Row) -> dict[str, Any]:
     line |= {"verdict": verdict(row, one), "not_applicable": row.not_applicable}
     line |= {name: value.mean if isinstance(value, Interval) else value for name, value in costs(row).items()}
     line |= {name: getattr(row, name) for name in ("planned", "done", "failed", "diverged", "stale")}
-    return line | ({"moved": row.moved.knob, "mismatch": row.moved.mismatch} if row.moved else {})
+    return line | ({"moved": row.match.knob, "mismatch": row.match.mismatch} if row.match else {})
 
 
 def _interval(name: str, interval: Interval | None) -> dict[str, float]:

@@ -13,15 +13,16 @@ from zoo.report.claims import format as formats
 from zoo.report.claims.aggregate import aggregate
 from zoo.report.claims.answer import answer, budget
 from zoo.report.claims.survival import survival
-from zoo.report.claims.table import Table, summary
+from zoo.report.claims.table import Table, build_tables
 from zoo.report.claims.verdicts import design
 from zoo.report.output.samples import samples
 from zoo.report.output.seed_dots import of_differences, strips
 from zoo.report.output.templates import bundle, environment, policy, source
-from zoo.report.records.caveats import facts, started, time_spent, warnings
-from zoo.report.records.flat_configs import ABSENT, differing, texts
+from zoo.report.records.caveats import collect_facts, format_training_time, get_start_time, list_warnings
+from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
-from zoo.report.records.records import Run, Study, up_to_date
+from zoo.report.records.records import Run, Study, drop_stale_results
+from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
 
 
 def page(study: Study, runs: Sequence[Run]) -> str:
@@ -30,7 +31,7 @@ def page(study: Study, runs: Sequence[Run]) -> str:
     Raises:
         Refused: as :func:`zoo.report.claims.table.summary` does.
     """
-    tables, runs = summary(study, runs), up_to_date(runs)
+    tables, runs = build_tables(study, runs), drop_stale_results(runs)
     sections = [_section(study, table, [run for run in runs if run.task == table.task.name]) for table in tables]
     sizes = charts_of_sizes(study, tables)
     drawn = bool(sizes) or any(section["charts"] for section in sections)
@@ -48,9 +49,13 @@ def page(study: Study, runs: Sequence[Run]) -> str:
             theme=theme(),
             arms=_arms(study, tables, runs),
             failed=[run for run in runs if run.failure is not None],
-            unfinished=_unfinished(runs),
-            provenance={"facts": facts(runs), "time": time_spent(runs), "started": started(runs)},
-            warnings=warnings(runs),
+            unfinished=find_unfinished_seeds(runs),
+            provenance={
+                "facts": collect_facts(runs),
+                "time": format_training_time(runs),
+                "started": get_start_time(runs),
+            },
+            warnings=list_warnings(runs),
             done=sum(run.result is not None for run in runs),
             planned=len(runs),
             style=Markup(source("style.css")),
@@ -89,19 +94,9 @@ def _section(study: Study, table: Table, runs: Sequence[Run]) -> dict[str, Any]:
         "gaps": of_differences(charts["forest"].views[0]) if "forest" in charts else {},
         "charts": charts,
         "samples": samples(judged),
-        "differences": _differences(judged),
+        "differences": find_config_differences(judged),
         "runs": [_run(run, table.metrics) for run in runs],
     }
-
-
-def _differences(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
-    """Value by arm of every key of the configs that is not the same in all arms."""
-    configs: dict[str, dict[str, str]] = {}
-    for run in runs:
-        if run.config:
-            configs.setdefault(run.arm, texts(run.config))
-    keys = sorted(differing(configs.values()))
-    return {key: {arm: config.get(key, ABSENT) for arm, config in configs.items()} for key in keys}
 
 
 def _run(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
@@ -127,12 +122,3 @@ def _state(run: Run) -> str:
 def _text(metric: Metric, value: float | None) -> tuple[str, float | str]:
     """A value as shown, and as sorted."""
     return (ABSENT, "") if value is None else (formats.quantity(metric, value, unit=False), value)
-
-
-def _unfinished(runs: Sequence[Run]) -> dict[tuple[str, str], list[int]]:
-    """Seeds without an outcome by arm and task."""
-    waiting: dict[tuple[str, str], list[int]] = {}
-    for run in runs:
-        if run.result is None and run.failure is None:
-            waiting.setdefault((run.arm, run.task), []).append(run.seed)
-    return waiting

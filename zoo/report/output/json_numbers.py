@@ -56,7 +56,7 @@ def _table(table: Table) -> dict[str, Any]:
         "metrics": [asdict(metric) for metric in table.metrics],
         "saturated": None if table.saturated is None else asdict(table.saturated),
         "design": _design(table.family) if table.family else None,
-        "arms": [_row(row, table.compared(row)) for row in table.rows],
+        "arms": [_row(row, table.get_comparison(row)) for row in table.rows],
         "interactions": [
             {"arms": [one.both, one.one, one.other], **_compared(one.comparison), "verdict": one.comparison.verdict}
             for one in (table.family.interactions if table.family else ())
@@ -70,8 +70,8 @@ def _design(family: Family) -> dict[str, Any]:
         "margin": family.margin,
         "error": family.error,
         "comparisons": family.size,
-        "rule": "confidence sequence" if family.most else "paired t-tests, Holm",
-        "most_seeds": family.most or None,
+        "rule": "confidence sequence" if family.max_seeds else "paired t-tests, Holm",
+        "most_seeds": family.max_seeds or None,
     }
 
 
@@ -82,7 +82,7 @@ def _row(row: Row, compared: Comparison | None) -> dict[str, Any]:
         "against": row.against or None,
         "overrides": row.overrides,
         "learning_rate": row.rate,
-        "moved": None if row.moved is None else {**asdict(row.moved), "mismatch": row.moved.mismatch},
+        "moved": None if row.match is None else {**asdict(row.match), "mismatch": row.match.mismatch},
         **costs(row),
         "planned": row.planned,
         "done": row.done,

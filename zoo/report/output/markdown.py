@@ -16,10 +16,11 @@ from zoo.report.claims.verdicts import design, missing, together
 from zoo.report.output.markdown_escape import block, code, image, plain, table_of
 from zoo.report.output.pictures import Picture
 from zoo.report.output.terminal_tables import seeds
-from zoo.report.records.caveats import energy_spent, facts, started, time_spent, warnings
-from zoo.report.records.flat_configs import ABSENT, differing, texts
+from zoo.report.records.caveats import collect_facts, format_energy, format_training_time, get_start_time, list_warnings
+from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
+from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
 from zoo.system.terminal import escape_controls
 from zoo.units import format_count, format_duration, format_quantity
 
@@ -66,13 +67,15 @@ def _task(study: Study, table: Table) -> Iterator[str]:
         yield plain(note)
     yield _results(table)
     paired = " Differences are paired by seed; their intervals are not corrected for the number of arms"
-    looked = " nor for looking after every seed, as that of the rule is" if table.family and table.family.most else ""
+    looked = (
+        " nor for looking after every seed, as that of the rule is" if table.family and table.family.max_seeds else ""
+    )
     yield plain(
         "Mean ± half of the 95\N{NO-BREAK SPACE}% t-interval over seeds."
         + (f"{paired}{looked}." if table.others else "")
     )
-    if crossed := together(table):
-        yield "Two changes together:\n\n" + "\n".join(f"- {plain(line)}" for line in crossed)
+    if interactions := together(table):
+        yield "Two changes together:\n\n" + "\n".join(f"- {plain(line)}" for line in interactions)
     yield _costs(table)
     for told in (design(table), budget(table)):
         if told:
@@ -88,7 +91,7 @@ def _results(table: Table) -> str:
         headings.append(metric.label + (" (%)" if metric.percent else ""))
         if table.others and number == 0:
             headings.append("difference" + (" (points)" if metric.percent else ""))
-            headings += (["interval of the rule"] if table.family.most else ["adjusted p"]) if table.family else []
+            headings += (["interval of the rule"] if table.family.max_seeds else ["adjusted p"]) if table.family else []
             headings += ["verdict"] if table.family else []
     headings.append("seeds")
     lines = [_result(table, row, len(headings)) for row in table.rows]
@@ -110,7 +113,7 @@ def _result(table: Table, row: Row, width: int) -> list[str]:
 
 
 def _verdict(table: Table, row: Row) -> list[str]:
-    one = table.compared(row)
+    one = table.get_comparison(row)
     if one is None:
         return ["", "baseline" if row.baseline else ""]
     sure = difference(table.metrics[0], one.interval) if one.most else probability(one.adjusted_p)
@@ -160,26 +163,20 @@ def _all_tasks(tables: Sequence[Table]) -> list[str]:
 
 def _differences(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[str]:
     for table in tables:
-        configs: dict[str, dict[str, str]] = {}
-        for run in runs:
-            if run.config and run.task == table.task.name and run.arm not in configs:
-                configs[run.arm] = texts(run.config)
-        keys = sorted(differing(configs.values()))
-        if not keys:
-            yield f"On {plain(table.task.name)}, no difference between the configs."
+        found = find_config_differences([run for run in runs if run.task == table.task.name])
+        if not found:
+            yield f"On {plain(table.task.name)}, the configs do not differ."
             continue
-        lines = [[code(key), *(code(config.get(key, ABSENT)) for config in configs.values())] for key in keys]
-        told = table_of(["key", *(plain(arm) for arm in configs)], lines, 1 + len(configs))
-        number = f"{len(keys)} {'key' if len(keys) == 1 else 'keys'}"
-        summary = f"{number} of the complete configs on {plain(table.task.name)}"
-        yield f"<details>\n<summary>{summary}</summary>\n\n{told}\n\n</details>"
+        arms = list(next(iter(found.values())))
+        lines = [[code(key), *map(code, values.values())] for key, values in found.items()]
+        differences = table_of(["key", *map(plain, arms)], lines, 1 + len(arms))
+        number = f"{len(found)} {'key' if len(found) == 1 else 'keys'}"
+        summary = f"{number} of the full configs on {plain(table.task.name)}"
+        yield f"<details>\n<summary>{summary}</summary>\n\n{differences}\n\n</details>"
 
 
 def _missing(study: Study, runs: Sequence[Run]) -> Iterator[str]:
-    waiting: dict[tuple[str, str], list[int]] = {}
-    for run in runs:
-        if run.result is None and run.failure is None:
-            waiting.setdefault((run.arm, run.task), []).append(run.seed)
+    waiting = find_unfinished_seeds(runs)
     failed = [
         f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.get('error') or 'no error was written'}"
         for run in runs
@@ -195,7 +192,7 @@ def _missing(study: Study, runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _made(study: Study, runs: Sequence[Run]) -> Iterator[str]:
-    if told := warnings(runs):
+    if told := list_warnings(runs):
         yield "\n".join(f"- **{plain(warning)}**" for warning in told)
     if study.command:
         yield f"The command that makes it again:\n\n{block(study.command)}"
@@ -203,12 +200,12 @@ def _made(study: Study, runs: Sequence[Run]) -> Iterator[str]:
         yield "No run has finished yet, so none has told."
         return
     known = {
-        "training time, all runs": time_spent(runs),
-        "energy": energy_spent(runs),
-        "first run started": started(runs),
+        "training time, all runs": format_training_time(runs),
+        "energy": format_energy(runs),
+        "first run started": get_start_time(runs),
     }
     lines = [[name, value] for name, value in known.items() if value]
-    for name, values in facts(runs).items():
+    for name, values in collect_facts(runs).items():
         several = len(values) > 1
         lines.append(
             [plain(name), ", ".join(code(value) + (f" ({n} runs)" if several else "") for value, n in values.items())]

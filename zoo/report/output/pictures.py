@@ -10,7 +10,7 @@ from typing import Any
 from zoo.report.charts import DRAWN, Chart, charts_of_sizes, charts_of_task, drawn_first
 from zoo.report.charts.style import lit, theme
 from zoo.report.claims.table import Table
-from zoo.report.records.records import Run, Study, up_to_date
+from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.system.terminal import escape_controls
 
 WIDTH = 700
@@ -35,7 +35,7 @@ def pictures(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> list
     """
     first = drawn_first(study, tables)
     tables = [replace(table, rows=tuple(row for row in table.rows if row.arm in first)) for table in tables]
-    shown = [run for run in up_to_date(runs) if run.arm in first]
+    shown = [run for run in drop_stale_results(runs) if run.arm in first]
     drawn: list[Picture] = []
     for number, table in enumerate(tables, 1):
         members = [run for run in shown if run.task == table.task.name]

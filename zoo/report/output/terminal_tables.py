@@ -9,7 +9,7 @@ from zoo.report.claims.aggregate import aggregate
 from zoo.report.claims.answer import answer
 from zoo.report.claims.format import difference, probability, with_spread
 from zoo.report.claims.survival import survival
-from zoo.report.claims.table import Row, Table, summary
+from zoo.report.claims.table import Row, Table, build_tables
 from zoo.report.claims.verdicts import design
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
@@ -19,7 +19,7 @@ from zoo.units import format_count
 
 def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:
     """Print one table a task, and under each what it says."""
-    tables = summary(study, runs)
+    tables = build_tables(study, runs)
     for table in tables:
         _print_table(table, terminal)
         for row in table.rows:
@@ -69,7 +69,7 @@ def _headings(table: Table) -> list[str]:
     metrics = [_heading(metric) for metric in table.metrics]
     others = table.others
     against = [f"against {others[0]}"] if len(others) == 1 else ["against", "difference"] if others else []
-    sure = ["interval" if table.family.most else "adjusted p", "verdict"] if table.family else []
+    sure = ["interval" if table.family.max_seeds else "adjusted p", "verdict"] if table.family else []
     return ["parameters", "FLOPs/token", *metrics[:1], *against, *sure, *metrics[1:], "tokens/s", "seeds"]
 
 
@@ -79,7 +79,7 @@ def _texts(table: Table, row: Row) -> list[str]:
     values = [with_spread(cell.metric, cell.interval, unit=False) for cell in row.cells]
     against = [row.against or "—"] if len(table.others) > 1 else []
     against += [difference(row.cells[0].metric, row.cells[0].difference)] if table.others else []
-    if table.family and (one := table.compared(row)):
+    if table.family and (one := table.get_comparison(row)):
         sure = difference(row.cells[0].metric, one.interval) if one.most else probability(one.adjusted_p)
         against += [sure, one.verdict or "—"]
     elif table.family:

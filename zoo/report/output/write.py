@@ -10,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from zoo.report.claims.table import Table, summary
+from zoo.report.claims.table import Table, build_tables
 from zoo.report.output.csv_tables import runs_csv, table_csv
 from zoo.report.output.json_numbers import numbers
 from zoo.report.output.report_folder import find_written, write_files
-from zoo.report.records.records import Run, Study, up_to_date
+from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.system.installation import compute_installation_digest
 
 
@@ -28,15 +28,15 @@ def write_report(study: Study, runs: Sequence[Run], folder: Path, *, renumber: b
     :func:`zoo.report.output.report_folder.write_files`, which also explains ``renumber``.
 
     Raises:
-        Refused: as :func:`zoo.report.claims.table.summary` and :func:`zoo.report.output.report_folder.write_files` do.
+        Refused: if the study and the runs do not fit, or files that no report wrote are in the way.
     """
-    runs = up_to_date(runs)
+    runs = drop_stale_results(runs)
     inputs = _digest_inputs(study, runs)
     if (place := find_written(folder, inputs, renumber=renumber)) is not None:
         return place / "report.html"
     from zoo.report.output.html import page  # late: charts take a second to import
 
-    tables = summary(study, runs)
+    tables = build_tables(study, runs)
     files = {
         "report.json": numbers(study, tables),
         "table.csv": table_csv(tables),

@@ -1,1 +1,1 @@
-"""Records: the runs that a report is made of."""
+"""Records of runs and studies, which reports are computed from."""

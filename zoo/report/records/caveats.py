@@ -1,31 +1,31 @@
-"""How the numbers were made, and what about that should make a reader careful."""
+"""Provenance of the results, and warnings about what may distort a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo.report.records.comparability import lost_text
-from zoo.report.records.flat_configs import differing, texts
-from zoo.report.records.records import Run, up_to_date
+from zoo.report.records.comparability import describe_lost_text
+from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
+from zoo.report.records.records import Run, drop_stale_results
 from zoo.units import format_duration
 
 _BY_ARM = (("fingerprints", "components"), ("fingerprints", "packages"))
-"""What arms have different ones of; ``result.json`` tells them, and packages are named."""
+"""Fingerprints that differ between arms by design; packages are listed by name instead."""
 _SECTIONS = ("versions", "packages", "hardware", "fingerprints")
 
 
-def facts(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-    """By name of a fact, its values and how many finished runs have each."""
-    told: dict[str, dict[str, int]] = {}
+def collect_facts(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+    """Returns facts by name, with their values and the number of finished runs that have each value."""
+    found: dict[str, dict[str, int]] = {}
     for run in runs:
-        for name, value in _facts(run):
-            values = told.setdefault(name, {})
+        for name, value in _list_facts(run):
+            values = found.setdefault(name, {})
             values[value] = values.get(value, 0) + 1
-    return told
+    return found
 
 
-def _facts(run: Run) -> Iterable[tuple[str, str]]:
+def _list_facts(run: Run) -> Iterable[tuple[str, str]]:
     result = run.result or {}
     for section in _SECTIONS:
         for key, value in (result.get(section) or {}).items():
@@ -38,75 +38,83 @@ def _facts(run: Run) -> Iterable[tuple[str, str]]:
         yield f"{score['name']} of {run.task}", f"{score['signature']}, {score['texts']} texts"
     if begun := result.get("checkpoint"):
         yield "checkpoint", f"{begun['family']}, sha256 {begun['sha256'][:12]}"
-        yield f"weights of {run.arm}", _weights(begun)
+        yield f"weights of {run.arm}", _describe_weights(begun)
     if result:
         yield "git revision", str(result.get("git") or "not in a repository")
 
 
-def _weights(begun: Mapping[str, Any]) -> str:
-    """What became of the weights of the checkpoint that a run began at."""
+def _describe_weights(begun: Mapping[str, Any]) -> str:
+    """Describes what became of the weights of the checkpoint that a run started from."""
     ways = [f"{name} ({how})" for name, how in begun["converted"].items()]
-    changed = {"converted": ways, "new": begun["new"], "left behind": begun["left"]}
-    told = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
-    return "; ".join(["all others kept", *told]) if told else "all kept"
+    changed = {"converted": ways, "new": begun["new"], "unused": begun["left"]}
+    changes = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
+    return "; ".join(["all others loaded", *changes]) if changes else "all loaded"
 
 
-def time_spent(runs: Sequence[Run]) -> str:
-    """Time of all finished runs, added up."""
+def format_training_time(runs: Sequence[Run]) -> str:
+    """Formats the total training time of the finished runs."""
     return format_duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
 
 
-def energy_spent(runs: Sequence[Run]) -> str:
-    """Energy of the finished runs of which it is known, added up, and of how many that is; empty if of none."""
+def format_energy(runs: Sequence[Run]) -> str:
+    """Formats the total energy of the finished runs that report it, and their number; empty if none does."""
     known = [float(run.result["energy_joules"]) for run in runs if run.result and run.result.get("energy_joules")]
     if not known:
         return ""
     done = sum(run.result is not None for run in runs)
     return f"{sum(known) / 3.6e6:.3g}\N{NO-BREAK SPACE}kWh" + (
-        f" ({len(known)} of {done} runs tell)" if len(known) < done else ""
+        f" (reported by {len(known)} of {done} runs)" if len(known) < done else ""
     )
 
 
-def started(runs: Sequence[Run]) -> str:
-    """When the first of the finished runs began, as it was written; empty if none tells."""
+def get_start_time(runs: Sequence[Run]) -> str:
+    """Returns the start time of the first finished run as it was logged; empty if no run has one."""
     return min((str(run.result["started"]) for run in runs if run.result and run.result.get("started")), default="")
 
 
-def warnings(runs: Sequence[Run]) -> list[str]:
-    """What runs do not share though a fair comparison needs it, and what of their folders could not be read."""
-    return [*_stale(runs), *_mixed(facts(runs)), *_uneven(runs), *_lost(runs), *_unread(runs)]
+def list_warnings(runs: Sequence[Run]) -> list[str]:
+    """Lists differences between runs that may distort a comparison, and files that could not be read."""
+    return [
+        *_warn_of_stale_results(runs),
+        *_warn_of_mixed_facts(collect_facts(runs)),
+        *_warn_of_differing_seeds(runs),
+        *_warn_of_lost_text(runs),
+        *_warn_of_unreadable_files(runs),
+    ]
 
 
-def _stale(runs: Sequence[Run]) -> list[str]:
-    stale, used = sum(run.stale for run in runs), sum(run.stale and run.result is not None for run in up_to_date(runs))
-    what = f"{stale} {'run was' if stale == 1 else 'runs were'} made by other code or data than what is there now"
-    fate = "all results are of such runs" if used else "they are left out"
-    return [f"{what}; {fate}. Run the study again."] if stale else []
+def _warn_of_stale_results(runs: Sequence[Run]) -> list[str]:
+    stale = sum(run.stale for run in runs)
+    used = any(run.stale and run.result is not None for run in drop_stale_results(runs))
+    number = f"{stale} {'result was' if stale == 1 else 'results were'}"
+    which = f"{number} computed with a different version of the code or data"
+    fate = "all results in this report are stale" if used else "stale results are left out"
+    return [f"{which}; {fate}. Run the study again."] if stale else []
 
 
-def _mixed(told: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Facts that should be one and the same in all runs but are not."""
+def _warn_of_mixed_facts(known: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Warns of facts that should be the same in all runs but are not."""
     consequences = {
-        "code fingerprint": "the runs were made by different code",
-        "git revision": "the runs were made at different revisions",
-        "torch": "numbers may differ by the version alone",
-        "processor": "tokens per second cannot be compared",
-        "cores": "tokens per second cannot be compared",
+        "code fingerprint": "the runs used different code",
+        "git revision": "the runs used different revisions",
+        "torch": "results may differ because of the version alone",
+        "processor": "tokens per second are not comparable",
+        "cores": "tokens per second are not comparable",
     }
-    mixed = [name for name, values in told.items() if len(values) > 1]
+    mixed = [name for name, values in known.items() if len(values) > 1]
     reasons = {name: consequences.get(name) for name in mixed}
-    reasons |= {name: "the runs were made by different code of it" for name in mixed if name.startswith("package ")}
-    reasons |= {name: "the runs saw different data" for name in mixed if name.startswith("data fingerprint")}
-    return [f"{len(told[name])} different values of {name}: {why}." for name, why in reasons.items() if why]
+    reasons |= {name: "the runs used different versions of it" for name in mixed if name.startswith("package ")}
+    reasons |= {name: "the runs used different data" for name in mixed if name.startswith("data fingerprint")}
+    return [f"{len(known[name])} different values of {name}: {why}." for name, why in reasons.items() if why]
 
 
-def _uneven(runs: Sequence[Run]) -> list[str]:
-    """Arms whose runs differ in more than the seed."""
+def _warn_of_differing_seeds(runs: Sequence[Run]) -> list[str]:
+    """Warns of arms whose runs differ in more than the seed."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for run in runs:
         if run.config and not run.tuning:
-            groups.setdefault((run.task, run.arm), []).append(texts(run.config))
-    apart = {where: differing(configs) for where, configs in groups.items()}
+            groups.setdefault((run.task, run.arm), []).append(flatten_to_text(run.config))
+    apart = {where: find_differing_keys(configs) for where, configs in groups.items()}
     return [
         f"Runs of {arm} on {task} differ in more than the seed: {', '.join(keys)}."
         for (task, arm), keys in apart.items()
@@ -114,12 +122,12 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _lost(runs: Sequence[Run]) -> list[str]:
-    """Text that tokenizers do not give back: what is dropped need not be predicted."""
+def _warn_of_lost_text(runs: Sequence[Run]) -> list[str]:
+    """Warns of tokenizers that lose text: text that is lost need not be predicted."""
     tasks = dict.fromkeys(run.task for run in runs)
-    told = [(task, each) for task in tasks for each in lost_text([run for run in runs if run.task == task])]
-    return [f"On {task}, {each}; bits per byte are withheld where that is text to be judged by." for task, each in told]
+    losses = [(task, each) for task in tasks for each in describe_lost_text([run for run in runs if run.task == task])]
+    return [f"On {task}, {each}; bits per byte are withheld where validation text is lost." for task, each in losses]
 
 
-def _unread(runs: Sequence[Run]) -> list[str]:
+def _warn_of_unreadable_files(runs: Sequence[Run]) -> list[str]:
     return [f"{run.arm} on {run.task}, seed {run.seed}: {note}." for run in runs for note in run.notes]

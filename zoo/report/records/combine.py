@@ -1,4 +1,4 @@
-"""Several studies side by side, as one."""
+"""Combines several studies into one."""
 
 from __future__ import annotations
 
@@ -9,84 +9,83 @@ from itertools import combinations
 from typing import Any
 
 from zoo.checks import require
-from zoo.report.records.flat_configs import texts
+from zoo.report.records.flat_configs import flatten_to_text
 from zoo.report.records.records import Run, Study, Task
 
-Given = tuple[Study, Sequence[Run]]
+StudyRuns = tuple[Study, Sequence[Run]]
 
 
-def join(studies: Sequence[Given]) -> tuple[Study, list[Run]]:
-    """One study of all arms and runs of several.
+def combine_studies(studies: Sequence[StudyRuns]) -> tuple[Study, list[Run]]:
+    """Combines studies into one with all of their arms and runs.
 
-    Tasks of the same name, metrics and data are one; others that share a name get that of their study in front, and so
-    do arms that share a name but not a config. The same run in two studies is one. The baseline is that of the first
-    study if it is the baseline of all. Where one study added seeds until it was decided, all is judged by that rule,
-    which holds for any number of seeds.
+    Tasks of the same name, metrics and data are merged; other tasks that share a name are prefixed with the name of
+    their study, as are arms that share a name but not a config. A run that is in two studies is kept once. The baseline
+    is kept if it is the same in all studies. If one study added seeds until it was decided, all comparisons use the
+    sequential rule, which is valid for any number of seeds.
 
     Raises:
         Refused: if there is no study.
     """
     require(len(studies) > 0, "a report needs at least one study: got none")
-    titled = [
-        _titled(one, title) for one, title in zip(studies, _titles([study.name for study, _ in studies]), strict=True)
-    ]
-    named = _with_tasks_apart(titled)
-    renamed = [_renamed_arms(one, clash) for one, clash in zip(named, _clashes(named), strict=True)]
+    titles = _number_titles([study.name for study, _ in studies])
+    titled = [_set_title(one, title) for one, title in zip(studies, titles, strict=True)]
+    named = _separate_tasks(titled)
+    renamed = [_rename_arms(one, clash) for one, clash in zip(named, _find_clashes(named), strict=True)]
     parts = [study for study, _ in renamed]
     tasks: dict[str, Task] = {}
     for study in parts:
         for task in study.tasks:
-            tasks[task.name] = _same_task(tasks[task.name], task) if task.name in tasks else task
+            tasks[task.name] = _merge_tasks(tasks[task.name], task) if task.name in tasks else task
     baselines = {study.baseline for study in parts}
     adding = any(study.until_decided for study in parts)
     joined = Study(
         name=" and ".join(study.name for study in parts),
-        question=_told(parts, "question"),
-        expected=_told(parts, "expected"),
+        question=_merge_texts(parts, "question"),
+        expected=_merge_texts(parts, "expected"),
         baseline=parts[0].baseline if len(baselines) == 1 else None,
-        arms=_all(parts, "arms"),
+        arms=_merge_mappings(parts, "arms"),
         tasks=tuple(tasks.values()),
         not_applicable=tuple(dict.fromkeys(reason for study in parts for reason in study.not_applicable)),
         command=shlex.join(["zoo", "report", *(study.name for study, _ in studies)]),
-        against=_all(parts, "against"),
-        factors=_all(parts, "factors"),
-        moved=_all(parts, "moved"),
+        against=_merge_mappings(parts, "against"),
+        factors=_merge_mappings(parts, "factors"),
+        matches=_merge_mappings(parts, "matches"),
         until_decided=adding,
-        most=max(study.most or len({run.seed for run in runs}) for study, runs in renamed) if adding else 0,
+        max_seeds=max(study.max_seeds or len({run.seed for run in runs}) for study, runs in renamed) if adding else 0,
     )
-    return joined, _once([run for _, runs in renamed for run in runs])
+    return joined, _deduplicate([run for _, runs in renamed for run in runs])
 
 
-def _titles(names: Sequence[str]) -> list[str]:
+def _number_titles(names: Sequence[str]) -> list[str]:
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
 
 
-def _titled(one: Given, title: str) -> Given:
+def _set_title(one: StudyRuns, title: str) -> StudyRuns:
     return replace(one[0], name=title), one[1]
 
 
-def _told(parts: Sequence[Study], what: str) -> str:
-    """What each study says, once if they say the same."""
-    said = {study.name: getattr(study, what) for study in parts if getattr(study, what)}
-    if len(set(said.values())) == 1:
-        return str(next(iter(said.values())))
-    return " ".join(f"{name}: {text}" for name, text in said.items())
+def _merge_texts(parts: Sequence[Study], attribute: str) -> str:
+    """Joins the texts of the studies, each with the name of its study; a text that all share is given once."""
+    texts = {study.name: getattr(study, attribute) for study in parts if getattr(study, attribute)}
+    if len(set(texts.values())) == 1:
+        return str(next(iter(texts.values())))
+    return " ".join(f"{name}: {text}" for name, text in texts.items())
 
 
-def _all(parts: Sequence[Study], what: str) -> dict[Any, Any]:
-    """Of two that share a name, the first."""
+def _merge_mappings(parts: Sequence[Study], attribute: str) -> dict[Any, Any]:
+    """Merges a mapping of the studies; the first study wins where they share a key."""
     found: dict[Any, Any] = {}
     for study in parts:
-        found = {**found, **{key: value for key, value in getattr(study, what).items() if key not in found}}
+        found = {**found, **{key: value for key, value in getattr(study, attribute).items() if key not in found}}
     return found
 
 
-def _same_task(first: Task, other: Task) -> Task:
-    """One task of two studies; of what they do not agree on, what claims less."""
+def _merge_tasks(first: Task, other: Task) -> Task:
+    """Merges a task of two studies; where they disagree, the merged task claims less."""
     notes = " ".join(dict.fromkeys(note for note in (first.note, other.note) if note))
     margin = first.margin if first.margin == other.margin else None
     apart = (
-        " The studies set different margins of equality, so that none is used." if first.margin != other.margin else ""
+        " The studies set different margins of equivalence, so none is used." if first.margin != other.margin else ""
     )
     return replace(
         first, comparable=first.comparable and other.comparable, note=f"{notes}{apart}".strip(), margin=margin
@@ -96,27 +95,28 @@ def _same_task(first: Task, other: Task) -> Task:
 # ------------------------------------------------------------------------------------------------------------ tasks
 
 
-def _with_tasks_apart(studies: Sequence[Given]) -> list[Given]:
-    """Tasks that share a name but not metrics or data get the name of their study in front."""
+def _separate_tasks(studies: Sequence[StudyRuns]) -> list[StudyRuns]:
+    """Prefixes tasks that share a name but not metrics or data with the name of their study."""
     seen: dict[str, list[tuple[tuple[str, ...], set[tuple[str, ...]]]]] = {}
     for study, runs in studies:
         for task in study.tasks:
-            seen.setdefault(task.name, []).append((task.metrics, _data(runs, task.name)))
+            seen.setdefault(task.name, []).append((task.metrics, _collect_data_configs(runs, task.name)))
     apart = {
         name
         for name, found in seen.items()
         if any(one[0] != two[0] or (one[1] and two[1] and one[1] != two[1]) for one, two in combinations(found, 2))
     }
-    return [_renamed_tasks(study, runs, apart) for study, runs in studies]
+    return [_rename_tasks(study, runs, apart) for study, runs in studies]
 
 
-def _data(runs: Iterable[Run], task: str) -> set[tuple[str, ...]]:
-    """The configs of data that a task's runs have; one, unless arms differ in it."""
+def _collect_data_configs(runs: Iterable[Run], task: str) -> set[tuple[str, ...]]:
+    """Returns the data configs of the runs of a task: one, unless arms differ in it."""
     configs = (run.config for run in runs if run.task == task and run.config)
-    return {tuple(f"{key}={value}" for key, value in texts({"data": config.get("data")}).items()) for config in configs}
+    flat = (flatten_to_text({"data": config.get("data")}) for config in configs)
+    return {tuple(f"{key}={value}" for key, value in config.items()) for config in flat}
 
 
-def _renamed_tasks(study: Study, runs: Sequence[Run], apart: set[str]) -> Given:
+def _rename_tasks(study: Study, runs: Sequence[Run], apart: set[str]) -> StudyRuns:
     names = {task.name: f"{study.name}: {task.name}" for task in study.tasks if task.name in apart}
     tasks = tuple(
         replace(task, name=names[task.name], of=f"{study.name}: {task.of}" if task.of else "")
@@ -128,7 +128,7 @@ def _renamed_tasks(study: Study, runs: Sequence[Run], apart: set[str]) -> Given:
         study,
         tasks=tasks,
         not_applicable=tuple((arm, names.get(task, task), why) for arm, task, why in study.not_applicable),
-        moved={(arm, names.get(task, task)): moved for (arm, task), moved in study.moved.items()},
+        matches={(arm, names.get(task, task)): found for (arm, task), found in study.matches.items()},
     )
     return changed, [replace(run, task=names.get(run.task, run.task)) for run in runs]
 
@@ -136,10 +136,10 @@ def _renamed_tasks(study: Study, runs: Sequence[Run], apart: set[str]) -> Given:
 # ------------------------------------------------------------------------------------------------------------- arms
 
 
-def _clashes(studies: Sequence[Given]) -> list[set[str]]:
-    """Of each study, the arms whose name another study gives to another config."""
+def _find_clashes(studies: Sequence[StudyRuns]) -> list[set[str]]:
+    """Returns, for each study, the arms whose name another study uses for a different config."""
     found: list[set[str]] = [set() for _ in studies]
-    known = [_configs(*one) for one in studies]
+    known = [_collect_configs(*one) for one in studies]
     for (i, (first, _)), (j, (second, _)) in combinations(enumerate(studies), 2):
         for arm in first.arms.keys() & second.arms.keys():
             one, two = known[i].get(arm, {}), known[j].get(arm, {})
@@ -150,16 +150,16 @@ def _clashes(studies: Sequence[Given]) -> list[set[str]]:
     return found
 
 
-def _configs(study: Study, runs: Sequence[Run]) -> dict[str, dict[str, Mapping[str, str]]]:
-    """By arm and task, the config of its runs, without the seed."""
+def _collect_configs(study: Study, runs: Sequence[Run]) -> dict[str, dict[str, Mapping[str, str]]]:
+    """Returns the config of the runs by arm and task, without the seed."""
     found: dict[str, dict[str, Mapping[str, str]]] = {arm: {} for arm in study.arms}
     for run in runs:
         if run.config and not run.tuning and run.task not in found[run.arm]:
-            found[run.arm][run.task] = texts(run.config)
+            found[run.arm][run.task] = flatten_to_text(run.config)
     return found
 
 
-def _renamed_arms(one: Given, clash: set[str]) -> Given:
+def _rename_arms(one: StudyRuns, clash: set[str]) -> StudyRuns:
     study, runs = one
     names = {arm: f"{study.name}: {arm}" if arm in clash else arm for arm in study.arms}
     changed = replace(
@@ -169,13 +169,13 @@ def _renamed_arms(one: Given, clash: set[str]) -> Given:
         not_applicable=tuple((names[arm], task, why) for arm, task, why in study.not_applicable),
         against={names[arm]: names[other] for arm, other in study.against.items()},
         factors={names[arm]: levels for arm, levels in study.factors.items()},
-        moved={(names[arm], task): moved for (arm, task), moved in study.moved.items()},
+        matches={(names[arm], task): found for (arm, task), found in study.matches.items()},
     )
     return changed, [replace(run, arm=names[run.arm]) for run in runs]
 
 
-def _once(runs: Sequence[Run]) -> list[Run]:
-    """Each run once: of two of the same arm, task, seed and rate, the first that has a result."""
+def _deduplicate(runs: Sequence[Run]) -> list[Run]:
+    """Keeps each run once: of runs with the same arm, task, seed and rate, the first that has a result."""
     found: dict[tuple[str, str, int, float | None, bool], Run] = {}
     for run in runs:
         key = (run.arm, run.task, run.seed, run.rate, run.tuning)

@@ -1,4 +1,4 @@
-"""Whether a metric means the same in all arms, whose tokens may differ and may not give back the text."""
+"""Checks whether a metric means the same in all arms: their tokenizers may differ, and may lose text."""
 
 from __future__ import annotations
 
@@ -6,58 +6,60 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from zoo.report.records.flat_configs import differing, texts
+from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, Task
 from zoo.units import format_percent
 
 _PER_TOKEN = ("loss", "perplexity", "accuracy")
-"""Endings of metrics that are means over tokens, whatever text a token stands for."""
+"""Endings of metrics that are means over tokens, so that they depend on the tokenizer."""
 
 
 def restrict_comparison(task: Task, runs: Sequence[Run]) -> Task:
-    """The task without comparisons that the runs do not allow, each with the reason in its note.
+    """Returns the task without comparisons that the runs do not permit, with the reasons in its note.
 
-    Arms with different tokenizers are compared by no metric of tokens, and not at all where one of the tokenizers does
-    not give back the text. Where all runs withhold the deciding metric, the loss of their equal tokens decides.
+    Arms with different tokenizers are not compared by means over tokens, and not at all if one of the tokenizers loses
+    text. If all runs withhold the primary metric, the next metric, or else the loss of their equal tokens, replaces it.
 
     Args:
-        task: whose first metric decides.
-        runs: of the task.
+        task: task whose first metric is the primary one.
+        runs: runs of the task.
     """
     if not task.metrics or not task.comparable:
         return task
     first = task.metrics[0]
-    if differing([texts(_tokenizer(run)) for run in runs if run.config]):
-        lost = "; ".join(lost_text(runs))
+    if find_differing_keys([flatten_to_text(_get_tokenizer(run)) for run in runs if run.config]):
+        lost = "; ".join(describe_lost_text(runs))
         if lost:
-            return _apart(task, f"Their tokenizers differ, and text that is dropped need not be predicted: {lost}.")
+            note = f"The arms use different tokenizers, and text that a tokenizer loses need not be predicted: {lost}."
+            return _disable_comparison(task, note)
         if first.endswith(_PER_TOKEN):
             name = first.replace("_", " ")
-            return _apart(task, f"Their tokenizers differ, and {name} is a mean over tokens: bits_per_byte would do.")
+            note = f"The arms use different tokenizers, and {name} is a mean over tokens; use bits_per_byte instead."
+            return _disable_comparison(task, note)
         return task
     reasons = {(run.result.get("withheld") or {}).get(first) for run in runs if run.result}
     if not reasons or None in reasons:
         return task
     rest = tuple(name for name in task.metrics if name != first) or ("loss",)
-    note = f"{first} is withheld: {'; '.join(sorted(map(str, reasons)))}. The arms are judged by {rest[0]} instead."
+    note = f"{first} is withheld: {'; '.join(sorted(map(str, reasons)))}. The arms are compared by {rest[0]} instead."
     return replace(task, metrics=rest, margin=None, note=f"{task.note} {note}".strip())
 
 
-def lost_text(runs: Sequence[Run]) -> list[str]:
-    """For each arm whose tokenizer does not give back all text, how much of training and validation is lost."""
-    told = {}
+def describe_lost_text(runs: Sequence[Run]) -> list[str]:
+    """Describes, for each arm whose tokenizer loses text, how much of the training and validation text is lost."""
+    described = {}
     for run in runs:
         lost: Mapping[str, float] = (run.result or {}).get("text_lost") or {}
         if any(lost.values()):
             shares = " and ".join(f"{format_percent(share)} of {split}" for split, share in lost.items() if share)
-            told[run.arm] = f"the tokenizer of {run.arm} does not give back {shares}"
-    return list(told.values())
+            described[run.arm] = f"the tokenizer of {run.arm} loses {shares}"
+    return list(described.values())
 
 
-def _apart(task: Task, note: str) -> Task:
+def _disable_comparison(task: Task, note: str) -> Task:
     return replace(task, comparable=False, margin=None, note=f"{task.note} {note}".strip())
 
 
-def _tokenizer(run: Run) -> Mapping[str, Any]:
+def _get_tokenizer(run: Run) -> Mapping[str, Any]:
     data = run.config.get("data")
     return {"tokenizer": data.get("tokenizer") if isinstance(data, Mapping) else None}

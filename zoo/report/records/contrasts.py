@@ -1,4 +1,4 @@
-"""Who is compared with whom: arms with the baseline or another arm, and two changes with what each brings alone."""
+"""Comparisons of a study: each arm with its reference, and interactions of two changes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ ERROR = 0.05
 
 @dataclass(frozen=True)
 class Interaction:
-    """Whether two changes bring more together than apart.
+    """Interaction of two changes: whether their joint effect differs from the sum of their effects.
 
-    ``both`` is the arm that has the two, ``one`` and ``other`` are those that have one. What is compared is
-    (both - one) - (other - baseline), by seed: the second change with and without the first.
+    The comparison is of (both - one) with (other - baseline), paired by seed: the effect of the second change with and
+    without the first.
+
+    Attributes:
+        both: arm with both changes.
+        one: arm with the first change only.
+        other: arm with the second change only.
+        comparison: comparison of the effects of the second change.
     """
 
     both: str
@@ -29,10 +35,15 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Family:
-    """All comparisons of a task by its first metric: of all claims, the chance of any false one is ``error``.
+    """All comparisons of a task by its primary metric, with a family-wise error rate of ``error``.
 
-    ``noise`` is the standard deviation of the baseline over its seeds. ``most`` is 0 where all seeds were judged at
-    once, else the number after which adding seeds ended.
+    Attributes:
+        comparisons: comparison of each arm with its reference, by arm.
+        interactions: interactions of two changes.
+        noise: standard deviation of the baseline over seeds.
+        margin: largest difference that counts as equal, in the unit of the values; None without a margin.
+        error: probability of any false claim.
+        max_seeds: number of seeds at which adding seeds ends; 0 if all seeds are compared at once.
     """
 
     comparisons: Mapping[str, Comparison]
@@ -40,18 +51,23 @@ class Family:
     noise: float
     margin: float | None
     error: float = ERROR
-    most: int = 0
+    max_seeds: int = 0
 
     @property
     def size(self) -> int:
-        """How many comparisons there are."""
+        """Number of comparisons, interactions included."""
         return len(self.comparisons) + len(self.interactions)
 
 
-def compared(baseline: str | None, against: Mapping[str, str], arms: Iterable[str]) -> dict[str, str]:
-    """By arm, the one that it is compared with; only those of which both are there.
+def find_references(baseline: str | None, against: Mapping[str, str], arms: Iterable[str]) -> dict[str, str]:
+    """Returns the arm that each arm is compared with, for pairs of which both are in ``arms``.
 
-    Where the one is not there, what that would have been compared with takes its place.
+    If a reference is not in ``arms``, its own reference takes its place.
+
+    Args:
+        baseline: reference of all arms that ``against`` does not name.
+        against: reference by arm.
+        arms: arms that can be compared.
     """
     known = list(arms)
     found = {}
@@ -64,10 +80,10 @@ def compared(baseline: str | None, against: Mapping[str, str], arms: Iterable[st
     return found
 
 
-def crossed(
+def find_interactions(
     baseline: str | None, factors: Mapping[str, tuple[str, str]], arms: Iterable[str]
 ) -> list[tuple[str, str, str]]:
-    """Arms of two changes, each with the arms of one change alone; only those of which all are there."""
+    """Returns the arms with two changes, each with the two arms that have one of them, if all are in ``arms``."""
     known = list(arms)
     of_levels = {levels: arm for arm, levels in factors.items() if arm in known}
     if baseline not in known:
@@ -80,48 +96,47 @@ def crossed(
     ]
 
 
-def family(study: Study, task: Task, values: Mapping[str, Values]) -> Family | None:
-    """All comparisons of a task; None if nothing can be compared.
+def compare_arms(study: Study, task: Task, values: Mapping[str, Values]) -> Family | None:
+    """Compares the arms of a task by its primary metric; returns None if no comparison is possible.
 
     Args:
-        study: tells who is compared with whom, and whether seeds were added until that was decided.
-        task: its first metric is compared.
-        values: by arm and seed; of all arms that apply, in the order of the study.
+        study: study that determines references and the statistical rule.
+        task: task whose first metric is compared.
+        values: values by arm and seed, for all applicable arms in the order of the study.
     """
-    metric = Metric.named(task.metrics[0])
+    metric = Metric.from_name(task.metrics[0])
     if metric.goal is None or not task.comparable:
         return None
-    others = compared(study.baseline, study.against, values)
-    triples = crossed(study.baseline, study.factors, values)
+    others = find_references(study.baseline, study.against, values)
+    triples = find_interactions(study.baseline, study.factors, values)
     pairs: dict[tuple[str, ...], tuple[Values, Values]] = {}
     pairs |= {(arm,): (values[arm], values[other]) for arm, other in others.items()}
     base = values.get(study.baseline or "", {})
-    pairs |= {
-        triple: (_less(values[triple[0]], values[triple[1]]), _less(values[triple[2]], base)) for triple in triples
-    }
+    for both, one, other in triples:
+        pairs[both, one, other] = (subtract_by_seed(values[both], values[one]), subtract_by_seed(values[other], base))
     if not any(other for _, other in pairs.values()):
         return None
-    higher, margin = metric.goal == "higher", in_unit(task.margin, metric)
+    higher, margin = metric.goal == "higher", convert_margin(task.margin, metric)
     if study.until_decided:
-        told = compare_by_looks(pairs, most=study.most, higher_is_better=higher, margin=margin, error=ERROR)
+        found = compare_by_looks(pairs, most=study.max_seeds, higher_is_better=higher, margin=margin, error=ERROR)
     else:
-        told = compare(pairs, higher_is_better=higher, margin=margin, error=ERROR)
+        found = compare(pairs, higher_is_better=higher, margin=margin, error=ERROR)
     noise = deviation([value for value in base.values() if math.isfinite(value)])
     return Family(
-        {arm: told[(arm,)] for arm in others},
-        tuple(Interaction(*triple, told[triple]) for triple in triples),
+        {arm: found[(arm,)] for arm in others},
+        tuple(Interaction(*triple, found[triple]) for triple in triples),
         noise,
         margin,
         ERROR,
-        study.most if study.until_decided else 0,
+        study.max_seeds if study.until_decided else 0,
     )
 
 
-def in_unit(margin: float | None, metric: Metric) -> float | None:
-    """A margin in the unit of the values; a study writes that of a share in points of a percent."""
+def convert_margin(margin: float | None, metric: Metric) -> float | None:
+    """Converts a margin to the unit of the values; studies give margins of shares in percentage points."""
     return margin / 100 if margin is not None and metric.percent else margin
 
 
-def _less(one: Values, other: Values) -> dict[int, float]:
-    """The difference by seed; not finite where either is not."""
+def subtract_by_seed(one: Values, other: Values) -> dict[int, float]:
+    """Subtracts values by seed, for the seeds of both; not finite where either value is not."""
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}

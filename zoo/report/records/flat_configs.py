@@ -1,4 +1,4 @@
-"""Configs as flat mappings of dotted keys, and in what they differ."""
+"""Configs as flat mappings of dotted keys, and the keys in which configs differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ABSENT = "—"
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a nested mapping by dotted key; an empty mapping and a list are leaves."""
+    """Returns the leaves of a nested mapping by dotted key; empty mappings and lists are leaves."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
@@ -21,25 +21,28 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def shown(value: object) -> str:
-    """A value of a config as a person would type it."""
+def format_value(value: object) -> str:
+    """Formats a value of a config as it would be typed."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def texts(config: Mapping[str, Any]) -> dict[str, str]:
-    """Leaves of a config by dotted key, as texts, without the seed."""
-    return {key: shown(value) for key, value in flatten(config).items() if key != "seed"}
+def flatten_to_text(config: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the leaves of a config by dotted key, formatted as text, without the seed."""
+    return {key: format_value(value) for key, value in flatten(config).items() if key != "seed"}
 
 
-def differing(configs: Iterable[Mapping[str, str]]) -> list[str]:
-    """Keys whose text is not the same in all, in order of first appearance; a key that one lacks differs."""
+def find_differing_keys(configs: Iterable[Mapping[str, str]]) -> list[str]:
+    """Returns the keys whose values are not the same in all configs, in order of first appearance.
+
+    A key that some config lacks differs.
+    """
     listed = list(configs)
     keys = dict.fromkeys(key for config in listed for key in config)
     return [key for key in keys if len({config.get(key, ABSENT) for config in listed}) > 1]
 
 
-def short_keys(keys: Iterable[str]) -> dict[str, str]:
-    """The shortest tail of each dotted key that no other shares; a last part ``name`` says nothing and goes."""
+def shorten_keys(keys: Iterable[str]) -> dict[str, str]:
+    """Returns the shortest unique tail of each dotted key; a last part ``name`` is dropped."""
     parts = {key: key.removesuffix(".name").split(".") for key in keys}
     short = {}
     for key, own in parts.items():

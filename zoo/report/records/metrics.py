@@ -1,4 +1,4 @@
-"""What is known of a metric from its name: its kind, which way is better, its bounds, and how to write it."""
+"""Metrics by name: direction, bounds and format."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 Goal = Literal["lower", "higher"]
 Bounds = tuple[float, float]
 
-TELLING = ("target_nll", "bits_per_byte", "loss", "perplexity")
-"""Metrics that move with every improvement of a model, in order of preference; a share moves only once answers flip."""
+SENSITIVE_METRICS = ("target_nll", "bits_per_byte", "loss", "perplexity")
+"""Continuous metrics, in order of preference: a share such as accuracy changes only when an answer flips."""
 
 _BLEU = {"bleu": "BLEU", **{f"bleu_{words}": f"BLEU ({words})" for words in ("13a", "intl", "zh", "char")}}
 _LABELS = {"target_nll": "target NLL", "chrf": "chrF", **_BLEU}
@@ -19,7 +19,7 @@ _ANY: Bounds = (-math.inf, math.inf)
 
 @dataclass(frozen=True)
 class _Kind:
-    """Metrics whose names end alike: which way is better, between which bounds, and whether written in percent."""
+    """Properties of all metrics whose names have one of these endings."""
 
     endings: tuple[str, ...]
     goal: Goal
@@ -38,14 +38,14 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that runs report.
+    """A metric that runs report.
 
     Attributes:
-        name: as runs report it.
-        goal: which way is better; None if the name does not tell.
-        label: for people.
-        percent: whether it is a share of one that is written in percent.
-        bounds: least and largest possible value.
+        name: key in ``result.json``.
+        goal: whether lower or higher is better; None if the name does not tell.
+        label: name in reports.
+        percent: True for a share from 0 to 1, which reports give in percent.
+        bounds: smallest and largest possible value.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Metric:
     bounds: Bounds = _ANY
 
     @classmethod
-    def named(cls, name: str) -> Metric:
-        """The metric of that name, whose ending tells its kind."""
+    def from_name(cls, name: str) -> Metric:
+        """Returns the metric of that name, whose ending determines its properties."""
         label = _LABELS.get(name, name.replace("_", " "))
         kind = next((kind for kind in _KINDS if name.endswith(kind.endings)), None)
         return cls(name, None, label) if kind is None else cls(name, kind.goal, label, kind.percent, kind.bounds)
 
-    def better(self, value: float, other: float) -> bool:
-        """Whether ``value`` is strictly better than ``other``; false where no goal is known."""
+    def is_better(self, value: float, other: float) -> bool:
+        """True if ``value`` is strictly better than ``other``; False if the goal is not known."""
         return (value < other) if self.goal == "lower" else (value > other) if self.goal == "higher" else False

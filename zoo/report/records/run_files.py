@@ -1,4 +1,4 @@
-"""Files of a run's folder, read in whatever state a run left them."""
+"""Readers for the files of a run's folder, which may be missing or damaged."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from zoo.system.files import Damaged
 
 
 def read_json(path: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """The record in a JSON file of a run; None, and a note, if it cannot be read."""
+    """Reads a JSON file of a run; returns None and a note if it cannot be read."""
     try:
         return read_record(path), ()
     except Damaged as error:
-        return None, (f"{error}; the run counts as not finished",)
+        return None, (f"{error}; the run counts as unfinished",)

@@ -8,7 +8,7 @@ from typing import Any
 from zoo.config.checking import Checked
 from zoo.model.schema import SLOTS, check_part
 from zoo.registry import index
-from zoo.report.records.flat_configs import flatten, shown
+from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.tasks import Overrides
 
 _KINDS = {**{f"model.{slot}": slot for slot in SLOTS}, "model.cross": "attention", "data.tokenizer": "tokenizer"}
@@ -50,9 +50,9 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
         if leaf == "name" or leaf.split(".")[0] in required:
             continue
         if leaf in after and after[leaf] != value:
-            yield leaf, f"{leaf} {shown(value)} → {shown(after[leaf])}"
+            yield leaf, f"{leaf} {format_value(value)} → {format_value(after[leaf])}"
         elif leaf not in after and defaults.get(leaf) != value:
-            yield leaf, f"{leaf}={shown(value)} dropped"
+            yield leaf, f"{leaf}={format_value(value)} dropped"
 
 
 def _at(config: Mapping[str, Any], slot: str) -> Mapping[str, Any]:

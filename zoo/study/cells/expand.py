@@ -9,8 +9,8 @@ from zoo.checks import Refused
 from zoo.config.checking import Checked, check_run
 from zoo.config.compose import carried_options, compose_run
 from zoo.config.targets import foreign_target_problems
-from zoo.report.records.contrasts import compared
-from zoo.report.records.records import Moved
+from zoo.report.records.contrasts import find_references
+from zoo.report.records.records import Match
 from zoo.study.cells.changes import further_changes
 from zoo.study.match.match import match
 from zoo.study.plan.setting import Cell, Setting, override
@@ -26,14 +26,14 @@ class Expansion:
     Attributes:
         settings: arms on tasks, checked and matched.
         not_applicable: arm, task, and why the arm makes no sense there.
-        moved: by arm and task, what was moved to match the baseline.
+        matches: by arm and task, what was moved to match the baseline.
         left_out: arm, task, and the seeds that filters take away.
         further: by arm and task, what a swapped part changes besides the part.
     """
 
     settings: tuple[Setting, ...]
     not_applicable: tuple[tuple[str, str, str], ...] = ()
-    moved: Mapping[tuple[str, str], Moved] = field(default_factory=dict)
+    matches: Mapping[tuple[str, str], Match] = field(default_factory=dict)
     left_out: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
     further: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class _Expanding:
         self.problems: list[str] = []
         self.settings: list[Setting] = []
         self.not_applicable: list[tuple[str, str, str]] = []
-        self.moved: dict[tuple[str, str], Moved] = {}
+        self.matches: dict[tuple[str, str], Match] = {}
         self.left_out: list[tuple[str, str, tuple[int, ...]]] = []
         self.changes: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -74,7 +74,7 @@ class _Expanding:
         self._refuse_twins()
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
-        found = (tuple(self.settings), tuple(self.not_applicable), self.moved, tuple(self.left_out))
+        found = (tuple(self.settings), tuple(self.not_applicable), self.matches, tuple(self.left_out))
         return Expansion(*found, self.changes)
 
     # ------------------------------------------------------------------------------------------------ one arm
@@ -172,15 +172,15 @@ class _Expanding:
             found[arm] = setting
             if self.plan.matching is not None and baseline is not None and setting is not baseline:
                 try:
-                    found[arm], self.moved[arm, task.name] = match(setting, baseline, self.plan.matching)
+                    found[arm], self.matches[arm, task.name] = match(setting, baseline, self.plan.matching)
                 except Refused as error:
                     self.problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
-            other = compared(self.plan.baseline, self.plan.against, found).get(arm)
+            other = find_references(self.plan.baseline, self.plan.against, found).get(arm)
             if other is not None and self.plan.kind != "path":  # which replaces parts as a whole
                 self._note_changes(setting, built[other])
             if self.plan.kind == "path" and other and found[other].checked.hash == found[arm].checked.hash:
                 del found[arm]
-                self.moved.pop((arm, task.name), None)
+                self.matches.pop((arm, task.name), None)
                 self.not_applicable.append((arm, task.name, f"it changes nothing here: it is the same run as {other}"))
         return found
 

@@ -17,8 +17,8 @@ from zoo.checks import require
 from zoo.report import Metric, Run, Task
 from zoo.report.claims.saturation import replace_saturated, saturated_end
 from zoo.report.records.comparability import restrict_comparison
-from zoo.report.records.contrasts import compared, crossed, in_unit
-from zoo.report.records.metrics import TELLING
+from zoo.report.records.contrasts import convert_margin, find_interactions, find_references, subtract_by_seed
+from zoo.report.records.metrics import SENSITIVE_METRICS
 from zoo.statistics.trial import trial
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.learning_rates import Chosen, best
@@ -130,9 +130,9 @@ def _chosen(arm: str, task: TaskPlan, tries: Mapping[float, Sequence[Cell]], loo
             if outcome is None:
                 return None
             values[rate].append(math.nan if outcome == "lost" else outcome)
-    metric = Metric.named(task.metrics[0])
+    metric = Metric.from_name(task.metrics[0])
     end = saturated_end(metric, values.values())
-    others = (_told(tries, Metric.named(name)) for name in (*task.metrics[1:], *TELLING)) if end else ()
+    others = (_told(tries, Metric.from_name(name)) for name in (*task.metrics[1:], *SENSITIVE_METRICS)) if end else ()
     for other, found in others:
         if found and saturated_end(other, found.values()) is None:
             chosen = best(arm, found, other)
@@ -166,7 +166,7 @@ def _counts(
     An arm is given seeds as long as a comparison that it is in has no verdict. Comparisons and metric are those of the
     report: where it judges by another metric than the first of the task, so do seeds.
     """
-    goal = Metric.named(task.metrics[0]).goal
+    goal = Metric.from_name(task.metrics[0]).goal
     known = f"got baseline={plan.baseline}, comparable={task.comparable}, metric={task.metrics[0]}"
     require(
         plan.baseline is not None and task.comparable and goal is not None,
@@ -181,8 +181,9 @@ def _counts(
     if judged.metrics[0] != task.metrics[0]:
         task, look = judged, _look_at(judged.metrics[0], look)
     ended = {arm: _ended(plan, of_arm, look) for arm, of_arm in runs.items()}
-    pairs = [(arm, other) for arm, other in compared(plan.baseline, plan.against, runs).items()]
-    groups = [*pairs, *((*triple, plan.baseline or "") for triple in crossed(plan.baseline, plan.factors, runs))]
+    pairs = [(arm, other) for arm, other in find_references(plan.baseline, plan.against, runs).items()]
+    triples = find_interactions(plan.baseline, plan.factors, runs)
+    groups = [*pairs, *((*triple, plan.baseline or "") for triple in triples)]
     for arms in groups:
         needed, most = _count(plan, task, [ended[arm] for arm in arms], len(groups))
         for arm in arms:
@@ -197,7 +198,7 @@ def _judge(task: TaskPlan, runs: Mapping[str, Runs], look: Look) -> tuple[TaskPl
     ended = [(arm, cell, outcome) for arm, cell in cells if (outcome := look(cell)) is not None]
     for arm, _, outcome in ended:
         values[arm] += [] if outcome == "lost" else [outcome]
-    metric = Metric.named(task.metrics[0])
+    metric = Metric.from_name(task.metrics[0])
     tokenizers = {repr((cell.checked.config.get("data") or {}).get("tokenizer")) for _, cell in cells}
     if any(values.values()) and saturated_end(metric, values.values()) is None and len(tokenizers) < 2:
         return task, []
@@ -212,7 +213,7 @@ def _judge(task: TaskPlan, runs: Mapping[str, Runs], look: Look) -> tuple[TaskPl
         return replace(task, comparable=False), [f"No seeds follow the first {FIRST}, for the arms are not compared."]
     if judged.metrics[0] == metric.name:
         return task, []
-    label = Metric.named(judged.metrics[0]).label
+    label = Metric.from_name(judged.metrics[0]).label
     told = f"Seeds are added until {label} decides, by which the arms are judged instead of {metric.label}."
     return replace(task, metrics=judged.metrics, margin=judged.margin), [told]
 
@@ -257,21 +258,17 @@ def _count(plan: StudyPlan, task: TaskPlan, ended: Sequence[Mapping[int, float |
     if len(seeds) < first:
         return first, most
     values = [{seed: value for seed in seeds if (value := each[seed]) is not None} for each in ended]
-    arm, other = values if len(values) == 2 else (_less(*values[:2]), _less(*values[2:]))
-    metric = Metric.named(task.metrics[0])
+    arm, other = values if len(values) == 2 else (subtract_by_seed(*values[:2]), subtract_by_seed(*values[2:]))
+    metric = Metric.from_name(task.metrics[0])
     found = trial(
         arm,
         other,
         most=most,
         higher_is_better=metric.goal == "higher",
-        margin=in_unit(task.margin, metric),
+        margin=convert_margin(task.margin, metric),
         arms=of,
     )
     if found.verdict is None or found.last is None:
         return min(len(seeds) + 1, most), most
     needed = max(first, plan.seeds.index(found.last) + 1)
     return needed, needed
-
-
-def _less(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    return {seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from zoo.report.records.records import Moved
+from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import Rounds
 from zoo.study.cells.state import Standing, duration
@@ -45,7 +45,7 @@ def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, 
         Refused: as ``show``.
     """
     expected = forecast(plan, expansion, rounds)
-    matched = {(row.setting.arm, row.setting.task): row.moved for row in expected.rows if row.moved}
+    matched = {(row.setting.arm, row.setting.task): row.match for row in expected.rows if row.match}
     return {
         "study": plan.name,
         "question": plan.question,
@@ -92,7 +92,7 @@ def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
     columns = {
         "parameters": [_parameters(row) for row in rows],
         "FLOPs/token": [_flops(row) for row in rows],
-        "moved": [_moved(row.moved) for row in rows],
+        "moved": [_moved(row.match) for row in rows],
         "rate": [_rate(row) for row in rows],
         "runs": [_span(row.least, row.most) for row in rows],
         "state": [_state(row) for row in rows],
@@ -124,7 +124,7 @@ def _parameters(row: Row) -> str:
     return f"{format_count(row.costs.parameters)}{some}"
 
 
-def _moved(moved: Moved | None) -> str:
+def _moved(moved: Match | None) -> str:
     """What moved, and what is left between the arm and the baseline."""
     if moved is None or (moved.before == moved.after and not moved.why):
         return ""
@@ -132,7 +132,7 @@ def _moved(moved: Moved | None) -> str:
     return f"{change}{_mismatch(moved)}"
 
 
-def _mismatch(moved: Moved) -> str:
+def _mismatch(moved: Match) -> str:
     percent = 100 * moved.mismatch
     decimals = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
     return f"{percent:+.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−") if percent else "±0"
@@ -158,8 +158,8 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
     for row in expected.rows:
         if row.estimate.error:
             yield f"fails: {row.name}: {row.estimate.error}"
-        if row.moved and row.moved.why:
-            yield f"not matched: {row.name}, {_mismatch(row.moved)}: {row.moved.why}"
+        if row.match and row.match.why:
+            yield f"not matched: {row.name}, {_mismatch(row.match)}: {row.match.why}"
     yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
     yield from (f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.further.items())
     for arm, task, seeds in expansion.left_out:

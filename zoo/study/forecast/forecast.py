@@ -10,7 +10,7 @@ import torch
 
 from zoo.checks import Refused
 from zoo.model.cost import Cost
-from zoo.report.records.records import Moved
+from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import FIRST, Rounds
 from zoo.study.cells.state import Standing, standing_of
@@ -29,7 +29,7 @@ class Row:
         least: runs that there will be at least, those that try learning rates included.
         most: runs that there may be.
         estimate: of one of them; none where all are done.
-        moved: for matching.
+        match: for matching.
     """
 
     setting: Setting
@@ -37,7 +37,7 @@ class Row:
     least: int
     most: int
     estimate: Estimate
-    moved: Moved | None
+    match: Match | None
 
     @property
     def name(self) -> str:
@@ -120,7 +120,7 @@ def forecast(
     estimates = probe(undone, tell)
     return Forecast(
         tuple(
-            Row(row.setting, row.found, row.least, row.most, estimates.get(_key(row.setting), row.estimate), row.moved)
+            Row(row.setting, row.found, row.least, row.most, estimates.get(_key(row.setting), row.estimate), row.match)
             for row in rows
         )
     )
@@ -142,7 +142,7 @@ def _rows(
         first = min(FIRST, seeds) if plan.until_decided else seeds
         least = max(tries + first, len(here))
         most = tries + seeds if plan.until_decided and more else least
-        yield Row(setting, here, least, most, Estimate(None), expansion.moved.get(_key(setting)))
+        yield Row(setting, here, least, most, Estimate(None), expansion.matches.get(_key(setting)))
 
 
 def _require_costs(settings: Sequence[Setting]) -> None:

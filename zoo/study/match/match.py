@@ -10,7 +10,7 @@ from zoo.checks import Refused, suggest
 from zoo.config.checking import Checked, check_run
 from zoo.hub.checkpoint_folder import without_checkpoint
 from zoo.model import build
-from zoo.report.records.records import Moved
+from zoo.report.records.records import Match
 from zoo.study.match.integer_search import Point, search
 from zoo.study.match.quantities import measure
 from zoo.study.plan.controls import KNOBS, QUANTITIES, Matching
@@ -21,7 +21,7 @@ TOLERANCE = 0.005
 _FURTHEST = 1000  # times the value of the arm: that is as far as it moves
 
 
-def match(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Setting, Moved]:
+def match(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Setting, Match]:
     """Move one value of ``setting`` until it costs what ``baseline`` costs; what differs by 0.5 % or less stays.
 
     Quantities are taken to grow with the knob. Of all values of it the nearest is taken; what remains, and why, is
@@ -37,7 +37,7 @@ def match(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Sett
         name = matching.quantity
         raise Refused(f"match.quantity: {name} of the baseline {baseline.arm} must be above 0: got {name}=0")
     before, own = _before(setting.checked.config, key, matching.knob), measure(setting.checked, matching.quantity)
-    moved = Moved(matching.quantity, key, before, before, target, own)
+    moved = Match(matching.quantity, key, before, before, target, own)
     if abs(moved.mismatch) <= TOLERANCE:
         return setting, moved
     arm = _Arm(setting, matching, key)
@@ -142,7 +142,7 @@ def _with(config: Mapping[str, Any], changes: Mapping[str, int]) -> dict[str, An
 # ----------------------------------------------------------------------------------------------------- why not nearer
 
 
-def _why(arm: _Arm, moved: Moved, other: Point | None) -> str:
+def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
     """Why the quantity cannot come nearer; ``other`` is the value on the other side of the target."""
     own = "".join(f"; {path} stays" for path in _overlaid(arm.config["model"], arm.key))
     what = moved.quantity.replace("_", " ")

@@ -13,7 +13,7 @@ from zoo.config.compose import compose_run
 from zoo.config.overrides import parse_word
 from zoo.config.targets import find_targets
 from zoo.registry import index
-from zoo.report.records.flat_configs import short_keys
+from zoo.report.records.flat_configs import shorten_keys
 from zoo.study.plan.designs import BASELINE
 from zoo.study.plan.setting import override
 from zoo.study.plan.study_file import PLANS, SECTIONS, STUDY_OPTIONS, find_study
@@ -162,7 +162,7 @@ def _parts(kind: str, given: Any) -> list[str]:
     if kind == "path":
         return [str(given.get("from")), "to", str(given.get("to"))]
     if kind == "grid":
-        return list(short_keys(str(key).lstrip("+").replace("/", ".") for key in given).values())
+        return list(shorten_keys(str(key).lstrip("+").replace("/", ".") for key in given).values())
     return [str(key) for key in given if key != BASELINE]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo import limits
-from zoo.report.records.flat_configs import short_keys, shown
+from zoo.report.records.flat_configs import format_value, shorten_keys
 from zoo.study.plan.tasks import Overrides, layered
 from zoo.study.plan.values import mapping, named, overrides
 
@@ -53,19 +53,19 @@ def grid(given: Any, problems: list[str]) -> Arms:
         if not isinstance(values, list) or not values:
             problems.append(f"grid.{key}: must be a list of values: got {values!r}")
             axes[key] = []
-        elif len({shown(value) for value in values}) < len(values):
-            problems.append(f"grid.{key}: values must differ: got {shown(values)}")
+        elif len({format_value(value) for value in values}) < len(values):
+            problems.append(f"grid.{key}: values must differ: got {format_value(values)}")
         if list(keys.values()).count(keys[key]) > 1:
             problems.append(f"grid.{key}: stands twice, as a choice and as a value")
     if _too_many("grid", math.prod(len(values) for values in axes.values()), problems):
         return Arms({})
-    short = short_keys(keys.values())
+    short = shorten_keys(keys.values())
     names = {key: short[whole] if short[whole] not in FIELDS else whole for key, whole in keys.items()}
     found: dict[str, Overrides] = {}
     values_of: dict[str, Mapping[str, Any]] = {}
     for chosen in itertools.product(*axes.values()):
         here = dict(zip(axes, chosen, strict=True))
-        name = ", ".join(f"{names[key]}={shown(value)}" for key, value in here.items())
+        name = ", ".join(f"{names[key]}={format_value(value)}" for key, value in here.items())
         found[name], values_of[name] = here, {names[key]: value for key, value in here.items()}
     return Arms(found, axes=values_of)
 

@@ -9,7 +9,7 @@ from zoo.checks import Refused, suggest
 from zoo.config.compose import compose_run, group_choices
 from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
-from zoo.report.records.flat_configs import flatten, shown
+from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.designs import Arms
 from zoo.study.plan.setting import override
 from zoo.study.plan.tasks import Overrides, layered
@@ -100,12 +100,12 @@ def _differing(one: Any, two: Mapping[str, Any]) -> dict[str, Any]:
 def _told(part: str, one: Any, two: Any) -> str:
     """A step in a word."""
     if not isinstance(two, Mapping):
-        return f"{part}={shown(two)}"
+        return f"{part}={format_value(two)}"
     leaves = _differing(one, two)
     if "name" in leaves:
         return f"{part}={two['name']}"
     (leaf, *further) = leaves or [""]
-    return part if further or not leaf or part in _OVERLAYS else f"{part}.{leaf}={shown(leaves[leaf])}"
+    return part if further or not leaf or part in _OVERLAYS else f"{part}.{leaf}={format_value(leaves[leaf])}"
 
 
 def _order_problems(order: Sequence[str], steps: Mapping[str, Overrides], first: Mapping[str, Any]) -> list[str]:
