@@ -100,3 +100,23 @@ def test_all_positions_a_run_needs_are_checked() -> None:
     given = compose_run(["objective=span_corruption", "data.length=100", "model.position.length=100"])
     (problem,) = check_run(given).problems
     assert problem.startswith("model.position: learned has 100 positions: rows of data.length=100 become up to")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("trainer.devices=-3", "trainer.devices: must be positive, or -1 for all devices: got -3"),
+        ("trainer.devices=0", "trainer.devices: must be positive, or -1 for all devices: got 0"),
+        ("trainer.devices='-2'", "trainer.devices: must be positive, or -1 for all devices: got -2"),
+        ("trainer.devices=[]", "trainer.devices: must be a list of numbers of devices, from 0 on: got []"),
+        ("trainer.devices=[0,-1]", "trainer.devices: must be a list of numbers of devices, from 0 on: got [0, -1]"),
+        ("++trainer.num_nodes=0", "trainer.num_nodes: must be positive: got 0"),
+    ],
+)
+def test_devices_that_are_none_are_refused_before_lightning_is_asked(line: str, problem: str) -> None:
+    assert check_run(compose_run(["trainer=cpu", line])).problems == (problem,)
+
+
+@pytest.mark.parametrize("line", ["trainer.devices=1", "trainer.devices=-1", "trainer.devices=auto"])
+def test_devices_that_lightning_knows_are_left_to_it(line: str) -> None:
+    assert check_run(compose_run(["trainer=cpu", line])).problems == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,7 @@ RUN_OPTIONS = (
     Option("cache", Scalar(str)),
 )
 _MANY = 1 << 20
+_INTEGER = re.compile(r"-?[0-9]+")
 _NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
 """What may change without making another run: where things lie, and what is written beside the result."""
 
@@ -122,6 +124,7 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
     if not problems and plan is not None:
         problems += map(Incompatibility, _fit_problems(config, plan))
     problems += _precision_problems(asked, config)
+    problems += _device_problems(config["trainer"])
     return Checked(config, plan, tuple(dict.fromkeys(problems)))
 
 
@@ -274,6 +277,24 @@ def _precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
     if config["optimizer"].get("fused"):
         problems.append("precision: 16-mixed needs optimizer.fused=false: got optimizer.fused=true")
     return problems
+
+
+def _device_problems(trainer: Mapping[str, Any]) -> list[str]:
+    """Numbers of devices and nodes that are none; Lightning says of some that the machine has no such devices."""
+    devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
+    problems = []
+    if _is_int(devices) and (int(devices) == 0 or int(devices) < -1):
+        problems.append(f"trainer.devices: must be positive, or -1 for all devices: got {devices}")
+    if isinstance(devices, list) and not (devices and all(_is_int(each) and int(each) >= 0 for each in devices)):
+        problems.append(f"trainer.devices: must be a list of numbers of devices, from 0 on: got {devices}")
+    if _is_int(nodes) and int(nodes) < 1:
+        problems.append(f"trainer.num_nodes: must be positive: got {nodes}")
+    return problems
+
+
+def _is_int(value: Any) -> bool:
+    """True for an integer, also one that is written as text."""
+    return isinstance(value, int | str) and not isinstance(value, bool) and bool(_INTEGER.fullmatch(str(value)))
 
 
 def _on_gpu(trainer: Mapping[str, Any]) -> bool:
