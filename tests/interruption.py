@@ -39,7 +39,7 @@ def left(folder: Path) -> dict[str, Any]:
     """All that a run left, apart from times and what it took of this machine."""
     result = json.loads((folder / "result.json").read_text())
     for section, unlike in {
-        "": ("seconds", "started", "energy_joules", "git"),  # the last by a commit meanwhile
+        "": ("seconds", "started", "finished", "energy_joules", "git"),  # the last by a commit meanwhile
         "metrics": ("tokens_per_second",),
         "cost": ("peak_memory_bytes",),
     }.items():

@@ -40,6 +40,7 @@ ROOMS = """
     testing
     catalog
     cli
+    api
 """
 """Each line may import those above it: rooms, and the modules on the ground floor."""
 FLOORS = {room: floor for floor, line in enumerate(ROOMS.split("\n")) for room in line.split()}

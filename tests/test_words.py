@@ -58,6 +58,7 @@ NOUNS = {
     "losses",
     "main",
     "parameters",
+    "results",
     "state_dict",
     "training_step",
     "validation_step",

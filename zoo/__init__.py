@@ -7,10 +7,18 @@ Everything that scripts, notebooks, and plug-ins need is a name of this package,
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zoo import testing
+    from zoo.api.build_model import build
+    from zoo.api.loaded_model import LoadedModel, generate, load
+    from zoo.api.model_summary import ModelSummary, show
+    from zoo.api.results_frame import results
+    from zoo.api.study_result import Report, StudyResult, StudyRun, report, study
+    from zoo.api.train_run import train
     from zoo.checks import (
         Refused,
         require,
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from zoo.data.special import COMMON, OURS, Required
     from zoo.model.attend import Scores, attend
     from zoo.model.cache import Cache
+    from zoo.model.initialization import Initialization
     from zoo.model.interfaces import (
         Attention,
         Component,
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
     from zoo.model.parameter_roles import Role
     from zoo.model.projections import BatchedLinear, OutputLinear
     from zoo.registry import register
+    from zoo.runs.run_result import RunResult
 
 __version__ = "0.1.0"
 
@@ -55,8 +65,11 @@ __all__ = [
     "DocumentBatch",
     "Documents",
     "FeedForward",
+    "Initialization",
     "Inputs",
+    "LoadedModel",
     "Mask",
+    "ModelSummary",
     "Norm",
     "Objective",
     "OutputLinear",
@@ -64,34 +77,53 @@ __all__ = [
     "Pairs",
     "Position",
     "Refused",
+    "Report",
     "Required",
     "Residual",
     "Role",
+    "RunResult",
     "Scores",
     "Split",
+    "StudyResult",
+    "StudyRun",
     "Sublayer",
     "Tokenizer",
     "Tokens",
     "View",
     "Vocabulary",
     "attend",
+    "build",
+    "generate",
     "linear_flops",
+    "load",
     "register",
+    "report",
     "require",
     "require_between",
     "require_divides",
     "require_even",
     "require_positive",
+    "results",
+    "show",
+    "study",
     "testing",
+    "train",
 ]
 
 _NAMES = {
+    "zoo.api.build_model": "build",
+    "zoo.api.loaded_model": "LoadedModel generate load",
+    "zoo.api.model_summary": "ModelSummary show",
+    "zoo.api.results_frame": "results",
+    "zoo.api.study_result": "Report StudyResult StudyRun report study",
+    "zoo.api.train_run": "train",
     "zoo.checks": "Refused require require_between require_divides require_even require_positive",
     "zoo.data.batch": "Batch DocumentBatch PairBatch",
     "zoo.data.interfaces": "Documents Pairs Split Tokenizer Vocabulary",
     "zoo.data.special": "COMMON OURS Required",
     "zoo.model.attend": "Scores attend",
     "zoo.model.cache": "Cache",
+    "zoo.model.initialization": "Initialization",
     "zoo.model.interfaces": (
         "Attention Component FeedForward Inputs Norm Objective Position Residual Sublayer View linear_flops"
     ),
@@ -99,15 +131,40 @@ _NAMES = {
     "zoo.model.parameter_roles": "Role",
     "zoo.model.projections": "BatchedLinear OutputLinear",
     "zoo.registry": "register",
+    "zoo.runs.run_result": "RunResult",
 }
 """Public names by the module that defines them: what the imports above say to type checkers."""
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
+_PACKAGES = ("report", "study", "testing")
+"""Public names that are packages, too; two of them are called like functions."""
+
+
+class _Called(ModuleType):
+    """A package that is called like the public function of its name."""
+
+    def __call__(self, *arguments: object, **options: object) -> object:
+        name = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module(_HOMES[name]), name)(*arguments, **options)
+
+
+class _Zoo(ModuleType):
+    """The package itself, which the import system tells of each package in it by setting an attribute."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _PACKAGES and name in _HOMES and isinstance(value, ModuleType):
+            value.__class__ = _Called
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Zoo
+
+
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used."""
-    if name == "testing":
-        return importlib.import_module("zoo.testing")
+    if name in _PACKAGES:
+        return importlib.import_module(f"zoo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)

@@ -51,7 +51,7 @@ def report(arguments: Sequence[str]) -> int:
         raise Refused(f"unknown flag {flags[0]!r}: choices: --allow-target, --out, -m")
     for given_folder in out:
         require_path("--out", given_folder)
-    described, runs, folder = _swept(without_hydra(given)) if many else _studies(without_hydra(given))
+    described, runs, folder = _swept(without_hydra(given)) if many else gather_runs(without_hydra(given))
     if out:
         folder = Path(out[-1])
     path = write_report(described, runs, folder, renumber=not out)
@@ -63,7 +63,7 @@ def report(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _studies(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
+def gather_runs(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     """One study as it was asked for, or several and run folders side by side; and where the report goes."""
     from zoo.cli.study import parsed
     from zoo.report import build_study, combine_studies

@@ -43,13 +43,21 @@ def open_model(path: str | Path, *, pickled: bool = False) -> TrainedModel:
         Refused: if the folder is neither, has no tokenizer, or its objective trains no head.
     """
     found = saved(path, pickled=pickled)
+    return TrainedModel(found.model, build_prompting(found))
+
+
+def build_prompting(found: Saved) -> Prompting:
+    """Returns how a model is prompted: as it was trained, or as its checkpoint says.
+
+    Raises:
+        Refused: if there is no tokenizer, or the model was not trained to predict tokens.
+    """
     if found.tokenizer is None:
-        raise Refused(f"{path} has no {READABLE}, which a prompt needs")
+        raise Refused(f"{found.folder} has no {READABLE}, which a prompt needs")
     tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # a copy that parses special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    prompting = _build_run_prompting(found, tokenizer) if found.run else _build_checkpoint_prompting(found, tokenizer)
-    return TrainedModel(found.model, prompting)
+    return _build_run_prompting(found, tokenizer) if found.run else _build_checkpoint_prompting(found, tokenizer)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints

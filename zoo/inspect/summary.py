@@ -139,9 +139,9 @@ def _get_amount(module: Mapping[str, Any], figure: str) -> int:
 # --------------------------------------------------------------------------------------------------------- the terminal
 
 
-def render(description: Mapping[str, Any]) -> None:
+def render(description: Mapping[str, Any], terminal: Terminal | None = None) -> None:
     """Prints the model as a tree with costs by module, followed by the totals."""
-    terminal = Terminal()
+    terminal = terminal or Terminal()
     active, parameters = description["active_parameters"], description["parameters"]
     suffix = f", {active:,} of them active" if active != parameters else ""
     terminal.print(Text.assemble((description["model"]["variant"], "bold"), f"  {parameters:,} parameters{suffix}"))

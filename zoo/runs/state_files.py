@@ -46,6 +46,7 @@ class Result(Facts):
     energy_joules: NotRequired[float | None]
     samples: NotRequired[list[dict[str, str]]]
     files: NotRequired[dict[str, str]]
+    finished: NotRequired[str]
 
 
 class Failed(TypedDict):

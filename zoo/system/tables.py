@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -59,6 +60,13 @@ class Terminal(Console):
     def print_line(self, text: str, style: str | None = None) -> None:
         """Prints a text as one line, which only the terminal wraps."""
         self.print(text, style=style, soft_wrap=True)
+
+
+def capture_text(draw: Callable[[Terminal], None]) -> str:
+    """Returns what a function prints to a terminal, as plain text."""
+    out = io.StringIO()
+    draw(Terminal(out))
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
 @dataclass(frozen=True)

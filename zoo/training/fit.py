@@ -6,6 +6,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import lightning
@@ -72,6 +73,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     if isinstance(job.model.origin, Begun):
         write_origin(job.model.origin.origin, job.folder.path / "origin")
     result["files"] = {name: compute_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
+    result["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     job.folder.record_result(result)
     job.folder.clear()
     return result

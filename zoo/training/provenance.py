@@ -23,7 +23,7 @@ from zoo.registry.signatures import locate
 from zoo.training.source_packages import COMPUTING, Package, Traced, imports_of, trace
 
 _PRESENTATION_ROOMS = frozenset(
-    ("catalog", "cli", "conf", "experiments", "hub", "inspect", "report", "statistics", "study", "testing")
+    ("api", "catalog", "cli", "conf", "experiments", "hub", "inspect", "report", "statistics", "study", "testing")
 )
 _PRESENTATION = frozenset(
     (

@@ -1,0 +1,52 @@
+"""An untrained model from a config or from overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from zoo.checks import Refused
+from zoo.config.checking import check_run
+from zoo.config.compose import compose_run
+from zoo.hub.weight_transfer import begin
+from zoo.model.build import assemble
+from zoo.model.variants.variant import Variant
+from zoo.training.random_streams import stream
+from zoo.training.run import prepare_data
+
+
+def build(*config: str | Mapping[str, Any]) -> Variant:
+    """Builds the model of a config with the weights that its training starts from.
+
+    Args:
+        config: overrides as of ``zoo train``, such as ``"model=gpt/tiny", "model.dim=64"``; or one mapping, the config
+            of a run in full (``RunResult.config``).
+    Returns:
+        a module whose vocabulary is ``model.vocabulary`` if that is set, else that of the data, which are tokenized for
+        it. With ``model=hub`` its weights are those of the checkpoint.
+    Raises:
+        Refused: with every problem of the config, one a line.
+    """
+    checked = check_run(_compose(*config), was_trained=lambda checked: True)  # so that no trainer is made
+    checked.require()
+    if checked.plan is None:
+        raise Refused("model: must be given")
+    size = checked.plan.vocabulary or prepare_data(checked.config).vocabulary.size
+    model = checked.config["model"]
+    with torch.random.fork_rng():
+        torch.manual_seed(stream(checked.config["seed"], "weights"))
+        built = assemble(checked.plan, size)
+        if "path" in model:
+            begin(built, model["path"], model["sha256"])
+    return built
+
+
+def _compose(*config: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(config) == 1 and isinstance(config[0], Mapping):
+        return config[0]
+    overrides = [each for each in config if isinstance(each, str)]
+    if len(overrides) < len(config):
+        raise Refused("build takes overrides, or one mapping: got both")
+    return compose_run(overrides)
