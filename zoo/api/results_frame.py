@@ -48,7 +48,7 @@ def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
 
 def _row(run: Run, task: str, size: str | None) -> dict[str, Any]:
     result = run.result or {}
-    row = {"arm": run.arm, "task": task, "size": size, "seed": run.seed, "status": find_status(run)}
+    row: dict[str, Any] = {"arm": run.arm, "task": task, "size": size, "seed": run.seed, "status": find_status(run)}
     row |= {"learning_rate": run.rate, "tuning": run.tuning}
     row |= dict(result.get("metrics") or {})
     row |= {name: result.get(name) for name in _SCALARS}

@@ -13,7 +13,7 @@ from zoo.api.results_frame import RunStatus, build_frame, find_status
 from zoo.api.train_run import run_command
 from zoo.checks import Refused, require
 from zoo.cli.report import gather_runs
-from zoo.report import Run, Study, print_summary, summary, write_report
+from zoo.report import Run, Study, build_tables, print_summary, write_report
 from zoo.report.claims.answer import answer
 from zoo.runs.run_result import RunResult
 from zoo.system.html_tables import format_html_text
@@ -136,7 +136,7 @@ def _result(described: Study, runs: Sequence[Run], folder: Path) -> StudyResult:
         question=described.question,
         baseline=described.baseline,
         runs=tuple(map(_run, runs)),
-        answers={table.task.name: answer(table) for table in summary(described, runs)},
+        answers={table.task.name: answer(table) for table in build_tables(described, runs)},
         results=build_frame(described, runs),
         report=_write(described, runs, folder, renumber=True),
     )
