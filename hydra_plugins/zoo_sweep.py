@@ -38,18 +38,18 @@ class RunSweeper(BasicSweeper):  # type: ignore[misc, unused-ignore]
             SystemExit: with 1 if a run failed otherwise.
         """
         from zoo.checks import Refused  # Hydra imports this module for every command
-        from zoo.cli.train_sweep import require_sound, runs_of_sweep, what_differs
+        from zoo.cli.train_sweep import describe_differences, expand_sweep, require_sound
 
         assert self.launcher is not None
         if self.max_batch_size is not None and self.max_batch_size < 1:
             raise Refused(f"hydra.sweeper.max_batch_size: must be positive: got {self.max_batch_size}")
-        runs = runs_of_sweep([*self._parse_config(), *arguments])
+        runs = expand_sweep([*self._parse_config(), *arguments])
         require_sound(runs)
         size = self.max_batch_size or len(runs)
         results: list[JobReturn] = []
         for begin in range(0, len(runs), size):
             results += self.launcher.launch(runs[begin : begin + size], initial_job_idx=begin)
-        named = zip(what_differs(runs), map(_error, results), strict=True)
+        named = zip(describe_differences(runs), map(_error, results), strict=True)
         _report_failures([(name, error) for name, error in named if error is not None])
         return results
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.command import ON_CPU, SMALL, TINY, without_times, zoo
+from zoo.cli.main import COMMANDS
 from zoo.model.schema import SLOTS
 from zoo.registry import index
 from zoo.system.installation import find_package_folder
@@ -163,7 +164,10 @@ def test_debug_shows_where(tmp_path: Path) -> None:
         (["study", "three_variants", "stps=1"], "stps: unknown key: did you mean steps?"),
         (["show", "model=gpx"], "model: unknown choice 'gpx'"),
         (["report", "nope"], "unknown study 'nope'"),
-        (["report", "three_variants", "--otu", "x"], "unknown flag '--otu': choices: --allow-target, --out, -m"),
+        (
+            ["report", "three_variants", "--otu", "x"],
+            "unknown flag '--otu': did you mean --out? choices: --allow-target, --debug, --help",
+        ),
         (["study", "three_variants", "--watch"], "--watch: goes with --status"),
         (["study", "seeds=3"], "name a study, or ask for one with arms={…}"),
         (["study", "three_variants", "seeds=0"], "seeds: must be at least one: got 0"),
@@ -240,11 +244,12 @@ def test_train_help_lists_every_option_of_every_group() -> None:
     assert "warmup: 0.1" in out
 
 
-@pytest.mark.parametrize("command", ["show", "study", "report", "list"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
 def test_each_command_has_help(command: str) -> None:
     code, out, _ = zoo(command, "--help")
     assert code == 0
-    assert out.startswith(f"zoo {command}")
+    assert out.startswith(f"usage: zoo {command} ")
+    assert "\nexamples:\n" in out
 
 
 # ----------------------------------------------------------------------------------------------------------- Hydra
@@ -331,29 +336,6 @@ def test_joblib_runs_a_sweep(tmp_path: Path) -> None:
     code, _, err = zoo("train", "-m", *TINY, *launcher, "seed=0,1", "steps=1")
     assert code == 0, err
     assert len(runs(tmp_path)) == 2
-
-
-@pytest.mark.parametrize(
-    ("line", "proposed"),
-    [
-        ("zoo train model=g", "model=gpt"),
-        ("zoo train model/attention=gr", "model/attention=grouped_query"),
-        ("zoo st", "study"),
-    ],
-)
-def test_tab_completion_proposes(line: str, proposed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMP_LINE", line)
-    monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert proposed in zoo("-sc", "query=bash").out.split()
-
-
-def test_tab_completion_can_be_installed() -> None:
-    code, out, _ = zoo("-sc", "install=bash")
-    assert code == 0
-    done = subprocess.run(["bash", "-n"], input=out, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "complete" in out
-    assert out.rstrip().endswith("zoo")
 
 
 # ------------------------------------------------------------------------------------------------ several processes

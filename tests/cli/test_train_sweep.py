@@ -8,7 +8,7 @@ import pytest
 
 from tests.command import TINY, zoo
 from zoo.checks import Refused
-from zoo.cli.train_sweep import runs_of_sweep, what_differs
+from zoo.cli.train_sweep import describe_differences, expand_sweep
 
 
 @pytest.fixture(autouse=True)
@@ -17,12 +17,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_sweep_is_the_product_of_its_values() -> None:
-    runs = runs_of_sweep(["model=gpt", "seed=1,2", "~clip", "model/norm=layer,rms", "label=a", "label=b"])
+    runs = expand_sweep(["model=gpt", "seed=1,2", "~clip", "model/norm=layer,rms", "label=a", "label=b"])
     pairs = [(seed, norm) for seed in (1, 2) for norm in ("layer", "rms")]
     expected = [["model=gpt", f"seed={seed}", "~clip", f"model/norm={norm}", "label=b"] for seed, norm in pairs]
     assert runs == expected
-    assert what_differs(runs)[1] == "seed=1 model/norm=rms"
-    assert [run[0] for run in runs_of_sweep(["model/norm=glob(*s)"])] == ["model/norm=rms"]
+    assert describe_differences(runs)[1] == "seed=1 model/norm=rms"
+    assert [run[0] for run in expand_sweep(["model/norm=glob(*s)"])] == ["model/norm=rms"]
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,8 @@ def test_the_command_fills(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["folder"], ["must be given a prompt"]),
-        (["--greedy"], ["must be given the folder of a run or checkpoint, and a prompt"]),
+        (["folder"], ["zoo generate needs a prompt"]),
+        (["--greedy"], ["zoo generate needs the folder of a run or checkpoint, and a prompt"]),
         (["f", "p", "--gredy"], ["unknown flag '--gredy': did you mean --greedy?"]),
         (
             ["f", "p", "--tokens", "many", "--top-p=2"],
@@ -237,7 +237,7 @@ def test_all_that_is_wrong_with_the_words_is_told_at_once(words: list[str], told
 
 
 def test_the_command_tells_what_it_takes() -> None:
-    assert zoo("generate", "--help").out.startswith("zoo generate FOLDER")
+    assert zoo("generate", "--help").out.startswith("usage: zoo generate FOLDER")
     assert zoo("generate").code == 2
     assert "zoo generate FOLDER PROMPT" in zoo("--help").out
 

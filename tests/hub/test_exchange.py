@@ -142,7 +142,7 @@ def test_what_matters_in_training_only_is_told_as_left_behind(run: Run, tmp_path
     for name in ("model.safetensors", "tokenizer.json", "result.json"):
         (tmp_path / name).write_bytes((run("llama") / name).read_bytes())
     lines = exported(tmp_path, tmp_path / "dropped").splitlines()
-    assert lines[lines.index("left behind, for it matters in training only:") + 1 :] == ["  dropout: 0.25"]
+    assert lines[lines.index("left behind, since it matters in training only:") + 1 :] == ["  dropout: 0.25"]
 
 
 def test_that_a_source_was_seen_both_ways_is_told(run: Run, tmp_path: Path) -> None:
@@ -224,11 +224,12 @@ def test_a_model_that_fits_no_family_says_why_and_is_kept_in_our_own_form(tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export", "nowhere"], "takes two folders"),
+        (["export", "nowhere"], "two folders must be given, SOURCE and TARGET: got nowhere"),
         (["export", "nowhere", "out"], "neither a run nor a checkpoint"),
-        (["export", "a", "b", "--shard", "2G"], "--shard: must be a positive number of bytes: got 2G"),
+        (["export", "a", "b", "--shard", "2G"], "--shard: must be a whole number: got 2G"),
+        (["export", "a", "b", "--shard=0"], "--shard: must be a positive number of bytes: got 0"),
         (["export", "a", "b", "--familie", "llama"], "did you mean --family"),
-        (["import", "a", "b", "--family=llama"], "unknown option"),
+        (["import", "a", "b", "--family=llama"], "unknown flag '--family=llama'"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused(

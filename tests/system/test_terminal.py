@@ -24,7 +24,8 @@ from rich.cells import cell_len
 from tests.command import TINY, zoo
 from tests.hostile import FORMULAS, HOSTILE
 from tests.test_imports import MODULES
-from zoo.cli.arguments import hydra_words
+from zoo.cli import train
+from zoo.cli.hydra_flags import build_hydra_command
 from zoo.cli.main import main
 from zoo.inspect.summary import describe, render
 from zoo.report import Run, Study, Task, print_summary, write_report
@@ -242,7 +243,7 @@ def test_an_error_of_a_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28), "here/file")
 
-    monkeypatch.setattr("zoo.cli.list_components.index", full)
+    monkeypatch.setattr("zoo.cli.list.index", full)
     assert zoo("list") == (1, "", f"zoo: here/file: {os.strerror(28)}\n")
 
 
@@ -250,7 +251,8 @@ def test_an_error_of_a_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_flags_may_stand_anywhere(words: list[str]) -> None:
     from hydra._internal.utils import get_args_parser
 
-    parsed = get_args_parser().parse_args(hydra_words([*words, "-cd", "folder", "c=4"]))
+    given = train.PARSER.parse([*words, "-cd", "folder", "c=4"])
+    parsed = get_args_parser().parse_args(build_hydra_command(given.forwarded, given.words))
     assert (parsed.multirun, parsed.config_dir, parsed.overrides) == (True, "folder", ["a=1", "b=2,3", "c=4"])
 
 

@@ -12,7 +12,6 @@ from typing import final
 import pytest
 
 from tests.command import zoo
-from zoo.cli.check import command
 from zoo.registry import KINDS
 from zoo.testing import CHECKS, registered
 
@@ -24,7 +23,7 @@ def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
     assert outcome.out.endswith("1 components, 4 checks: 4 passed\n")
 
 
-def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:
     from zoo.components.norm.none import NoNorm
 
     @final
@@ -32,9 +31,8 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.Captu
         """A norm."""
 
     with registered("norm", "undescribed", Undescribed):
-        code = command(["norm/undescribed", "--jobs", "1", "--only", "every_argument_is_described"])
+        code, out, _ = zoo("check", "norm/undescribed", "--jobs", "1", "--only", "every_argument_is_described")
     assert code == 1
-    out = capsys.readouterr().out
     assert "every_argument_is_described: failed" in out
     assert "expected: every argument under Args" in out
     assert "seen:     nothing about dim" in out
@@ -54,9 +52,9 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen(capsys: pytest.Captu
         ),
         (["zoo.model.cost:cost"], "zoo.model.cost:cost must be a class: got function"),
         (["norm/rms", "--only", "cached_is_ful"], "unknown check 'cached_is_ful': did you mean cached_is_full?"),
-        (["norm/rms", "--al"], "unknown option --al: did you mean --all?"),
+        (["norm/rms", "--al"], "unknown flag '--al': did you mean --all?"),
         (["--only", "cached_is_full"], "nothing to check: give KIND/NAME, package.module:Class or --all"),
-        (["norm/rms", "--jobs", "many"], "--jobs must be a positive number: got many"),
+        (["norm/rms", "--jobs", "many"], "--jobs: must be a whole number: got many"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(arguments: list[str], line: str) -> None:

@@ -1,1 +1,1 @@
-"""What the command ``zoo`` does; each module imports what is heavy when it is asked for."""
+"""The command line of zoo, one module for each command, which imports late what is heavy."""

@@ -1,109 +1,117 @@
-"""``zoo check``: run the kit and print what it found."""
+"""``zoo check``: checks that components keep what their kind promises."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from multiprocessing import get_context
-
-import joblib
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from zoo.checks import Refused, suggest
-from zoo.registry import index
-from zoo.system.tables import Terminal
+from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import escape_controls, say
-from zoo.testing.kit import BAD, CHECKS, Status
-from zoo.testing.run_checks import check_component, found
 
-USAGE = """\
-zoo check KIND/NAME ... | package.module:Class ... | --all
+if TYPE_CHECKING:
+    from zoo.testing.kit import Status
 
-  --only CHECK   run this check alone (and what it presupposes); may be given several times
-  --jobs N       processes; one for each core where not given
-  --list         the checks, and what each of them says
 
-For example: zoo check attention/grouped_query --only cached_is_full"""
+def _problems(given: Given) -> Iterable[str]:
+    if given.jobs is not None and given.jobs < 1:
+        yield f"--jobs: must be positive: got {given.jobs}"
+    if not (given.words or given.all or given.list):
+        yield "nothing to check: give KIND/NAME, package.module:Class or --all"
+
+
+PARSER = Parser(
+    "check",
+    ["KIND/NAME ...", "package.module:Class ...", "--all", "--list"],
+    "check that components keep what their kind promises",
+    description="Check that components keep what their kind promises. Exits with 1 if one fails.",
+    arguments={
+        "KIND/NAME": "a registered component, such as attention/latent",
+        "package.module:Class": "a registered class in a module that can be imported from here",
+    },
+    examples=["zoo check attention/grouped_query --only cached_is_full", "zoo check --all --jobs 4"],
+    needs_words=True,
+    check=_problems,
+)
+PARSER.add_switch("--all", help="check every component, those of plug-ins too")
+PARSER.add_value(
+    "--only", "CHECK", is_list=True, help="run only this check and those that it presupposes; may be repeated"
+)
+PARSER.add_value("--jobs", "N", kind=int, help="use N processes. Default: one for each core")
+PARSER.add_switch("--list", help="print every check and what it holds")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the kit found of one component."""
+class Report:
+    """The outcomes of all checks of one component: their number by status, and the lines of those not passed."""
 
     component: str
     counts: Counter[Status]
     lines: tuple[str, ...]
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Run ``zoo check``; 1 where a component fails."""
-    if {"-h", "--help"} & set(arguments) or not arguments:
-        say(USAGE)
-        return 0 if arguments else 2
-    if "--list" in arguments:
+def run(given: Given) -> int:
+    """Runs the checks and prints the outcomes; returns 1 if a component fails."""
+    import joblib
+    from rich.text import Text
+
+    from zoo.system.tables import Terminal
+    from zoo.testing import BAD, CHECKS
+
+    sys.path.insert(0, os.getcwd())  # a class that is not installed is looked for where the command is called
+    if given.list:
         _list_checks()
         return 0
-    only = _values("--only", arguments)
-    for name in only:
+    for name in given.only:
         if name not in CHECKS:
             raise Refused(f"unknown check {name!r}: {suggest(name, CHECKS)}")
-    jobs = _jobs(arguments)
-    components = _components(arguments, {*only, *_values("--jobs", arguments)})
+    components = _components(given)
+    jobs = min(given.jobs or joblib.cpu_count(), len(components))
     terminal = Terminal()
     total: Counter[Status] = Counter()
-    for result in _run(components, only, min(jobs, len(components))):
-        total += result.counts
-        bad = any(result.counts[status] for status in BAD)
+    for report in _check_all(components, given.only, jobs):
+        total += report.counts
+        bad = any(report.counts[status] for status in BAD)
         word = ("failed", "red") if bad else ("passed", "green")
-        told = Text.assemble(escape_controls(result.component), "  ", word, f"  {_counted(result.counts)}")
-        terminal.print(told, soft_wrap=True)
-        for line in result.lines:
-            terminal.print_line(line)
-    terminal.print_line(f"\n{len(components)} components, {_counted(total)}")
+        line = Text.assemble(escape_controls(report.component), "  ", word, f"  {_format_counts(report.counts)}")
+        terminal.print(line, soft_wrap=True)
+        for text in report.lines:
+            terminal.print_line(text)
+    terminal.print_line(f"\n{len(components)} components, {_format_counts(total)}")
     return 1 if any(total[status] for status in BAD) else 0
 
 
-def _counted(counts: Counter[Status]) -> str:
+def _format_counts(counts: Counter[Status]) -> str:
     parts = [f"{counts[status]:,} {status}" for status in counts if counts[status]]
     return f"{sum(counts.values()):,} checks: " + ", ".join(parts)
 
 
-def _jobs(arguments: Sequence[str]) -> int:
-    asked = (_values("--jobs", arguments) or [str(joblib.cpu_count())])[-1]
-    if not asked.isdigit() or int(asked) < 1:
-        raise Refused(f"--jobs must be a positive number: got {asked}")
-    return int(asked)
+def _components(given: Given) -> list[str]:
+    """Returns the components that are named, each of which can be loaded; all of them with ``--all``."""
+    from zoo.registry import index
+    from zoo.testing import found
 
-
-def _values(flag: str, arguments: Sequence[str]) -> list[str]:
-    return [after for here, after in pairwise(arguments) if here == flag]
-
-
-def _components(arguments: Sequence[str], taken: set[str]) -> list[str]:
-    named = [item for item in arguments if not item.startswith("-") and item not in taken]
-    unknown = [item for item in arguments if item.startswith("-") and item not in ("--all", "--only", "--jobs")]
-    if unknown:
-        raise Refused(f"unknown option {unknown[0]}: {suggest(unknown[0], ('--all', '--only', '--jobs', '--list'))}")
-    if "--all" in arguments:
-        named += [f"{kind}/{name}" for kind, name in index().entries]
-    if not named:
-        raise Refused("nothing to check: give KIND/NAME, package.module:Class or --all")
+    named = [*given.words, *(f"{kind}/{name}" for kind, name in (index().entries if given.all else ()))]
     for component in named:
         found(component)
     return list(dict.fromkeys(named))
 
 
-def _run(components: Sequence[str], only: Sequence[str], jobs: int) -> Iterator[Found]:
-    """Each component in a process of its own choosing; results come as they are found."""
+def _check_all(components: Sequence[str], only: Sequence[str], jobs: int) -> Iterator[Report]:
+    """Yields the report of each component as soon as it is there; with several jobs each is checked in a process."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
     if jobs <= 1:
         yield from (_check(component, only) for component in components)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        for done in as_completed([pool.submit(_check, component, only) for component in components]):
-            yield done.result()
+        for future in as_completed([pool.submit(_check, component, only) for component in components]):
+            yield future.result()
 
 
 def _one_thread() -> None:
@@ -112,17 +120,21 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _check(component: str, only: Sequence[str]) -> Found:
+def _check(component: str, only: Sequence[str]) -> Report:
+    from zoo.testing import check_component
+
     counts: Counter[Status] = Counter()
     lines = []
     for outcome in check_component(component, only):
         counts[outcome.status] += 1
         if outcome.status != "passed":
             lines.append(outcome.line)
-    return Found(component, counts, tuple(lines))
+    return Report(component, counts, tuple(lines))
 
 
 def _list_checks() -> None:
+    from zoo.testing import CHECKS
+
     scope = ""
     for item in CHECKS.values():
         if item.scope != scope:

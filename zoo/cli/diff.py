@@ -1,27 +1,20 @@
-"""``zoo diff``."""
+"""``zoo diff``: prints how two models differ, part by part."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.checks import Refused, suggest
-from zoo.cli.arguments import asks_for_help
+from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import say
 
 if TYPE_CHECKING:
     from zoo.hub.plan_difference import Difference
     from zoo.model.plan import ModelPlan
 
-HELP = """\
-zoo diff A B [OVERRIDES] [--json]
-
-For example: zoo diff llama3/8b qwen3/0_6b
-A and B are choices of model, or folders with a config.json; OVERRIDES hold for both. Where they have
-another component, its options are not compared.
-"""
 _ORDER = (
     *("variant", "dim", "layers", "shared", "heads", "head_dim", "hidden", "vocabulary", "dropout"),
     *("attention", "cross", "ffn", "norm", "position", "residual"),
@@ -29,43 +22,52 @@ _ORDER = (
 )
 
 
-def diff(arguments: Sequence[str]) -> int:
-    """``zoo diff A B [OVERRIDES] [--json]``: what differs between two models, part by part."""
-    if asks_for_help(arguments):
-        say(HELP, end="")
-        return 0
-    words = [argument for argument in arguments if argument != "--json"]
-    one, other, *overrides = [*words, "", ""][: max(2, len(words))]
-    _require_sense(one, other, overrides)
+def _problems(given: Given) -> Iterable[str]:
+    one, other, *overrides = [*given.words, "", ""][: max(2, len(given.words))]
+    if not other or any("=" in word and not Path(word).is_dir() for word in (one, other)):
+        yield f"zoo diff needs two models, A and B, before any override: got {' '.join(given.words) or 'nothing'}"
+    for word in overrides:
+        if word.startswith("model="):
+            yield f"{word}: A and B choose the models: got {one} and {other}"
+        elif "=" not in word and not word.startswith("~"):
+            yield f"{word}: must be an override, as key=value: the models are {one} and {other}"
+
+
+PARSER = Parser(
+    "diff",
+    ["A B [OVERRIDE ...]"],
+    "print how two models differ, part by part",
+    description=(
+        "Print how two models differ, part by part. Where they have different components, the options of these "
+        "are not compared."
+    ),
+    arguments={
+        "A, B": "a choice of model, such as llama3/8b, or a folder with a config.json",
+        "OVERRIDE": "an override of both models, such as model.layers=2",
+    },
+    examples=["zoo diff llama3/8b qwen3/0_6b", "zoo diff gemma3 path/to/checkpoint --json"],
+    check=_problems,
+)
+PARSER.add_switch("--json", help="print JSON")
+
+
+def run(given: Given) -> int:
+    """Prints the differences, sizes first."""
     from zoo.hub.plan_difference import differences
 
+    one, other, *overrides = given.words
     problems: list[str] = []
     both = [_plan(model, overrides, problems) for model in dict.fromkeys((one, other))]
     if problems:
         raise Refused("\n".join(dict.fromkeys(problems)))
     plans = [plan for plan in both if plan is not None]
     found = sorted(differences(plans[0], plans[-1], training=True), key=_place)
-    _print_json(one, other, found) if "--json" in arguments else _render(one, other, found)
+    _print_json(one, other, found) if given.json else _render(one, other, found)
     return 0
 
 
-def _require_sense(one: str, other: str, overrides: Sequence[str]) -> None:
-    problems = [f"unknown flag {word!r}" for word in (one, other, *overrides) if word.startswith("-")]
-    said = " ".join(filter(None, (one, other))) or "nothing"
-    if not other or any("=" in word and not Path(word).is_dir() for word in (one, other)):
-        problems.append(f"zoo diff must be given two models, and then overrides: got {said}")
-    problems += [f"{word}: the models are told by A and B" for word in overrides if word.startswith("model=")]
-    problems += [
-        f"{word}: must be an override, as key=value: the models are {one} and {other}"
-        for word in overrides
-        if "=" not in word and not word.startswith(("-", "~"))
-    ]
-    if problems:
-        raise Refused("\n".join(problems))
-
-
 def _plan(model: str, overrides: Sequence[str], problems: list[str]) -> ModelPlan | None:
-    """The plan of a choice of model or of a folder; problems are noted with its name before them."""
+    """Returns the plan of a choice of model or of a folder, and notes problems with its name before them."""
     from zoo.config.checkpoint_start import start_without_weights
     from zoo.config.compose import compose_run, group_choices
     from zoo.model.build import check
@@ -73,7 +75,7 @@ def _plan(model: str, overrides: Sequence[str], problems: list[str]) -> ModelPla
     found: list[str] = []
     folder = (Path(model) / "config.json").is_file()
     if not folder and model not in (known := group_choices("model")):
-        problems.append(f"neither a folder with a config.json nor a model: {model!r}: {suggest(model, known)}")
+        problems.append(f"neither a model nor a folder with a config.json: {model!r}: {suggest(model, known)}")
         return None
     given = compose_run(["model=hub" if folder else f"model={model}", *overrides])
     config = {**given["model"], "path": model} if folder else given["model"]
@@ -84,7 +86,7 @@ def _plan(model: str, overrides: Sequence[str], problems: list[str]) -> ModelPla
 
 
 def _place(difference: Difference) -> tuple[bool, int]:
-    """Sizes first, then parts; what only some layers have comes last."""
+    """Returns a sort key: sizes, then parts, then what only some layers have."""
     path, _, layers = difference.path.partition(" (")
     name = next((step for step in path.split(".") if step in _ORDER), "")
     return bool(layers), _ORDER.index(name) if name else len(_ORDER)

@@ -1,16 +1,16 @@
-"""``zoo generate``."""
+"""``zoo generate``: prints what a model writes, or how it fills masks."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from zoo.checks import Refused, suggest
-from zoo.cli.arguments import asks_for_help
+from zoo.checks import Refused
+from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import say, say_raw
 
 if TYPE_CHECKING:
@@ -18,147 +18,93 @@ if TYPE_CHECKING:
 
     from zoo.generation.trained_model import TrainedModel
 
-HELP = """\
-zoo generate FOLDER "PROMPT" ["PROMPT" ...]
+_SAMPLING = ("--temperature", "--top-k", "--top-p", "--seed")
+_DRAWING = (*_SAMPLING, "--samples")
+_COUNTS = ("--tokens", "--samples", "--beams")
 
-FOLDER is that of a finished run or of a checkpoint; a PROMPT of - is read from the standard input.
-Tokens are drawn, unless --greedy or --beams says otherwise.
 
-  --tokens N            the largest number of tokens to write (128, or fewer where positions end)
-  --temperature T       what logits are divided by before a token is drawn (1)
-  --top-k K             draw from the K likeliest tokens
-  --top-p P             draw from the likeliest tokens that together have probability P
-  --seed S              of what is drawn (0); the same prompt with the same seed gives the same text
-  --samples N           texts of each prompt, with seeds from S on
-  --greedy              take the likeliest token
-  --beams N             beam search with N beams
-  --length-penalty P    above 0 beams favour long texts, below 0 short ones (1)
-  --stop STRING         ends a text and is no part of it; may be given several times
-  --fill                fill the masks of a text: what an encoder does
-  --json                prompts and texts as JSON
-  --uncached            read everything again for each token: slow, and the same text
-  --device D            cpu, cuda or cuda:N (the first GPU if there is one, else cpu)
-"""
-_VALUES: Mapping[str, Callable[[str], Any]] = {
-    "--tokens": int,
-    "--temperature": float,
-    "--top-k": int,
-    "--top-p": float,
-    "--seed": int,
-    "--samples": int,
-    "--beams": int,
-    "--length-penalty": float,
-    "--stop": str,
-    "--device": str,
-}
-_SWITCHES = ("--greedy", "--fill", "--json", "--uncached")
-_DRAWING = ("--temperature", "--top-k", "--top-p", "--seed", "--samples")
-_APART = {
+def _problems(given: Given) -> Iterable[str]:
+    """Yields what is wrong with the words alone, before a model is read."""
+    flags = PARSER.collect_flags(given)
+    for flag, others in _EXCLUSIVE.items():
+        if flag in flags and (found := [other for other in others if other in flags]):
+            yield f"{flag}: makes no sense together with {', '.join(found)}"
+    if "--length-penalty" in flags and not {"--beams", "--fill"} & set(flags):
+        yield "--length-penalty: goes with --beams"
+    yield from (f"{name}: must be positive: got {flags[name]}" for name in _COUNTS if flags.get(name, 1) < 1)
+    if "" in given.stop:
+        yield "--stop: must not be empty"
+    yield from _sampling_problems(flags)
+    if len(given.words) < 2:
+        yield f"zoo generate needs {'a prompt' if given.words else 'the folder of a run or checkpoint, and a prompt'}"
+    if given.words[1:].count("-") > 1:
+        yield "only one prompt can be read from the standard input: got - several times"
+
+
+PARSER = Parser(
+    "generate",
+    ["FOLDER PROMPT ..."],
+    "print what a trained model writes",
+    description="Print what a trained model writes. Tokens are sampled, unless --greedy or --beams is given.",
+    arguments={
+        "FOLDER": "the folder of a finished run or of a checkpoint",
+        "PROMPT": "a text to continue; - reads the standard input. Put -- before one that begins with a dash",
+    },
+    examples=[
+        'zoo generate runs/ebe67b8e1d18397a "Return the"',
+        'zoo generate my_llama "def main" "class Model" --temperature 0.7 --top-p 0.9 --samples 3',
+        'zoo generate my_bert "The <mask> sat" --fill',
+    ],
+    needs_words=True,
+    check=_problems,
+)
+PARSER.add_value("--tokens", "N", kind=int, help="write at most N tokens. Default: 128, or fewer where positions end")
+PARSER.add_value("--temperature", "T", kind=float, help="divide logits by T before sampling. Default: 1")
+PARSER.add_value("--top-k", "K", kind=int, help="sample from the K most likely tokens")
+PARSER.add_value("--top-p", "P", kind=float, help="sample from the most likely tokens that together have probability P")
+PARSER.add_value(
+    "--seed", "S", kind=int, help="seed the sampling; the same prompt and seed give the same text. Default: 0"
+)
+PARSER.add_value("--samples", "N", kind=int, help="write N texts for each prompt, with seeds from S on. Default: 1")
+PARSER.add_switch("--greedy", help="take the most likely token")
+PARSER.add_value("--beams", "N", kind=int, help="search with N beams")
+PARSER.add_value(
+    "--length-penalty", "P", kind=float, help="above 0 beams favor long texts, below 0 short ones. Default: 1"
+)
+PARSER.add_value("--stop", "TEXT", is_list=True, help="end a text before TEXT; may be repeated")
+PARSER.add_switch("--fill", help="fill the masks of a text, as encoders do")
+PARSER.add_switch("--json", help="print prompts and texts as JSON")
+PARSER.add_switch("--uncached", help="compute everything again for each token: slow, with the same result")
+PARSER.add_value("--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if any, else cpu")
+_EXCLUSIVE = {
     "--greedy": _DRAWING,
     "--beams": (*_DRAWING, "--greedy", "--stop"),
-    "--fill": tuple(flag for flag in (*_VALUES, *_SWITCHES) if flag not in ("--fill", "--json", "--device")),
+    "--fill": tuple(name for name in PARSER.flags if name not in ("--fill", "--json", "--device")),
 }
-"""What makes no sense beside a flag."""
-_WORDS = {int: "a whole number", float: "a number"}
+"""Flags that make no sense beside another one."""
 
 
-@dataclass
-class Asked:
-    """The words of a command line: flags with their values, and what is no flag."""
-
-    flags: dict[str, Any] = field(default_factory=dict)
-    stops: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def take(self, flag: str, value: str) -> None:
-        """A flag that has a value."""
-        kind = _VALUES[flag]
-        try:
-            self.flags[flag] = kind(value)
-        except ValueError:
-            self.problems.append(f"{flag}: must be {_WORDS[kind]}: got {value}")  # type: ignore[index]
-        if flag == "--stop":
-            self.stops.append(value)
-
-
-def generate(arguments: Sequence[str]) -> int:
-    """``zoo generate FOLDER PROMPT …``: what a model writes, or how it fills masks."""
-    if asks_for_help(arguments) or not arguments:
-        say(HELP, end="")
-        return 0 if arguments else 2
-    asked = _parsed(arguments)
-    _require_sense(asked)
+def run(given: Given) -> int:
+    """Prints the texts, or the filled masks."""
     from zoo.generation.trained_model import open_model
 
-    device = _device(asked.flags.get("--device"))
-    prompts = [_read_stdin() if word == "-" else word for word in asked.words[1:]]
-    source = open_model(asked.words[0])
+    device = _device(given.device)
+    prompts = [_read_stdin() if word == "-" else word for word in given.words[1:]]
+    source = open_model(given.words[0])
     source.model.to(device)
-    if "--fill" in asked.flags:
-        _fill(source, prompts, as_json="--json" in asked.flags)
+    if given.fill:
+        _fill(source, prompts, as_json=given.json)
     else:
-        _write(source, prompts, asked)
+        _write(source, prompts, given)
     return 0
 
 
-# ----------------------------------------------------------------------------------------------------- what is asked
-
-
-def _parsed(arguments: Sequence[str]) -> Asked:
-    """Flags as ``--flag value`` or ``--flag=value``; after ``--`` nothing is a flag."""
-    asked, rest = Asked(), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        flag, is_one, value = word.partition("=")
-        if word == "--":
-            asked.words += rest
-            break
-        if not word.startswith("--"):
-            asked.words.append(word)
-        elif flag in _VALUES and is_one:
-            asked.take(flag, value)
-        elif flag in _VALUES and rest:
-            asked.take(flag, rest.pop(0))
-        elif flag in _VALUES:
-            asked.problems.append(f"{flag}: must be given a value")
-        elif word in _SWITCHES:
-            asked.flags[word] = True
-        else:
-            asked.problems.append(f"unknown flag {flag!r}: {suggest(flag, (*_VALUES, *_SWITCHES))}")
-    return asked
-
-
-def _require_sense(asked: Asked) -> None:
-    """Refuse all that is wrong with the words alone."""
-    flags, problems = asked.flags, asked.problems
-    for flag, others in _APART.items():
-        if flag in flags and (found := [other for other in others if other in flags]):
-            problems.append(f"{flag}: makes no sense together with {', '.join(found)}")
-    if "--length-penalty" in flags and not {"--beams", "--fill"} & set(flags):
-        problems.append("--length-penalty: goes with --beams")
-    problems += [f"{name}: must be positive: got {flags[name]}" for name in _LEAST if flags.get(name, 1) < 1]
-    if "" in asked.stops:
-        problems.append("--stop: must not be empty")
-    problems += _drawing_problems(flags)
-    if len(asked.words) < 2:
-        what = "a prompt" if asked.words else "the folder of a run or checkpoint, and a prompt"
-        problems.append(f"zoo generate must be given {what}")
-    if asked.words[1:].count("-") > 1:
-        problems.append("only one prompt can be read from the standard input: got - several times")
-    if problems:
-        raise Refused("\n".join(problems))
-
-
-_LEAST = ("--tokens", "--samples", "--beams")
-
-
-def _drawing_problems(flags: Mapping[str, Any]) -> list[str]:
-    """What ``Sampling`` says of its values, by the names of the flags."""
+def _sampling_problems(flags: Mapping[str, Any]) -> list[str]:
+    """Returns what ``Sampling`` says of its values, by the names of the flags."""
     from zoo.generation.sampling import Sampling
 
     try:
-        Sampling(**_drawing(flags))
+        Sampling(**_sampling_options(flags))
     except Refused as error:
         return [
             f"--{line.split(':')[0].replace('_', '-')}:{line.partition(':')[2]}" for line in str(error).splitlines()
@@ -166,55 +112,50 @@ def _drawing_problems(flags: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _drawing(flags: Mapping[str, Any]) -> dict[str, Any]:
-    names = {flag: flag.removeprefix("--").replace("-", "_") for flag in _DRAWING if flag != "--samples"}
-    return {name: flags[flag] for flag, name in names.items() if flag in flags}
+def _sampling_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("--").replace("-", "_"): flags[name] for name in _SAMPLING if name in flags}
 
 
-def _device(asked: str | None) -> torch.device:
-    """The one that was asked for; else the first GPU if there is one, else the CPU."""
+def _device(name: str | None) -> torch.device:
+    """Returns the named device; without a name the first GPU if there is one, else the CPU."""
     import torch
 
-    if asked is None:
+    if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", asked):
-        raise Refused(f"--device: must be cpu, cuda or cuda:N: got {asked}")
-    device, there = torch.device(asked), torch.cuda.device_count()
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise Refused(f"--device: must be cpu, cuda or cuda:N: got {name}")
+    device, there = torch.device(name), torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= there:
-        raise Refused(f"--device: {asked} is not there: this machine has {there} GPUs that torch can use")
+        raise Refused(f"--device: {name} is not there: this machine has {there} GPUs that torch can use")
     return device
 
 
 def _read_stdin() -> str:
-    """The standard input without the end of its last line."""
+    """Returns the standard input without the end of its last line."""
     return sys.stdin.read().removesuffix("\n")
 
 
-# ---------------------------------------------------------------------------------------------------------- answers
-
-
-def _write(source: TrainedModel, prompts: Sequence[str], asked: Asked) -> None:
-    """One text as it comes; several, or JSON, when all are there."""
+def _write(source: TrainedModel, prompts: Sequence[str], given: Given) -> None:
+    """Prints one text as it is generated; several, or JSON, once all are there."""
     from zoo import generation
 
-    flags, model, prompting = asked.flags, source.model, source.prompting
-    common: dict[str, Any] = {"tokens": flags.get("--tokens"), "cached": "--uncached" not in flags}
-    samples = flags.get("--samples", 1)
-    sampling = None if "--greedy" in flags else generation.Sampling(**_drawing(flags))
-    if "--beams" in flags:
-        penalty = flags.get("--length-penalty", 1.0)
-        beams = flags["--beams"]
-        texts = generation.search_texts(model, prompting, prompts, beams=beams, length_penalty=penalty, **common)
-    elif len(prompts) * samples == 1 and "--json" not in flags:
-        for piece in generation.stream(model, prompting, prompts[0], sampling=sampling, stops=asked.stops, **common):
+    model, prompting = source.model, source.prompting
+    common: dict[str, Any] = {"tokens": given.tokens, "cached": not given.uncached}
+    samples = 1 if given.samples is None else given.samples
+    sampling = None if given.greedy else generation.Sampling(**_sampling_options(PARSER.collect_flags(given)))
+    if given.beams is not None:
+        penalty = 1.0 if given.length_penalty is None else given.length_penalty
+        texts = generation.search_texts(model, prompting, prompts, beams=given.beams, length_penalty=penalty, **common)
+    elif len(prompts) * samples == 1 and not given.json:
+        for piece in generation.stream(model, prompting, prompts[0], sampling=sampling, stops=given.stop, **common):
             say_raw(piece, end="", flush=True)
         say()
         return
     else:
         texts = generation.generate(
-            model, prompting, prompts, sampling=sampling, samples=samples, stops=asked.stops, **common
+            model, prompting, prompts, sampling=sampling, samples=samples, stops=given.stop, **common
         )
-    _show([(prompt, text) for prompt, text in zip(_each(prompts, samples), texts, strict=True)], "--json" in flags)
+    _show([(prompt, text) for prompt, text in zip(_each(prompts, samples), texts, strict=True)], given.json)
 
 
 def _each(prompts: Sequence[str], samples: int) -> list[str]:
@@ -231,7 +172,7 @@ def _show(answers: Sequence[tuple[str, str]], as_json: bool) -> None:
 
 
 def _fill(source: TrainedModel, prompts: Sequence[str], *, as_json: bool) -> None:
-    """The text with its masks filled, and what else was likely."""
+    """Prints each text with its masks filled, and the most likely tokens of each mask."""
     from zoo.generation import fill
 
     found = fill(source.model, source.prompting, prompts)

@@ -1,30 +1,31 @@
-"""``zoo show``."""
+"""``zoo show``: prints the parts, parameters, operations and memory of a composed model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-from zoo.cli.arguments import asks_for_help
+from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import say
 
-HELP = """\
-zoo show OVERRIDES [--json]
+PARSER = Parser(
+    "show",
+    ["[OVERRIDE ...]"],
+    "print the parts, parameters, FLOPs and memory of a model",
+    description=(
+        "Compose a model and print its parts, parameters, FLOPs and memory, without allocating weights.\n\n"
+        "FLOPs are those of the forward pass of one row of data.length tokens. The cache is what decoding "
+        "remembers of that row; activations are what autograd keeps of it for the backward pass."
+    ),
+    arguments={"OVERRIDE": "a preset, a component, or an option, as of zoo train"},
+    examples=["zoo show model=llama model/norm=layer model.dim=512", "zoo show model=gemma3/1b --json"],
+)
+PARSER.add_switch("--json", help="print all figures exactly, by module, as JSON")
 
-For example: zoo show model=llama model/norm=layer model.dim=512
-FLOPs are those of the forward pass of one row of data.length tokens; cache is what decoding remembers
-of it, activations what autograd keeps of it for the backward pass, up to the logits.
-"""
 
-
-def show(arguments: Sequence[str]) -> int:
-    """``zoo show OVERRIDES [--json]``: the composed model, from the meta device."""
-    if asks_for_help(arguments):
-        say(HELP, end="")
-        return 0
+def run(given: Given) -> int:
+    """Prints the composed model, which is built on the meta device."""
     from zoo.inspect.summary import describe, render
 
-    overrides = [argument for argument in arguments if argument != "--json"]
-    described = describe(overrides)
-    say(json.dumps(described, indent=1, ensure_ascii=False)) if "--json" in arguments else render(described)
+    described = describe(given.words)
+    say(json.dumps(described, indent=1, ensure_ascii=False)) if given.json else render(described)
     return 0

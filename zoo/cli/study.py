@@ -1,95 +1,112 @@
-"""``zoo study``."""
+"""``zoo study``: runs the arms and seeds of a study that are missing, and reports on all of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from zoo.checks import Refused
-from zoo.cli.arguments import (
-    HYDRA_FLAGS,
-    asks_for_help,
-    hydra_words,
-    is_hydras,
-    overrides_of,
-    refuse_unknown,
-    require_flags,
-    take_values,
+from zoo.cli.hydra_flags import (
+    add_hydra_flags,
+    build_hydra_command,
+    drop_hydra_overrides,
+    is_for_hydra,
+    refuse_unknown_overrides,
 )
-from zoo.cli.train import hand_over
+from zoo.cli.parser import Given, Parser
+from zoo.cli.train import launch_hydra
 from zoo.system.terminal import say
 
 if TYPE_CHECKING:
     from zoo.study.cells.overview import Overview
 
-HELP = """\
-zoo study STUDY [KEYS] [OVERRIDES]
-zoo study KEYS [OVERRIDES]
 
-STUDY is a name under experiments/, a folder, or a study.yaml.
-KEYS are those of a study.yaml, in place of what the file says: seeds=3 match=none. Without a file they are the
-study: model=gpt data=numbers 'arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}' seeds=5
-OVERRIDES hold for all runs: steps=100, hydra/launcher=basic, threads=2
-
-  --dry-run [--json]           print the runs, and train nothing
-  --status [--json]            where it stands, also while it runs elsewhere
-  --status --watch             the same, until all runs are done
-  --on-failure {go_on,stop}    what follows a run that failed (go_on)
-  --retries N                  how often a run that failed is tried again (0)
-  --allow-target MODULE        a study file may name what MODULE defines, and so run its code
-"""
-_FLAGS = frozenset(("--dry-run", "--status", "--json", "--watch"))
+def _problems(given: Given) -> Iterable[str]:
+    if given.json and not (given.status or given.dry_run):
+        yield "--json: goes with --status or --dry-run"
+    if given.watch and not given.status:
+        yield "--watch: goes with --status"
+    if given.retries is not None and given.retries < 0:
+        yield f"--retries: must not be negative: got {given.retries}"
 
 
-def study(arguments: Sequence[str]) -> int:
-    """``zoo study``: a Hydra sweep over the cells of a study."""
-    flags = _FLAGS & set(arguments)
-    rest, policy = _policy([argument for argument in arguments if argument not in flags])
-    if asks_for_help(arguments) or not rest:
-        say(HELP, end="")
-        return 0 if asks_for_help(arguments) else 2
-    for flag, others in (("--json", ("--status", "--dry-run")), ("--watch", ("--status",))):
-        if flag in flags and not flags & set(others):
-            raise Refused(f"{flag}: goes with {' or '.join(others)}")
-    if "--status" in flags and "--watch" not in flags and (known := _recall(rest)) is not None:
-        _show(known, as_json="--json" in flags)
+PARSER = Parser(
+    "study",
+    ["STUDY [KEY=VALUE ...] [OVERRIDE ...]", "KEY=VALUE ... [OVERRIDE ...]"],
+    "run the arms and seeds of a study, and write its report",
+    description=(
+        "Run the arms and seeds of a study that have no result yet, and write its report. Without STUDY, the keys on "
+        "the command line are the study. The same command continues after an interruption."
+    ),
+    arguments={
+        "STUDY": "a name under experiments/, a folder, or a study.yaml",
+        "KEY=VALUE": "a key of the study file, which replaces what the file says: seeds=3, match=none",
+        "OVERRIDE": "an override of all runs: steps=100, threads=2, hydra/launcher=basic",
+    },
+    examples=[
+        "zoo study three_variants --dry-run",
+        "zoo study three_variants seeds=5",
+        "zoo study model=gpt/tiny data=numbers 'arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}' seeds=5",
+        "zoo study three_variants --status --watch",
+    ],
+    needs_words=True,
+    check=_problems,
+)
+PARSER.add_switch("--dry-run", help="print the runs and what they cost, and train nothing")
+PARSER.add_switch("--status", help="print the state of every run, also while they run elsewhere")
+PARSER.add_switch("--watch", help="with --status: keep printing until all runs are done")
+PARSER.add_switch("--json", help="with --status or --dry-run: print JSON")
+PARSER.add_value(
+    "--on-failure",
+    "WHAT",
+    choices=("go_on", "stop"),
+    help="after a failed run, go_on with the others or stop. Default: go_on",
+)
+PARSER.add_value("--retries", "N", kind=int, help="try a failed run again N times. Default: 0")
+PARSER.add_value(
+    "--allow-target", "MODULE", is_list=True, help="let a study file name classes of this module; may be repeated"
+)
+add_hydra_flags(PARSER, sweeps=False)
+
+
+def run(given: Given) -> int:
+    """Runs the study as a sweep of Hydra; with --status or --dry-run prints it."""
+    if given.status and not given.watch and (known := _recall(given)) is not None:
+        _show(known, as_json=given.json)
         return 0
-    asked_for, further, hydras = parsed(rest)
+    hydras = [word for word in given.words if is_for_hydra(word)]
+    refuse_unknown_overrides(hydras)
+    study, further = resolve_study(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
     from zoo.study.plan.command_line import as_override
     from zoo.study.run_study import forecast, local_launcher, look, watch
 
     launcher = local_launcher([*hydras, *further])
-    threads = [line for line in launcher if not is_hydras(line)]
-    if "--status" in flags:
-        if "--watch" in flags:
-            watch(asked_for, [*threads, *further])
-        else:
-            _show(look(asked_for, [*threads, *further]), as_json="--json" in flags)
+    threads = drop_hydra_overrides(launcher)
+    if given.watch:
+        watch(study, [*threads, *further])
         return 0
-    if "--json" in flags:
-        say(json.dumps(forecast(asked_for, [*threads, *further]), indent=1, ensure_ascii=False))
+    if given.status:
+        _show(look(study, [*threads, *further]), as_json=given.json)
         return 0
-    dry_run = f"hydra.sweeper.dry_run={str('--dry-run' in flags).lower()}"
-    chosen = ["hydra/sweeper=zoo_study", as_override(asked_for), dry_run, *policy]
-    return hand_over(hydra_words(["-m", *chosen, *launcher, *hydras, *further]))
+    if given.json:
+        say(json.dumps(forecast(study, [*threads, *further]), indent=1, ensure_ascii=False))
+        return 0
+    sweeper = ["hydra/sweeper=zoo_study", as_override(study), *_sweeper_options(given)]
+    return launch_hydra(build_hydra_command(["-m", *given.forwarded], [*sweeper, *launcher, *hydras, *further]))
 
 
-def _recall(arguments: Sequence[str]) -> Overview | None:
+def _recall(given: Given) -> Overview | None:
     """Returns where a study stands by the cells that were kept of it, without composing; None if there are none."""
     from zoo.study.cells.snapshot import Request, recall
 
-    words = _request_words(arguments)
+    words = _request_words(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
     request = None if words is None else Request.read(words)
     return None if request is None else recall(request)
 
 
-def _request_words(arguments: Sequence[str]) -> list[str] | None:
-    """Returns the arguments that choose the runs of a study; None if flags of Hydra may choose them too."""
-    rest, allowed = take_values(arguments, "--allow-target")
-    words = overrides_of(rest)
-    own = [word for word in words if not is_hydras(word)]
-    return [*own, *(f"--allow-target={module}" for module in allowed)] if len(words) == len(rest) else None
+def _request_words(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str]) -> list[str] | None:
+    """Returns the words that choose the runs of a study; None if flags of Hydra may choose them too."""
+    return None if flags else [*words, *(f"--allow-target={module}" for module in allowed)]
 
 
 def _show(overview: Overview, *, as_json: bool) -> None:
@@ -101,24 +118,27 @@ def _show(overview: Overview, *, as_json: bool) -> None:
     overview.print(Terminal())
 
 
-def parsed(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """The study that is asked for, the overrides that come last in all runs, and what is for Hydra alone."""
+def resolve_study(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """Reads the study that a command line gives.
+
+    Args:
+        words: the name of a study or none, keys of a study, and overrides of its runs.
+        allowed: modules whose classes and functions a study file may name.
+        flags: flags of Hydra on the same line.
+    Returns:
+        the study as :func:`zoo.study.cells.load.load_plan` takes it, and the overrides that come last in all runs.
+
+    Raises:
+        Refused: if it is no study, or an override cannot be applied.
+    """
     from zoo.study.plan.command_line import asked
 
-    request = _request_words(arguments)
-    arguments, allowed = take_values(arguments, "--allow-target")
-    require_flags(arguments, HYDRA_FLAGS)
-    words = overrides_of(arguments)
-    hydras = [word for word in arguments if word not in words or is_hydras(word)]
-    asked_for, further = asked([word for word in words if not is_hydras(word)], allowed, request)
-    refuse_unknown([*(word for word in words if is_hydras(word)), *further])
-    return asked_for, further, hydras
+    study, further = asked(words, allowed, _request_words(words, allowed, flags))
+    refuse_unknown_overrides(further)
+    return study, further
 
 
-def _policy(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What follows a failure is told to the sweeper; the other arguments, and its overrides."""
-    rest, policy = list(arguments), []
-    for flag, key in (("--on-failure", "on_failure"), ("--retries", "retries")):
-        rest, values = take_values(rest, flag)
-        policy += [f"hydra.sweeper.{key}={value}" for value in values]
-    return rest, policy
+def _sweeper_options(given: Given) -> list[str]:
+    """Returns the flags as options of the sweeper in ``hydra_plugins/zoo_study.py``."""
+    options = {"dry_run": str(given.dry_run).lower(), "on_failure": given.on_failure, "retries": given.retries}
+    return [f"hydra.sweeper.{key}={value}" for key, value in options.items() if value is not None]

@@ -1,4 +1,4 @@
-"""``zoo train``, and what Hydra is handed: trainings, sweeps of them, and studies."""
+"""``zoo train``, and the way to Hydra for trainings, sweeps of them, and studies."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.checks import Refused
-from zoo.cli.arguments import (
-    HYDRA_FLAGS,
-    asks_for_help,
-    hydra_words,
-    is_hydras,
-    overrides_of,
-    refuse_unknown,
-    require_flags,
-    without_hydra,
+from zoo.cli.hydra_flags import (
+    add_hydra_flags,
+    build_hydra_command,
+    drop_hydra_overrides,
+    is_for_hydra,
+    refuse_unknown_overrides,
 )
+from zoo.cli.parser import Given, Parser
 from zoo.system.signals import (
     GRACE,
     Interrupted,
@@ -32,49 +30,69 @@ from zoo.system.signals import (
 from zoo.system.terminal import prepare_output, say
 
 _RANK_GRACE = 3.0  # seconds; a rank alone cannot even finish its step
+PARSER = Parser(
+    "train",
+    ["[OVERRIDE ...]"],
+    "train a model; with -m, every combination of a sweep",
+    description=(
+        "Compose a config from presets, components and options, and train the model once. A run that has its result "
+        "is not trained again; one that was interrupted continues. Overrides are Hydra's."
+    ),
+    arguments={
+        "group=choice": "choose a preset or a component: model=gpt, model/attention=grouped_query",
+        "key=value": "set an option: model.attention.kv_heads=2, steps=1000",
+        "+key=value": "add an option that the config does not have",
+        "~key": "remove an option",
+    },
+    examples=[
+        "zoo train model=gpt/tiny data=numbers steps=100",
+        "zoo train model=llama data=pydocs model/attention=multi_head optimizer.lr=3e-4",
+        "zoo train -m model=gpt model/position=learned,rotary seed=1,2",
+        "zoo train --cfg job model=gpt/tiny",
+    ],
+)
+add_hydra_flags(PARSER, sweeps=True)
 
 
-def train(arguments: list[str]) -> int:
-    """``zoo train``: Hydra's own command line, with overrides checked first, all problems at once."""
+def run(given: Given) -> int:
+    """Checks all overrides at once, and hands over to Hydra."""
+    from zoo.config.checking import check_run
     from zoo.config.compose import carried_options, compose_run
     from zoo.study.plan.setting import override
 
-    require_flags(arguments, HYDRA_FLAGS)
-    overrides = overrides_of(arguments)
-    if asks_for_help(arguments):
-        say(_help(without_hydra(overrides)))
-        return 0
-    refuse_unknown([line for line in overrides if is_hydras(line)])
-    if len(overrides) == len(arguments):
-        from zoo.config.checking import check_run
-
-        check_run(compose_run(without_hydra(overrides))).require()
-    elif not {"--hydra-help", "--info", "-i"} & set(arguments):
-        refuse_unknown(without_hydra(overrides))
-    carried = carried_options(without_hydra(overrides)).items()
-    code = hand_over(hydra_words([*(override(f"++{key}", value) for key, value in carried), *arguments]))
-    if {"-m", "--multirun"} & set(arguments) and not any(line.startswith("hydra/sweeper") for line in overrides):
-        say(f"report: {shlex.join(['zoo', 'report', '-m', *without_hydra(overrides)])}")
+    overrides = drop_hydra_overrides(given.words)
+    refuse_unknown_overrides([word for word in given.words if is_for_hydra(word)])
+    if not given.forwarded:
+        check_run(compose_run(overrides)).require()
+    elif not {"--hydra-help", "--info", "-i"} & set(given.forwarded):
+        refuse_unknown_overrides(overrides)
+    carried = [override(f"++{key}", value) for key, value in carried_options(overrides).items()]
+    code = launch_hydra(build_hydra_command(given.forwarded, [*carried, *given.words]))
+    chooses_sweeper = any(word.startswith("hydra/sweeper") for word in given.words)
+    if {"-m", "--multirun"} & set(given.forwarded) and not chooses_sweeper:
+        say(f"report: {shlex.join(['zoo', 'report', '-m', *overrides])}")
     return code
 
 
-def _help(overrides: Sequence[str]) -> str:
-    """All that can be chosen and set; for its own page Hydra copies its whole store once for each group."""
+def describe_config(given: Given) -> str:
+    """Returns all that can be chosen and set, with these overrides applied: what follows the help of ``zoo train``."""
     import yaml
 
     from zoo.config.compose import compose_run, config_groups, group_choices
 
     groups = "\n".join(f"{group}: {', '.join(group_choices(group))}" for group in sorted(config_groups()))
-    config = yaml.safe_dump(compose_run(overrides), sort_keys=False, allow_unicode=True)
-    return (
-        f"zoo train OVERRIDES\n\n== Choices (group=choice) ==\n\n{groups}\n\n"
-        f"== Config (foo.bar=value) ==\n\n{config}\n"
-        "-m a=1,2 runs a sweep, --cfg job prints the config and runs nothing, --hydra-help tells what else there is."
-    )
+    config = yaml.safe_dump(compose_run(drop_hydra_overrides(given.words)), sort_keys=False, allow_unicode=True)
+    return f"== Choices (group=choice) ==\n\n{groups}\n\n== Config (key=value) ==\n\n{config}"
 
 
-def hand_over(arguments: Sequence[str]) -> int:
-    """Hand over to Hydra; errors come back to us instead of being printed with half a traceback."""
+def launch_hydra(arguments: Sequence[str]) -> int:
+    """Hands over to Hydra, whose errors become refusals instead of half a traceback.
+
+    Args:
+        arguments: command line of Hydra's own parser.
+    Returns:
+        the exit code.
+    """
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -89,7 +107,7 @@ def hand_over(arguments: Sequence[str]) -> int:
     follow_parent(_RANK_GRACE if "LOCAL_RANK" in os.environ else GRACE)
     try:
         with handle_command_signals():
-            hydra.main(version_base="1.3", config_path=str(find_package_folder("conf")), config_name="train")(run)()
+            hydra.main(version_base="1.3", config_path=str(find_package_folder("conf")), config_name="train")(run_job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise Refused(one_line(error)) from error
     except _PastHydra as end:
@@ -98,15 +116,15 @@ def hand_over(arguments: Sequence[str]) -> int:
 
 
 class _PastHydra(BaseException):
-    """Carries the error of a single run past Hydra, which would print a line of its own above ours."""
+    """Carries the error of a single run past Hydra, which would print a line of its own before it."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
 
 
-def run(config: Any) -> float | None:
-    """One training of a composed config: what Hydra's launchers call, in this process or another.
+def run_job(config: Any) -> float | None:
+    """Trains a composed config once. Hydra's launchers call it, in this process or another.
 
     Returns:
         the loss on the validation split.
@@ -136,7 +154,7 @@ def run(config: Any) -> float | None:
 
 
 def _train_apart() -> None:
-    """Train in a process of its own, as several devices need: Lightning joins them once in the life of a process.
+    """Trains in a process of its own, as several devices need: Lightning joins them once in the life of a process.
 
     The variables of Slurm would have it look for as many tasks of Slurm as there are devices.
     """
@@ -148,7 +166,7 @@ def _train_apart() -> None:
     if code > 128:
         raise Interrupted(code - 128)
     if code:
-        raise RuntimeError(f"its process ended with exit code {code}")
+        raise RuntimeError(f"the process of the run ended with exit code {code}")
 
 
 def _train(config: Any) -> float | None:
@@ -168,7 +186,7 @@ def _train(config: Any) -> float | None:
 
 
 def _composed(config: Any) -> dict[str, Any]:
-    """The config of a job; where a sweep chose components, Hydra knows nothing of options that are carried over."""
+    """Returns the config of a job; in a sweep that chose components, Hydra lacks the options that are carried over."""
     from hydra.core.hydra_config import HydraConfig
 
     from zoo.config.compose import compose_run, plain
@@ -178,7 +196,7 @@ def _composed(config: Any) -> dict[str, Any]:
 
 
 def _in_study() -> bool:
-    """Whether there is other work to do than to wait for what another process trains."""
+    """True if there is other work to do than to wait for what another process trains."""
     from hydra.core.hydra_config import HydraConfig
 
     return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
@@ -189,26 +207,3 @@ def _keep_command() -> None:
     from hydra.core.hydra_config import HydraConfig
 
     sys.argv = [sys.argv[0], "train", *HydraConfig.get().overrides.task]
-
-
-def complete(arguments: Sequence[str]) -> int:
-    """Tab completion: Hydra completes overrides, so the words before them are taken out of its line."""
-    line, point = os.environ.get("COMP_LINE", ""), int(os.environ.get("COMP_POINT", "0") or 0)
-    words = line.split(" ")
-    before = {"train": 2, "show": 2, "study": 2, "diff": 4}.get(words[1] if len(words) > 2 else "", 0)
-    if before and len(words) > before:
-        os.environ["COMP_LINE"] = " ".join([words[0], *words[before:]])
-        os.environ["COMP_POINT"] = str(max(0, point - len(" ".join(words[1:before])) - 1))
-    elif line:
-        say("\n".join(name for name in (_models() if before else _COMMANDS) if name.startswith(words[-1])))
-        return 0
-    return hand_over(arguments)
-
-
-_COMMANDS = ("list", "show", "diff", "train", "study", "report", "generate", "import", "export", "check", "new")
-
-
-def _models() -> list[str]:
-    from zoo.config.compose import group_choices
-
-    return group_choices("model")

@@ -1,4 +1,4 @@
-"""The runs of ``zoo train -m``: known and checked before the first one is trained."""
+"""The runs of ``zoo train -m``, expanded and checked before the first one is trained."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from zoo.config.compose import compose_run, group_choices
 from zoo.config.overrides import parse_word, sweep_strings
 
 
-def runs_of_sweep(words: Sequence[str]) -> list[list[str]]:
-    """Expand the overrides of a sweep into those of each run, the last one varying fastest.
+def expand_sweep(words: Sequence[str]) -> list[list[str]]:
+    """Expands the overrides of a sweep into those of each run, the last one varying fastest.
 
     Args:
         words: overrides, of which those with several values are swept; of two for one key the later counts.
@@ -59,20 +59,20 @@ def _whole(key: str, value: str) -> str:
     return key if key.startswith("~") and value in ("", "null") else f"{key}={value}"
 
 
-def what_differs(runs: Sequence[Sequence[str]]) -> list[str]:
-    """Name each run of a sweep by those of its overrides that not all runs have."""
+def describe_differences(runs: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a name for each run of a sweep: those of its overrides that not all runs have."""
     common = set.intersection(*map(set, runs)) if runs else set()
     return [" ".join(word for word in run if word not in common) for run in runs]
 
 
 def require_sound(runs: Sequence[Sequence[str]]) -> None:
-    """Compose and check every run.
+    """Composes and checks every run.
 
     Raises:
         Refused: with every problem once; one that not all runs have comes with what sets the first such run apart.
     """
     found: dict[str, list[str]] = {}
-    names = what_differs(runs)
+    names = describe_differences(runs)
     for name, run in zip(names, runs, strict=True):
         try:
             problems = check_run(compose_run(run)).problems

@@ -1,0 +1,62 @@
+"""Flags and overrides that are Hydra's: handed on, once what they say is known to make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.checks import Refused
+from zoo.cli.parser import Parser
+
+_SWITCH: dict[str, Any] = {"nargs": 0}
+_CFG = ("job", "hydra", "all")
+_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+def _value(placeholder: str, help: str, **more: Any) -> dict[str, Any]:
+    return {"metavar": placeholder, "help": help, **more}
+
+
+_SWEEP = ((("-m", "--multirun"), {**_SWITCH, "help": "train every combination of values with commas"}, ()),)
+_FLAGS = (
+    (("-c", "--cfg"), _value("PART", "print the config and train nothing: job, hydra or all"), _CFG),
+    (("--resolve",), {**_SWITCH, "help": "with --cfg: resolve interpolations"}, ()),
+    (("-p", "--package"), _value("KEY", "with --cfg: print this part of the config only"), ()),
+    (("-i", "--info"), _value("WHAT", f"print what Hydra knows: {', '.join(_INFO)}", nargs="?", const="all"), _INFO),
+    (("-r", "--run"), {**_SWITCH, "help": "run one job, which is the default"}, ()),
+    (("-cp", "--config-path"), _value("FOLDER", "read configs from this folder instead"), ()),
+    (("-cn", "--config-name"), _value("NAME", "compose this config instead of train"), ()),
+    (("-cd", "--config-dir"), _value("FOLDER", "search this folder for configs too"), ()),
+    (("--hydra-help",), {**_SWITCH, "help": "print Hydra's own help"}, ()),
+)
+"""Not --experimental-rerun, which unpickles a file, nor Hydra's own completion."""
+
+
+def add_hydra_flags(parser: Parser, *, sweeps: bool) -> None:
+    """Adds the flags that are handed to Hydra; ``-m`` only where ``sweeps`` is true."""
+    parser.add_forwarded("flags of Hydra", (*(_SWEEP if sweeps else ()), *_FLAGS))
+
+
+def build_hydra_command(flags: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Returns the command line of Hydra's own parser: flags first, then overrides, quoted where needed."""
+    from zoo.config.overrides import readable
+
+    return [*flags, *(word if is_for_hydra(word) else readable(word) for word in overrides)]
+
+
+def is_for_hydra(override: str) -> bool:
+    """True if an override is about Hydra and not about a run."""
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def drop_hydra_overrides(overrides: Sequence[str]) -> list[str]:
+    """Returns the overrides that are about runs."""
+    return [word for word in overrides if not is_for_hydra(word)]
+
+
+def refuse_unknown_overrides(overrides: Sequence[str]) -> None:
+    """Refuses overrides that Hydra could not apply, all at once."""
+    from zoo.config.compose import override_problems
+
+    if problems := override_problems(overrides):
+        raise Refused("\n".join(problems.values()))
