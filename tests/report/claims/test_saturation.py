@@ -26,9 +26,9 @@ from zoo.report import (
     write_report,
 )
 from zoo.report.charts import charts_of_sizes
-from zoo.report.claims.answer import answer
-from zoo.report.claims.saturation import saturated_end
-from zoo.report.claims.survival import survival
+from zoo.report.claims.across_sizes import compare_sizes
+from zoo.report.claims.answer import format_answer
+from zoo.report.claims.saturation import find_saturated_end
 from zoo.system.tables import Terminal
 
 Values = Mapping[str, Sequence[float | None]]
@@ -76,7 +76,7 @@ def study(*tasks: Task) -> Study:
     ],
 )
 def test_floors_and_ceilings(name: str, values: list[list[float]], end: str | None) -> None:
-    assert saturated_end(Metric.from_name(name), values) == end
+    assert find_saturated_end(Metric.from_name(name), values) == end
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_an_enormous_effect_is_not_denied(tmp_path: Path) -> None:
     task = Task("t", True, ("exact_match",), margin=1.0)
     given, runs = study(task), made(task, exact_match=ZERO, loss=NLL)
     (table,) = build_tables(given, runs)
-    said = answer(table)
+    said = format_answer(table)
     assert said.startswith(
-        "On t, exact match is at its floor in every run (0.0\N{NO-BREAK SPACE}%), so it cannot tell the arms apart; "
-        "loss does, and is used instead. On t, judged by loss, without is worse than base by 1.505 ± "
+        "On t, exact match is at its floor in every run (0.0\N{NO-BREAK SPACE}%) and cannot distinguish the arms; "
+        "loss is used instead. On t, judged by loss, without is worse than base by 1.505 ± "
     )
-    assert "nothing is decided" not in said
+    assert "is decided:" not in said
     one = table.get_comparison(table.rows[1])
     assert one is not None
     p = stats.ttest_rel(NLL["without"], NLL["base"]).pvalue
@@ -151,7 +151,8 @@ def test_what_decides_is_fixed_before_its_values_are_seen(
     assert table.metrics[0].name == first
     assert (table.saturated is not None) == (given["exact_match"] is ZERO)
     if table.saturated and first == "exact_match":
-        assert "these runs have no other metric that does. On t, judged by exact match, nothing" in answer(table)
+        told = "nor can any other metric of these runs. On t, judged by exact match, no comparison"
+        assert told in format_answer(table)
 
 
 def test_sizes_are_judged_each_by_what_tells() -> None:
@@ -160,8 +161,8 @@ def test_sizes_are_judged_each_by_what_tells() -> None:
     runs = [*made(small, exact_match=ZERO, loss=NLL), *made(large, exact_match=SHARES, loss=NLL)]
     tables = build_tables(study(small, large), runs)
     assert [table.metrics[0].name for table in tables] == ["loss", "exact_match"]
-    (told,) = survival(tables)
-    assert told.startswith("On t, the disadvantage of without survives: worse at every size (+1.50")
+    (told,) = compare_sizes(tables)
+    assert told.startswith("On t, the disadvantage of without holds: worse at every size (+1.50")
     assert "of loss at small, −49.5 ± " in told
     assert "of exact match at large" in told
     assert charts_of_sizes(study(small, large), tables) == {}  # one axis would hold two units
@@ -208,7 +209,7 @@ def test_parts_of_a_name_are_enough_where_they_tell_one_arm(tmp_path: Path) -> N
         json.dumps({"model": {"residual": "base"}, "data": {"name": "t"}, "seed": 9})
     )
     with pytest.raises(
-        Refused, match="baseline: 'residual=base' must be one arm: got residual=base, dim=8, last=0; res"
+        Refused, match="baseline: 'residual=base' must identify one arm: got residual=base, dim=8, last=0; res"
     ):
         build_study(list(reversed(places)), options=ComparisonOptions("residual=base"))
 

@@ -13,8 +13,8 @@ import pytest
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Task, build_tables, print_summary, read_run
-from zoo.report.claims.answer import answer, budget
-from zoo.report.claims.format import difference, with_spread
+from zoo.report.claims.answer import format_answer, format_budget
+from zoo.report.claims.format import format_difference, format_mean
 from zoo.report.output.json_numbers import numbers
 from zoo.report.records.metrics import Metric
 from zoo.statistics import mean_interval, paired_difference
@@ -61,8 +61,8 @@ def test_a_diverged_run_is_counted_and_in_no_mean(make_study: MakeStudy, lost: f
     assert (row.done, row.diverged, len(row.cells[1].values)) == (3, 1, 3)
     assert row.cells[1].interval is not None
     assert row.cells[1].interval.count == 2
-    assert "1 of 6 finished runs diverged" in answer(table)
-    assert "but this is not decided, for 1 of its 3 finished runs diverged: " in answer(table)
+    assert "1 of 6 finished runs diverged" in format_answer(table)
+    assert "but this is not decided, because 1 of its 3 finished runs diverged: " in format_answer(table)
 
 
 def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
@@ -71,46 +71,46 @@ def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
     runs[4] = replace(runs[4], result=None)
     (table,) = build_tables(study, runs)
     assert [(row.planned, row.done, row.failed, row.unfinished) for row in table.rows] == [(3, 2, 1, 0), (3, 2, 0, 1)]
-    assert "1 of 6 failed" in answer(table)
+    assert "1 of 6 failed" in format_answer(table)
 
 
 def test_the_first_is_decided_only_where_intervals_are_apart(make_study: MakeStudy) -> None:
     study, runs = make_study({"near": 0.4, "far": 2.0, "nearer": 0.401})
     (table,) = build_tables(study, runs)
-    why = "but this is not decided, for its interval overlaps with that of nearer: "
-    assert f"near has the highest exact match, {why}" in answer(table)
+    why = "but this is not decided, because its interval overlaps with that of nearer: "
+    assert f"near has the highest exact match, {why}" in format_answer(table)
     (apart,) = build_tables(study, [run for run in runs if run.arm != "nearer"])
     lead = "On numbers, near has the highest exact match, and its interval overlaps with no other: "
-    assert answer(apart).startswith(lead)
+    assert format_answer(apart).startswith(lead)
 
 
 def test_the_goal_decides_who_is_first(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.9, "b": 0.2}, tasks=(Task("text", True, ("loss",)),))
     lead = "On text, b has the lowest loss, and its interval overlaps with no other: 0.2"
-    assert answer(build_tables(study, runs)[0]).startswith(lead)
+    assert format_answer(build_tables(study, runs)[0]).startswith(lead)
     study, runs = make_study({"a": 0.9}, tasks=(Task("more", True, ("tokens_per_second",)),))
-    assert answer(build_tables(study, runs)[0]).startswith("On more, tokens per second: a 1")
+    assert format_answer(build_tables(study, runs)[0]).startswith("On more, tokens per second: a 1")
 
 
 def test_one_seed_decides_nothing(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, seeds=(0,))
-    told = answer(build_tables(study, runs)[0])
+    told = format_answer(build_tables(study, runs)[0])
     assert "(one seed)" in told
-    assert "but this is not decided, for with one seed there is no interval (a and b): " in told
+    assert "but this is not decided, because one seed gives no interval (a and b): " in told
 
 
 def test_what_cannot_be_compared_is_not_ranked(make_study: MakeStudy) -> None:
     task = Task("text", False, ("loss",), "a denoises.")
     study, runs = make_study({"a": 0.2, "b": 0.6}, tasks=(task,), baseline="b")
     (table,) = build_tables(study, runs)
-    assert "On text, nothing is ranked: " in answer(table)
-    assert answer(table).endswith("cannot be compared. a denoises.")
+    assert "On text, the arms are not compared: " in format_answer(table)
+    assert format_answer(table).endswith("measure different things. a denoises.")
     assert all(cell.difference is None for row in table.rows for cell in row.cells)
 
 
 def test_no_finished_run(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2}, state="running")
-    assert answer(build_tables(study, runs)[0]) == "On numbers, no run has finished yet."
+    assert format_answer(build_tables(study, runs)[0]) == "On numbers, no run has finished yet."
 
 
 def test_arms_that_do_not_apply_say_why(make_study: MakeStudy) -> None:
@@ -122,11 +122,11 @@ def test_arms_that_do_not_apply_say_why(make_study: MakeStudy) -> None:
 
 def test_budgets_tell_how_far_costs_are_apart(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6})
-    assert "parameters equal (813\N{NO-BREAK SPACE}k)" in budget(build_tables(study, runs)[0])
+    assert "equal parameters (813\N{NO-BREAK SPACE}k)" in format_budget(build_tables(study, runs)[0])
     for i, run in enumerate(runs):
         if run.arm == "b" and run.result:
             runs[i] = replace(run, result={**run.result, "cost": {"parameters": 1_625_088, "flops_per_token": 1}})
-    assert "parameters from 813\N{NO-BREAK SPACE}k to 1.63\N{NO-BREAK SPACE}M (2.00 times)" in budget(
+    assert "parameters from 813\N{NO-BREAK SPACE}k to 1.63\N{NO-BREAK SPACE}M (2.00×)" in format_budget(
         build_tables(study, runs)[0]
     )
 
@@ -153,7 +153,7 @@ def test_metrics_may_differ_between_tasks_and_be_missing(make_study: MakeStudy) 
     assert [metric.name for metric in text.metrics] == ["bits_per_byte", "loss"]
     assert text.rows[0].cells[0].interval is None
     assert text.rows[0].diverged == 0
-    assert answer(text) == "On text, no finished run has a finite bits per byte."
+    assert format_answer(text) == "On text, no finished run has a finite bits per byte."
     assert numbers.rows[0].cells[0].interval is not None
 
 
@@ -179,7 +179,7 @@ def test_a_run_of_a_folder_and_the_table_agree(tmp_path: Path, write_run: WriteR
     folder = write_run(tmp_path / "r", {"data": {"name": "t"}}, metrics={"exact_match": 0.5})
     study = Study("s", "q", "", None, {"a": {}}, (Task("t", True, ("exact_match",)),))
     (table,) = build_tables(study, [read_run(folder, "a", "t", 0)])
-    assert answer(table) == "On t, exact match: a 50.0\N{NO-BREAK SPACE}% (one seed)."
+    assert format_answer(table) == "On t, exact match: a 50.0\N{NO-BREAK SPACE}% (one seed)."
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_spreads_never_round_to_nothing() -> None:
     loss = Metric.from_name("loss")
-    assert with_spread(loss, mean_interval([1.80001, 1.80003, 1.80002])).endswith("± 0.00002")
-    assert with_spread(loss, mean_interval([12.0])) == "12.00"
-    assert difference(loss, mean_interval([-0.004, -0.006])).startswith("−0.0050 ± ")
-    assert difference(Metric.from_name("exact_match"), mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"
+    assert format_mean(loss, mean_interval([1.80001, 1.80003, 1.80002])).endswith("± 0.00002")
+    assert format_mean(loss, mean_interval([12.0])) == "12.00"
+    assert format_difference(loss, mean_interval([-0.004, -0.006])).startswith("−0.0050 ± ")
+    assert format_difference(Metric.from_name("exact_match"), mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"

@@ -14,9 +14,9 @@ import pytest
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Table, Task, build_tables, print_summary, write_report
-from zoo.report.claims.answer import answer
-from zoo.report.claims.format import amount, chance, probability
-from zoo.report.claims.verdicts import design
+from zoo.report.claims.answer import format_answer
+from zoo.report.claims.format import format_amount, format_chance, format_probability
+from zoo.report.claims.verdicts import format_design
 from zoo.report.records.metrics import Metric
 from zoo.statistics import compare, detectable
 from zoo.study.cells.load import read_study
@@ -77,14 +77,14 @@ def test_every_arm_has_its_verdict(decided: tuple[Study, list[Run]]) -> None:
 
 
 def test_the_answer_is_in_verdicts(decided: tuple[Study, list[Run]]) -> None:
-    told = answer(table_of(*decided)).replace("\N{NO-BREAK SPACE}", " ")
+    told = format_answer(table_of(*decided)).replace("\N{NO-BREAK SPACE}", " ")
     lead = "On numbers, judged by exact match, up beats base by 10.0 ± 0.9 points (adjusted p < 0.001, 6 seeds); "
     assert told.startswith(lead)
     assert len(lead.split()) <= 25, "what came out and how sure it is"
     for part in (
         "; down is worse than base by 10.0 ± 0.9 points (adjusted p < 0.001, 6 seeds); ",
-        "; same equals base within 1.5 points (",
-        "; open cannot be told from base (+0.6 ±",
+        "; same is equivalent to base within 1.5 points (",
+        "; open is undecided against base (+0.6 ±",
         "more seeds needed",
         "; lost diverged on 2 of 6 seeds. base reaches 55.0 ± 3.9 %.",
     ):
@@ -94,44 +94,44 @@ def test_the_answer_is_in_verdicts(decided: tuple[Study, list[Run]]) -> None:
 
 def test_the_answer_names_some_and_counts_the_rest(make_study: MakeStudy) -> None:
     study, runs = make_study({"b": 0.4, "a0": 1.2, "a1": 2.0, "a2": 0.8, "a3": 1.6, "a4": 1.0}, SEEDS, baseline="b")
-    told = answer(table_of(study, runs))
+    told = format_answer(table_of(study, runs))
     assert "judged by exact match, a1, a3, a0 and 2 more are worse than b by " in told, "the largest differences first"
     assert told.count("±") == 4, "three arms and the baseline"
 
 
 def test_nothing_decided_is_said_first(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.4, "b": 0.4}, baseline="b")
-    assert answer(table_of(study, runs)).startswith(
-        "On numbers, judged by exact match, nothing is decided: a cannot be told from b ("
+    assert format_answer(table_of(study, runs)).startswith(
+        "On numbers, judged by exact match, no comparison is decided: a is undecided against b ("
     )
 
 
 def test_one_seed_gives_no_verdict(make_study: MakeStudy, tmp_path: Path) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, (0,), baseline="b")
     table = table_of(study, runs)
-    assert "nothing is decided: a has no verdict against b yet (+" in answer(table)
-    assert "; one pair of seeds)" in answer(table)
-    assert design(table) == ""
+    assert "no comparison is decided: a has no verdict against b yet (+" in format_answer(table)
+    assert "; only one pair of seeds)" in format_answer(table)
+    assert format_design(table) == ""
     assert "no verdict" in write_report(study, runs, tmp_path).read_text()
 
 
 def test_a_baseline_that_diverged_is_told(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, baseline="b")
     runs = [with_metrics(run, exact_match=None) if run.arm == "b" and run.seed == 0 else run for run in runs]
-    assert "a cannot be told from b (+" in answer(table_of(study, runs))
-    assert "2 seeds; what it is compared with diverged on 1 seed)" in answer(table_of(study, runs))
+    assert "a is undecided against b (+" in format_answer(table_of(study, runs))
+    assert "2 seeds; the reference diverged on 1 seed)" in format_answer(table_of(study, runs))
     runs = [with_metrics(run, exact_match=None) if run.arm == "b" else run for run in runs]
-    told = answer(table_of(study, runs))
-    assert "a cannot be told from b (what it is compared with diverged on 3 seeds)." in told
+    told = format_answer(table_of(study, runs))
+    assert "a is undecided against b (the reference diverged on 3 seeds)." in told
     assert "b reaches" not in told
 
 
 def test_verdicts_of_an_unfinished_study_are_provisional(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 2.0}, baseline="b")
-    assert "provisional" not in answer(table_of(study, runs))
+    assert "provisional" not in format_answer(table_of(study, runs))
     runs[0] = replace(runs[0], result=None)
-    assert answer(table_of(study, runs)).endswith(
-        "So far, 5 of 6 runs are finished. Until all are, verdicts are provisional."
+    assert format_answer(table_of(study, runs)).endswith(
+        "So far, 5 of 6 runs have finished. Verdicts are provisional until all runs have finished."
     )
 
 
@@ -155,14 +155,14 @@ def test_the_design_is_told_below_the_table(decided: tuple[Study, list[Run]], tm
     assert table.family is not None
     one = table.family.comparisons["up"]
     assert one.smallest == detectable(float(np.std(one.differences, ddof=1)), 6, 0.05 / 5)
-    told = design(table).replace("\N{NO-BREAK SPACE}", " ")
+    told = format_design(table).replace("\N{NO-BREAK SPACE}", " ")
     assert "the exact match of base has a standard deviation of 3.7 points." in told
     assert "points for same to " in told
     assert " points for open." in told
     assert "corrected for 5 comparisons" in told
-    assert "Margin of equality: 1.5 points. Rule: paired t-tests once all seeds had run, corrected by Holm." in told
-    assert design(table) in write_report(*decided, tmp_path).read_text().replace("&#39;", "'")
-    assert " ".join(design(table).split()) in " ".join(printed(*decided).split())
+    assert "Equivalence margin: 1.5 points. Rule: paired t-tests after all seeds, with Holm's correction." in told
+    assert format_design(table) in write_report(*decided, tmp_path).read_text().replace("&#39;", "'")
+    assert " ".join(format_design(table).split()) in " ".join(printed(*decided).split())
 
 
 def test_the_terminal_shows_p_and_verdict_even_where_it_is_narrow(decided: tuple[Study, list[Run]]) -> None:
@@ -191,7 +191,7 @@ def test_report_json_carries_all(decided: tuple[Study, list[Run]], tmp_path: Pat
 
     told = json.loads((tmp_path / "report.json").read_text(), parse_constant=refuse)
     (task,) = told["tasks"]
-    assert (task["answer"], task["design"]["margin"]) == (answer(table), 0.015)
+    assert (task["answer"], task["design"]["margin"]) == (format_answer(table), 0.015)
     arms = {arm["arm"]: arm for arm in task["arms"]}
     assert {name: arm["verdict"] for name, arm in arms.items()} == {
         "base": None, "up": "better", "down": "worse", "same": "equal",
@@ -215,10 +215,10 @@ def test_ten_pairs_have_a_bootstrap_interval(make_study: MakeStudy, tmp_path: Pa
 
 def test_amounts_and_probabilities() -> None:
     match, loss = Metric.from_name("exact_match"), Metric.from_name("loss")
-    shares = [amount(match, value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.005, 0.1234, 0.00012, 0.0)]
+    shares = [format_amount(match, value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.005, 0.1234, 0.00012, 0.0)]
     assert shares == ["0.50 points", "12 points", "0.012 points", "0 points"]
-    assert [amount(loss, value) for value in (0.0123, -1.26, 1234.0, math.nan)] == ["0.012", "1.3", "1,234", "—"]
-    assert [probability(p) for p in (0.0001, 0.0123, 0.0998, 1.0, math.nan)] == [
+    assert [format_amount(loss, value) for value in (0.0123, -1.26, 1234.0, math.nan)] == ["0.012", "1.3", "1,234", "—"]
+    assert [format_probability(p) for p in (0.0001, 0.0123, 0.0998, 1.0, math.nan)] == [
         "< 0.001",
         "0.012",
         "0.10",
@@ -250,5 +250,5 @@ def test_a_margin_without_sense_is_refused(tmp_path: Path, task: str) -> None:
 
 
 def test_chances_are_never_certain() -> None:
-    told = [chance(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.0, 0.004, 0.48, 0.994, 1.0)]
+    told = [format_chance(value).replace("\N{NO-BREAK SPACE}", " ") for value in (0.0, 0.004, 0.48, 0.994, 1.0)]
     assert told == ["under 1 %", "under 1 %", "48 %", "over 99 %", "over 99 %"]

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from tests.hostile import FORMULAS
 from zoo.report import Match, Run, Study, Task, build_tables, read_run, write_report
-from zoo.report.claims.format import with_spread
+from zoo.report.claims.format import format_mean
 from zoo.report.output.csv_tables import runs_csv, table_csv
 from zoo.report.output.markdown import markdown
 from zoo.report.output.markdown_escape import block, code, plain, table_of
@@ -142,7 +142,7 @@ def test_numbers_are_those_of_the_table(make_study: MakeStudy) -> None:
     assert (first[0], first[1], first[2]) == (
         "{strong_open}a{strong_close}",
         "model.name=a",
-        with_spread(cell.metric, cell.interval, unit=False),
+        format_mean(cell.metric, cell.interval, unit=False),
     )
     assert (first[5].split(" (")[0], second[5], first[7]) == (one.verdict, "baseline", "3/3")
     assert costs[0] == ["arm", "parameters", "FLOPs/token", "tokens/s", "peak memory", "time of a run"], "what is known"

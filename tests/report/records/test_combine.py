@@ -12,8 +12,8 @@ from scipy import stats
 
 from zoo.checks import Refused
 from zoo.report import Match, Run, Study, Task, build_tables, combine_studies
+from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import aggregate
-from zoo.report.claims.survival import survival
 
 MakeRuns = Callable[..., list[Run]]
 
@@ -109,7 +109,8 @@ def test_the_score_of_all_tasks_is_the_interquartile_mean(runs_of: MakeRuns) -> 
         assert found.scores[arm].mean == pytest.approx(stats.trim_mean(flat, 0.25))
         assert found.scores[arm].low < found.scores[arm].mean < found.scores[arm].high
     assert found.left_out == ("c",)
-    assert found.sentence.startswith("Over 2 tasks together, b scores highest, apart from all others: ")
+    lead = "Aggregated over 2 tasks, b has the highest score, and its interval overlaps with no other: "
+    assert found.sentence.startswith(lead)
     assert "left out: c." in found.note
 
 
@@ -137,12 +138,12 @@ def test_what_is_gained_at_one_size_survives_or_not(runs_of: MakeRuns) -> None:
         base = {seed: 0.5 + generator.normal(0, 0.01) for seed in range(5)}
         arms = {arm: {s: v + g[place] + generator.normal(0, 0.01) for s, v in base.items()} for arm, g in gains.items()}
         runs += runs_of({"base": base, **arms}, task.name)
-    told = survival(build_tables(studied("s", ["base", *gains], "base", *tasks), runs))
+    told = compare_sizes(build_tables(studied("s", ["base", *gains], "base", *tasks), runs))
     assert [sentence.split(":")[0] for sentence in told] == [
-        "On t, the gain of stays survives",
-        "On t, the gain of turns does not survive",
+        "On t, the gain of stays holds",
+        "On t, the gain of turns does not hold",
         "On t, the gain of fades is certain at small only",
     ]
     assert "better at every size (+" in told[0]
     assert ", worse at large (−" in told[1]
-    assert survival(build_tables(studied("s", ["base", *gains], "base", tasks[0]), runs[: len(runs) // 2])) == []
+    assert compare_sizes(build_tables(studied("s", ["base", *gains], "base", tasks[0]), runs[: len(runs) // 2])) == []

@@ -12,8 +12,8 @@ from scipy import stats
 
 from zoo.checks import Refused
 from zoo.report import Run, Study, Table, Task, build_tables
-from zoo.report.claims.answer import answer
-from zoo.report.claims.verdicts import design
+from zoo.report.claims.answer import format_answer
+from zoo.report.claims.verdicts import format_design
 from zoo.report.records.caveats import format_energy, list_warnings
 from zoo.report.records.contrasts import find_interactions, find_references
 from zoo.statistics import decide, paired_difference
@@ -76,9 +76,9 @@ def test_each_arm_is_compared_with_its_own_in_one_family(runs_of: MakeRuns) -> N
     rows = {row.arm: row for row in table.rows}
     assert rows["full"].cells[0].difference == paired_difference(values["full"], values["+ rotary"])
     assert rows["gpt"].cells[0].difference is None
-    assert "+ rms beats gpt by " in answer(table)
-    assert "full beats + rotary by " in answer(table)
-    assert "corrected for 3 comparisons" in design(table)
+    assert "+ rms beats gpt by " in format_answer(table)
+    assert "full beats + rotary by " in format_answer(table)
+    assert "corrected for 3 comparisons" in format_design(table)
 
 
 def test_who_is_compared_with_whom() -> None:
@@ -93,7 +93,7 @@ def test_who_is_compared_with_whom() -> None:
 
 def test_an_arm_against_a_stranger_is_refused(runs_of: MakeRuns) -> None:
     values = drawn({"gpt": 0.0, "rms": 0.1})
-    with pytest.raises(Refused, match=r"unknown arm that rms is compared with: 'gtp'; did you mean gpt\?"):
+    with pytest.raises(Refused, match=r"rms: unknown reference 'gtp'; did you mean gpt\?"):
         build_tables(studied(values, "gpt", against={"rms": "gtp"}), runs_of(values))
 
 
@@ -121,31 +121,27 @@ def test_an_interaction_is_the_difference_of_differences(runs_of: MakeRuns) -> N
     assert table.family.size == 4
     assert found.comparison.adjusted_p == pytest.approx(adjusted["×"]), "one family with the arms"
     assert table.family.comparisons["rms"].adjusted_p == pytest.approx(adjusted["rms"])
-    assert "; together rms and rotary bring " in answer(table)
-    assert "points more than apart (adjusted p " in answer(table)
+    assert "; the joint effect of rms and rotary is " in format_answer(table)
+    assert "points better than the sum of their separate effects (adjusted p " in format_answer(table)
 
 
-@pytest.mark.parametrize(("metric", "word"), [("exact_match", "less"), ("loss", "more")])
+@pytest.mark.parametrize(("metric", "word"), [("exact_match", "worse"), ("loss", "better")])
 def test_a_negative_interaction_is_worse_unless_lower_is_better(runs_of: MakeRuns, metric: str, word: str) -> None:
     values = drawn({"base": 0.0, "rms": 0.1, "rotary": 0.1, "both": 0.05})
     study = studied(values, "base", metric, factors=FACTORS)
-    assert f" {word} than apart (" in answer(table_of(study, runs_of(values, metric=metric)))
+    told = format_answer(table_of(study, runs_of(values, metric=metric)))
+    assert f" {word} than the sum of their separate effects (" in told
 
 
 def test_interactions_are_told_as_they_are_known(runs_of: MakeRuns) -> None:
     values = drawn({"base": 0.0, "rms": 0.05, "rotary": 0.05, "both": 0.1}, seed=3)
     study = studied(values, "base", factors=FACTORS)
-    assert "whether rms and rotary bring more together than apart is undecided (" in answer(
-        table_of(study, runs_of(values))
-    )
+    assert "the interaction of rms and rotary is undecided (" in format_answer(table_of(study, runs_of(values)))
     lost = {**values, "rms": {**values["rms"], 2: math.nan}}
-    assert "whether rms and rotary bring more together than apart is not known." in answer(
-        table_of(study, runs_of(lost))
-    )
+    assert "the interaction of rms and rotary is not known." in format_answer(table_of(study, runs_of(lost)))
     close = replace(study, tasks=(replace(study.tasks[0], margin=6.0),))
-    assert "what rms and rotary bring adds up within 6.0 points (" in answer(table_of(close, runs_of(values))).replace(
-        "\N{NO-BREAK SPACE}", " "
-    )
+    told = format_answer(table_of(close, runs_of(values))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "the effects of rms and rotary are additive within 6.0 points (" in told
 
 
 def test_only_whole_squares_interact() -> None:
@@ -168,13 +164,13 @@ def test_seeds_until_decided_are_judged_by_the_sequential_rule(runs_of: MakeRuns
         one = table.family.comparisons[arm]
         assert (one.verdict, one.pairs) == (look.verdict, look.pairs)
         assert one.interval == look.interval
-    told = answer(table)
+    told = format_answer(table)
     assert "up beats base by " in told
     assert f"(decided after {table.family.comparisons['up'].pairs} seeds)" in told
-    assert "6 seeds were the most allowed)" in told
-    assert "Rule: seeds were added until each comparison had a verdict, up to 6." in design(table)
-    assert "2310.03722" in design(table)
-    assert "Smallest detectable" not in design(table)
+    assert "the maximum of 6 seeds is reached)" in told
+    assert "Rule: seeds were added until each comparison had a verdict, up to 6." in format_design(table)
+    assert "2310.03722" in format_design(table)
+    assert "Smallest detectable" not in format_design(table)
 
 
 def test_a_look_ends_at_the_first_seed_that_has_not_ended(runs_of: MakeRuns) -> None:
@@ -184,8 +180,8 @@ def test_a_look_ends_at_the_first_seed_that_has_not_ended(runs_of: MakeRuns) -> 
     table = table_of(study, runs_of(running))
     assert table.family is not None
     assert table.family.comparisons["up"].pairs == 2
-    assert "up has no verdict against base yet (+" in answer(table)
-    assert "; 2 of at most 6 seeds so far)" in answer(table)
+    assert "up has no verdict against base yet (+" in format_answer(table)
+    assert "; 2 of at most 6 seeds so far)" in format_answer(table)
 
 
 # -------------------------------------------------------------------------------------------- which runs are judged
@@ -205,10 +201,13 @@ def test_stale_runs_are_never_mixed_with_new_ones(runs_of: MakeRuns) -> None:
     runs = [replace(run, stale=run.seed <= 2) for run in runs_of(values)]
     table = table_of(studied(values, "a"), runs)
     assert [(row.done, row.stale, set(row.cells[0].values)) for row in table.rows] == [(4, 2, {3, 4, 5, 6})] * 2
-    assert "4 runs were made by other code or data than what is there now: run the study again." in answer(table)
+    assert (
+        "4 results were computed with a different version of the code or data; run the study again."
+        in format_answer(table)
+    )
     whole = table_of(studied(values, "a"), [replace(run, stale=True) for run in runs])
     assert [(row.done, row.stale) for row in whole.rows] == [(6, 6)] * 2, "all are old: they are judged, and it is said"
-    assert "12 runs were made by other code" in answer(whole)
+    assert "12 results were computed with a different version of the code" in format_answer(whole)
     version = "4 results were computed with a different version of the code or data"
     said = f"{version}; stale results are left out. Run the study again."
     assert list_warnings(runs)[0] == said

@@ -13,7 +13,7 @@ from zoo.report.charts.forest_plot import forest
 from zoo.report.charts.length_chart import lengths
 from zoo.report.charts.rate_chart import rates
 from zoo.report.charts.size_chart import sizes
-from zoo.report.claims.survival import by_size
+from zoo.report.claims.across_sizes import group_by_size
 from zoo.report.claims.table import Table
 from zoo.report.records.records import Run, Study
 
@@ -58,5 +58,5 @@ def charts_of_task(study: Study, table: Table, runs: Sequence[Run]) -> list[Char
 
 def charts_of_sizes(study: Study, tables: Sequence[Table]) -> Mapping[str, Chart]:
     """By the name of a task that was run at several sizes, whether differences survive."""
-    drawn = {name: sizes(members, numbered(study)) for name, members in by_size(tables).items()}
+    drawn = {name: sizes(members, numbered(study)) for name, members in group_by_size(tables).items()}
     return {name: chart for name, chart in drawn.items() if chart is not None}

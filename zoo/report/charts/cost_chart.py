@@ -10,7 +10,7 @@ import altair as alt
 from zoo.report.charts.chart import Axis, Chart, View, X
 from zoo.report.charts.lines import HEIGHT, across, up
 from zoo.report.charts.style import NUMBER, colour, shape
-from zoo.report.claims.format import reach
+from zoo.report.claims.format import clip_interval
 from zoo.report.claims.table import Table
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run
@@ -84,7 +84,7 @@ def _view(table: Table, number: int, told: Mapping[str, Mapping[str, float | Non
     if len(known) < 2:
         return None
     factor = 100 if metric.percent else 1
-    ends = {arm: reach(metric, interval) for arm, interval in known.items()}
+    ends = {arm: clip_interval(metric, interval) for arm, interval in known.items()}
     means = {arm: interval.mean for arm, interval in known.items()}
     columns: dict[str, list[Any]] = {
         "arm": list(known),

@@ -11,7 +11,7 @@ import altair as alt
 
 from zoo.report.charts.chart import Chart, View, X
 from zoo.report.charts.style import NUMBER, TICK, colour
-from zoo.report.claims.format import difference
+from zoo.report.claims.format import format_difference
 from zoo.report.claims.table import Table
 from zoo.statistics import Interval, deviation
 from zoo.statistics.verdict import differences
@@ -83,8 +83,8 @@ def _view(table: Table, number: int) -> View | None:
         "margin": [None if margin is None else factor * margin for _ in found],
         "gaps": [[factor * gap for gap in line.gaps] for line in found],
         "seeds": [line.interval.count for line in found],
-        "text": [difference(metric, line.interval) for line in found],
-        "said": [f"{line.verdict}: {difference(metric, line.interval)}".removeprefix(": ") for line in found],
+        "text": [format_difference(metric, line.interval) for line in found],
+        "said": [f"{line.verdict}: {format_difference(metric, line.interval)}".removeprefix(": ") for line in found],
     }
     unit = " (points)" if metric.percent else ""
     way = {"higher": ": right is better", "lower": ": left is better", None: ""}[metric.goal]

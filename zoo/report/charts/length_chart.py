@@ -9,7 +9,7 @@ import altair as alt
 
 from zoo.report.charts.chart import Chart, Column, View
 from zoo.report.charts.lines import across, lines
-from zoo.report.claims.format import reach
+from zoo.report.claims.format import clip_interval
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run
 from zoo.statistics import mean_interval
@@ -30,7 +30,7 @@ def lengths(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
     shown = {arm: number for arm, number in arms.items() if any(arm == other for other, _ in found)}
     order = sorted(found, key=lambda key: (shown[key[0]], key[1]))
     intervals = [mean_interval(found[key]) for key in order]
-    ends = [reach(metric, one) if one.known else (one.mean, one.mean) for one in intervals]
+    ends = [clip_interval(metric, one) if one.known else (one.mean, one.mean) for one in intervals]
     columns: dict[str, Column] = {
         "arm": [arm for arm, _ in order],
         "x": [length for _, length in order],

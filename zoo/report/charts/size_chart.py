@@ -10,7 +10,7 @@ import altair as alt
 from zoo.report.charts.chart import Chart, Column, View, X
 from zoo.report.charts.lines import HEIGHT, up
 from zoo.report.charts.style import NUMBER, colour, dashes
-from zoo.report.claims.format import difference
+from zoo.report.claims.format import format_difference
 from zoo.report.claims.table import Table
 
 CAPTION = "Mean difference and 95 % interval at each size; above or below 0 at all of them, the difference survives."
@@ -49,7 +49,7 @@ def sizes(tables: Sequence[Table], arms: Mapping[str, int]) -> Chart | None:
         "mean": [factor * interval.mean for *_, interval, _ in order],
         "low": [factor * interval.low for *_, interval, _ in order],
         "high": [factor * interval.high for *_, interval, _ in order],
-        "text": [difference(metric, interval) for *_, interval, _ in order],
+        "text": [format_difference(metric, interval) for *_, interval, _ in order],
         "verdict": [verdict for *_, verdict in order],
     }
     shown = {arm: number for arm, number in arms.items() if arm in columns["arm"]}

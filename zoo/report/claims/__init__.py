@@ -1,1 +1,1 @@
-"""Claims: tables, verdicts, and the answer."""
+"""Claims: tables, verdicts and the answer of a report."""

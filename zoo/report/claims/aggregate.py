@@ -1,4 +1,4 @@
-"""One score an arm over all tasks: the interquartile mean of shares, such as exact match, over tasks and seeds."""
+"""Aggregate scores: the interquartile mean of a share, such as exact match, over tasks and seeds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.report.claims.format import bounds, quantity
+from zoo.report.claims.format import format_bounds, format_metric
 from zoo.report.claims.table import Row, Table
-from zoo.report.claims.verdicts import listed
+from zoo.report.claims.verdicts import join_names
 from zoo.report.records.metrics import Metric
 from zoo.statistics import Interval, interquartile_interval
 
@@ -20,9 +20,9 @@ class Aggregate:
     """Scores over several tasks.
 
     Attributes:
-        tasks: by name, the metric that is aggregated; all are shares of one.
-        scores: by arm, the interquartile mean over the runs of all tasks, with its stratified bootstrap interval.
-        left_out: arms that have no result on one of the tasks.
+        tasks: aggregated metric by task; all metrics are shares.
+        scores: interquartile mean over the runs of all tasks, with its stratified bootstrap interval, by arm.
+        left_out: arms without a result on some task.
     """
 
     tasks: Mapping[str, str]
@@ -31,39 +31,44 @@ class Aggregate:
 
     @property
     def sentence(self) -> str:
-        """Who scores highest over all tasks, and whether its interval is apart from the others."""
+        """Names the arm with the highest score and the arms whose intervals overlap with its own."""
         ranked = sorted(self.scores, key=lambda arm: -self.scores[arm].mean)
         first, rest = ranked[0], ranked[1:]
         close = [arm for arm in rest if self.scores[first].overlaps(self.scores[arm])]
-        apart = f"though its interval overlaps with that of {listed(close)}" if close else "apart from all others"
-        told = f"Over {len(self.tasks)} tasks together, {first} scores highest, {apart}: {self._score(first)}"
-        behind = "; ".join(f"{arm} {self._score(arm)}" for arm in rest[:3])
+        lead = f"Aggregated over {len(self.tasks)} tasks, {first} has"
+        if not rest:
+            return f"{lead} a score of {self._format_score(first)}."
+        whose = "that" if len(close) == 1 else "those"
+        overlap = f"but its interval overlaps with {whose} of {join_names(close)}" if close else None
+        certainty = overlap or "and its interval overlaps with no other"
+        others = "; ".join(f"{arm} {self._format_score(arm)}" for arm in rest[:3])
         more = f"; and {len(rest) - 3} more" if len(rest) > 3 else ""
-        return f"{told}. Behind it: {behind}{more}." if rest else f"{told}."
+        return f"{lead} the highest score, {certainty}: {self._format_score(first)}. Others: {others}{more}."
 
     @property
     def note(self) -> str:
-        """How the scores came about."""
+        """Describes how the scores are computed."""
         metrics = ", ".join(f"{metric} on {task}" for task, metric in self.tasks.items())
-        left = f" Not on all tasks, and left out: {', '.join(self.left_out)}." if self.left_out else ""
+        left = f" Arms without results on all tasks are left out: {', '.join(self.left_out)}." if self.left_out else ""
         return (
-            f"Interquartile mean of all runs ({metrics}), with its 95\N{NO-BREAK SPACE}% bootstrap interval, "
-            "stratified by task (Agarwal et al. 2021, arXiv:2108.13264). A run that diverged counts as 0. Intervals "
-            "are of the luck of seeds on these tasks; they are not paired, and not corrected for the number of arms."
+            f"Interquartile mean over all runs ({metrics}), with its 95\N{NO-BREAK SPACE}% bootstrap confidence "
+            "interval, stratified by task (Agarwal et al. 2021, arXiv:2108.13264). Diverged runs count as 0. The "
+            "intervals reflect variation over seeds on these tasks; they are neither paired nor corrected for the "
+            "number of arms."
             f"{left}"
         )
 
-    def _score(self, arm: str) -> str:
+    def _format_score(self, arm: str) -> str:
         interval = self.scores[arm]
-        return f"{quantity(_SHARE, interval.mean)} ({bounds(_SHARE, interval)})"
+        return f"{format_metric(_SHARE, interval.mean)} ({format_bounds(_SHARE, interval)})"
 
 
 def aggregate(tables: Sequence[Table]) -> Aggregate | None:
-    """Scores over the tasks whose arms can be compared and whose first metric is a share; None for fewer than two."""
+    """Aggregates over comparable tasks whose primary metric is a share; None for fewer than two such tasks."""
     fit = [
         table
         for table in tables
-        if table.task.comparable and table.metrics and table.metrics[0].percent and any(map(_scores, table.rows))
+        if table.task.comparable and table.metrics and table.metrics[0].percent and any(map(_get_scores, table.rows))
     ]
     if len(fit) < 2:
         return None
@@ -73,7 +78,7 @@ def aggregate(tables: Sequence[Table]) -> Aggregate | None:
             table.task.name: scores
             for table in fit
             for row in table.rows
-            if row.arm == arm and (scores := _scores(row))
+            if row.arm == arm and (scores := _get_scores(row))
         }
         for arm in arms
     }
@@ -87,5 +92,5 @@ def aggregate(tables: Sequence[Table]) -> Aggregate | None:
     )
 
 
-def _scores(row: Row) -> list[float]:
+def _get_scores(row: Row) -> list[float]:
     return [value if math.isfinite(value) else 0.0 for value in row.outcomes.values()]

@@ -1,4 +1,4 @@
-"""One arm on one task: what it reached on every seed, and what it cost."""
+"""Rows of a table: the results of an arm on a task for every seed, and its costs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from zoo.units import is_different
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one arm.
+    """Results of one metric of an arm.
 
-    ``values`` are by seed, NaN for a run that diverged; ``interval`` is over the finite ones, None if there is none.
-    ``difference`` is to the arm that this one is compared with, paired by seed; None where nothing is compared.
+    Attributes:
+        metric: the metric.
+        values: values by seed; NaN for a run that diverged.
+        interval: mean and interval of the finite values; None if there are none.
+        difference: difference to the reference, paired by seed; None if there is no shared seed.
     """
 
     metric: Metric
@@ -31,21 +34,32 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm on one task. What no run has told is None.
+    """An arm on a task. Costs that no run reports are None.
 
     Attributes:
-        against: the arm that it is compared with; empty where it is with none.
-        flops_per_token: of training, those that the method needs.
-        executed_flops_per_token: those that the implementation executed, hidden pairs among them.
-        tokens: of one training.
-        cache_bytes_per_token: that decoding remembers, over a row of the data; None for what does not decode so.
-        peak_memory: bytes, the most of any run.
-        seconds: of one training, a mean.
-        energy: joules of one training, a mean over the runs of which it is known.
-        rate: the learning rate, where the study chose it.
-        match: what was moved to match the baseline.
-        planned: runs; those that served the choice of a learning rate are in none of these.
-        stale: runs of other code than what is there now; they count as not finished where others are not.
+        arm: name of the arm.
+        baseline: True for the baseline of the study.
+        against: reference that the arm is compared with; empty if there is none.
+        overrides: overrides of the arm, formatted.
+        parameters: parameters of the model.
+        active_parameters: parameters that take part in the computation of a token.
+        flops_per_token: training FLOPs per token that the method requires.
+        executed_flops_per_token: training FLOPs per token that the implementation executes, masked pairs included.
+        tokens: tokens of one run.
+        tokens_per_second: training speed.
+        cache_bytes_per_token: bytes of the decoding cache per token of a row; None for models without a cache.
+        peak_memory: largest peak memory of any run, in bytes.
+        seconds: mean duration of a run.
+        energy: mean energy of the runs that report it, in joules.
+        rate: learning rate, if the study tuned it.
+        match: change that matches the arm to the baseline.
+        cells: results by metric, the primary metric first.
+        planned: number of planned runs, runs for learning-rate tuning excluded; also for the counts below.
+        done: number of finished runs.
+        failed: number of failed runs.
+        diverged: number of seeds that diverged in any metric.
+        stale: number of results from a different version of the code or data.
+        not_applicable: reason why the arm cannot be trained on the task; empty if it can.
     """
 
     arm: str
@@ -74,54 +88,54 @@ class Row:
 
     @property
     def executes_more(self) -> bool:
-        """Whether what is executed differs from what the method needs by more than a percent."""
+        """True if executed and required FLOPs differ by more than 1 %."""
         return is_different(self.executed_flops_per_token, self.flops_per_token)
 
     @property
     def unfinished(self) -> int:
-        """Seeds that neither finished nor failed."""
+        """Number of runs that have neither finished nor failed."""
         return self.planned - self.done - self.failed
 
     @property
     def outcomes(self) -> dict[int, float]:
-        """The first metric by seed; NaN also where the run diverged in another."""
+        """Values of the primary metric by seed; NaN if the run diverged in any metric."""
         lost = {seed for cell in self.cells for seed, value in cell.values.items() if not math.isfinite(value)}
         return {**self.cells[0].values, **dict.fromkeys(sorted(lost), math.nan)} if self.cells else {}
 
 
-def row_of(
+def build_row(
     study: Study, task: str, arm: str, runs: Sequence[Run], metrics: Sequence[Metric], against: str, base: Sequence[Run]
 ) -> Row:
-    """The row of an arm.
+    """Builds the row of an arm.
 
     Args:
-        study: its overrides, baseline and what was moved.
+        study: study with the overrides, the baseline and the matches.
         task: name of the task.
         arm: name of the arm.
-        runs: of this arm on this task.
-        metrics: of the task.
-        against: the arm that it is compared with, if any.
-        base: runs of that.
+        runs: runs of the arm on the task.
+        metrics: metrics of the task.
+        against: reference of the arm; empty if there is none.
+        base: runs of the reference.
     """
-    cells = tuple(_cell(runs, metric, base) for metric in metrics)
-    speed = _finite(_values(runs, Metric.from_name("tokens_per_second")))
-    cached, length = _cost(runs, "cache_bytes"), _cost(runs, "length")
+    cells = tuple(_build_cell(runs, metric, base) for metric in metrics)
+    speed = _drop_nonfinite(_collect_values(runs, Metric.from_name("tokens_per_second")))
+    cached, length = _get_cost(runs, "cache_bytes"), _get_cost(runs, "length")
     rates = {run.rate for run in runs}
     return Row(
         arm=arm,
         baseline=arm == study.baseline,
         against=against,
         overrides={key: format_value(value) for key, value in flatten(study.arms[arm]).items()},
-        parameters=_cost(runs, "parameters"),
-        active_parameters=_cost(runs, "active_parameters"),
-        flops_per_token=_cost(runs, "flops_per_token"),
-        executed_flops_per_token=_cost(runs, "executed_flops_per_token"),
+        parameters=_get_cost(runs, "parameters"),
+        active_parameters=_get_cost(runs, "active_parameters"),
+        flops_per_token=_get_cost(runs, "flops_per_token"),
+        executed_flops_per_token=_get_cost(runs, "executed_flops_per_token"),
         tokens=next((int(run.result["tokens"]) for run in runs if run.result and run.result.get("tokens")), None),
         tokens_per_second=mean_interval(list(speed.values())) if speed else None,
         cache_bytes_per_token=cached / length if cached is not None and length else None,
-        peak_memory=max(_told(runs, "cost", "peak_memory_bytes"), default=None),
-        seconds=_mean(_told(runs, "seconds")),
-        energy=_mean(_told(runs, "energy_joules")),
+        peak_memory=max(_collect_numbers(runs, "cost", "peak_memory_bytes"), default=None),
+        seconds=_compute_mean(_collect_numbers(runs, "seconds")),
+        energy=_compute_mean(_collect_numbers(runs, "energy_joules")),
         rate=rates.pop() if len(rates) == 1 else None,
         match=study.matches.get((arm, task)),
         cells=cells,
@@ -134,9 +148,9 @@ def row_of(
     )
 
 
-def _cell(runs: Sequence[Run], metric: Metric, base: Sequence[Run]) -> Cell:
-    values = _values(runs, metric)
-    finite, others = _finite(values), _finite(_values(base, metric))
+def _build_cell(runs: Sequence[Run], metric: Metric, base: Sequence[Run]) -> Cell:
+    values = _collect_values(runs, metric)
+    finite, others = _drop_nonfinite(values), _drop_nonfinite(_collect_values(base, metric))
     return Cell(
         metric,
         values,
@@ -145,30 +159,30 @@ def _cell(runs: Sequence[Run], metric: Metric, base: Sequence[Run]) -> Cell:
     )
 
 
-def _values(runs: Sequence[Run], metric: Metric) -> dict[int, float]:
-    """The metric by seed, of the runs that report it; null is NaN, and so is all of a run that diverged."""
-    told = {run.seed: run.result for run in runs if run.result and metric.name in (run.result.get("metrics") or {})}
+def _collect_values(runs: Sequence[Run], metric: Metric) -> dict[int, float]:
+    """Returns the values of a metric by seed; NaN for null and for runs that diverged."""
+    results = {run.seed: run.result for run in runs if run.result and metric.name in (run.result.get("metrics") or {})}
     return {
-        seed: math.nan if result.get("diverged") else _number(result["metrics"][metric.name])
-        for seed, result in sorted(told.items())
+        seed: math.nan if result.get("diverged") else _to_float(result["metrics"][metric.name])
+        for seed, result in sorted(results.items())
     }
 
 
-def _number(value: Any) -> float:
+def _to_float(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _finite(values: Values) -> dict[int, float]:
+def _drop_nonfinite(values: Values) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
 
-def _cost(runs: Sequence[Run], name: str) -> int | None:
-    """The same for all seeds."""
-    return next(map(int, _told(runs, "cost", name)), None)
+def _get_cost(runs: Sequence[Run], name: str) -> int | None:
+    """Returns a cost that is the same for all seeds."""
+    return next(map(int, _collect_numbers(runs, "cost", name)), None)
 
 
-def _told(runs: Sequence[Run], *path: str) -> list[float]:
-    """A number of the result of each run that tells it."""
+def _collect_numbers(runs: Sequence[Run], *path: str) -> list[float]:
+    """Collects a number from the results that contain it."""
     found = []
     for run in runs:
         value: Any = run.result
@@ -178,5 +192,5 @@ def _told(runs: Sequence[Run], *path: str) -> list[float]:
     return found
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _compute_mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None

@@ -1,4 +1,4 @@
-"""Metrics at whose floor or ceiling all arms stand, so that they tell nothing apart, and what to judge by instead."""
+"""Saturated metrics, with all arms at their floor or ceiling, and the metrics that replace them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from zoo.report.claims.format import quantity
+from zoo.report.claims.format import format_metric
 from zoo.report.records.metrics import SENSITIVE_METRICS, Metric
 from zoo.report.records.records import Run, Task, find_loss_differences
 
 End = Literal["floor", "ceiling", "same"]
 NEAR = 0.01
-"""How far from a bound a value may be and still stand there, as a share of the range of a metric with two bounds."""
+"""Largest distance from a bound at which a value counts as saturated, as a share of the range of the metric."""
 
 
 @dataclass(frozen=True)
 class Saturation:
-    """A metric that cannot tell the arms apart.
+    """Saturation of the primary metric of a task.
 
     Attributes:
-        metric: the one that was to decide.
-        end: the worst possible value (floor), the best (ceiling), or the same number in every run.
-        low: least value of any run.
+        metric: saturated metric.
+        end: whether all runs have the worst possible value (floor), the best (ceiling), or the same number.
+        low: smallest value of any run.
         high: largest value of any run.
-        instead: the metric that decides in its place; None if no other one moves.
+        instead: metric that replaces it; None if no other metric varies.
     """
 
     metric: Metric
@@ -36,21 +36,21 @@ class Saturation:
 
     @property
     def sentence(self) -> str:
-        """What a reader must know before anything else."""
-        values = dict.fromkeys(quantity(self.metric, value) for value in (self.low, self.high))
+        """Sentence for the reader of the report."""
+        values = dict.fromkeys(format_metric(self.metric, value) for value in (self.low, self.high))
         where = "the same in every run" if self.end == "same" else f"at its {self.end} in every run"
-        told = f"{self.metric.label} is {where} ({' to '.join(values)}), so it cannot tell the arms apart"
+        fact = f"{self.metric.label} is {where} ({' to '.join(values)}) and cannot distinguish the arms"
         if self.instead is None:
-            return f"{told}, and these runs have no other metric that does."
-        return f"{told}; {self.instead.label} does, and is used instead."
+            return f"{fact}, nor can any other metric of these runs."
+        return f"{fact}; {self.instead.label} is used instead."
 
 
-def saturated_end(metric: Metric, values: Iterable[Iterable[float]]) -> End | None:
-    """Where all values stand, of two arms or more; None if they are apart.
+def find_saturated_end(metric: Metric, values: Iterable[Iterable[float]]) -> End | None:
+    """Returns the end of the range at which a metric is saturated; None if its values differ.
 
     Args:
-        metric: its bounds and goal tell floor from ceiling.
-        values: of each arm; what is not finite is left out.
+        metric: metric whose bounds and goal distinguish floor and ceiling.
+        values: values of each arm, of which there must be at least two; values that are not finite are ignored.
     """
     finite = [found for arm in values if (found := [value for value in arm if math.isfinite(value)])]
     if len(finite) < 2:
@@ -81,16 +81,16 @@ def replace_saturated(task: Task, runs: Sequence[Run]) -> tuple[Task, Saturation
     Returns:
         The task, and the saturation of its primary metric; None if that is not saturated.
     """
-    results = _by_arm(runs)
+    results = _group_metrics(runs)
     if not task.metrics or not task.comparable:
         return task, None
     first = Metric.from_name(task.metrics[0])
-    found = _values(results, first.name)
-    end = saturated_end(first, found)
+    found = _collect_values(results, first.name)
+    end = find_saturated_end(first, found)
     if end is None:
         return task, None
-    names = [*task.metrics[1:], *(SENSITIVE_METRICS if _alike(runs) else ())]
-    instead = next((metric for metric in map(Metric.from_name, names) if _moves(results, metric)), None)
+    names = [*task.metrics[1:], *(SENSITIVE_METRICS if _has_comparable_losses(runs) else ())]
+    instead = next((metric for metric in map(Metric.from_name, names) if _is_informative(results, metric)), None)
     if instead is None and end == "same":
         return task, None  # arms that are level
     every = [value for arm in found for value in arm if math.isfinite(value)]
@@ -101,8 +101,8 @@ def replace_saturated(task: Task, runs: Sequence[Run]) -> tuple[Task, Saturation
     return replace(task, metrics=tuple(metrics), margin=None), saturation
 
 
-def _by_arm(runs: Sequence[Run]) -> dict[str, list[Mapping[str, float | None]]]:
-    """The metrics of all finished runs."""
+def _group_metrics(runs: Sequence[Run]) -> dict[str, list[Mapping[str, float | None]]]:
+    """Groups the metrics of all finished runs by arm."""
     found: dict[str, list[Mapping[str, float | None]]] = {}
     for run in runs:
         if run.result:
@@ -110,16 +110,18 @@ def _by_arm(runs: Sequence[Run]) -> dict[str, list[Mapping[str, float | None]]]:
     return found
 
 
-def _values(results: Mapping[str, Sequence[Mapping[str, float | None]]], name: str) -> list[list[float]]:
+def _collect_values(results: Mapping[str, Sequence[Mapping[str, float | None]]], name: str) -> list[list[float]]:
     return [[math.nan if (value := one.get(name)) is None else float(value) for one in arm] for arm in results.values()]
 
 
-def _moves(results: Mapping[str, Sequence[Mapping[str, float | None]]], metric: Metric) -> bool:
+def _is_informative(results: Mapping[str, Sequence[Mapping[str, float | None]]], metric: Metric) -> bool:
     """True if every run reports the metric and it differs between runs."""
     there = all(metric.name in one for arm in results.values() for one in arm)
-    return there and metric.goal is not None and saturated_end(metric, _values(results, metric.name)) is None
+    return (
+        there and metric.goal is not None and find_saturated_end(metric, _collect_values(results, metric.name)) is None
+    )
 
 
-def _alike(runs: Sequence[Run]) -> bool:
-    """True if all runs have one objective and the same data, so that their losses measure the same thing."""
+def _has_comparable_losses(runs: Sequence[Run]) -> bool:
+    """True if all runs have the same objective and data, so their losses measure the same thing."""
     return not find_loss_differences(runs)

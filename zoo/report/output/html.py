@@ -10,11 +10,11 @@ from markupsafe import Markup
 from zoo.report.charts import charts_of_sizes, charts_of_task, drawn_first, numbered
 from zoo.report.charts.style import COLOURS, dash, theme
 from zoo.report.claims import format as formats
+from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import aggregate
-from zoo.report.claims.answer import answer, budget
-from zoo.report.claims.survival import survival
+from zoo.report.claims.answer import format_answer, format_budget
 from zoo.report.claims.table import Table, build_tables
-from zoo.report.claims.verdicts import design
+from zoo.report.claims.verdicts import format_design
 from zoo.report.output.samples import samples
 from zoo.report.output.seed_dots import of_differences, strips
 from zoo.report.output.templates import bundle, environment, policy, source
@@ -44,7 +44,7 @@ def page(study: Study, runs: Sequence[Run]) -> str:
             study=study,
             sections=sections,
             sizes=sizes,
-            survival=survival(tables),
+            survival=compare_sizes(tables),
             aggregate=aggregate(tables),
             theme=theme(),
             arms=_arms(study, tables, runs),
@@ -87,9 +87,9 @@ def _section(study: Study, table: Table, runs: Sequence[Run]) -> dict[str, Any]:
     columns = [strips([row.cells[i] for row in live]) for i in range(len(table.metrics))]
     return {
         "table": table,
-        "answer": answer(table),
-        "budget": budget(table),
-        "design": design(table),
+        "answer": format_answer(table),
+        "budget": format_budget(table),
+        "design": format_design(table),
         "strips": {row.arm: [column[i] for column in columns] for i, row in enumerate(live)},
         "gaps": of_differences(charts["forest"].views[0]) if "forest" in charts else {},
         "charts": charts,
@@ -121,4 +121,4 @@ def _state(run: Run) -> str:
 
 def _text(metric: Metric, value: float | None) -> tuple[str, float | str]:
     """A value as shown, and as sorted."""
-    return (ABSENT, "") if value is None else (formats.quantity(metric, value, unit=False), value)
+    return (ABSENT, "") if value is None else (formats.format_metric(metric, value, unit=False), value)

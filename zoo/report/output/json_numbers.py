@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import Aggregate, aggregate
-from zoo.report.claims.answer import answer
-from zoo.report.claims.survival import survival
+from zoo.report.claims.answer import format_answer
 from zoo.report.claims.table import Cell, Row, Table
 from zoo.report.records.contrasts import Family
 from zoo.report.records.records import Study
@@ -39,7 +39,7 @@ def numbers(study: Study, tables: Sequence[Table]) -> str:
         "baseline": study.baseline,
         "command": study.command,
         "tasks": [_table(table) for table in tables],
-        "sizes": survival(tables),
+        "sizes": compare_sizes(tables),
         "aggregate": _aggregate(aggregate(tables)),
     }
     return json.dumps(_plain(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
@@ -52,7 +52,7 @@ def _table(table: Table) -> dict[str, Any]:
         "size": table.task.size,
         "comparable": table.task.comparable,
         "note": table.task.note,
-        "answer": answer(table),
+        "answer": format_answer(table),
         "metrics": [asdict(metric) for metric in table.metrics],
         "saturated": None if table.saturated is None else asdict(table.saturated),
         "design": _design(table.family) if table.family else None,

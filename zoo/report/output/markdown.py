@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import aggregate
-from zoo.report.claims.answer import answer, budget, moved
-from zoo.report.claims.format import difference, probability, with_spread
-from zoo.report.claims.survival import survival
+from zoo.report.claims.answer import format_answer, format_budget, format_matches
+from zoo.report.claims.format import format_difference, format_mean, format_probability
 from zoo.report.claims.table import Row, Table
-from zoo.report.claims.verdicts import design, missing, together
+from zoo.report.claims.verdicts import explain_missing_verdict, format_design, format_interactions
 from zoo.report.output.markdown_escape import block, code, image, plain, table_of
 from zoo.report.output.pictures import Picture
 from zoo.report.output.terminal_tables import seeds
@@ -56,7 +56,7 @@ def markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], picture
 
 def _answers(tables: Sequence[Table]) -> list[str]:
     suite = aggregate(tables)
-    return [*(answer(table) for table in tables), *survival(tables), *([suite.sentence] if suite else [])]
+    return [*(format_answer(table) for table in tables), *compare_sizes(tables), *([suite.sentence] if suite else [])]
 
 
 def _task(study: Study, table: Table) -> Iterator[str]:
@@ -74,13 +74,13 @@ def _task(study: Study, table: Table) -> Iterator[str]:
         "Mean ± half of the 95\N{NO-BREAK SPACE}% t-interval over seeds."
         + (f"{paired}{looked}." if table.others else "")
     )
-    if interactions := together(table):
+    if interactions := format_interactions(table):
         yield "Two changes together:\n\n" + "\n".join(f"- {plain(line)}" for line in interactions)
     yield _costs(table)
-    for told in (design(table), budget(table)):
+    for told in (format_design(table), format_budget(table)):
         if told:
             yield plain(told)
-    if steps := moved(table):
+    if steps := format_matches(table):
         yield "Moved to match the baseline:\n\n" + "\n".join(f"- {plain(step)}" for step in steps)
 
 
@@ -105,9 +105,9 @@ def _result(table: Table, row: Row, width: int) -> list[str]:
         return [*cells, f"not applicable: {plain(row.not_applicable)}", *[""] * (width - 3)]
     cells += [plain(row.against)] if len(table.others) > 1 else []
     for number, cell in enumerate(row.cells):
-        cells.append(with_spread(cell.metric, cell.interval, unit=False))
+        cells.append(format_mean(cell.metric, cell.interval, unit=False))
         if table.others and number == 0:
-            cells += [difference(cell.metric, cell.difference) if row.against else ""]
+            cells += [format_difference(cell.metric, cell.difference) if row.against else ""]
             cells += _verdict(table, row) if table.family else []
     return [*cells, plain(seeds(row))]
 
@@ -116,8 +116,8 @@ def _verdict(table: Table, row: Row) -> list[str]:
     one = table.get_comparison(row)
     if one is None:
         return ["", "baseline" if row.baseline else ""]
-    sure = difference(table.metrics[0], one.interval) if one.most else probability(one.adjusted_p)
-    why = f" ({missing(one)})" if missing(one) else ""
+    sure = format_difference(table.metrics[0], one.interval) if one.most else format_probability(one.adjusted_p)
+    why = f" ({explain_missing_verdict(one)})" if explain_missing_verdict(one) else ""
     return [sure, plain(f"{one.verdict or 'no verdict'}{why}")]
 
 
@@ -157,7 +157,7 @@ def _all_tasks(tables: Sequence[Table]) -> list[str]:
         return []
     share = Metric("share", "higher", "share", percent=True)
     ranked = sorted(suite.scores.items(), key=lambda item: -item[1].mean)
-    lines = [[f"**{plain(arm)}**", with_spread(share, one), str(one.count)] for arm, one in ranked]
+    lines = [[f"**{plain(arm)}**", format_mean(share, one), str(one.count)] for arm, one in ranked]
     return ["## All tasks together", table_of(["arm", "score", "runs"], lines), plain(suite.note)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.report.charts import View
-from zoo.report.claims.format import quantity, reach
+from zoo.report.claims.format import clip_interval, format_metric
 from zoo.report.claims.table import Cell
 
 WIDTH, HEIGHT, MARGIN = 120.0, 16.0, 5.0
@@ -55,9 +55,8 @@ def _domain(cells: Iterable[Cell]) -> tuple[float, float]:
     """From the lowest to the highest seed, widened for the intervals by at most once that range on either side."""
     listed = list(cells)
     values = [value for cell in listed for value in cell.values.values() if math.isfinite(value)]
-    ends = [
-        end for cell in listed if cell.interval and cell.interval.known for end in reach(cell.metric, cell.interval)
-    ]
+    known = [(cell.metric, cell.interval) for cell in listed if cell.interval and cell.interval.known]
+    ends = [end for metric, interval in known for end in clip_interval(metric, interval)]
     low, high = min(values), max(values)
     span = high - low
     low, high = min(low, max([low - span, min([low, *ends])])), max(high, min([high + span, max([high, *ends])]))
@@ -72,10 +71,10 @@ def _strip(cell: Cell, low: float, scale: float) -> Strip | None:
         return round(MARGIN + (value - low) * scale, 1)
 
     finite = {seed: value for seed, value in cell.values.items() if math.isfinite(value)}
-    dots = tuple(Dot(x(value), f"seed {seed}: {quantity(cell.metric, value)}") for seed, value in finite.items())
+    dots = tuple(Dot(x(value), f"seed {seed}: {format_metric(cell.metric, value)}") for seed, value in finite.items())
     if not cell.interval.known:
         return Strip(dots, x(cell.interval.mean), None, ())
-    ends = [x(end) for end in reach(cell.metric, cell.interval)]
+    ends = [x(end) for end in clip_interval(cell.metric, cell.interval)]
     caps = tuple(end for end in ends if 0 <= end <= WIDTH)
     return Strip(dots, x(cell.interval.mean), (max(0.0, ends[0]), min(WIDTH, ends[1])), caps)
 

@@ -18,7 +18,7 @@ from zoo import units
 from zoo.report.charts import Chart
 from zoo.report.charts.style import VEGA_LITE
 from zoo.report.claims import format as formats
-from zoo.report.claims.verdicts import missing
+from zoo.report.claims.verdicts import explain_missing_verdict
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 
@@ -60,13 +60,13 @@ def environment() -> jinja2.Environment:
         breakable=breakable,
         embedded=embedded,
         figure=figure,
-        chance=formats.chance,
+        chance=formats.format_chance,
         count=units.format_count,
         duration=units.format_duration,
-        difference=formats.difference,
-        missing=missing,
-        probability=formats.probability,
-        with_spread=formats.with_spread,
+        difference=formats.format_difference,
+        missing=explain_missing_verdict,
+        probability=formats.format_probability,
+        with_spread=formats.format_mean,
     )
     return made
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import aggregate
-from zoo.report.claims.answer import answer
-from zoo.report.claims.format import difference, probability, with_spread
-from zoo.report.claims.survival import survival
+from zoo.report.claims.answer import format_answer
+from zoo.report.claims.format import format_difference, format_mean, format_probability
 from zoo.report.claims.table import Row, Table, build_tables
-from zoo.report.claims.verdicts import design
+from zoo.report.claims.verdicts import format_design
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.system.tables import Column, Terminal, print_table
@@ -25,12 +25,12 @@ def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None
         for row in table.rows:
             if row.not_applicable:
                 terminal.print(f"{row.arm} is not applicable: {row.not_applicable}")
-        terminal.print(answer(table))
-        if told := design(table):
+        terminal.print(format_answer(table))
+        if told := format_design(table):
             terminal.print(told, style="dim")
         terminal.print()
     together = aggregate(tables)
-    for told in (*survival(tables), *([together.sentence] if together else [])):
+    for told in (*compare_sizes(tables), *([together.sentence] if together else [])):
         terminal.print(told)
 
 
@@ -76,11 +76,11 @@ def _headings(table: Table) -> list[str]:
 def _texts(table: Table, row: Row) -> list[str]:
     if row.not_applicable:
         return [row.arm, "not applicable"]
-    values = [with_spread(cell.metric, cell.interval, unit=False) for cell in row.cells]
+    values = [format_mean(cell.metric, cell.interval, unit=False) for cell in row.cells]
     against = [row.against or "—"] if len(table.others) > 1 else []
-    against += [difference(row.cells[0].metric, row.cells[0].difference)] if table.others else []
+    against += [format_difference(row.cells[0].metric, row.cells[0].difference)] if table.others else []
     if table.family and (one := table.get_comparison(row)):
-        sure = difference(row.cells[0].metric, one.interval) if one.most else probability(one.adjusted_p)
+        sure = format_difference(row.cells[0].metric, one.interval) if one.most else format_probability(one.adjusted_p)
         against += [sure, one.verdict or "—"]
     elif table.family:
         against += ["—", "baseline" if row.baseline else "—"]

@@ -15,7 +15,7 @@ import polars as pl
 
 from zoo.checks import require
 from zoo.report import Metric, Run, Task
-from zoo.report.claims.saturation import replace_saturated, saturated_end
+from zoo.report.claims.saturation import find_saturated_end, replace_saturated
 from zoo.report.records.comparability import restrict_comparison
 from zoo.report.records.contrasts import convert_margin, find_interactions, find_references, subtract_by_seed
 from zoo.report.records.metrics import SENSITIVE_METRICS
@@ -131,10 +131,10 @@ def _chosen(arm: str, task: TaskPlan, tries: Mapping[float, Sequence[Cell]], loo
                 return None
             values[rate].append(math.nan if outcome == "lost" else outcome)
     metric = Metric.from_name(task.metrics[0])
-    end = saturated_end(metric, values.values())
+    end = find_saturated_end(metric, values.values())
     others = (_told(tries, Metric.from_name(name)) for name in (*task.metrics[1:], *SENSITIVE_METRICS)) if end else ()
     for other, found in others:
-        if found and saturated_end(other, found.values()) is None:
+        if found and find_saturated_end(other, found.values()) is None:
             chosen = best(arm, found, other)
             where = "the same" if end == "same" else f"at its {end}"
             note = f"The learning rate of {arm} was chosen by {other.label}: {metric.label} is {where} at all rates."
@@ -200,7 +200,7 @@ def _judge(task: TaskPlan, runs: Mapping[str, Runs], look: Look) -> tuple[TaskPl
         values[arm] += [] if outcome == "lost" else [outcome]
     metric = Metric.from_name(task.metrics[0])
     tokenizers = {repr((cell.checked.config.get("data") or {}).get("tokenizer")) for _, cell in cells}
-    if any(values.values()) and saturated_end(metric, values.values()) is None and len(tokenizers) < 2:
+    if any(values.values()) and find_saturated_end(metric, values.values()) is None and len(tokenizers) < 2:
         return task, []
     found = []
     for arm, cell, _ in ended:
