@@ -112,7 +112,7 @@ def test_it_tells_all_in_order(make_study: MakeStudy) -> None:
         "4 of 6 runs finished; baseline: b",
         "## The answer so far",
         "## numbers",
-        "- a: model.hidden from 512 to 489, parameters 811 k for 813 k (−0.19 % left: heads come in eights)",
+        "- a: model.hidden changed from 512 to 489; parameters 811 k, target 813 k (−0.19 %: heads come in eights)",
         "![Learning curves, numbers](pictures/curves.svg)",
         "## What differs between the arms",
         "## What is missing",

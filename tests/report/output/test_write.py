@@ -38,7 +38,7 @@ def test_a_report_is_written_again_only_for_another_content(
     assert (count(of=[replace(runs[0], curves=curves), *runs[1:]]), count()) == (1, 1)
     (tmp_path / "report" / "runs.csv").unlink()
     assert (count(), count()) == (1, 0)
-    monkeypatch.setattr(write, "installation_digest", lambda: "newer")
+    monkeypatch.setattr(write, "compute_installation_digest", lambda: "newer")
     assert (count(), count()) == (1, 0)
 
 

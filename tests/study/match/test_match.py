@@ -160,16 +160,16 @@ def test_the_next_layer_is_too_much() -> None:
     more, less = (parameters(each) / parameters(baseline) for each in (arm(layers=3, hidden=96), found))
     assert moved.mismatch == pytest.approx(less - 1)
     assert less < 1 - TOLERANCE
-    assert moved.why == f"the next value of model.layers is 3, which has {100 * (more - 1):.0f} % more"
+    assert moved.why == f"the next value of model.layers is 3, which has {100 * (more - 1):.0f}\N{NO-BREAK SPACE}% more"
 
 
 def test_the_smallest_is_too_much_and_the_largest_too_little() -> None:
     found, moved = match(arm(layers=3), arm(hidden=1), Matching("parameters"))
     more = 100 * (parameters(found) / moved.target - 1)
     assert moved.after == 1
-    assert moved.why == f"even model.hidden=1 has {more:.0f} % more parameters"
+    assert moved.why == f"even model.hidden=1 has {more:.0f}\N{NO-BREAK SPACE}% more parameters"
     _, moved = match(arm(), arm(layers=3), Matching("cache_bytes", "kv_heads"))
-    assert moved.why == "even model.attention.kv_heads=2 has 67 % less cache bytes"
+    assert moved.why == "even model.attention.kv_heads=2 has 67\N{NO-BREAK SPACE}% less cache bytes"
 
 
 def test_what_cannot_be_asked_is_refused() -> None:

@@ -81,7 +81,7 @@ def _task(study: Study, table: Table) -> Iterator[str]:
         if told:
             yield plain(told)
     if steps := format_matches(table):
-        yield "Moved to match the baseline:\n\n" + "\n".join(f"- {plain(step)}" for step in steps)
+        yield "Matched to the baseline:\n\n" + "\n".join(f"- {plain(step)}" for step in steps)
 
 
 def _results(table: Table) -> str:
@@ -178,14 +178,14 @@ def _differences(tables: Sequence[Table], runs: Sequence[Run]) -> Iterator[str]:
 def _missing(study: Study, runs: Sequence[Run]) -> Iterator[str]:
     waiting = find_unfinished_seeds(runs)
     failed = [
-        f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.get('error') or 'no error was written'}"
+        f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.get('error') or 'no error message'}"
         for run in runs
         if run.failure is not None
     ]
     unfinished = [f"{arm} on {task}: seeds {', '.join(map(str, seeds))}" for (arm, task), seeds in waiting.items()]
     absent = [f"{arm} on {task}: {why}" for arm, task, why in study.not_applicable]
     if not (failed or unfinished or absent):
-        yield "Nothing: every planned run finished."
+        yield "Every planned run has finished."
     for title, lines in (("Failed", failed), ("Not finished", unfinished), ("Not applicable", absent)):
         if lines:
             yield f"### {title}\n\n" + "\n".join(f"- {plain(line)}" for line in lines)

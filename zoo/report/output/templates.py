@@ -18,6 +18,7 @@ from zoo import units
 from zoo.report.charts import Chart
 from zoo.report.charts.style import VEGA_LITE
 from zoo.report.claims import format as formats
+from zoo.report.claims.answer import describe_match
 from zoo.report.claims.verdicts import explain_missing_verdict
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
@@ -65,6 +66,7 @@ def environment() -> jinja2.Environment:
         duration=units.format_duration,
         difference=formats.format_difference,
         missing=explain_missing_verdict,
+        describe_match=describe_match,
         probability=formats.format_probability,
         with_spread=formats.format_mean,
     )

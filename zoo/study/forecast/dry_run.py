@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from zoo.report.claims.format import format_mismatch
 from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import Rounds
@@ -129,13 +130,7 @@ def _moved(moved: Match | None) -> str:
     if moved is None or (moved.before == moved.after and not moved.why):
         return ""
     change = "" if moved.before == moved.after else f"{moved.knob.rpartition('.')[2]} {moved.before}→{moved.after} "
-    return f"{change}{_mismatch(moved)}"
-
-
-def _mismatch(moved: Match) -> str:
-    percent = 100 * moved.mismatch
-    decimals = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
-    return f"{percent:+.{decimals}f}\N{NO-BREAK SPACE}%".replace("-", "−") if percent else "±0"
+    return f"{change}{format_mismatch(moved.mismatch)}"
 
 
 def _rate(row: Row) -> str:
@@ -159,7 +154,7 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
         if row.estimate.error:
             yield f"fails: {row.name}: {row.estimate.error}"
         if row.match and row.match.why:
-            yield f"not matched: {row.name}, {_mismatch(row.match)}: {row.match.why}"
+            yield f"not matched: {row.name}, {format_mismatch(row.match.mismatch)}: {row.match.why}"
     yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
     yield from (f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.further.items())
     for arm, task, seeds in expansion.left_out:

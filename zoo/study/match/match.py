@@ -10,6 +10,7 @@ from zoo.checks import Refused, suggest
 from zoo.config.checking import Checked, check_run
 from zoo.hub.checkpoint_folder import without_checkpoint
 from zoo.model import build
+from zoo.report.claims.format import describe_mismatch
 from zoo.report.records.records import Match
 from zoo.study.match.integer_search import Point, search
 from zoo.study.match.quantities import measure
@@ -150,13 +151,8 @@ def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
         ffn = f": ffn is {', '.join(_ffn_names(arm.setting.checked))}" if arm.key == "model.hidden" else ""
         return f"{what} do not depend on {arm.key}{ffn}{own}"
     if other is None:
-        return f"even {arm.key}={moved.after} has {_mismatch(moved.reached, moved.target)} {what}{own}"
-    return f"the next value of {arm.key} is {other.value}, which has {_mismatch(other.reached, moved.target)}{own}"
-
-
-def _mismatch(reached: float, target: float) -> str:
-    percent = 100 * abs(reached / target - 1)
-    return f"{percent:,.{0 if percent >= 9.95 else 1}f} % {'more' if reached > target else 'less'}"
+        return f"even {arm.key}={moved.after} has {describe_mismatch(moved.mismatch)} {what}{own}"
+    return f"the next value of {arm.key} is {other.value}, which has {describe_mismatch(replace(moved, reached=other.reached).mismatch)}{own}"
 
 
 def _ffn_names(checked: Checked) -> list[str]:
