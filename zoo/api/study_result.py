@@ -14,7 +14,7 @@ from zoo.api.train_run import run_command
 from zoo.checks import Refused, require
 from zoo.cli.report import gather_runs
 from zoo.report import Run, Study, build_tables, print_summary, write_report
-from zoo.report.claims.answer import answer
+from zoo.report.claims.answer import format_answer
 from zoo.runs.run_result import RunResult
 from zoo.system.html_tables import format_html_text
 from zoo.system.names import require_path
@@ -136,7 +136,7 @@ def _result(described: Study, runs: Sequence[Run], folder: Path) -> StudyResult:
         question=described.question,
         baseline=described.baseline,
         runs=tuple(map(_run, runs)),
-        answers={table.task.name: answer(table) for table in build_tables(described, runs)},
+        answers={table.task.name: format_answer(table) for table in build_tables(described, runs)},
         results=build_frame(described, runs),
         report=_write(described, runs, folder, renumber=True),
     )

@@ -152,7 +152,8 @@ def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
         return f"{what} do not depend on {arm.key}{ffn}{own}"
     if other is None:
         return f"even {arm.key}={moved.after} has {describe_mismatch(moved.mismatch)} {what}{own}"
-    return f"the next value of {arm.key} is {other.value}, which has {describe_mismatch(replace(moved, reached=other.reached).mismatch)}{own}"
+    beside = describe_mismatch(replace(moved, reached=other.reached).mismatch)
+    return f"the next value of {arm.key} is {other.value}, which has {beside}{own}"
 
 
 def _ffn_names(checked: Checked) -> list[str]:
