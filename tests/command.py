@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from zoo.config.checking import Checked, check_run
+from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run
 
 SMALL = ["model.dim=32", "model.layers=1", "model.heads=2", "model.hidden=32", "batch=8"]
@@ -54,7 +54,7 @@ def _kept() -> Iterator[None]:
             root.setLevel(level)
 
 
-def checked(*overrides: str) -> Checked:
+def checked(*overrides: str) -> CheckedConfig:
     """The checked config of a training; problems are refused."""
     found = check_run(compose_run(overrides))
     found.require()

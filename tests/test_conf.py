@@ -13,7 +13,7 @@ import torch
 
 from tests.command import ON_CPU, checked
 from zoo.config.checking import check_run, make_objective
-from zoo.config.compose import compose_run, slots
+from zoo.config.compose import compose_run, list_slots
 from zoo.model.build import assemble, check, component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
@@ -155,7 +155,7 @@ def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: 
     """In every slot, whatever the preset says of the part that stood there."""
     given = compose_run([f"model={preset}", "data=numbers", "data.length=64", *objective_of(preset)])
     accepted = set()
-    for group, kind in slots():
+    for group, kind in list_slots():
         for name in index().names(kind) if kind in SLOTS else ():
             *parents, slot = group.split("/")
             swapped = copy.deepcopy(given)
@@ -174,14 +174,14 @@ def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: 
 REASONS = ("would change nothing", "only an encoder_decoder has it", "does not see", "both are none")
 
 
-@pytest.mark.parametrize("number", range(max(len(index().names(kind)) for _, kind in slots())))
+@pytest.mark.parametrize("number", range(max(len(index().names(kind)) for _, kind in list_slots())))
 def test_every_choice_from_the_command_line_replaces_the_part(number: int) -> None:
     """All slots of both stacks at once, each with the number-th component of its kind."""
-    names = {group: index().names(kind)[number % len(index().names(kind))] for group, kind in slots()}
+    names = {group: index().names(kind)[number % len(index().names(kind))] for group, kind in list_slots()}
     given = compose_run(["model=llama", *(f"{group}={name}" for group, name in names.items())])
     for group, name in names.items():
         part = functools.reduce(lambda at, key: at[key], group.split("/"), given)
-        kind = dict(slots())[group]
+        kind = dict(list_slots())[group]
         options = {option.name for option in index().get(kind, name).options}
         assert part["name"] == name
         assert part.keys() - {"name"} <= options, "options that the part before had too stay"

@@ -22,7 +22,7 @@ from tests.command import zoo
 from zoo.cli.main import COMMANDS, PARSER
 from zoo.cli.parser import Parser
 from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
-from zoo.config.compose import compose_run, group_choices
+from zoo.config.compose import compose_run, list_choices
 from zoo.model.build import VARIANTS
 from zoo.registry import KINDS, index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
@@ -250,7 +250,7 @@ def test_every_option_and_section_of_a_run_is_documented() -> None:
     assert not missing(DOCS["commands"], [option.name for option in RUN_OPTIONS])
     assert not missing(DOCS["commands"], list(SECTIONS))
     for group in ("optimizer", "schedule", "trainer", "logger"):
-        assert not missing(DOCS["commands"], group_choices(group))
+        assert not missing(DOCS["commands"], list_choices(group))
 
 
 def test_every_kind_and_variant_is_documented() -> None:

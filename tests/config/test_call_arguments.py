@@ -10,7 +10,7 @@ import lightning
 import pytest
 import torch
 
-from zoo.config.call_arguments import argument_problems
+from zoo.config.call_arguments import find_argument_problems
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
 from zoo.training.schedule import cosine
@@ -61,7 +61,7 @@ def _name(value: Any) -> str:
 )
 def test_wrong_values_are_named(target: tuple[str, Callable[..., Any]], name: str, value: Any, problem: str) -> None:
     path, called = target
-    assert argument_problems(path, {name: value}, inspect.signature(called, eval_str=True)) == [problem]
+    assert find_argument_problems(path, {name: value}, inspect.signature(called, eval_str=True)) == [problem]
 
 
 def test_a_run_is_refused_for_all_of_them_at_once() -> None:
@@ -89,4 +89,4 @@ def test_a_run_is_refused_for_all_of_them_at_once() -> None:
 )
 def test_what_the_signature_allows_is_taken(target: tuple[str, Callable[..., Any]], given: dict[str, Any]) -> None:
     path, called = target
-    assert argument_problems(path, given, inspect.signature(called, eval_str=True)) == []
+    assert find_argument_problems(path, given, inspect.signature(called, eval_str=True)) == []

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from zoo.checks import Refused
-from zoo.config.compose import compose_run, config_groups, group_choices, override_problems, plain, publish
+from zoo.config.compose import compose_run, find_override_problems, list_choices, list_config_groups, publish, to_plain
 from zoo.model.schema import SLOTS
 from zoo.registry import index
 from zoo.system.installation import find_package_folder
@@ -21,8 +21,8 @@ def test_conf_and_experiments_are_found() -> None:
 def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
     for slot in SLOTS:
         for group in (f"model/{slot}", f"model/encoder/{slot}", f"model/decoder/{slot}"):
-            assert group in config_groups()
-            assert group_choices(group) == index().names(slot)
+            assert group in list_config_groups()
+            assert list_choices(group) == index().names(slot)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
     ],
 )
 def test_what_hydra_can_apply_is_left_to_it(override: str) -> None:
-    assert override_problems([override]) == {}
+    assert find_override_problems([override]) == {}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_hydra_can_apply_is_left_to_it(override: str) -> None:
     ],
 )
 def test_the_rest_is_told(override: str, told: str) -> None:
-    assert override_problems([override])[override].startswith(told)
+    assert find_override_problems([override])[override].startswith(told)
 
 
 def test_what_cannot_be_applied_does_not_hide_the_rest() -> None:
@@ -84,7 +84,7 @@ def test_configs_composed_quickly_are_those_of_hydra() -> None:
     """In both orders, so that nothing of one config gets into another."""
     publish()
     with initialize_config_dir(str(find_package_folder("conf")), version_base="1.3"):
-        whole = [plain(compose("train", overrides=list(lines))) for lines in ALIKE]
+        whole = [to_plain(compose("train", overrides=list(lines))) for lines in ALIKE]
         assert [compose_run(lines) for lines in ALIKE] == whole
         assert [compose_run(lines) for lines in reversed(ALIKE)] == whole[::-1]
     assert len({str(config) for config in whole}) == len(ALIKE)

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tests.command import ON_CPU, SMALL, refusal
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
-from zoo.config.overrides import parse_word, readable, sweep_strings
+from zoo.config.overrides import list_sweep_values, parse_word, quote_if_needed
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_what_may_mean_something_else_is_told_how_to_quote(word: str) -> None:
 
 def test_quoting_leaves_alone_what_the_grammar_reads() -> None:
     for word in ("model.dim=64", "seed=1,2", "data.path=${runs}/x", "model/norm=rms", "~clip", "x", "a={b: 数}"):
-        assert readable(word) == word
-    assert OverridesParser.create().parse_override(readable("data.path=数据")).value() == "数据"
+        assert quote_if_needed(word) == word
+    assert OverridesParser.create().parse_override(quote_if_needed("data.path=数据")).value() == "数据"
 
 
 def test_a_path_that_is_a_number_is_a_path() -> None:
@@ -71,5 +71,5 @@ def test_a_path_that_is_a_number_is_a_path() -> None:
 )
 def test_a_sweep_has_an_end(word: str, told: str) -> None:
     with pytest.raises(Refused, match=told.replace("(", r"\(")):
-        sweep_strings(parse_word(word))
-    assert sweep_strings(parse_word("seed=range(1,4)")) == ["1", "2", "3"]
+        list_sweep_values(parse_word(word))
+    assert list_sweep_values(parse_word("seed=range(1,4)")) == ["1", "2", "3"]

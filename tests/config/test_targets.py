@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from tests.command import TINY, refusal, zoo
-from zoo.config.targets import find_targets, foreign_target_problems, target_problems, value_problems
+from zoo.config.targets import find_foreign_targets, find_target_problems, find_targets, find_value_problems
 
 SECTIONS = ("optimizer", "schedule", "trainer", "logger.a", "callbacks.a")
 CANARY = """
@@ -178,10 +178,10 @@ def test_a_study_file_reads_no_environment(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_a_target_is_what_its_section_expects(section: str, target: str) -> None:
-    (problem,) = target_problems(section, {"_target_": target})
+    (problem,) = find_target_problems(section, {"_target_": target})
     assert problem.startswith(f"{section}._target_: must be a ")
     assert problem.endswith(f": got {target}")
-    assert not foreign_target_problems({section: {"_target_": target}}, ()) or "__" in target
+    assert not find_foreign_targets({section: {"_target_": target}}, ()) or "__" in target
 
 
 def make_sgd(params: Any, lr: float) -> torch.optim.Optimizer:
@@ -197,13 +197,13 @@ class Halving:
 
 
 def test_own_functions_and_classes_are_taken_by_their_annotations() -> None:
-    assert not target_problems("optimizer", {"_target_": f"{__name__}.make_sgd", "lr": 0.1})
-    assert not target_problems("schedule", {"_target_": f"{__name__}.Halving", "steps": 3})
-    (problem,) = target_problems("optimizer", {"_target_": f"{__name__}.make_sgd"})
+    assert not find_target_problems("optimizer", {"_target_": f"{__name__}.make_sgd", "lr": 0.1})
+    assert not find_target_problems("schedule", {"_target_": f"{__name__}.Halving", "steps": 3})
+    (problem,) = find_target_problems("optimizer", {"_target_": f"{__name__}.make_sgd"})
     assert problem.endswith("make_sgd refuses its arguments: missing a required argument: 'lr'")
     wrong = {"_target_": f"{__name__}.make_sgd", "lr": -1}
-    assert not value_problems("optimizer", wrong), "it is not called before its run begins"
-    (problem,) = value_problems("optimizer", wrong, training=True)
+    assert not find_value_problems("optimizer", wrong), "it is not called before its run begins"
+    (problem,) = find_value_problems("optimizer", wrong, training=True)
     assert problem.endswith("make_sgd refuses its arguments: Invalid learning rate: -1")
 
 
@@ -220,7 +220,7 @@ def test_targets_are_not_nested() -> None:
 
 def test_plug_ins_are_taken_and_what_is_private_is_not() -> None:
     def named(target: str, *allowed: str) -> list[str]:
-        return foreign_target_problems({"optimizer": {"_target_": target}}, allowed)
+        return find_foreign_targets({"optimizer": {"_target_": target}}, allowed)
 
     assert not named("torch.optim.SGD")
     assert named("torch_evil.SGD")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.config.compose import compose_run, group_choices
+from zoo.config.compose import compose_run, list_choices
 from zoo.generation.prompting import pad_left
 from zoo.generation.reader import PromptReader
 from zoo.model.build import build, check
@@ -70,7 +70,7 @@ PARTS = [
     for place in places(kind, {"name": name})
     if place != "encoder" and (kind, place) != ("attention", "decoder")
 ]
-PRESETS = [name for name in group_choices("model") if "/" not in name and name != "hub"]
+PRESETS = [name for name in list_choices("model") if "/" not in name and name != "hub"]
 
 
 @pytest.mark.parametrize("attention", DECODING)

@@ -15,7 +15,7 @@ from tests.gpu.needs import GPU
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
 from zoo.config.checking import check_run
-from zoo.config.compose import compose_run, group_choices
+from zoo.config.compose import compose_run, list_choices
 from zoo.model.attend import Scores, attend
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
@@ -27,7 +27,7 @@ from zoo.testing.subject import TOKENS, enliven, placed, places
 
 pytestmark = GPU
 
-PRESETS = [name for name in group_choices("model") if "/" not in name and name != "hub"]
+PRESETS = [name for name in list_choices("model") if "/" not in name and name != "hub"]
 PARTS = [(kind, name) for kind in SLOTS for name in index().names(kind)]
 ROWS, LENGTH, HEADS = 3, 17, 4
 

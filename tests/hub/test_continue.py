@@ -21,7 +21,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from tests.command import ON_CPU, zoo
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
-from zoo.config.checking import Checked, check_run
+from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run
 from zoo.data.batch import DocumentBatch
 from zoo.hub import load
@@ -44,7 +44,7 @@ SIZES: dict[str, Any] = {
 LETTERS = "abcdefghijklmnopqrstuvwxyz 0123456789"
 
 
-def checked(*overrides: str) -> Checked:
+def checked(*overrides: str) -> CheckedConfig:
     found = check_run(compose_run(overrides))
     found.require()
     return found
@@ -255,10 +255,10 @@ def test_show_needs_no_weights(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path, rest: list[str]) -> None:
-    assert refusal(["model=hub"]) == ["model.path: must be given, the folder of a checkpoint: got '???'"]
-    assert zoo("show", "model=hub").err == "zoo: model.path: must be given, the folder of a checkpoint: got '???'\n"
+    assert refusal(["model=hub"]) == ["model.path: must be given as the folder of a checkpoint: got '???'"]
+    assert zoo("show", "model=hub").err == "zoo: model.path: must be given as the folder of a checkpoint: got '???'\n"
     nowhere = tmp_path / "nowhere"
-    assert refusal(["model=hub", f"model.path={nowhere}", *rest]) == [f"model.path: {nowhere}/config.json is not there"]
+    assert refusal(["model=hub", f"model.path={nowhere}", *rest]) == [f"model.path: {nowhere}/config.json is missing"]
     LlamaConfig(**SIZES).save_pretrained(tmp_path)
     assert refusal(["model=hub", f"model.path={tmp_path}", *rest]) == [
         f"model.path: {tmp_path} has no checkpoint: there is neither model.safetensors nor model.safetensors.index.json"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.runs import claim as claim_module
 from zoo.runs.claim import TIMEOUT_SECONDS, Claim, ClaimLost, find_holder
 from zoo.training import run as run_module
@@ -197,7 +197,7 @@ def test_the_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("steps", [3, 1])
 def test_who_lost_the_run_writes_nothing_more(
-    steps: int, documents: Callable[..., Checked], monkeypatch: pytest.MonkeyPatch
+    steps: int, documents: Callable[..., CheckedConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In training, and before the result is written."""
     config = documents(f"steps={steps}", "checkpoint=1")
@@ -219,7 +219,7 @@ def test_who_lost_the_run_writes_nothing_more(
 
 
 def test_who_comes_second_waits_for_the_result(
-    documents: Callable[..., Checked], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    documents: Callable[..., CheckedConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "zoo")
     monkeypatch.setattr(run_module, "_LOOK", 0.01)
@@ -244,7 +244,7 @@ def test_who_comes_second_waits_for_the_result(
 
 
 def test_what_a_kill_after_the_result_leaves_is_cleared_by_whoever_comes_next(
-    documents: Callable[..., Checked], tmp_path: Path
+    documents: Callable[..., CheckedConfig], tmp_path: Path
 ) -> None:
     config = documents("steps=2")
     result, folder = train(config), run_folder(config)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.report import read_run
 from zoo.runs.claim import Claim, find_holder
 from zoo.runs.metrics_file import read_metrics
@@ -23,7 +23,7 @@ from zoo.study.plan.setting import Cell
 from zoo.system.files import Damaged
 from zoo.training.run import standing, train
 
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
 def put(path: Path, content: bytes | None) -> None:
@@ -81,7 +81,7 @@ def test_a_damaged_table_of_metrics_is_said(content: bytes | None, why: str, tmp
 
 
 def test_a_damaged_run_is_set_aside_and_trained_again(
-    documents: Callable[..., Checked], trained: Trained, caplog: pytest.LogCaptureFixture
+    documents: Callable[..., CheckedConfig], trained: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever looks says the file; whoever trains moves the run, and nothing of it is lost."""
     config = documents("steps=1")

@@ -16,7 +16,7 @@ import yaml
 from tests.study.test_study import STUDY
 from tests.study.test_train_cells import Launcher, fail, finish
 from zoo.config.compose import compose_run
-from zoo.config.targets import target_problems
+from zoo.config.targets import find_target_problems
 from zoo.report import build_tables
 from zoo.study.cells.expand import Expansion, expand
 from zoo.study.cells.load import read_study
@@ -192,7 +192,7 @@ def test_runs_that_are_done_are_looked_up_and_not_launched_composed_or_asked_abo
         monkeypatch.setattr(f"{where}.{name}", call)
 
     counted("zoo.study.cells.expand", "compose_run", compose_run)
-    counted("zoo.config.checking", "target_problems", target_problems)
+    counted("zoo.config.checking", "find_target_problems", find_target_problems)
     counted("zoo.study.run_study", "data_fingerprint", lambda config: "as today")
     trainer = Trainer(plan, expansion, by_rate)
     run_rounds(plan, expand(plan, ["threads=1"]), trainer, Policy(), Board(), print)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.command import ON_CPU, SMALL, checked
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.training.run import train
 
 
@@ -21,10 +21,10 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def documents(text_file: Path, tmp_path: Path) -> Callable[..., Checked]:
+def documents(text_file: Path, tmp_path: Path) -> Callable[..., CheckedConfig]:
     """A checked training on paragraphs of a small text, whose runs lie in ``tmp_path``."""
 
-    def make(*overrides: str, runs: str = "runs") -> Checked:
+    def make(*overrides: str, runs: str = "runs") -> CheckedConfig:
         data = ["data=text", f"data.path={text_file}", "data.unit=paragraph", "data/tokenizer=bytes", "data.length=32"]
         where = f"runs={tmp_path / runs}"
         return checked("model=gpt/tiny", "model.position.length=32", *SMALL, *data, *ON_CPU, where, *overrides)
@@ -33,10 +33,10 @@ def documents(text_file: Path, tmp_path: Path) -> Callable[..., Checked]:
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> Callable[..., Checked]:
+def pairs(tmp_path: Path) -> Callable[..., CheckedConfig]:
     """A checked training on numbers, whose runs lie in ``tmp_path``."""
 
-    def make(*overrides: str, runs: str = "runs") -> Checked:
+    def make(*overrides: str, runs: str = "runs") -> CheckedConfig:
         data = ["data=numbers", "data.limit=200", "data.length=64"]
         where = f"runs={tmp_path / runs}"
         return checked("model=gpt/tiny", "model.position.length=64", *SMALL, *data, *ON_CPU, where, *overrides)
@@ -45,10 +45,10 @@ def pairs(tmp_path: Path) -> Callable[..., Checked]:
 
 
 @pytest.fixture(scope="session")
-def trained() -> Callable[[Checked], tuple[Path, dict[str, Any]]]:
+def trained() -> Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]:
     """Train, and say where."""
 
-    def run(config: Checked) -> tuple[Path, dict[str, Any]]:
+    def run(config: CheckedConfig) -> tuple[Path, dict[str, Any]]:
         from zoo.training.run import run_folder
 
         result = train(config)

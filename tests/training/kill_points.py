@@ -17,14 +17,14 @@ import torch
 
 from tests.command import checked
 from tests.interruption import left
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.training.run import run_folder, train
 
 CHANGES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime", "shutil.rmtree")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT  # flags of an open that changes something
 
 
-def trained(config: Checked, where: Path, kill_before: int | None = None) -> tuple[int, list[str]]:
+def trained(config: CheckedConfig, where: Path, kill_before: int | None = None) -> tuple[int, list[str]]:
     """Train in another process, there; its exit code, less than zero if it was killed, and the changes it made."""
     where.mkdir(exist_ok=True)
     reads, writes = os.pipe()
@@ -38,7 +38,7 @@ def trained(config: Checked, where: Path, kill_before: int | None = None) -> tup
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), changes
 
 
-def _train(config: Checked, told: IO[str], kill_before: int | None) -> None:
+def _train(config: CheckedConfig, told: IO[str], kill_before: int | None) -> None:
     changes = 0
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:

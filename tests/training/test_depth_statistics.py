@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.config.checking import Checked, make_objective
+from zoo.config.checking import CheckedConfig, make_objective
 from zoo.data.order import indices
 from zoo.model import build
 from zoo.training.random_streams import generator, stream
 from zoo.training.run import prepare_data
 
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
 def logged(path: Path) -> dict[int, dict[str, float]]:
@@ -29,7 +29,7 @@ def logged(path: Path) -> dict[int, dict[str, float]]:
     return found
 
 
-def expected(checked: Checked) -> dict[str, float]:
+def expected(checked: CheckedConfig) -> dict[str, float]:
     """At the first step, all its rows at once: outputs of all layers, and autograd's gradient with respect to each."""
     config = checked.config
     prepared = prepare_data(config)
@@ -67,7 +67,7 @@ def expected(checked: Checked) -> dict[str, float]:
     ],
 )
 def test_what_is_logged_is_what_autograd_says(
-    overrides: tuple[str, ...], pairs: Callable[..., Checked], trained: Trained
+    overrides: tuple[str, ...], pairs: Callable[..., CheckedConfig], trained: Trained
 ) -> None:
     checked = pairs(*overrides, "steps=4", "evaluate=2", "model.dropout=0")
     path, _ = trained(checked)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, load_model
 from torch import Tensor
 
-from zoo.config.checking import Checked, make_objective
+from zoo.config.checking import CheckedConfig, make_objective
 from zoo.model.build import assemble
 from zoo.model.interfaces import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
@@ -23,10 +23,10 @@ from zoo.training.random_streams import generator
 from zoo.training.run import prepare_data
 from zoo.training.summarize import show
 
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
-def answers(config: Checked, path: Path) -> tuple[Any, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
+def answers(config: CheckedConfig, path: Path) -> tuple[Any, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
     """Prepared data, and of each validation batch: log-probabilities of all places, targets, asked places."""
     prepared = prepare_data(config.config)
     assert config.plan is not None
@@ -44,7 +44,7 @@ def answers(config: Checked, path: Path) -> tuple[Any, list[tuple[torch.Tensor, 
     return prepared, found
 
 
-def test_documents(documents: Callable[..., Checked], trained: Trained) -> None:
+def test_documents(documents: Callable[..., CheckedConfig], trained: Trained) -> None:
     config = documents("steps=5", "evaluate=5")
     path, result = trained(config)
     prepared, found = answers(config, path)
@@ -63,7 +63,7 @@ def test_documents(documents: Callable[..., Checked], trained: Trained) -> None:
     assert metrics["bits_per_byte"] == pytest.approx(total / math.log(2) / prepared.validation.bytes, rel=1e-5)
 
 
-def test_pairs(pairs: Callable[..., Checked], trained: Trained) -> None:
+def test_pairs(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
     config = pairs("steps=40", "evaluate=40", "optimizer.lr=0.01", "data.source=english", "data.target=digits")
     path, result = trained(config)
     _, found = answers(config, path)
@@ -82,7 +82,7 @@ def test_pairs(pairs: Callable[..., Checked], trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("surprise", [0.0, 300.0, 3000.0, math.inf, math.nan])
-def test_perplexity_is_the_exponential_of_the_loss(surprise: float, pairs: Callable[..., Checked]) -> None:
+def test_perplexity_is_the_exponential_of_the_loss(surprise: float, pairs: Callable[..., CheckedConfig]) -> None:
     """However surprising one token is; inf and nan stay so. Of two classes, nll is log(1 + e^x)."""
     checked = pairs()
     prepared = prepare_data(checked.config)
@@ -97,7 +97,7 @@ def test_perplexity_is_the_exponential_of_the_loss(surprise: float, pairs: Calla
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_processes_share_the_split_and_ask_each_place_once(world: int, documents: Callable[..., Checked]) -> None:
+def test_processes_share_the_split_and_ask_each_place_once(world: int, documents: Callable[..., CheckedConfig]) -> None:
     config = documents()
     prepared = prepare_data(config.config)
     objective = make_objective(config.config, prepared.vocabulary)
@@ -108,7 +108,7 @@ def test_processes_share_the_split_and_ask_each_place_once(world: int, documents
     assert asked == sum(int(alone[i].valid.sum()) for i in range(len(alone))) > 0
 
 
-def test_processes_share_each_batch_of_training(documents: Callable[..., Checked]) -> None:
+def test_processes_share_each_batch_of_training(documents: Callable[..., CheckedConfig]) -> None:
     config = documents()
     prepared = prepare_data(config.config)
     objective = make_objective(config.config, prepared.vocabulary)
@@ -120,7 +120,7 @@ def test_processes_share_each_batch_of_training(documents: Callable[..., Checked
         assert torch.equal(rows[1::2], next(parts[1]).view.inputs.tokens)
 
 
-def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checked]) -> None:
+def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., CheckedConfig]) -> None:
     """Answers made up: row by row right or wrong, against a loop over the rows."""
     checked = pairs()
     prepared = prepare_data(checked.config)
@@ -143,7 +143,7 @@ def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checke
     assert evaluation.by_length == {k: {"exact_match": sum(v) / len(v), "rows": len(v)} for k, v in found.items()}
 
 
-def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., Checked], trained: Trained) -> None:
+def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
     """Of 64 facts of 2 symbols of 8: 384 bits; an untrained model lacks more than all, a trained one less."""
     facts = ["~data.limit", "data=facts", "data.facts=64", "data.symbols=8", "data/tokenizer=characters", "batch=64"]
     for steps, sign in ((1, -1), (150, 1)):
@@ -167,7 +167,7 @@ def contents(views: Iterable[View]) -> list[tuple[list[int], ...]]:
 
 @pytest.mark.parametrize("objective", ["masked_lm", "next_sentence"])
 def test_what_a_row_is_asked_does_not_depend_on_the_batch_size(
-    objective: str, documents: Callable[..., Checked]
+    objective: str, documents: Callable[..., CheckedConfig]
 ) -> None:
     config = documents("model.variant=encoder", f"objective={objective}", "model.position.length=40")
     prepared = prepare_data(config.config)
@@ -185,7 +185,7 @@ def test_what_a_row_is_asked_does_not_depend_on_the_batch_size(
 
 
 def test_bits_per_byte_are_withheld_where_text_is_lost(
-    documents: Callable[..., Checked], trained: Trained, tmp_path: Path
+    documents: Callable[..., CheckedConfig], trained: Trained, tmp_path: Path
 ) -> None:
     """One character that training has not: a hundredth of the text that nobody has to predict."""
     (tmp_path / "text.txt").write_text("\n\n".join(f"{'ab' * 10} {i}" for i in range(60)) + "\n\n" + "ab" * 15 + "ä")

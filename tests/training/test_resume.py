@@ -18,7 +18,7 @@ import yaml
 
 from tests.command import TINY
 from tests.interruption import Stops, same
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.hub.saved import saved
 from zoo.system.files import Damaged
 from zoo.training import run as run_module
@@ -26,7 +26,7 @@ from zoo.training.run import run_folder, train
 
 # Everything that is drawn matters: which tokens are hidden, which features dropped, in two micro-batches a step.
 RANDOM = ["model.variant=encoder", "model.dropout=0.2", "accumulate=2", "steps=13", "evaluate=4", "checkpoint=3"]
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("undisturbed"))
 
 
-def test_the_same_config_is_trained_once(documents: Callable[..., Checked], stops: type[Stops]) -> None:
+def test_the_same_config_is_trained_once(documents: Callable[..., CheckedConfig], stops: type[Stops]) -> None:
     first = train(documents("steps=2"))
     stops.what, stops.step = RuntimeError("trained again"), 1
     assert train(documents("steps=2")) == first
@@ -48,7 +48,7 @@ def test_the_same_config_is_trained_once(documents: Callable[..., Checked], stop
     [("on_train_batch_end", 2), ("on_train_batch_end", 7), ("on_train_batch_end", 12), ("on_validation_start", 4)],
 )
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
-    hook: str, step: int, documents: Callable[..., Checked], stops: type[Stops], trained: Trained, shared: str
+    hook: str, step: int, documents: Callable[..., CheckedConfig], stops: type[Stops], trained: Trained, shared: str
 ) -> None:
     undisturbed = trained(documents(*RANDOM, runs=shared))
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), hook, step
@@ -78,7 +78,7 @@ def test_interrupted_between_a_checkpoint_and_what_follows_it(
     step: int,
     kept: int,
     config: list[str],
-    documents: Callable[..., Checked],
+    documents: Callable[..., CheckedConfig],
     stops: type[Stops],
     trained: Trained,
 ) -> None:
@@ -101,7 +101,7 @@ def flip(path: Path) -> None:
 
 
 def test_damaged_checkpoints_are_named_and_set_aside(
-    documents: Callable[..., Checked],
+    documents: Callable[..., CheckedConfig],
     stops: type[Stops],
     trained: Trained,
     shared: str,
@@ -134,7 +134,7 @@ def test_damaged_checkpoints_are_named_and_set_aside(
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
 def test_a_damaged_model_is_named_by_whoever_reads_it_and_trained_again(
-    name: str, documents: Callable[..., Checked], trained: Trained, caplog: pytest.LogCaptureFixture
+    name: str, documents: Callable[..., CheckedConfig], trained: Trained, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, _ = trained(documents("steps=2"))
     before = (path / name).read_bytes()
@@ -148,7 +148,7 @@ def test_a_damaged_model_is_named_by_whoever_reads_it_and_trained_again(
     saved(path)
 
 
-def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., Checked], stops: type[Stops]) -> None:
+def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., CheckedConfig], stops: type[Stops]) -> None:
     heard = signal.getsignal(signal.SIGINT)
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), "on_train_batch_end", 1
     with pytest.raises(KeyboardInterrupt):
@@ -156,7 +156,7 @@ def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., Checked], sto
     assert signal.getsignal(signal.SIGINT) is heard
 
 
-def test_a_killed_process_goes_on(documents: Callable[..., Checked], trained: Trained, tmp_path: Path) -> None:
+def test_a_killed_process_goes_on(documents: Callable[..., CheckedConfig], trained: Trained, tmp_path: Path) -> None:
     config = documents(*RANDOM, "steps=120", "evaluate=120", "checkpoint=2")
     folder = run_folder(config)
     (tmp_path / "config.json").write_text(json.dumps(config.config))
@@ -179,7 +179,7 @@ def test_a_killed_process_goes_on(documents: Callable[..., Checked], trained: Tr
 
 
 def test_a_failed_run_says_why_and_is_tried_again(
-    documents: Callable[..., Checked], stops: type[Stops], trained: Trained
+    documents: Callable[..., CheckedConfig], stops: type[Stops], trained: Trained
 ) -> None:
     stops.what, stops.hook, stops.step = RuntimeError("out of luck"), "on_train_batch_end", 2
     config = documents("steps=4")
@@ -200,7 +200,7 @@ def test_a_failed_run_says_why_and_is_tried_again(
 
 @pytest.mark.parametrize("changed", ["code", "data", "components"])
 def test_what_other_code_or_data_made_is_set_aside(
-    changed: str, documents: Callable[..., Checked], trained: Trained, monkeypatch: pytest.MonkeyPatch
+    changed: str, documents: Callable[..., CheckedConfig], trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = documents("steps=1")
     path, first = trained(config)
@@ -221,7 +221,7 @@ def test_what_other_code_or_data_made_is_set_aside(
 
 
 def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
-    documents: Callable[..., Checked], stops: type[Stops], trained: Trained, monkeypatch: pytest.MonkeyPatch
+    documents: Callable[..., CheckedConfig], stops: type[Stops], trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stops.what, stops.hook, stops.step = KeyboardInterrupt(), "on_train_batch_end", 7
     with pytest.raises(KeyboardInterrupt):
@@ -234,7 +234,7 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
 
 
 def test_the_folder_says_what_was_run_and_is_on_disk(
-    documents: Callable[..., Checked], trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    documents: Callable[..., CheckedConfig], trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced, sync = dict[int, int](), os.fsync
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.conftest import tiny_config
 from zoo.components.ffn._router import TopK
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
@@ -23,7 +23,7 @@ from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
 EXPERTS, STEPS = 8, 100
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> type[Looks]:
     return Looks
 
 
-def test_terms_of_all_layers_add_up(documents: Callable[..., Checked], trained: Trained, looks: type[Looks]) -> None:
+def test_terms_of_all_layers_add_up(
+    documents: Callable[..., CheckedConfig], trained: Trained, looks: type[Looks]
+) -> None:
     """The balancing loss of each of two layers is about one, and its weight 0.5."""
     trained(documents(*MOE))
     for logged in looks.logged[1::2]:  # after the second micro-batch of a step
@@ -149,7 +151,7 @@ def test_terms_of_all_layers_add_up(documents: Callable[..., Checked], trained: 
 
 
 def test_the_correction_moves_once_a_step_and_is_kept(
-    documents: Callable[..., Checked], trained: Trained, looks: type[Looks]
+    documents: Callable[..., CheckedConfig], trained: Trained, looks: type[Looks]
 ) -> None:
     path, _ = trained(documents(*MOE))
     first = [layers[0] for layers in looks.seen]
@@ -166,7 +168,7 @@ def test_the_correction_moves_once_a_step_and_is_kept(
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(
-    documents: Callable[..., Checked], trained: Trained, looks: type[Looks]
+    documents: Callable[..., CheckedConfig], trained: Trained, looks: type[Looks]
 ) -> None:
     whole, _ = trained(documents(*MOE, runs="whole"))
     looks.stop = 3

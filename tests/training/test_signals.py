@@ -12,13 +12,13 @@ import pytest
 
 from tests.interruption import Stops, same
 from tests.training.test_resume import RANDOM
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.system.signals import HANDLED_SIGNALS, Interrupted, Interruption
 from zoo.training import checkpoints
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.run import run_folder, train
 
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 # No checkpoint is due by its number before the last step.
 RARELY = [*RANDOM, "checkpoint=1000"]
 
@@ -51,7 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_signal_keeps_the_step_and_the_run_goes_on_to_the_bit(
-    documents: Callable[..., Checked], signals: type[Signals], trained: Trained, shared: str
+    documents: Callable[..., CheckedConfig], signals: type[Signals], trained: Trained, shared: str
 ) -> None:
     """In a step, in two evaluations (the second due at the step that is kept), and after the last step."""
     undisturbed = trained(documents(*RARELY, runs=shared))
@@ -76,7 +76,7 @@ def test_every_signal_keeps_the_step_and_the_run_goes_on_to_the_bit(
 
 
 def test_a_checkpoint_of_every_step_is_as_good(
-    documents: Callable[..., Checked],
+    documents: Callable[..., CheckedConfig],
     signals: type[Signals],
     trained: Trained,
     shared: str,
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_every_step_is_as_good(
 
 
 def test_time_between_checkpoints_is_what_was_asked_or_what_they_cost(
-    documents: Callable[..., Checked], monkeypatch: pytest.MonkeyPatch
+    documents: Callable[..., CheckedConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that counts seconds: 1 a step, 4 a checkpoint; 3 % of the time is 134 steps, whatever is asked."""
     now, written = [0.0], []
@@ -123,7 +123,7 @@ def test_time_between_checkpoints_is_what_was_asked_or_what_they_cost(
 
 
 def test_a_handler_of_somebody_else_acts_after_the_checkpoint_and_may_let_the_training_go_on(
-    documents: Callable[..., Checked], signals: type[Signals], trained: Trained, shared: str
+    documents: Callable[..., CheckedConfig], signals: type[Signals], trained: Trained, shared: str
 ) -> None:
     """As submitit, which asks Slurm for another place at SIGUSR2, and lets SIGTERM pass."""
     undisturbed = trained(documents(*RARELY, runs=shared))
@@ -141,7 +141,7 @@ def test_a_handler_of_somebody_else_acts_after_the_checkpoint_and_may_let_the_tr
     assert kept == [["3"], ["6", "3"]]
 
 
-def test_ignored_signals_stay_ignored(documents: Callable[..., Checked], signals: type[Signals]) -> None:
+def test_ignored_signals_stay_ignored(documents: Callable[..., CheckedConfig], signals: type[Signals]) -> None:
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.registry import forget
 from zoo.training import provenance
 from zoo.training import source_packages as packages
@@ -83,10 +83,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def own(place: Path, documents: Callable[..., Checked]) -> Callable[[], Checked]:
+def own(place: Path, documents: Callable[..., CheckedConfig]) -> Callable[[], CheckedConfig]:
     """A training by code of one's own, as a new process checks it."""
 
-    def make() -> Checked:
+    def make() -> CheckedConfig:
         forget_all()
         __import__("own_norm.half")
         return documents(*OWN)
@@ -94,7 +94,7 @@ def own(place: Path, documents: Callable[..., Checked]) -> Callable[[], Checked]
     return make
 
 
-def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], Checked], place: Path) -> None:
+def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], CheckedConfig], place: Path) -> None:
     first = train(own())
     assert standing(own()) == "done"
     assert set(first["packages"]) == {

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
-from zoo.config.checking import Checked, make_objective
+from zoo.config.checking import CheckedConfig, make_objective
 from zoo.data.order import indices
 from zoo.model.build import assemble
 from zoo.training import run as run_module
@@ -21,7 +21,7 @@ from zoo.training.lightning_module import Training
 from zoo.training.random_streams import generator, stream
 from zoo.training.run import prepare_data
 
-Trained = Callable[[Checked], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
 
 class Watch(Callback):
@@ -56,7 +56,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return watching
 
 
-def plain(config: Checked) -> Any:
+def plain(config: CheckedConfig) -> Any:
     """The run's model, with its first weights, and its prepared data and objective."""
     prepared = prepare_data(config.config)
     assert config.plan is not None
@@ -64,7 +64,7 @@ def plain(config: Checked) -> Any:
     return assemble(config.plan, prepared.vocabulary.size), prepared, make_objective(config.config, prepared.vocabulary)
 
 
-def view_of(config: Checked, prepared: Any, objective: Any, batch: int, number: int) -> Any:
+def view_of(config: CheckedConfig, prepared: Any, objective: Any, batch: int, number: int) -> Any:
     """A batch of a run, whose rows draw by their numbers in the order of the data."""
     seed = config.config["seed"]
     rows = indices(len(prepared.train), batch, stream(seed, "order"), number)
@@ -72,7 +72,9 @@ def view_of(config: Checked, prepared: Any, objective: Any, batch: int, number: 
     return objective.prepare(prepared.train.batch(rows), drawn)
 
 
-def test_three_steps_equal_a_plain_loop(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
+def test_three_steps_equal_a_plain_loop(
+    documents: Callable[..., CheckedConfig], trained: Trained, watch: Watch
+) -> None:
     """Masked tokens, dropout, accumulation, clipping, decay and schedule, each with its stream."""
     config = documents(
         "model.variant=encoder", "model.dropout=0.1", "accumulate=2", "steps=3", "clip=0.5", "optimizer.fused=false"
@@ -121,7 +123,7 @@ def after(watch: Watch, name: str) -> tuple[list[torch.Tensor], dict[str, float]
 
 
 def test_a_step_is_the_mean_over_its_asked_tokens(
-    pairs: Callable[..., Checked], trained: Trained, watch: Watch
+    pairs: Callable[..., CheckedConfig], trained: Trained, watch: Watch
 ) -> None:
     """However the batch is divided, against a loop over tokens; with smoothing and z-loss, and targets of many lengths.
 
@@ -162,7 +164,7 @@ def test_a_step_is_the_mean_over_its_asked_tokens(
 
 
 def test_all_terms_and_the_load_of_experts_are_those_of_the_step(
-    documents: Callable[..., Checked], trained: Trained, watch: Watch
+    documents: Callable[..., CheckedConfig], trained: Trained, watch: Watch
 ) -> None:
     """An objective of two terms, whose rows need partners, and a router with everything that it can have."""
     router = "{score: sigmoid, aux_loss: 0.5, z_loss: 0.25, correction: 0.125}"
@@ -187,7 +189,9 @@ def test_all_terms_and_the_load_of_experts_are_those_of_the_step(
         assert all(torch.equal(value, found["whole"][2][key]) for key, value in found[name][2].items())
 
 
-def test_clipping_leaves_a_norm_of_clip(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
+def test_clipping_leaves_a_norm_of_clip(
+    documents: Callable[..., CheckedConfig], trained: Trained, watch: Watch
+) -> None:
     trained(documents("steps=2", "clip=0.01"))
     for gradients in watch.gradients[:2]:
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -195,7 +199,9 @@ def test_clipping_leaves_a_norm_of_clip(documents: Callable[..., Checked], train
     assert watch.logged[0]["train/gradient_norm"] > 0.1
 
 
-def test_matrices_decay_and_vectors_do_not(documents: Callable[..., Checked], trained: Trained, watch: Watch) -> None:
+def test_matrices_decay_and_vectors_do_not(
+    documents: Callable[..., CheckedConfig], trained: Trained, watch: Watch
+) -> None:
     """Whatever their shape: λ of differential attention is a pair of vectors, biases of experts are stacked."""
     trained(documents("steps=1", "model/attention=differential", "model/ffn=moe", "model.ffn.bias=true"))
     decay, none = watch.groups
@@ -207,7 +213,7 @@ def test_matrices_decay_and_vectors_do_not(documents: Callable[..., Checked], tr
     assert len(decay["params"]) + len(none["params"]) == len(watch.weights[0])
 
 
-def test_tokens_are_those_that_are_read(pairs: Callable[..., Checked], trained: Trained) -> None:
+def test_tokens_are_those_that_are_read(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
     """Of an encoder-decoder both rows count, and padding does not."""
     config = pairs("model.variant=encoder_decoder", "steps=3", "accumulate=2")
     _, result = trained(config)
@@ -219,7 +225,7 @@ def test_tokens_are_those_that_are_read(pairs: Callable[..., Checked], trained: 
     assert result["tokens"] == expected
 
 
-def test_the_loss_goes_down(pairs: Callable[..., Checked], trained: Trained) -> None:
+def test_the_loss_goes_down(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
     config = pairs("steps=80", "evaluate=20", "optimizer.lr=0.01")
     path, result = trained(config)
     lines = csv.DictReader((path / "metrics.csv").read_text().splitlines())
@@ -232,7 +238,7 @@ def test_the_loss_goes_down(pairs: Callable[..., Checked], trained: Trained) -> 
 
 
 @pytest.mark.parametrize("steps", [4, 30])
-def test_a_run_that_diverges_says_so(steps: int, documents: Callable[..., Checked], trained: Trained) -> None:
+def test_a_run_that_diverges_says_so(steps: int, documents: Callable[..., CheckedConfig], trained: Trained) -> None:
     many = [
         "optimizer._target_=torch.optim.SGD",
         "~optimizer.betas",

@@ -68,18 +68,18 @@ def run(given: Given) -> int:
 
 def _plan(model: str, overrides: Sequence[str], problems: list[str]) -> ModelPlan | None:
     """Returns the plan of a choice of model or of a folder, and notes problems with its name before them."""
-    from zoo.config.checkpoint_start import start_without_weights
-    from zoo.config.compose import compose_run, group_choices
+    from zoo.config.checkpoint_start import resolve_checkpoint_config
+    from zoo.config.compose import compose_run, list_choices
     from zoo.model.build import check
 
     found: list[str] = []
     folder = (Path(model) / "config.json").is_file()
-    if not folder and model not in (known := group_choices("model")):
+    if not folder and model not in (known := list_choices("model")):
         problems.append(f"neither a model nor a folder with a config.json: {model!r}: {suggest(model, known)}")
         return None
     given = compose_run(["model=hub" if folder else f"model={model}", *overrides])
     config = {**given["model"], "path": model} if folder else given["model"]
-    start = start_without_weights(config, given["data"], found)
+    start = resolve_checkpoint_config(config, given["data"], found)
     _, plan, further = check(start.model)
     problems += [f"{model}: {line}" for line in (found if start.failed else [*found, *further])]
     return plan

@@ -39,9 +39,9 @@ def add_hydra_flags(parser: Parser, *, sweeps: bool) -> None:
 
 def build_hydra_command(flags: Sequence[str], overrides: Sequence[str]) -> list[str]:
     """Returns the command line of Hydra's own parser: flags first, then overrides, quoted where needed."""
-    from zoo.config.overrides import readable
+    from zoo.config.overrides import quote_if_needed
 
-    return [*flags, *(word if is_for_hydra(word) else readable(word) for word in overrides)]
+    return [*flags, *(word if is_for_hydra(word) else quote_if_needed(word) for word in overrides)]
 
 
 def is_for_hydra(override: str) -> bool:
@@ -56,7 +56,7 @@ def drop_hydra_overrides(overrides: Sequence[str]) -> list[str]:
 
 def refuse_unknown_overrides(overrides: Sequence[str]) -> None:
     """Refuses overrides that Hydra could not apply, all at once."""
-    from zoo.config.compose import override_problems
+    from zoo.config.compose import find_override_problems
 
-    if problems := override_problems(overrides):
+    if problems := find_override_problems(overrides):
         raise Refused("\n".join(problems.values()))

@@ -57,7 +57,7 @@ add_hydra_flags(PARSER, sweeps=True)
 def run(given: Given) -> int:
     """Checks all overrides at once, and hands over to Hydra."""
     from zoo.config.checking import check_run
-    from zoo.config.compose import carried_options, compose_run
+    from zoo.config.compose import compose_run, find_carried_options
     from zoo.study.plan.setting import override
 
     overrides = drop_hydra_overrides(given.words)
@@ -66,7 +66,7 @@ def run(given: Given) -> int:
         check_run(compose_run(overrides)).require()
     elif not {"--hydra-help", "--info", "-i"} & set(given.forwarded):
         refuse_unknown_overrides(overrides)
-    carried = [override(f"++{key}", value) for key, value in carried_options(overrides).items()]
+    carried = [override(f"++{key}", value) for key, value in find_carried_options(overrides).items()]
     code = launch_hydra(build_hydra_command(given.forwarded, [*carried, *given.words]))
     chooses_sweeper = any(word.startswith("hydra/sweeper") for word in given.words)
     if {"-m", "--multirun"} & set(given.forwarded) and not chooses_sweeper:
@@ -78,9 +78,9 @@ def describe_config(given: Given) -> str:
     """Returns all that can be chosen and set, with these overrides applied: what follows the help of ``zoo train``."""
     import yaml
 
-    from zoo.config.compose import compose_run, config_groups, group_choices
+    from zoo.config.compose import compose_run, list_choices, list_config_groups
 
-    groups = "\n".join(f"{group}: {', '.join(group_choices(group))}" for group in sorted(config_groups()))
+    groups = "\n".join(f"{group}: {', '.join(list_choices(group))}" for group in sorted(list_config_groups()))
     config = yaml.safe_dump(compose_run(drop_hydra_overrides(given.words)), sort_keys=False, allow_unicode=True)
     return f"== Choices (group=choice) ==\n\n{groups}\n\n== Config (key=value) ==\n\n{config}"
 
@@ -97,7 +97,7 @@ def launch_hydra(arguments: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import one_line, publish
+    from zoo.config.compose import publish, shorten_error
     from zoo.system.installation import find_package_folder
 
     publish()
@@ -109,7 +109,7 @@ def launch_hydra(arguments: Sequence[str]) -> int:
         with handle_command_signals():
             hydra.main(version_base="1.3", config_path=str(find_package_folder("conf")), config_name="train")(run_job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise Refused(one_line(error)) from error
+        raise Refused(shorten_error(error)) from error
     except _PastHydra as end:
         raise end.error from end.error.__cause__
     return 0
@@ -189,10 +189,10 @@ def _composed(config: Any) -> dict[str, Any]:
     """Returns the config of a job; in a sweep that chose components, Hydra lacks the options that are carried over."""
     from hydra.core.hydra_config import HydraConfig
 
-    from zoo.config.compose import compose_run, plain
+    from zoo.config.compose import compose_run, to_plain
 
     known = HydraConfig.get()
-    return compose_run(known.overrides.task) if known.job.config_name == "train" else plain(config)
+    return compose_run(known.overrides.task) if known.job.config_name == "train" else to_plain(config)
 
 
 def _in_study() -> bool:

@@ -11,8 +11,8 @@ from hydra.core.override_parser.types import Glob, Override
 from zoo import limits
 from zoo.checks import Refused, suggest
 from zoo.config.checking import check_run
-from zoo.config.compose import compose_run, group_choices
-from zoo.config.overrides import parse_word, sweep_strings
+from zoo.config.compose import compose_run, list_choices
+from zoo.config.overrides import list_sweep_values, parse_word
 
 
 def expand_sweep(words: Sequence[str]) -> list[list[str]]:
@@ -48,8 +48,8 @@ def expand_sweep(words: Sequence[str]) -> list[list[str]]:
 def _values(override: Override) -> list[str]:
     pattern = override.value()
     if not isinstance(pattern, Glob):
-        return sweep_strings(override)
-    names = [name for name in group_choices(override.key_or_group) if "/" not in name]
+        return list_sweep_values(override)
+    names = [name for name in list_choices(override.key_or_group) if "/" not in name]
     if not (found := pattern.filter(names)):
         raise Refused(f"{override.key_or_group}: nothing matches: got {override.input_line}: {suggest('', names)}")
     return [str(name) for name in found]

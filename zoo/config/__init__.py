@@ -1,1 +1,1 @@
-"""Configuration: composition by Hydra, and the pass that checks what was composed."""
+"""Configuration: composition with Hydra, and the checks of a composed config."""

@@ -1,4 +1,4 @@
-"""Arguments that a config hands to a class or function of a library, checked against its signature."""
+"""Checks arguments in a config against the signature of the class or function that receives them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RANGES = {
     "momentum": (0.0, math.inf),
     "betas": (0.0, 1.0),
 }
-"""What an optimizer of any library means by these names: at least the first number, and less than the second."""
+"""Range of common optimizer arguments: at least the first number, and less than the second."""
 
 
-def argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Signature) -> list[str]:
-    """Return one line for each value that has the wrong type, is not finite, or is out of range.
+def find_argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Signature) -> list[str]:
+    """Finds values that have the wrong type, are not finite, or are out of range; returns a message for each.
 
     Args:
         path: config path of the arguments, such as ``optimizer``.
@@ -35,46 +35,48 @@ def argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Si
     problems: list[str] = []
     for name, value in given.items():
         parameter = signature.parameters.get(name)
-        if parameter is None or not all(map(math.isfinite, _floats(parameter.default))):
+        if parameter is None or not all(map(math.isfinite, _list_floats(parameter.default))):
             continue
         where = f"{path}.{name}"
-        found = _type_problems(where, value, parameter.annotation)
-        problems += found or (_range_problems(where, value, *_RANGES[name]) if _is_ranged(path, name, value) else [])
+        found = _find_type_problems(where, value, parameter.annotation)
+        problems += found or (
+            _find_range_problems(where, value, *_RANGES[name]) if _is_ranged(path, name, value) else []
+        )
     return problems
 
 
-def _type_problems(path: str, value: Any, annotation: Any) -> list[str]:
-    """Say what is wrong with a value, unless one member of the union that ``annotation`` is takes it."""
-    members = [each for each in _members(annotation) if _is_plain(each)]
-    if not members or any(_is_open(each) for each in _members(annotation)):
-        return [f"{path}: must be finite: got {number}" for number in _floats(value) if not math.isfinite(number)]
-    attempts = [_member_problems(path, value, each) for each in members]
+def _find_type_problems(path: str, value: Any, annotation: Any) -> list[str]:
+    """Finds problems of a value, unless a member of the annotated union accepts it."""
+    members = [each for each in _list_members(annotation) if _is_plain(each)]
+    if not members or any(_is_open(each) for each in _list_members(annotation)):
+        return [f"{path}: must be finite: got {number}" for number in _list_floats(value) if not math.isfinite(number)]
+    attempts = [_find_member_problems(path, value, each) for each in members]
     if not all(attempts):
         return []
     wanted = [(each, attempt) for each, attempt in zip(members, attempts, strict=True) if each is not type(None)]
     return wanted[0][1] if len(wanted) == 1 else [f"{path}: must be {_spell(members)}: got {value!r}"]
 
 
-def _members(annotation: Any) -> Iterator[Any]:
+def _list_members(annotation: Any) -> Iterator[Any]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         for each in typing.get_args(annotation):
-            yield from _members(each)
+            yield from _list_members(each)
     else:
         yield annotation
 
 
 def _is_plain(member: Any) -> bool:
-    """True for types that a config can hold, unlike a tensor or a strategy object."""
+    """True for types of values that a config can hold, unlike tensors or strategy objects."""
     origin = typing.get_origin(member)
     return member in (*_SCALARS, *_LISTS, type(None)) or origin in _LISTS or origin is typing.Literal
 
 
 def _is_open(member: Any) -> bool:
-    """True for types that say nothing of a value, and for mappings, which are left to whoever takes them."""
+    """True for types that accept any value, and for mappings, whose content the receiver checks."""
     return member is Any or (typing.get_origin(member) or member) in (dict, Mapping, inspect.Parameter.empty)
 
 
-def _member_problems(path: str, value: Any, member: Any) -> list[str]:
+def _find_member_problems(path: str, value: Any, member: Any) -> list[str]:
     problems: list[str] = []
     if member in _SCALARS:
         Scalar(member).check(value, path, problems)
@@ -82,19 +84,19 @@ def _member_problems(path: str, value: Any, member: Any) -> list[str]:
         choices = (None,) if member is type(None) else typing.get_args(member)
         problems += [] if value in choices else [f"{path}: must be {_spell([member])}: got {value!r}"]
     else:
-        problems += _list_problems(path, value, member)
+        problems += _find_list_problems(path, value, member)
     return problems
 
 
-def _list_problems(path: str, value: Any, member: Any) -> list[str]:
-    """Check a tuple with a type for each place, or a list of one type and any length."""
+def _find_list_problems(path: str, value: Any, member: Any) -> list[str]:
+    """Checks a tuple with a type for each item, or a list of any length with one type."""
     items = [each for each in typing.get_args(member) if each is not ...]
     is_fixed = typing.get_origin(member) is tuple and ... not in typing.get_args(member)
     if not isinstance(value, list | tuple) or (is_fixed and len(value) != len(items)):
         return [f"{path}: must be {_spell([member])}: got {value!r}"]
     places = items if is_fixed else [items[0] if items else Any] * len(value)
     pairs = zip(value, places, strict=True)
-    return [line for i, (item, each) in enumerate(pairs) for line in _type_problems(f"{path}[{i}]", item, each)]
+    return [line for i, (item, each) in enumerate(pairs) for line in _find_type_problems(f"{path}[{i}]", item, each)]
 
 
 def _spell(members: Sequence[Any]) -> str:
@@ -114,16 +116,16 @@ def _is_ranged(path: str, name: str, value: Any) -> bool:
     return path == "optimizer" and name in _RANGES and isinstance(value, int | float | list)
 
 
-def _range_problems(path: str, value: Any, low: float, high: float) -> list[str]:
+def _find_range_problems(path: str, value: Any, low: float, high: float) -> list[str]:
     rule = "must not be negative" if high == math.inf else f"must be at least {low:g} and less than {high:g}"
-    wrong = [number for number in _floats(value) if not low <= number < high]
+    wrong = [number for number in _list_floats(value) if not low <= number < high]
     return [f"{path}: {rule}: got {value}"] if wrong else []
 
 
-def _floats(value: Any) -> Iterator[float]:
-    """The numbers of a value, of lists within it too."""
+def _list_floats(value: Any) -> Iterator[float]:
+    """Yields the numbers of a value, including those of nested lists."""
     if isinstance(value, list | tuple):
         for item in value:
-            yield from _floats(item)
+            yield from _list_floats(item)
     elif isinstance(value, int | float):
         yield math.inf if isinstance(value, int) and abs(value) > 10**300 else float(value)

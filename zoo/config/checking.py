@@ -1,4 +1,4 @@
-"""One pass over a composed config: every problem at once, each with its config path; no Hydra, no folder made."""
+"""Checks a composed config and reports all problems at once, each with its config path; needs no Hydra."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from zoo.checks import Incompatibility, Refused
-from zoo.config.checkpoint_start import start_of, suggest_head
-from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, target_problems, value_problems
+from zoo.config.checkpoint_start import resolve_checkpoint, suggest_head
+from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, find_target_problems, find_value_problems
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special import Required
 from zoo.model import build
@@ -49,12 +49,18 @@ RUN_OPTIONS = (
 _MANY = 1 << 20
 _INTEGER = re.compile(r"-?[0-9]+")
 _NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
-"""What may change without making another run: where things lie, and what is written beside the result."""
+"""Keys that do not change the run, so that its hash leaves them out: folders, logging and checkpoint intervals."""
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A config in full, and every problem of it."""
+class CheckedConfig:
+    """A complete config and its problems.
+
+    Args:
+        config: the config with defaults filled in.
+        plan: the model; None if its config has problems.
+        problems: one message per problem, each with its config path.
+    """
 
     config: dict[str, Any]
     plan: ModelPlan | None
@@ -62,37 +68,39 @@ class Checked:
 
     @functools.cached_property
     def hash(self) -> str:
-        """The name of the run's folder: equal configs are one run, whoever asks for it."""
+        """Hash of the config, which names the run folder; equal configs share one run."""
         config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
-        return hashlib.sha256(json.dumps(_one_form(config), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(_normalize_numbers(config), sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def unfit(self) -> bool:
-        """Whether all that is wrong is that things do not go together which would do with others."""
+        """True if all problems are incompatible choices, each of which would work with others."""
         return bool(self.problems) and all(isinstance(problem, Incompatibility) for problem in self.problems)
 
     def require(self) -> None:
-        """Refuse with all problems, one a line."""
+        """Raises :class:`Refused` with all problems, one per line, if there are any."""
         if self.problems:
             raise Refused("\n".join(self.problems))
 
 
-def _one_form(value: Any) -> Any:
-    """Numbers in one normal form: what is handed to optimiser and schedule has no type that says which it is."""
+def _normalize_numbers(value: Any) -> Any:
+    """Converts whole floats to integers: arguments of optimizer and schedule have no declared type."""
     if isinstance(value, Mapping):
-        return {key: _one_form(item) for key, item in value.items()}
+        return {key: _normalize_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_one_form(item) for item in value]
+        return [_normalize_numbers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] = lambda checked: False) -> Checked:
-    """Check a composed config; defaults filled in, ``auto`` replaced by what it stands for.
+def check_run(
+    given: Mapping[str, Any], was_trained: Callable[[CheckedConfig], bool] = lambda checked: False
+) -> CheckedConfig:
+    """Checks a composed config, fills in defaults and resolves ``auto``.
 
     Args:
-        given: composed.
-        was_trained: True for a config that has a result. Its optimizer, schedule and trainer were made then, so that
-            they are not imported and asked about their arguments again, which takes seconds.
+        given: the composed config.
+        was_trained: returns True for a config that has a result. Its optimizer, schedule and trainer were checked
+            before training, so they are not imported again, which takes seconds.
     """
     problems: list[str] = []
     config = check_options(RUN_OPTIONS, given, "", problems, also=SECTIONS)
@@ -104,8 +112,8 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
         for name in ("runs", "cache"):
             problems += check_path(name, config[name]) if config[name] else [f"{name}: must name a folder: got ''"]
     model = given.get("model") or {}
-    required = partial(_required_by, given.get("objective"))
-    start = start_of(model if isinstance(model, Mapping) else {}, given.get("data"), problems, required)
+    required = partial(_find_required, given.get("objective"))
+    start = resolve_checkpoint(model if isinstance(model, Mapping) else {}, given.get("data"), problems, required)
     config["model"], plan, found = build.check(start.model)
     config["model"] |= start.keys
     problems += [] if start.failed else found
@@ -114,25 +122,25 @@ def check_run(given: Mapping[str, Any], was_trained: Callable[[Checked], bool] =
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     asked = str(config.get("precision"))
-    config["precision"] = _precision(asked, config["trainer"])
-    if problems or not was_trained(Checked(config, plan, ())):
+    config["precision"] = _resolve_precision(asked, config["trainer"])
+    if problems or not was_trained(CheckedConfig(config, plan, ())):
         for section in TARGETS:
-            problems += _section_problems(section, config[section], problems)
+            problems += _find_section_problems(section, config[section], problems)
     for section in NAMED_TARGETS:
         for name, item in config[section].items():
-            problems += target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
+            problems += find_target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
     if not problems and plan is not None:
-        problems += map(Incompatibility, _fit_problems(config, plan))
-    problems += _precision_problems(asked, config)
-    problems += _device_problems(config["trainer"])
-    return Checked(config, plan, tuple(dict.fromkeys(problems)))
+        problems += map(Incompatibility, _find_fit_problems(config, plan))
+    problems += _find_precision_problems(asked, config)
+    problems += _find_device_problems(config["trainer"])
+    return CheckedConfig(config, plan, tuple(dict.fromkeys(problems)))
 
 
 # ---------------------------------------------------------------------------------------------- data and objective
 
 
 def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
-    """Data in full: its own options, the length of a row, the tokenizer."""
+    """Checks the data section: options of the source, row length and tokenizer."""
     common = (Option("length", Scalar(int), 128),)
     own = {key: value for key, value in given.items() if key not in ("length", "tokenizer")} if given else given
     checked = check_part("data", own, "data", problems)
@@ -143,12 +151,12 @@ def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
     checked["tokenizer"] = check_part("tokenizer", tokenizer, "data.tokenizer", problems)
     for part, path in ((checked, "data"), (checked["tokenizer"], "data.tokenizer")):
         if part.get("name") and not any(line.startswith(f"{path}.") for line in problems):
-            problems += _construction_problems("data" if path == "data" else "tokenizer", part, path)
+            problems += _find_construction_problems("data" if path == "data" else "tokenizer", part, path)
     return checked
 
 
-def _construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> list[str]:
-    """What a data source or tokenizer itself says of its options; cheap, nothing is read."""
+def _find_construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> list[str]:
+    """Finds problems that a data source or tokenizer reports when it is constructed; reads no data."""
     if any(option.name not in checked for option in index().get(kind, str(checked["name"])).options):
         return []
     try:
@@ -160,9 +168,9 @@ def _construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> 
 
 
 def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    """The objective in full; no name is the variant's own for the form of the data."""
+    """Checks the objective; the default depends on the variant and the form of the data."""
     variant, data = config["model"].get("variant"), config["data"].get("name")
-    if variant not in build.VARIANTS:  # a problem that is known already
+    if variant not in build.VARIANTS:  # reported already
         return {}
     if isinstance(given, Mapping) and given.get("name") is None and variant and data:
         form = index().get("data", str(data)).load().form  # type: ignore[attr-defined]
@@ -173,7 +181,7 @@ def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) 
 
 
 def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objective:
-    """The objective of a checked config."""
+    """Builds the objective of a checked config."""
     name = str(config["objective"]["name"])
     cls = index().get("objective", name).load()
     options = construct_options(live_options("objective", name), config["objective"])
@@ -183,44 +191,44 @@ def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objecti
     return made
 
 
-def _unasked(config: Mapping[str, Any]) -> Objective:
-    """The objective of a checked config before there is a vocabulary, with sentinels enough for every row."""
+def _make_draft_objective(config: Mapping[str, Any]) -> Objective:
+    """Builds the objective before the vocabulary is known, with enough sentinels for every row."""
     sentinels = tuple(range(6, 6 + min(2 * config["data"]["length"], _MANY)))
     with torch.device("meta"):
         return make_objective(config, Vocabulary(64 + len(sentinels), 0, 1, 2, 3, 4, 5, sentinels))
 
 
-def required_tokens(config: Mapping[str, Any]) -> Required:
-    """Special tokens that the objective of a checked config puts into rows of its data."""
+def find_required_tokens(config: Mapping[str, Any]) -> Required:
+    """Finds the special tokens that the objective of a checked config adds to its data."""
     form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
-    return _unasked(config).required(form, config["data"]["length"])
+    return _make_draft_objective(config).required(form, config["data"]["length"])
 
 
-def _required_by(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
-    """The same before the config is checked; of one with problems, which are told elsewhere, none."""
+def _find_required(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
+    """Finds the special tokens of an unchecked config; none if it has problems, which are reported elsewhere."""
     problems: list[str] = []
     config: dict[str, Any] = {"model": model, "data": check_data(data, problems)}
     config["objective"] = {} if problems else check_objective(objective, config, problems)
     try:
-        return Required() if problems or not config["objective"] else required_tokens(config)
+        return Required() if problems or not config["objective"] else find_required_tokens(config)
     except Refused:
         return Required()
 
 
-def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
-    """What does not go together: objective with variant and data, positions with length, mixers with packing."""
+def _find_fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
+    """Finds incompatible choices: objective with variant and data, positions with length, mixers with packing."""
     name, variant = str(config["objective"]["name"]), plan.variant
     cls: Any = index().get("objective", name).load()
     form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
     if (variant, form) not in cls.combines:
         works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
         return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
-    problems = _reader_problems(plan, cls, form)
+    problems = _find_reader_problems(plan, cls, form)
     if cls.uses_head and plan.head is None:
         hint = suggest_head(config["model"])
-        problems.append(f"objective: {name} asks for logits, and model.head=null gives none: try {hint}")
+        problems.append(f"objective: {name} needs logits, but model.head=null gives none: try {hint}")
     try:
-        longest = _unasked(config).longest(config["data"]["length"])
+        longest = _make_draft_objective(config).longest(config["data"]["length"])
     except Refused as error:
         return [*problems, f"objective: {error}"]
     types = plan.embedding["token_types"]
@@ -234,7 +242,7 @@ def _fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     return problems
 
 
-def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
+def _find_reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
     needs = set(objective.needs if plan.variant == "decoder" else ()) | ({"packed"} if form == "documents" else set())
     problems = []
     for stack in plan.stacks:
@@ -246,29 +254,32 @@ def _reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[str]:
     return problems
 
 
-# ----------------------------------------------------------------------------------------- optimiser and trainer
+# ----------------------------------------------------------------------------------------- optimizer and trainer
 
 
-def _section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
-    found = target_problems(section, given)
-    known = any(problem.startswith("steps:") for problem in problems)  # the schedule would say it again
+def _find_section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    found = find_target_problems(section, given)
+    known = any(problem.startswith("steps:") for problem in problems)  # the schedule would report it again
     if known:
         found = [problem for problem in found if not problem.startswith("schedule.steps:")]
     if found or section not in CALLED or (known and section == "schedule"):
         return found
-    return value_problems(section, given)
+    return find_value_problems(section, given)
 
 
-def _precision(asked: str, trainer: Mapping[str, Any]) -> str:
-    """What ``auto`` stands for on this hardware."""
+def _resolve_precision(asked: str, trainer: Mapping[str, Any]) -> str:
+    """Resolves ``auto`` to a precision for this hardware."""
     if asked != "auto":
         return asked
-    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if _on_gpu(trainer) else _cpu_is_fast_at_bf16()
+    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported() if _on_gpu(trainer) else _has_native_bfloat16()
     return "bf16-mixed" if fast else "32-true"
 
 
-def _precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
-    """Lightning would take bfloat16 instead on a CPU, and clip gradients that a fused optimiser has yet to unscale."""
+def _find_precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
+    """Finds problems of ``16-mixed``.
+
+    On a CPU, Lightning silently uses bfloat16 instead. A fused optimizer unscales gradients after clipping.
+    """
     if asked != "16-mixed":
         return []
     problems = []
@@ -279,8 +290,8 @@ def _precision_problems(asked: str, config: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _device_problems(trainer: Mapping[str, Any]) -> list[str]:
-    """Numbers of devices and nodes that are none; Lightning says of some that the machine has no such devices."""
+def _find_device_problems(trainer: Mapping[str, Any]) -> list[str]:
+    """Finds invalid numbers of devices and nodes, for some of which Lightning reports that devices are missing."""
     devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
     problems = []
     if _is_int(devices) and (int(devices) == 0 or int(devices) < -1):
@@ -302,6 +313,6 @@ def _on_gpu(trainer: Mapping[str, Any]) -> bool:
     return accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
 
 
-def _cpu_is_fast_at_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself (AVX-512 BF16 or AMX), rather than emulating it."""
+def _has_native_bfloat16() -> bool:
+    """True if the CPU has instructions for bfloat16 matrix products (AVX-512 BF16 or AMX)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

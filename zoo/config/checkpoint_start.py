@@ -1,4 +1,4 @@
-"""A training that begins at a checkpoint: ``model=hub model.path=FOLDER``, and what is written over its config."""
+"""Training from a checkpoint: resolves ``model=hub model.path=FOLDER`` to configs of model and data."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from zoo.model.schema import carry_options
 
 _UNSAID = (None, "", "???")
 _ANY = {"name": "bytes"}
-"""A tokenizer in place of one that nobody will ask."""
+"""Placeholder where the tokenizer is not used."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Configs of model and data as they are meant.
+    """Configs of model and data after a checkpoint is resolved.
 
     Attributes:
-        model: without what it begins at.
-        data: with the tokenizer of the checkpoint where no file was chosen.
-        keys: what the checked config of the model says of the checkpoint; nothing where it begins at none.
-        task: the task head of the checkpoint, which is no part of the model.
-        failed: whether the checkpoint could not be read, so that what else the model lacks is not the user's problem.
+        model: config of the model, without the keys that name the checkpoint.
+        data: config of the data, with the tokenizer of the checkpoint unless another one was chosen.
+        keys: keys that name the checkpoint; empty for training from scratch.
+        task: task head of the checkpoint, which is not a part of the model.
+        failed: whether the checkpoint could not be read; problems of the incomplete model are then not reported.
     """
 
     model: dict[str, Any]
@@ -44,68 +44,68 @@ class Start:
     task: KeptHead | None = None
 
 
-def start_of(
+def resolve_checkpoint(
     model: Mapping[str, Any],
     data: Any,
     problems: list[str],
     required: Callable[[Mapping[str, Any], Any], Required],
 ) -> Start:
-    """What is meant by the config of a model with a ``path``, and by that of its data; any other is as it is.
+    """Resolves the config of a model with a ``path`` by reading its checkpoint; returns any other config unchanged.
 
-    The model is that of the checkpoint with everything else that is written laid over it. A config that says by
-    ``sha256`` what the checkpoint holds was made here before, as that in a run's ``config.yaml``: it is complete.
+    The given options are merged over those of the checkpoint. A config with ``sha256`` was resolved before, as in the
+    ``config.yaml`` of a run, and is complete.
 
     Args:
-        model: what was written.
-        data: the same of the data.
-        problems: one line is appended for each.
-        required: special tokens that the objective needs, of configs of model and data.
+        model: given config of the model.
+        data: given config of the data.
+        problems: list to which messages are appended.
+        required: returns the special tokens that the objective needs, from configs of model and data.
     """
     if "path" not in model:
         return Start(dict(model), data)
     found: list[str] = []
-    folder, known = _folder(model, found), model.get("sha256")
+    folder, known = _find_folder(model, found), model.get("sha256")
     if folder is None:
-        return _failed(model, data, problems, found)
+        return _refuse(model, data, problems, found)
     try:
-        held, config = content(folder), without_checkpoint(model)
+        held, config = digest_checkpoint(folder), without_checkpoint(model)
         if known is not None and known != held:
             found.append(f"model.sha256: {folder} holds another checkpoint now: got {held}, not {known}")
         elif known is None:
             described = describe(folder)
             if described.quantization is not None:
                 described.quantization.require_readable()
-            config = laid_over(described.plan.config, config)
-            data, size = _tokenized(data, folder, found, lambda data: required(config, data))
+            config = merge_configs(described.plan.config, config)
+            data, size = _use_tokenizer(data, folder, found, lambda data: required(config, data))
             if size > config["vocabulary"] and "vocabulary" not in model:
                 config["vocabulary"] = size
     except Refused as error:
-        return _failed(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
+        return _refuse(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
     problems += found
     return Start(config, data, {"path": str(folder), "sha256": held})
 
 
-def start_without_weights(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
-    """The same from the checkpoint's ``config.json`` alone; its tokenizer is not asked for either."""
+def resolve_checkpoint_config(model: Mapping[str, Any], data: Any, problems: list[str]) -> Start:
+    """Resolves the config of a model from the ``config.json`` of its checkpoint; reads no weights and no tokenizer."""
     if "path" not in model:
         return Start(dict(model), data)
     found: list[str] = []
-    folder = _folder(model, found)
+    folder = _find_folder(model, found)
     if folder is None:
-        return _failed(model, data, problems, found)
+        return _refuse(model, data, problems, found)
     try:
         described = describe(folder)
     except Refused as error:
-        return _failed(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
-    config = laid_over(described.plan.config, without_checkpoint(model))
-    return Start(config, _replaced(data, _ANY), {"path": str(folder)}, task=described.task)
+        return _refuse(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
+    config = merge_configs(described.plan.config, without_checkpoint(model))
+    return Start(config, _replace_tokenizer(data, _ANY), {"path": str(folder)}, task=described.task)
 
 
 def suggest_head(model: Mapping[str, Any]) -> str:
-    """The override that gives a model without a head the one that its published family has, so that it can be exported.
+    """Suggests the override that adds the head of the published family, so that the model can be exported.
 
     Args:
-        model: its checked config; ``path`` names the checkpoint that it begins at, if any.
+        model: checked config of the model; ``path`` names its checkpoint, if any.
     """
     head = describe(model["path"]).published_head if "path" in model else {}
     values = {"tied": True, **head}
@@ -116,53 +116,63 @@ def _spell(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
-def _failed(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:
+def _refuse(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:
     problems += found
-    return Start(without_checkpoint(model), _replaced(data, _ANY), failed=True)
+    return Start(without_checkpoint(model), _replace_tokenizer(data, _ANY), failed=True)
 
 
-def _folder(model: Mapping[str, Any], problems: list[str]) -> Path | None:
+def _find_folder(model: Mapping[str, Any], problems: list[str]) -> Path | None:
     path = model["path"]
     if not isinstance(path, str) or path in _UNSAID:
-        problems.append(f"model.path: must be given, the folder of a checkpoint: got {path!r}")
+        problems.append(f"model.path: must be given as the folder of a checkpoint: got {path!r}")
         return None
     return Path(path)
 
 
-def laid_over(base: Mapping[str, Any], over: Mapping[str, Any], key: str = "") -> dict[str, Any]:
-    """``over`` written over ``base``: mappings are merged, and of a part with another name what both parts have."""
+def merge_configs(base: Mapping[str, Any], over: Mapping[str, Any], key: str = "") -> dict[str, Any]:
+    """Merges ``over`` into ``base`` recursively; a component that replaces another keeps their common options.
+
+    Args:
+        base: config that is overridden.
+        over: config with precedence.
+        key: slot of the config, such as ``attention``; empty for a whole model.
+    """
     if over.get("name", base.get("name")) != base.get("name"):
         base = carry_options("attention" if key == "cross" else key, base, str(over["name"]))
     merged = dict(base)
     for key, value in over.items():
         old = base.get(key)
-        merged[key] = laid_over(old, value, key) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = (
+            merge_configs(old, value, key) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
     return merged
 
 
-def _tokenized(data: Any, folder: Path, problems: list[str], required: Callable[[Any], Required]) -> tuple[Any, int]:
-    """Data with the checkpoint's tokenizer, unless another was chosen, and how many tokens it has.
+def _use_tokenizer(
+    data: Any, folder: Path, problems: list[str], required: Callable[[Any], Required]
+) -> tuple[Any, int]:
+    """Adds the tokenizer of the checkpoint to the data, unless another one was chosen, and returns its vocabulary size.
 
-    Special tokens that the file lacks come behind its own, for which the model then needs room.
+    Special tokens that the file lacks are appended, so that the embedding may have to grow.
     """
     file = find_tokenizer(folder)
-    if _replaced(data, _ANY) is data:
+    if _replace_tokenizer(data, _ANY) is data:
         return data, 0
     if file is None:
         problems.append(f"data.tokenizer: {folder} has no {READABLE}: choose a tokenizer, as by data/tokenizer=bytes")
-        return _replaced(data, _ANY), 0
+        return _replace_tokenizer(data, _ANY), 0
     spellings = _spell_special(folder, file)
     maker = TokenizerFile(path=str(file), **spellings)
     try:
-        data = _replaced(data, {"path": str(file), **spellings})
+        data = _replace_tokenizer(data, {"path": str(file), **spellings})
         built = maker.build((), required(data))
         return data, Vocabulary.of(built, maker.special(built)).size
     except Refused:
-        return data, 0  # which is told where the data are checked
+        return data, 0  # reported where the data are checked
 
 
 def _spell_special(folder: Path, file: Path) -> dict[str, str]:
-    """How the tokenizer spells the special tokens whose ids the checkpoint says, by role; an ordinary token is none."""
+    """Spells the special tokens by role, from their ids in the checkpoint; skips ordinary tokens."""
     try:
         built = read_tokenizer(file)
     except Refused:
@@ -171,8 +181,8 @@ def _spell_special(folder: Path, file: Path) -> dict[str, str]:
     return {role: name for role, name in named.items() if name is not None and name in marked_special(built)}
 
 
-def _replaced(data: Any, tokenizer: Mapping[str, Any]) -> Any:
-    """The same data if a tokenizer was chosen; a file of which no path is given is none."""
+def _replace_tokenizer(data: Any, tokenizer: Mapping[str, Any]) -> Any:
+    """Replaces the tokenizer of the data, unless one was chosen; a file without a path is not a choice."""
     given = data.get("tokenizer") if isinstance(data, Mapping) else None
     if not isinstance(given, Mapping) or given.get("name") != "file" or given.get("path") is not None:
         return data
@@ -183,15 +193,15 @@ def _replaced(data: Any, tokenizer: Mapping[str, Any]) -> Any:
 # ------------------------------------------------------------------------------------------------------- its content
 
 
-def content(folder: Path) -> str:
-    """sha256 over config.json and all files with weights: equal if and only if the checkpoints are.
+def digest_checkpoint(folder: Path) -> str:
+    """Computes the SHA-256 of ``config.json`` and all weight files, which identifies a checkpoint.
 
     Raises:
-        Refused: if there is no config or no weights.
+        Refused: if there is no config, or no weights.
     """
     files = [folder / "config.json", *sorted({*folder.glob("*.safetensors"), *folder.glob(INDEX)})]
     if not files[0].is_file():
-        raise Refused(f"{files[0]} is not there")
+        raise Refused(f"{files[0]} is missing")
     if len(files) < 2:
         raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
     digest = hashlib.sha256()

@@ -1,7 +1,7 @@
-"""Overrides as people write them, in the form that Hydra's grammar reads.
+"""Parsing of overrides, with quotes added where the grammar of Hydra needs them.
 
-The grammar takes letters outside of ASCII only in quotes, and ``data.path=2024`` as a number. Here the first is quoted,
-and a number, or true or false, keeps its spelling as text where the option is a string.
+The grammar accepts non-ASCII letters only in quotes, and reads ``data.path=2024`` as a number. Here, the former are
+quoted, and so are numbers, true and false where the option is a string.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from zoo.registry import Index, index
 from zoo.registry.options import Maybe, Option, Scalar
 
 _STRUCTURE = re.compile(r"[\[\]{}(),'\"]|\$\{")
-"""What means more than itself in a value: lists, mappings, functions, sweeps, quotes, interpolations."""
-_QUOTABLE = 200  # characters of an override that is worth being written once more
+"""Characters with a meaning in the grammar: lists, mappings, functions, sweeps, quotes, interpolations."""
+_QUOTABLE = 200  # characters of the longest override that a message repeats
 _WORD = re.compile(r"(?P<key>(?:\+\+?)?[^=@~]+)=(?P<value>.*)", re.DOTALL)
 
 
 def parse_word(word: str, parser: OverridesParser | None = None) -> Override:
-    """Parse one override.
+    """Parses one override.
 
     Raises:
-        Refused: with the word and what the grammar says of it, and how to quote it where that helps.
+        Refused: with the word, the error of the grammar, and how to quote the word if that helps.
     """
     if len(word) > limits.WORD:
         raise Refused(
@@ -40,7 +40,7 @@ def parse_word(word: str, parser: OverridesParser | None = None) -> Override:
         )
     parser = parser or OverridesParser.create()
     try:
-        return parser.parse_override(readable(word))
+        return parser.parse_override(quote_if_needed(word))
     except RecursionError:
         raise Refused(f"{limits.truncate(word)}: cannot be read as key=value: it is nested too deeply") from None
     except (
@@ -49,37 +49,37 @@ def parse_word(word: str, parser: OverridesParser | None = None) -> Override:
         ArithmeticError,
     ) as error:  # the latter two: of very long numbers
         why = limits.truncate(next(iter(str(error).splitlines()), type(error).__name__))
-        raise Refused(f"{limits.truncate(word)}: cannot be read as key=value: {why}{_how_to_quote(word)}") from None
+        raise Refused(f"{limits.truncate(word)}: cannot be read as key=value: {why}{_suggest_quotes(word)}") from None
 
 
-def readable(word: str) -> str:
-    """The override with its value in quotes where only so it means the text that was written; else as it is."""
+def quote_if_needed(word: str) -> str:
+    """Quotes the value of an override if the grammar would misread it; returns other overrides unchanged."""
     found = _WORD.fullmatch(word)
     if found is None or len(word) > limits.WORD:
         return word
     key, value = found["key"], found["value"].strip(" \t")
     if _is_text(key.lstrip("+")) and _is_scalar(value):
-        return f"{key}={quote(value)}"
+        return f"{key}={quote_text(value)}"
     if value and not value.isascii() and not _STRUCTURE.search(value):
-        return f"{key}={quote(value)}"
+        return f"{key}={quote_text(value)}"
     return word
 
 
-def quote(text: str) -> str:
-    """Text in double quotes: to Hydra a backslash is a backslash, unless it stands before a quote."""
+def quote_text(text: str) -> str:
+    """Puts text in double quotes; Hydra reads a backslash literally, except before a quote."""
     escaped = re.sub(r'(\\*)"', lambda found: 2 * found[1] + '\\"', text)
     return '"' + re.sub(r"(\\+)\Z", lambda found: 2 * found[1], escaped) + '"'
 
 
-def sweep_strings(override: Override, most: int = limits.SWEEP) -> list[str]:
-    """The values of a discrete sweep, each as the part of an override after ``=``.
+def list_sweep_values(override: Override, most: int = limits.SWEEP) -> list[str]:
+    """Lists the values of a discrete sweep, each as written after ``=``.
 
     Raises:
-        Refused: if it has none or more than ``most``, or cannot be listed.
+        Refused: if there are none or more than ``most``, or they cannot be listed.
     """
     key, value = override.get_key_element(), override.value()
     try:
-        if isinstance(value, RangeSweep) and value.shuffle:  # which Hydra lists before anyone can stop it
+        if isinstance(value, RangeSweep) and value.shuffle:  # Hydra lists all values before it shuffles them
             _require_few(key, sum(1 for _ in itertools.islice(value.range(), most + 1)), most)
         found = list(itertools.islice(override.sweep_string_iterator(), most + 1))
     except (HydraException, ValueError, ArithmeticError) as error:
@@ -95,11 +95,11 @@ def _require_few(key: str, count: int, most: int) -> None:
         raise Refused(f"{key}: must have at most {most} values in a sweep: got more")
 
 
-def _how_to_quote(word: str) -> str:
+def _suggest_quotes(word: str) -> str:
     found = _WORD.fullmatch(word)
     if found is None or len(word) > _QUOTABLE:
         return ""
-    quoted = f"{found['key']}={quote(found['value'])}"
+    quoted = f"{found['key']}={quote_text(found['value'])}"
     try:
         OverridesParser.create().parse_override(quoted)
     except (HydraException, RecursionError):
@@ -108,7 +108,7 @@ def _how_to_quote(word: str) -> str:
 
 
 def _is_scalar(value: str) -> bool:
-    """True for what the grammar reads as a number, true or false."""
+    """True for values that the grammar reads as a number or a boolean."""
     if not re.fullmatch(r"[-+.\w]{1,400}", value):
         return False
     try:
@@ -118,23 +118,23 @@ def _is_scalar(value: str) -> bool:
 
 
 def _is_text(key: str) -> bool:
-    return key in _text_keys(index())
+    return key in _list_text_keys(index())
 
 
 @functools.lru_cache(maxsize=1)
-def _text_keys(known: Index) -> frozenset[str]:
-    """Keys of a training's config whose option is a string."""
+def _list_text_keys(known: Index) -> frozenset[str]:
+    """Lists the keys of string options."""
     from zoo.config.checking import RUN_OPTIONS
 
     places = {"data": ["data"], "tokenizer": ["data.tokenizer"], "objective": ["objective"]}
     places |= {slot: [f"model.{slot}"] for slot in (*SLOTS, "initialization")}
-    keys = {"model.path", *_strings(RUN_OPTIONS)}
+    keys = {"model.path", *_list_strings(RUN_OPTIONS)}
     for (kind, _), entry in known.entries.items():
-        keys |= {f"{place}.{name}" for place in places[kind] for name in _strings(entry.options)}
+        keys |= {f"{place}.{name}" for place in places[kind] for name in _list_strings(entry.options)}
     return frozenset(keys)
 
 
-def _strings(options: tuple[Option, ...]) -> Iterator[str]:
+def _list_strings(options: tuple[Option, ...]) -> Iterator[str]:
     for option in options:
         inner = option.type.inner if isinstance(option.type, Maybe) else option.type
         if inner == Scalar(str):

@@ -1,8 +1,8 @@
-"""Classes and functions that a config names by ``_target_``: what each section expects, and who may name which.
+"""Checks of classes and functions that a config names by ``_target_``.
 
 Optimizer, schedule, trainer, loggers and callbacks are named by a dotted path. A target is checked by its signature
-and is not called before the run begins, so that looking at a config runs no code but that of modules which it may
-name: the command line may name any, a study file only what is installed beside zoo (:func:`foreign_target_problems`).
+and is not called before the run starts, so that checking a config runs no code except imports of permitted modules:
+the command line may name any module, a study file only those in :func:`find_foreign_targets`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from functools import partial
 from typing import Any
 
 from zoo.checks import suggest
-from zoo.config.call_arguments import argument_problems
+from zoo.config.call_arguments import find_argument_problems
 from zoo.limits import check_limit
 from zoo.registry import index
 
 TARGETS = ("optimizer", "schedule", "trainer")
 NAMED_TARGETS = ("logger", "callbacks")
 CALLED = ("optimizer", "schedule")
-"""Whose arguments their target can judge by itself, before there is a model."""
+"""Sections whose target can check its arguments before there is a model."""
 PACKAGES = ("torch", "lightning", "zoo")
-"""Whose classes and functions any file may name, as it may those of registered plug-ins."""
+"""Packages that any file may name, as well as registered plug-ins."""
 
 _EXPECTED: Mapping[str, str] = {
     "optimizer": "torch.optim.Optimizer",
@@ -51,14 +51,14 @@ _BY_THE_COMMAND = {
     ),
 }
 _INSTANTIATION = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
-"""Keys of ``hydra.utils.instantiate``, of which a section has the first alone, and none is nested."""
+"""Keys of ``hydra.utils.instantiate``; a section may have only the first, and only at its top level."""
 _HARMLESS = ("torch.optim.", "zoo.training.schedule.")
-"""What can be called while a config is checked: it computes from its arguments and does nothing else."""
+"""Prefixes of targets without side effects, which may be called while a config is checked."""
 
 
-def bind_target(section: Mapping[str, Any]) -> Any:
-    """The class or function that a section names, with the section's other values as arguments."""
-    return partial(_import(str(section["_target_"])), **_arguments(section))
+def import_target(section: Mapping[str, Any]) -> Any:
+    """Imports the target of a section and binds the other values of the section as keyword arguments."""
+    return partial(_import(str(section["_target_"])), **_get_arguments(section))
 
 
 def _import(target: str) -> Any:
@@ -66,15 +66,15 @@ def _import(target: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _arguments(section: Mapping[str, Any]) -> dict[str, Any]:
+def _get_arguments(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key != "_target_"}
 
 
-# ------------------------------------------------------------------------------------------------- who may name which
+# ------------------------------------------------------------------------------------------------- permitted modules
 
 
 def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Config path and value of every ``_target_``, however deep it lies or dotted its key is."""
+    """Yields config path and value of every ``_target_``, at any depth and in dotted keys."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             where = f"{path}.{key}" if path else str(key)
@@ -86,14 +86,16 @@ def find_targets(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from find_targets(item, f"{path}[{number}]")
 
 
-def foreign_target_problems(config: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
-    """Targets of a composed config that a file may not name: a stranger may have written it.
+def find_foreign_targets(config: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
+    """Finds targets that a file may not name, because the file may come from an untrusted source.
 
-    Modules are not imported here, for that runs their code.
+    Imports no module, because an import runs code.
 
     Args:
-        config: composed from a file.
-        allowed: modules, or targets themselves, that the command line names.
+        config: config composed from a file.
+        allowed: modules or targets that the command line permits.
+    Returns:
+        a message for each target that is not permitted.
     """
     plugins = {entry.module.split(".")[0] for entry in index().entries.values() if entry.distribution}
     public, allowed = (*PACKAGES, *sorted(plugins)), tuple(allowed)
@@ -112,11 +114,11 @@ def _is_within(name: str, modules: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{module}.") for module in modules)
 
 
-# ------------------------------------------------------------------------------------------- what a section expects
+# ------------------------------------------------------------------------------------------- signatures
 
 
-def target_problems(path: str, given: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the target of a section and its arguments, as far as signatures tell.
+def find_target_problems(path: str, given: Mapping[str, Any]) -> list[str]:
+    """Finds problems of a target and its arguments by its signature, without a call.
 
     Args:
         path: ``optimizer``, ``schedule``, ``trainer``, or ``logger.NAME`` and ``callbacks.NAME``.
@@ -125,48 +127,48 @@ def target_problems(path: str, given: Mapping[str, Any]) -> list[str]:
     section, target = path.split(".")[0], given.get("_target_")
     if not isinstance(target, str) or "." not in target.strip("."):
         return [f"{path}._target_: must name a class or function: got {target!r}"]
-    if nested := list(_instantiations(given, path)):
+    if nested := list(_find_nested_targets(given, path)):
         return [
             f"{where}: is not taken here: a section names one target, and its arguments are values" for where in nested
         ]
     try:
         found = _import(target)
     except Exception as error:  # a module may raise anything
-        return [f"{path}._target_: {target} cannot be imported: {error}{install(path.split('.')[-1])}"]
-    signature = _signature(found)
+        return [f"{path}._target_: {target} cannot be imported: {error}{suggest_install(path.split('.')[-1])}"]
+    signature = _inspect_signature(found)
     if signature is None or not _is_expected(section, found, signature):
-        return [f"{path}._target_: must be {_expectation(section)}: got {target}"]
-    return _argument_problems(path, given, signature)
+        return [f"{path}._target_: must be {_describe_expected(section)}: got {target}"]
+    return _find_argument_problems(path, given, signature)
 
 
-def _instantiations(node: Any, path: str, depth: int = 0) -> Iterator[str]:
-    """Config paths of keys that only ``hydra.utils.instantiate`` would understand."""
+def _find_nested_targets(node: Any, path: str, depth: int = 0) -> Iterator[str]:
+    """Yields config paths of keys that only ``hydra.utils.instantiate`` understands."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             if key in _INSTANTIATION and (depth or key != "_target_"):
                 yield f"{path}.{key}"
-            yield from _instantiations(value, f"{path}.{key}", depth + 1)
+            yield from _find_nested_targets(value, f"{path}.{key}", depth + 1)
     elif isinstance(node, list):
         for number, item in enumerate(node):
-            yield from _instantiations(item, f"{path}[{number}]", depth + 1)
+            yield from _find_nested_targets(item, f"{path}[{number}]", depth + 1)
 
 
-def _signature(found: Any) -> inspect.Signature | None:
-    """The signature of a class or function, with annotations as objects where they can be evaluated."""
+def _inspect_signature(found: Any) -> inspect.Signature | None:
+    """Inspects the signature of a class or function; evaluates its annotations if possible."""
     for evaluate in (True, False):
         try:
             return inspect.signature(found, eval_str=evaluate)
-        except (TypeError, ValueError):  # no callable, or one that does not tell its signature
+        except (TypeError, ValueError):  # not callable, or without a signature
             return None
-        except Exception:  # an annotation of names that only type checkers import
+        except Exception:  # an annotation with names that only type checkers import
             continue
     return None
 
 
 def _is_expected(section: str, found: Any, signature: inspect.Signature) -> bool:
-    """True if the target is a class of what the section expects, or a function that is annotated to return it."""
+    """True if the target is a class of the type that the section expects, or a function annotated to return it."""
     if section == "schedule":
-        call = _signature(found.__call__) if isinstance(found, type) else None
+        call = _inspect_signature(found.__call__) if isinstance(found, type) else None
         if call is None:
             return bool(signature.return_annotation == _SCHEDULE)
         return [each.annotation for each in call.parameters.values()][1:] == [int] and call.return_annotation is float
@@ -174,62 +176,64 @@ def _is_expected(section: str, found: Any, signature: inspect.Signature) -> bool
     return isinstance(made, type) and issubclass(made, _import(_EXPECTED[section]))
 
 
-def _expectation(section: str) -> str:
+def _describe_expected(section: str) -> str:
     if section == "schedule":
         return "a function annotated to return Callable[[int], float], or a class whose __call__ is annotated so"
     return f"a subclass of {_EXPECTED[section]}, or a function annotated to return one"
 
 
-def _argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Signature) -> list[str]:
+def _find_argument_problems(path: str, given: Mapping[str, Any], signature: inspect.Signature) -> list[str]:
     section, target, parameters = path.split(".")[0], given["_target_"], signature.parameters
     taken = [key for key in given if key in _BY_THE_COMMAND.get(section, ())]
     problems = [f"{path}.{key}: is set by the run itself, from steps, clip, precision and the like" for key in taken]
-    problems += [line for key, value in _arguments(given).items() for line in check_limit(key, value, f"{path}.{key}")]
+    problems += [
+        line for key, value in _get_arguments(given).items() for line in check_limit(key, value, f"{path}.{key}")
+    ]
     if not any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values()):
-        wrong = [key for key in _arguments(given) if key not in parameters]
+        wrong = [key for key in _get_arguments(given) if key not in parameters]
         problems += [f"{path}.{key}: {target} has no such argument: {suggest(key, parameters)}" for key in wrong]
     if not problems:
         try:
             bind = signature.bind_partial if section == "trainer" else signature.bind
-            bind(*_stand_ins(section), **_arguments(given))
+            bind(*_make_stand_ins(section), **_get_arguments(given))
         except TypeError as error:
             problems.append(f"{path}: {target} refuses its arguments: {error}")
-    return problems + argument_problems(path, _arguments(given), signature)
+    return problems + find_argument_problems(path, _get_arguments(given), signature)
 
 
-def install(name: str) -> str:
-    """How to install what a logger needs, if it is an extra of ours, as the tail of a message."""
+def suggest_install(name: str) -> str:
+    """Suggests the extra that installs a missing logger, as the end of a message; empty if there is none."""
     extras = importlib.metadata.metadata("transformer-zoo").get_all("Provides-Extra") or []
     return f": pip install 'transformer-zoo[{name}]'" if name in extras else ""
 
 
-# ------------------------------------------------------------------------------------------------------- what it says
+# ------------------------------------------------------------------------------------------------------- calls
 
 
-def value_problems(section: str, given: Mapping[str, Any], *, training: bool = False) -> list[str]:
-    """What the target of an optimizer or schedule says of its arguments when it is called.
+def find_value_problems(section: str, given: Mapping[str, Any], *, training: bool = False) -> list[str]:
+    """Calls the target of an optimizer or schedule to check the values of its arguments.
 
     Args:
         section: one of ``CALLED``.
-        given: ``_target_`` and arguments, of which :func:`target_problems` has none.
-        training: whether the run is about to begin. Until then only what computes and does nothing else is called.
+        given: ``_target_`` and arguments, without problems by :func:`find_target_problems`.
+        training: whether the run is about to start; before, only targets without side effects are called.
     """
     found = _import(given["_target_"])
     defined = f"{getattr(found, '__module__', '')}."
     if not training and not defined.startswith(_HARMLESS):
         return []
     try:
-        found(*_stand_ins(section), **_arguments(given))
+        found(*_make_stand_ins(section), **_get_arguments(given))
     except Exception as error:
         why = str(error).removeprefix(f"{section}.")
         return [f"{section}: {given['_target_']} refuses its arguments: {why}"]
     return []
 
 
-def _stand_ins(section: str) -> tuple[Any, ...]:
-    """Values in place of what the run gives a target besides its arguments."""
+def _make_stand_ins(section: str) -> tuple[Any, ...]:
+    """Makes placeholders for the values that a run passes to a target besides its arguments."""
     if section != "optimizer":
         return ()
-    import torch  # late, for what only looks for targets is quick
+    import torch  # imported late, because listing targets must be fast
 
     return ([torch.nn.Parameter(torch.zeros(1, 1))],)

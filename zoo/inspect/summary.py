@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from zoo.checks import Refused
-from zoo.config.checking import check_data, check_objective, required_tokens
-from zoo.config.checkpoint_start import start_without_weights
+from zoo.config.checking import check_data, check_objective, find_required_tokens
+from zoo.config.checkpoint_start import resolve_checkpoint_config
 from zoo.config.compose import compose_run
 from zoo.data.special import OURS
 from zoo.hub.task_heads import KeptHead
@@ -38,7 +38,7 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     """
     given = compose_run(overrides)
     problems: list[str] = []
-    start = start_without_weights(given["model"], given["data"], problems)
+    start = resolve_checkpoint_config(given["model"], given["data"], problems)
     checked, plan, found = build.check(start.model)
     data = check_data(_fit_length(start.data, plan, overrides) if start.keys else start.data, problems)
     problems += [] if start.failed else found
@@ -100,7 +100,7 @@ def find_vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mappi
     if problems:
         raise Refused("\n".join(problems))
     if (size := given["data"]["tokenizer"].get("vocabulary")) is not None:
-        return int(size) + len(OURS.spellings(required_tokens(config)))
+        return int(size) + len(OURS.spellings(find_required_tokens(config)))
     from zoo.training.run import prepare_data
 
     return prepare_data(config).vocabulary.size

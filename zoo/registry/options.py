@@ -190,7 +190,7 @@ def check_options(
 
 
 def construct_options(options: Sequence[Option], checked: Mapping[str, Any]) -> dict[str, Any]:
-    """Checked values as the constructor takes them: lists as tuples, mappings as dataclasses."""
+    """CheckedConfig values as the constructor takes them: lists as tuples, mappings as dataclasses."""
     return {option.name: option.type.construct(checked[option.name]) for option in options}
 
 

@@ -13,7 +13,7 @@ import lightning
 from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
-from zoo.config.targets import bind_target
+from zoo.config.targets import import_target
 from zoo.hub.checkpoint_folder import write_origin
 from zoo.hub.weight_transfer import Begun
 from zoo.runs.claim import Claim
@@ -50,7 +50,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     predicted = 0 if prepared.lost["validation"] else prepared.validation.bytes
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
-    optimizer, schedule = bind_target(config["optimizer"]), bind_target(config["schedule"])()
+    optimizer, schedule = import_target(config["optimizer"]), import_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _trainer(job, resumed, claim, interruption)
@@ -86,7 +86,7 @@ def _trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interrup
     keep = Checkpoints(job.folder, every, seconds, resumed, claim, interruption)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
     whole = config["precision"] == "bf16-true"
-    trainer: lightning.Trainer = bind_target(config["trainer"] | defaults | config["trainer"])(
+    trainer: lightning.Trainer = import_target(config["trainer"] | defaults | config["trainer"])(
         max_steps=config["steps"],
         max_epochs=-1,
         precision=None if whole else config["precision"],

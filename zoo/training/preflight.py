@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from zoo.checks import Refused, require
-from zoo.config.targets import bind_target
+from zoo.config.targets import import_target
 from zoo.model.build import assemble
 from zoo.model.cost import on_meta
 from zoo.model.plan import ModelPlan
@@ -28,7 +28,7 @@ def require_trainer(config: Mapping[str, Any]) -> None:
     quieten_lightning()
     section, bare = config["trainer"], {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     try:
-        trainer = bind_target({**section, **bare, "enable_model_summary": False, "max_steps": 1})()
+        trainer = import_target({**section, **bare, "enable_model_summary": False, "max_steps": 1})()
     except Exception as error:  # whatever Lightning and the plug-ins that were named raise
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise Refused(f"trainer: {section['_target_']} refuses its arguments: {why}") from error

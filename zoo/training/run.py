@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked, make_objective, required_tokens
-from zoo.config.targets import CALLED, TARGETS, bind_target, find_targets, install, value_problems
+from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
+from zoo.config.targets import CALLED, TARGETS, find_targets, find_value_problems, import_target, suggest_install
 from zoo.data.prepare import Prepared, prepare
 from zoo.hub.weight_transfer import begin, told
 from zoo.model import build
@@ -48,17 +48,17 @@ _log = logging.getLogger("zoo")
 _LOOK = 1.0  # seconds between looks at a run that another process trains
 
 
-def run_folder(checked: Checked) -> RunFolder:
+def run_folder(checked: CheckedConfig) -> RunFolder:
     """Where the run of a config lies."""
     return RunFolder(Path(checked.config["runs"]) / checked.hash)
 
 
-def standing(checked: Checked) -> str:
+def standing(checked: CheckedConfig) -> str:
     """What became of the run of a config: the state of its folder, damaged, or stale if other code made its result."""
     return run_folder(checked).compare(lambda: fingerprints(checked.config))
 
 
-def find_result(checked: Checked, data: str) -> dict[str, Any] | None:
+def find_result(checked: CheckedConfig, data: str) -> dict[str, Any] | None:
     """The result of a config if today's code and data made it, without making anything of the config.
 
     What a process left beside it that was killed after it wrote the result is removed.
@@ -79,7 +79,7 @@ def data_fingerprint(config: Mapping[str, Any]) -> str:
     return prepare_data(config).fingerprint
 
 
-def train(checked: Checked, *, wait: bool = True) -> dict[str, Any]:
+def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
     """Train, or return the result that is there already; an interrupted run goes on from its last checkpoint.
 
     Args:
@@ -155,12 +155,16 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
     return fit_with_lightning(job, claim)
 
 
-def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
+def _made(
+    checked: CheckedConfig, prepared: Prepared
+) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
     """What a job needs and what can still be refused: model, objective, further loggers and callbacks."""
     config = checked.config
     if checked.plan is None:
         raise Refused("model: must be given")
-    if problems := [line for section in CALLED for line in value_problems(section, config[section], training=True)]:
+    if problems := [
+        line for section in CALLED for line in find_value_problems(section, config[section], training=True)
+    ]:
         raise Refused("\n".join(problems))
     from zoo.training.preflight import assemble_in_memory, require_trainer
 
@@ -180,15 +184,15 @@ def _made(checked: Checked, prepared: Prepared) -> tuple[ModelPlan, Variant, Obj
 
 def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
     try:
-        return bind_target(item)()
+        return import_target(item)()
     except ImportError as error:  # what it needs is not installed
         why = str(error).splitlines()[0]
-        raise Refused(f"{section}.{name}: {item['_target_']} cannot be made: {why}{install(name)}") from error
+        raise Refused(f"{section}.{name}: {item['_target_']} cannot be made: {why}{suggest_install(name)}") from error
 
 
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
     """The data of a checked config, tokenized with the special tokens that its objective needs."""
-    data, required = config["data"], required_tokens(config)
+    data, required = config["data"], find_required_tokens(config)
     source: Any = build.make(part_from_config("data", data, "data"))
     tokenizer: Any = build.make(part_from_config("tokenizer", data["tokenizer"], "data.tokenizer"))
     return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.command import TINY, checked, zoo
-from zoo.config.checkpoint_start import laid_over
+from zoo.config.checkpoint_start import merge_configs
 from zoo.model.build import build
 from zoo.model.schema import carry_options, overlay_part, takes_option
 from zoo.study.cells.expand import expand
@@ -126,7 +126,7 @@ def test_both_parts_have_it_by_name_and_type() -> None:
 def test_a_checkpoint_gives_its_options_to_the_part_that_replaces_its_own() -> None:
     base = {"dim": 8, "attention": {"name": "multi_head", "bias": "qkv", "scores": SCORES, "qk_norm": "none"}}
     over = {"attention": {"name": "local", "scores": {"window": None}}, "cross": {"name": "local"}}
-    assert laid_over({**base, "cross": base["attention"]}, over) == {
+    assert merge_configs({**base, "cross": base["attention"]}, over) == {
         "dim": 8,
         "attention": {"name": "local", "bias": "qkv", "scores": {"window": None, "sinks": True}},
         "cross": {"name": "local", "bias": "qkv", "scores": SCORES},

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.report import Metric
 from zoo.statistics import decide
 from zoo.statistics.trial import trial
@@ -38,7 +38,7 @@ def plan(arms: Sequence[str] = ("base", "a"), **over: Any) -> StudyPlan:
 def expanded(of: StudyPlan, left_out: Mapping[str, set[int]] | None = None) -> Expansion:
     def setting(task: str, arm: str) -> Setting:
         config = {"seed": 0, "steps": 2, "arm": arm, "task": task, "optimizer": {"lr": 0.5}}
-        return Setting(arm, task, (), Checked(config, None, ()), frozenset((left_out or {}).get(arm, ())))
+        return Setting(arm, task, (), CheckedConfig(config, None, ()), frozenset((left_out or {}).get(arm, ())))
 
     return Expansion(tuple(setting(task.name, arm) for task in of.tasks for arm in of.arms))
 
@@ -133,7 +133,7 @@ def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.Monke
     of = plan(rates=RATES, tasks=tasks)
 
     class Folder:
-        def __init__(self, checked: Checked) -> None:
+        def __init__(self, checked: CheckedConfig) -> None:
             rate = checked.config["optimizer"]["lr"]
             self.read = lambda name: {"metrics": {"exact_match": 0.0, "loss": abs(rate - 0.3)}, "diverged": False}
 
@@ -288,7 +288,7 @@ def test_seeds_go_by_the_metric_that_the_report_judges_by(
     def setting(arm: str) -> Setting:
         tokenizer = {"name": arm if "compared" in note else "bytes"}
         config = {"seed": 0, "steps": 2, "arm": arm, "optimizer": {}, "data": {"tokenizer": tokenizer}}
-        return Setting(arm, task.name, (), Checked({**config, "runs": str(tmp_path)}, None, ()))
+        return Setting(arm, task.name, (), CheckedConfig({**config, "runs": str(tmp_path)}, None, ()))
 
     expansion = Expansion(tuple(map(setting, of.arms)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo.config.checking import Checked
+from zoo.config.checking import CheckedConfig
 from zoo.model.schema import SLOTS, check_part
 from zoo.registry import index
 from zoo.report.records.flat_configs import flatten, format_value
@@ -14,7 +14,7 @@ from zoo.study.plan.tasks import Overrides
 _KINDS = {**{f"model.{slot}": slot for slot in SLOTS}, "model.cross": "attention", "data.tokenizer": "tokenizer"}
 
 
-def further_changes(arm: Checked, other: Checked, own: Overrides) -> tuple[str, ...]:
+def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) -> tuple[str, ...]:
     """What differs between an arm and the one that it is compared with in parts that the arm replaces.
 
     Options that both parts have and that differ though the arm does not say so, as where their defaults do; and options

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked, check_run
-from zoo.config.compose import carried_options, compose_run
-from zoo.config.targets import foreign_target_problems
+from zoo.config.checking import CheckedConfig, check_run
+from zoo.config.compose import compose_run, find_carried_options
+from zoo.config.targets import find_foreign_targets
 from zoo.report.records.contrasts import find_references
 from zoo.report.records.records import Match
 from zoo.study.cells.changes import further_changes
@@ -89,10 +89,10 @@ class _Expanding:
         left_out = frozenset(out)
         merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
         lines = (*(override(key, value) for key, value in merged.items()), *self.further)
-        lines = (*(override(f"++{key}", value) for key, value in carried_options(lines).items()), *lines)
+        lines = (*(override(f"++{key}", value) for key, value in find_carried_options(lines).items()), *lines)
         try:
             given = compose_run(lines)
-            if foreign := foreign_target_problems(given, self.plan.allowed):
+            if foreign := find_foreign_targets(given, self.plan.allowed):
                 raise Refused("\n".join(foreign))
             checked = check_run(
                 given, lambda config: self._was_trained(Setting(arm, task.name, lines, config, left_out))
@@ -138,7 +138,7 @@ class _Expanding:
         else:
             self.problems += [f"{task.name} {arm}: {line}" for line in problems]
 
-    def _check_rates(self, task: TaskPlan, arm: str, checked: Checked) -> None:
+    def _check_rates(self, task: TaskPlan, arm: str, checked: CheckedConfig) -> None:
         if self.plan.rates is None:
             return
         if "lr" not in checked.config["optimizer"]:

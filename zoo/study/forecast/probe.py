@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked, make_objective
+from zoo.config.checking import CheckedConfig, make_objective
 from zoo.data.batch import Batch
 from zoo.data.rows import Rows
 from zoo.model import build
@@ -103,7 +103,7 @@ def _kind(config: Mapping[str, Any]) -> str:
     return json.dumps(costly, sort_keys=True)
 
 
-def _speed(checked: Checked) -> _Speed | str:
+def _speed(checked: CheckedConfig) -> _Speed | str:
     """The speed of a setting, or what its first steps died of."""
     try:
         with _left_as_it_was(checked.config["threads"]), tempfile.TemporaryDirectory(prefix="zoo-probe-") as place:
@@ -113,7 +113,7 @@ def _speed(checked: Checked) -> _Speed | str:
         return next(iter(told.splitlines()), type(error).__name__)
 
 
-def _measured(checked: Checked, folder: RunFolder) -> _Speed:
+def _measured(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     if checked.plan is None:
         raise Refused("model: must be given")
     config, prepared = checked.config, prepare_data(checked.config)

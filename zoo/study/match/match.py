@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.config.checking import Checked, check_run
+from zoo.config.checking import CheckedConfig, check_run
 from zoo.hub.checkpoint_folder import without_checkpoint
 from zoo.model import build
 from zoo.report.claims.format import describe_mismatch
@@ -114,7 +114,7 @@ class _Arm:
         if problems:
             return None
         try:
-            return measure(Checked(config, plan, ()), self.quantity)
+            return measure(CheckedConfig(config, plan, ()), self.quantity)
         except Refused:
             return None
 
@@ -156,7 +156,7 @@ def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
     return f"the next value of {arm.key} is {other.value}, which has {beside}{own}"
 
 
-def _ffn_names(checked: Checked) -> list[str]:
+def _ffn_names(checked: CheckedConfig) -> list[str]:
     stacks = checked.plan.stacks if checked.plan else ()
     return sorted({layer.ffn.name for stack in stacks for layer in stack.layers})
 

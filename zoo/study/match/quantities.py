@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import Checked, make_objective
+from zoo.config.checking import CheckedConfig, make_objective
 from zoo.model.cost import Cost, cache_bytes, cost, on_meta
 from zoo.model.executed_flops import executed_flops_per_token
 from zoo.model.plan import ModelPlan
@@ -53,7 +53,7 @@ class _Model:
 _shapes: dict[str, Shape] = {}
 
 
-def shape(checked: Checked) -> Shape:
+def shape(checked: CheckedConfig) -> Shape:
     """Of the rows of a checked config; the data are tokenized if they are not yet.
 
     Raises:
@@ -67,7 +67,7 @@ def shape(checked: Checked) -> Shape:
     return _shapes[known]
 
 
-def _shape(checked: Checked) -> Shape:
+def _shape(checked: CheckedConfig) -> Shape:
     prepared = prepare_data(checked.config)
     with torch.random.fork_rng():
         objective = make_objective(checked.config, prepared.vocabulary)
@@ -76,23 +76,23 @@ def _shape(checked: Checked) -> Shape:
     return Shape(prepared.vocabulary.size, inputs.tokens.shape[1], source, len(prepared.validation))
 
 
-def costs(checked: Checked) -> Cost:
+def costs(checked: CheckedConfig) -> Cost:
     """Parameters and operations of a checked config, as its result will tell them."""
     return _cost(_model(checked))
 
 
-def executed(checked: Checked) -> int | None:
+def executed(checked: CheckedConfig) -> int | None:
     """Operations that the implementation executes in training, for each token read; None where they are not known."""
     return _executed(_model(checked))
 
 
-def train_tokens(checked: Checked) -> int:
+def train_tokens(checked: CheckedConfig) -> int:
     """Tokens that a run reads, padding included."""
     config = checked.config
     return int(shape(checked).tokens * config["batch"] * config["accumulate"] * config["steps"])
 
 
-def measure(checked: Checked, quantity: str) -> int:
+def measure(checked: CheckedConfig, quantity: str) -> int:
     """One of ``QUANTITIES``: parameters, operations, or bytes that decoding remembers of a row (none in an encoder).
 
     Raises:
@@ -105,7 +105,7 @@ def measure(checked: Checked, quantity: str) -> int:
     return int(getattr(costs(checked), quantity))
 
 
-def _model(checked: Checked) -> _Model:
+def _model(checked: CheckedConfig) -> _Model:
     if checked.plan is None:
         raise Refused("model: must be given")
     rows = shape(checked)

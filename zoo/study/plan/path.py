@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.config.compose import compose_run, group_choices
+from zoo.config.compose import compose_run, list_choices
 from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
 from zoo.report.records.flat_configs import flatten, format_value
@@ -36,8 +36,8 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
     before = len(problems)
     checked = check_options(PATH_OPTIONS, mapping(given, "path", problems), "path", problems)
     for end in ("from", "to"):
-        if (preset := checked.get(end)) is not None and preset not in group_choices("model"):
-            problems.append(f"path.{end}: unknown model {preset!r}: {suggest(str(preset), group_choices('model'))}")
+        if (preset := checked.get(end)) is not None and preset not in list_choices("model"):
+            problems.append(f"path.{end}: unknown model {preset!r}: {suggest(str(preset), list_choices('model'))}")
     if len(problems) > before:
         return Arms({})
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from zoo.config.checking import Checked
+    from zoo.config.checking import CheckedConfig
     from zoo.runs.run_folder import RunFolder
 
 
@@ -68,7 +68,7 @@ class Cell:
     task: str
     seed: int
     overrides: tuple[str, ...]
-    checked: Checked
+    checked: CheckedConfig
     rate: float | None = None
     tuning: bool = False
 
@@ -111,7 +111,7 @@ class Setting:
     arm: str
     task: str
     overrides: tuple[str, ...]
-    checked: Checked
+    checked: CheckedConfig
     left_out: frozenset[int] = frozenset()
 
     def cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
@@ -136,9 +136,9 @@ def _grammar(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str) and not _plain(value):
-        from zoo.config.overrides import quote
+        from zoo.config.overrides import quote_text
 
-        return quote(value)
+        return quote_text(value)
     return str(value)
 
 

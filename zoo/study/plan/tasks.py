@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.config.compose import slots
+from zoo.config.compose import list_slots
 from zoo.model.schema import takes_option
 from zoo.registry.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
 from zoo.study.plan.values import distinct, mapping, named, overrides
@@ -88,4 +88,4 @@ def _stays(key: str, value: Any, group: str, name: Any) -> bool:
     """True unless the key is an option of the part in a slot, and the component that is chosen for it has none such."""
     slot = group.lstrip("+")
     option = key.lstrip("+~").removeprefix(slot.replace("/", ".") + ".")
-    return option == key.lstrip("+~") or takes_option(dict(slots()).get(slot, ""), str(name), option, value)
+    return option == key.lstrip("+~") or takes_option(dict(list_slots()).get(slot, ""), str(name), option, value)

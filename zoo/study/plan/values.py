@@ -11,7 +11,7 @@ import yaml
 
 from zoo import limits
 from zoo.checks import Refused
-from zoo.config.overrides import parse_word, sweep_strings
+from zoo.config.overrides import list_sweep_values, parse_word
 from zoo.system.input_files import read_text
 
 
@@ -112,7 +112,7 @@ def from_word(key: str, text: str) -> Any:
         return from_text(text, f"{key}={text}")
     if not override.is_sweep_override():
         return _with_texts(override.value())
-    sweep_strings(override)  # refuses one without end
+    list_sweep_values(override)  # refuses one without end
     return _with_texts(list(override.sweep_iterator()))
 
 
