@@ -13,7 +13,8 @@ import torch
 
 from tests.command import ON_CPU, checked
 from zoo.config.checking import check_run, make_objective
-from zoo.config.compose import compose_run, list_slots
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_slots
 from zoo.model.build import assemble, check, component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS

@@ -22,7 +22,8 @@ from tests.command import zoo
 from zoo.cli.main import COMMANDS, PARSER
 from zoo.cli.parser import Parser
 from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.model.build import VARIANTS
 from zoo.registry import KINDS, index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
@@ -165,9 +166,9 @@ def composes(arguments: list[str]) -> bool:
 
 def test_there_are_commands_to_run() -> None:
     """The extraction finds what it should, in each form."""
-    assert list(commands('A=1 zoo train a=1 \\\n  b=2 # why\neval "$(zoo -sc install=bash)"\nmake demo\n')) == [
+    assert list(commands('A=1 zoo train a=1 \\\n  b=2 # why\neval "$(zoo completion bash)"\nmake demo\n')) == [
         ["train", "a=1", "b=2"],
-        ["-sc", "install=bash"],
+        ["completion", "bash"],
     ]
     found = [block for page in PAGES for block in blocks(page)]
     assert sum(len(list(commands(block.body))) for block in found if block.language == "bash") > 25

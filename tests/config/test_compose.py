@@ -7,7 +7,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from zoo.checks import Refused
-from zoo.config.compose import compose_run, find_override_problems, list_choices, list_config_groups, publish, to_plain
+from zoo.config.compose import compose_run, find_override_problems, publish, to_plain
+from zoo.config.groups import list_choices, list_config_groups
 from zoo.model.schema import SLOTS
 from zoo.registry import index
 from zoo.system.installation import find_package_folder

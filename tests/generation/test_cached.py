@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.generation.prompting import pad_left
 from zoo.generation.reader import PromptReader
 from zoo.model.build import build, check

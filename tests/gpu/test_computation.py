@@ -15,7 +15,8 @@ from tests.gpu.needs import GPU
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
 from zoo.config.checking import check_run
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.model.attend import Scores, attend
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.hub.family import family_of, misfits
 from zoo.inspect.summary import describe
 from zoo.model.build import check

@@ -69,7 +69,8 @@ def run(given: Given) -> int:
 def _plan(model: str, overrides: Sequence[str], problems: list[str]) -> ModelPlan | None:
     """Returns the plan of a choice of model or of a folder, and notes problems with its name before them."""
     from zoo.config.checkpoint_start import resolve_checkpoint_config
-    from zoo.config.compose import compose_run, list_choices
+    from zoo.config.compose import compose_run
+    from zoo.config.groups import list_choices
     from zoo.model.build import check
 
     found: list[str] = []

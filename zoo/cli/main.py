@@ -8,14 +8,26 @@ from collections.abc import Sequence
 
 from zoo import __version__
 from zoo.checks import Refused, require, suggest
-from zoo.cli import check, diff, export_checkpoint, generate, import_checkpoint, new, report, show, study, train
+from zoo.cli import (
+    check,
+    completion,
+    diff,
+    export_checkpoint,
+    generate,
+    import_checkpoint,
+    new,
+    report,
+    show,
+    study,
+    train,
+)
 from zoo.cli import list as list_components
 from zoo.cli.parser import Given, Parser, format_columns
 from zoo.system.terminal import STANDARD_OUTPUT, escape_controls, name_output, prepare_output, say
 
 _MODULES = (
     *(list_components, show, diff, train, study, report),
-    *(generate, import_checkpoint, export_checkpoint, check, new),
+    *(generate, import_checkpoint, export_checkpoint, check, new, completion),
 )
 COMMANDS = {module.PARSER.name: module for module in _MODULES}
 """The module of each command: its ``PARSER``, and ``run``, which returns the exit code."""
@@ -77,6 +89,10 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     for argument in arguments:
         require(argument.encode(errors="replace").decode() == argument, f"an argument must be UTF-8: got {argument}")
+    if arguments[:1] == [completion.COMPLETE]:
+        parsers = {name: module.PARSER for name, module in COMMANDS.items()}
+        say("\n".join(completion.complete_words(arguments[1:], parsers, PARSER)))
+        return 0
     at = next((at for at, word in enumerate(arguments) if not word.startswith("-")), None)
     if at is None:
         return _run_without_command(PARSER.parse(arguments))

@@ -78,7 +78,8 @@ def describe_config(given: Given) -> str:
     """Returns all that can be chosen and set, with these overrides applied: what follows the help of ``zoo train``."""
     import yaml
 
-    from zoo.config.compose import compose_run, list_choices, list_config_groups
+    from zoo.config.compose import compose_run
+    from zoo.config.groups import list_choices, list_config_groups
 
     groups = "\n".join(f"{group}: {', '.join(list_choices(group))}" for group in sorted(list_config_groups()))
     config = yaml.safe_dump(compose_run(drop_hydra_overrides(given.words)), sort_keys=False, allow_unicode=True)

@@ -11,7 +11,8 @@ from hydra.core.override_parser.types import Glob, Override
 from zoo import limits
 from zoo.checks import Refused, suggest
 from zoo.config.checking import check_run
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.config.overrides import list_sweep_values, parse_word
 
 

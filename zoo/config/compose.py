@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -23,14 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.checks import Refused, suggest
+from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
 from zoo.config.overrides import list_sweep_values, parse_word
-from zoo.model.schema import SLOTS, STACKS, carry_options, overlay_part
+from zoo.model.schema import carry_options, overlay_part
 from zoo.registry import Index, index
 from zoo.system.installation import find_package_folder
-
-OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
-"""Sections that are open to Hydra, because we check their keys."""
-
 
 _LOGGING = {
     "version": 1,
@@ -68,16 +65,6 @@ def _publish(known: Index) -> None:
         for name in known.names(kind):
             if not (find_package_folder("conf") / kind / f"{name}.yaml").exists():
                 store.store(group=kind, name=name, node={"name": name})
-
-
-def list_slots() -> Iterator[tuple[str, str]]:
-    """Yields the config groups of single components, each with its kind."""
-    yield "data/tokenizer", "tokenizer"
-    yield "model/cross", "attention"
-    yield "model/initialization", "initialization"
-    for prefix in ("model", *(f"model/{stack}" for stack in STACKS)):
-        for slot in SLOTS:
-            yield f"{prefix}/{slot}", slot
 
 
 class _Composer:
@@ -294,16 +281,3 @@ def _list_run_options() -> list[str]:
     from zoo.config.checking import RUN_OPTIONS
 
     return [option.name for option in RUN_OPTIONS]
-
-
-def list_config_groups() -> list[str]:
-    """Lists all config groups of a training."""
-    return [*OPEN, *(group for group, _ in list_slots())]
-
-
-def list_choices(group: str) -> list[str]:
-    """Lists the choices of a config group: files of ``conf`` and published components."""
-    root = find_package_folder("conf") / group
-    files = {str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml")}
-    kind = dict(list_slots()).get(group, group)
-    return sorted(files | set(index().names(kind)))

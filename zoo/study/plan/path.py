@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.config.compose import compose_run, list_choices
+from zoo.config.compose import compose_run
+from zoo.config.groups import list_choices
 from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
 from zoo.report.records.flat_configs import flatten, format_value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.config.compose import list_slots
+from zoo.config.groups import list_slots
 from zoo.model.schema import takes_option
 from zoo.registry.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
 from zoo.study.plan.values import distinct, mapping, named, overrides
