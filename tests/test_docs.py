@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import io
 import json
 import os
 import re
@@ -13,12 +15,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 from tests.command import zoo
+from zoo.api import study_result
 from zoo.cli.main import COMMANDS, PARSER
 from zoo.cli.parser import Parser
 from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
@@ -39,6 +43,7 @@ BLOCK = re.compile(
     r"^```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+OUTPUT = re.compile(r"\n\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SMALL = ["steps=2", "evaluate=2", "model.dim=32", "model.hidden=32", "batch=32", "examples=1", "threads=1"]
 FEWER = {"data=numbers": ["data.limit=100"], "data=pydocs": ["data.validation=0.005"]}
@@ -51,11 +56,38 @@ class Block(NamedTuple):
     marker: str | None
     language: str
     body: str
+    output: str | None
+    """What stands below it in a block without a language: what Python prints."""
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    for found in BLOCK.finditer(page.read_text(encoding="utf8")):
-        yield Block(found["file"], found["marker"], found["language"], found["body"])
+    text = page.read_text(encoding="utf8")
+    for found in BLOCK.finditer(text):
+        below = OUTPUT.match(text, found.end())
+        yield Block(found["file"], found["marker"], found["language"], found["body"], below and below[1])
+
+
+def run_python(body: str, names: dict[str, object]) -> str:
+    """Run a block in the namespace of its page, studies in this process; what it prints."""
+    out, told = io.StringIO(), mock.patch.object(study_result, "run_command", lambda *words: zoo(*words).code)
+    GlobalHydra.instance().clear()
+    with told, contextlib.redirect_stdout(out):
+        exec(compile(body, "<page>", "exec"), names)
+    return out.getvalue()
+
+
+def is_shown(printed: str, shown: str) -> bool:
+    """True if a page shows what was printed, but for the end of the last line; ``…`` stands for any text."""
+    pattern = re.escape(shown.rstrip("\n")).replace("…", ".*")
+    return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None
+
+
+def test_what_a_page_shows_is_compared() -> None:
+    assert run_python("print(1)\nprint(a)\n", {"a": "[two]"}) == "1\n[two]\n"
+    assert is_shown("1\n[two]\n", "1\n[two]\n")
+    assert is_shown("1\n[two]\n", "1\n[…]\n")
+    assert not is_shown("1\n[two]\n", "1\n")
+    assert not is_shown("1\n[two]\n", "1\n[tw]\n")
 
 
 def commands(body: str) -> Iterator[list[str]]:
@@ -136,7 +168,11 @@ def test_commands_do_what_the_page_says(page: Path, reader: Path, monkeypatch: p
     """Each page from top to bottom, so that later commands find what earlier ones made."""
     monkeypatch.chdir(reader)
     monkeypatch.setenv("COLUMNS", "200")
+    names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
+        if block.language == "python" and block.file is None and block.marker != "excerpt":
+            printed = run_python(block.body, names)
+            assert is_shown(printed, block.output or ""), printed
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.body, encoding="utf8")
@@ -172,7 +208,7 @@ def test_there_are_commands_to_run() -> None:
     ]
     found = [block for page in PAGES for block in blocks(page)]
     assert sum(len(list(commands(block.body))) for block in found if block.language == "bash") > 25
-    assert {"refused", "checked only", None} == {block.marker for block in found}
+    assert {"refused", "checked only", "excerpt", None} == {block.marker for block in found}
 
 
 # --------------------------------------------------------------------------------------------------- links and code
