@@ -24,7 +24,6 @@ UNFINISHED = {
     "study",
     "system",
     "testing",
-    "training",
     "units.py",
 }
 """Rooms whose words are still to be read."""
@@ -48,6 +47,10 @@ FRAGMENTS = (
 )
 VERBS = set((Path(__file__).parent / "verbs.txt").read_text(encoding="utf8").split())
 NOUNS = {
+    "constant",  # schedules: configs name them as `zoo.training.schedule.cosine`
+    "cosine",
+    "inverse_sqrt",
+    "warmup_stable_decay",
     "bias",
     "flops",
     "identity",
@@ -55,6 +58,7 @@ NOUNS = {
     "loss",
     "losses",
     "main",
+    "optimizer_step",
     "parameters",
     "results",
     "state_dict",

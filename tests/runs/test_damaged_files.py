@@ -21,7 +21,7 @@ from zoo.runs.state_files import read_record
 from zoo.study.cells.state import standing_of
 from zoo.study.plan.setting import Cell
 from zoo.system.files import Damaged
-from zoo.training.run import standing, train
+from zoo.training.run import find_status, train
 
 Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
 
@@ -103,7 +103,7 @@ def test_a_damaged_run_is_set_aside_and_trained_again(
             (path / "result.json").unlink()
         put(path / name, content)
         if name.endswith(".json") and not (finished and name == "started.json"):
-            assert standing(config) == "damaged"
+            assert find_status(config) == "damaged"
             seen = standing_of(cell)
             assert (seen.state, str(path / name) in seen.error) == ("failed", True)
             assert name == "started.json" or str(path / name) in read_run(path, "a", "t", 0).notes[-1]

@@ -155,12 +155,12 @@ def test_what_other_code_made_is_not_mixed_with_new_results(
 ) -> None:
     plan, expansion = study(**RATES)
     run_rounds(plan, expansion, Trainer(plan, expansion, by_rate), Policy(), Board(), print)
-    monkeypatch.setattr("zoo.training.run.code_fingerprint", lambda: "other")
+    monkeypatch.setattr("zoo.training.run.hash_code", lambda: "other")
     _, runs, _ = gather("heads", [])
     assert len(runs) == 10  # all is old, and told as that
     assert all(run.stale and run.result for run in runs)
     assert len(due(plan, expansion).cells) == 6  # to be run again, first of all the learning rates
-    monkeypatch.setattr("tests.study.test_train_cells.code_fingerprint", lambda: "other")
+    monkeypatch.setattr("tests.study.test_train_cells.hash_code", lambda: "other")
     tuning = due(plan, expansion).cells
     for cell in tuning:
         finish(cell, loss=by_rate(cell))
@@ -193,12 +193,12 @@ def test_runs_that_are_done_are_looked_up_and_not_launched_composed_or_asked_abo
 
     counted("zoo.study.cells.expand", "compose_run", compose_run)
     counted("zoo.config.checking", "find_target_problems", find_target_problems)
-    counted("zoo.study.run_study", "data_fingerprint", lambda config: "as today")
+    counted("zoo.study.run_study", "hash_data", lambda config: "as today")
     trainer = Trainer(plan, expansion, by_rate)
     run_rounds(plan, expand(plan, ["threads=1"]), trainer, Policy(), Board(), print)
     assert (trainer.launched, len(cells)) == ([], 40)
-    assert calls == {"compose_run": 2, "data_fingerprint": 1}
-    counted("zoo.study.run_study", "data_fingerprint", lambda config: "another")
+    assert calls == {"compose_run": 2, "hash_data": 1}
+    counted("zoo.study.run_study", "hash_data", lambda config: "another")
     run_rounds(plan, expansion, trainer, Policy(), Board(), print)
     assert [len(batch) for batch in trainer.launched] == [40]
 

@@ -26,7 +26,7 @@ from zoo.study.plan.study_file import find_study
 from zoo.study.train_cells import launched
 from zoo.system.installation import find_package_folder
 from zoo.system.signals import handle_command_signals
-from zoo.training.run import standing
+from zoo.training.run import find_status
 
 BASIC = ["hydra/launcher=basic", "threads=1"]
 STUDY: dict[str, Any] = {
@@ -269,6 +269,6 @@ def test_what_other_code_made_is_stale(tmp_path: Path, monkeypatch: pytest.Monke
     tiny = [*TINY, f"runs={tmp_path}"]
     zoo("train", *tiny)
     checked = check_run(compose_run(tiny))
-    assert standing(checked) == "done"
-    monkeypatch.setattr("zoo.training.run.code_fingerprint", lambda: "other")
-    assert standing(checked) == "stale"
+    assert find_status(checked) == "done"
+    monkeypatch.setattr("zoo.training.run.hash_code", lambda: "other")
+    assert find_status(checked) == "stale"

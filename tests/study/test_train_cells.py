@@ -24,7 +24,7 @@ from zoo.study.cells.state import count, seconds_left, standing_of
 from zoo.study.plan.setting import Cell
 from zoo.study.train_cells import Policy, run_cells
 from zoo.system.tables import Terminal
-from zoo.training.provenance import code_fingerprint, components_fingerprint
+from zoo.training.provenance import hash_code, hash_components
 from zoo.training.run import _components, run_folder
 
 
@@ -41,10 +41,10 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
     folder = run_folder(cell.checked)
-    components = components_fingerprint(_components(cell.checked.config))
+    components = hash_components(_components(cell.checked.config))
     facts = {
         "started": datetime.fromtimestamp(time.time() - seconds, UTC).isoformat(),
-        "fingerprints": {"code": code_fingerprint(), "components": components},
+        "fingerprints": {"code": hash_code(), "components": components},
     }
     folder.record_start(cell.checked.config, facts)
     folder.record_result({**facts, "metrics": metrics, "diverged": None in metrics.values()})

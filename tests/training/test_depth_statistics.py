@@ -13,7 +13,7 @@ import torch
 from zoo.config.checking import CheckedConfig, make_objective
 from zoo.data.order import indices
 from zoo.model import build
-from zoo.training.random_streams import generator, stream
+from zoo.training.random_streams import derive_seed, make_generator
 from zoo.training.run import prepare_data
 
 Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
@@ -35,12 +35,12 @@ def expected(checked: CheckedConfig) -> dict[str, float]:
     prepared = prepare_data(config)
     assert checked.plan is not None
     with torch.random.fork_rng():
-        torch.manual_seed(stream(config["seed"], "weights"))
+        torch.manual_seed(derive_seed(config["seed"], "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
     size = config["batch"] * config["accumulate"]
-    rows = indices(len(prepared.train), size, stream(config["seed"], "order"), 0)
-    drawn = [generator(config["seed"], "objective", row) for row in range(size)]
+    rows = indices(len(prepared.train), size, derive_seed(config["seed"], "order"), 0)
+    drawn = [make_generator(config["seed"], "objective", row) for row in range(size)]
     view = objective.prepare(prepared.train.batch(rows), drawn)
     heard: dict[str, list[Any]] = {}
     for name, stack in model.stacks().items():

@@ -19,7 +19,7 @@ from zoo.model.build import assemble
 from zoo.model.interfaces import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
-from zoo.training.random_streams import generator
+from zoo.training.random_streams import make_generator
 from zoo.training.run import prepare_data
 from zoo.training.summarize import show
 
@@ -37,7 +37,7 @@ def answers(config: CheckedConfig, path: Path) -> tuple[Any, list[tuple[torch.Te
     with torch.no_grad():
         for number in range(math.ceil(len(prepared.validation) / 8)):
             rows = range(number * 8, min(len(prepared.validation), number * 8 + 8))
-            drawn = [generator(0, "validation", row) for row in rows]
+            drawn = [make_generator(0, "validation", row) for row in rows]
             view = objective.prepare(prepared.validation.batch(rows), drawn)
             logits = model.logits(model.hidden(view.inputs)).double()
             found.append((logits.log_softmax(-1), view.targets, view.valid))

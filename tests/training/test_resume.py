@@ -227,7 +227,7 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         train(documents(*RANDOM))
     stops.what = None
-    monkeypatch.setattr(run_module, "code_fingerprint", lambda: "other")
+    monkeypatch.setattr(run_module, "hash_code", lambda: "other")
     path, result = trained(documents(*RANDOM))
     assert result["fingerprints"]["code"] == "other"
     assert [folder.name for folder in (path.parent / "stale").iterdir()] == [f"{path.name}-code-0"]

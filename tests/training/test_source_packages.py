@@ -16,7 +16,7 @@ from zoo.config.checking import CheckedConfig
 from zoo.registry import forget
 from zoo.training import provenance
 from zoo.training import source_packages as packages
-from zoo.training.run import standing, train
+from zoo.training.run import find_status, train
 from zoo.training.source_packages import trace
 
 FILES = {
@@ -96,7 +96,7 @@ def own(place: Path, documents: Callable[..., CheckedConfig]) -> Callable[[], Ch
 
 def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], CheckedConfig], place: Path) -> None:
     first = train(own())
-    assert standing(own()) == "done"
+    assert find_status(own()) == "done"
     assert set(first["packages"]) == {
         *("own_callback", "own_far", "own_loose.helper", "own_loose.schedule", "own_norm", "own_parts"),
     }
@@ -105,11 +105,11 @@ def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], CheckedConfig],
     for name in edited:
         text = (place / name).read_text()
         (place / name).write_text(f"{text}\n# edited\n")
-        assert standing(own()) == "stale", name
+        assert find_status(own()) == "stale", name
         (place / name).write_text(text)
     for name in ("own_unrelated.py", "own_loose/other.py"):
         (place / name).write_text("edited = True\n")
-    assert standing(own()) == "done"
+    assert find_status(own()) == "done"
     (place / "own_parts" / "steps.py").write_text("RATE = 2.0\n")
     second = train(own())
     assert second["metrics"]["loss"] != first["metrics"]["loss"]
@@ -179,7 +179,7 @@ def test_every_process_tells_the_same(place: Path) -> None:
 def test_a_component_is_made_of_those_that_it_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mixture of gated experts changes with ``ffn/gated.py``, and so does what a plug-in takes from zoo."""
     monkeypatch.setattr(provenance, "_digest", lambda files: {file.name for file in files})
-    found: Any = provenance.components_fingerprint([("ffn", "moe")])
+    found: Any = provenance.hash_components([("ffn", "moe")])
     assert found == {"moe.py", "gated.py"}
-    found = provenance.components_fingerprint([("ffn", "mlp")], ["zoo.components.attention.local", "zoo.model.build"])
+    found = provenance.hash_components([("ffn", "mlp")], ["zoo.components.attention.local", "zoo.model.build"])
     assert found == {"mlp.py", "local.py"}

@@ -18,7 +18,7 @@ from zoo.data.order import indices
 from zoo.model.build import assemble
 from zoo.training import run as run_module
 from zoo.training.lightning_module import Training
-from zoo.training.random_streams import generator, stream
+from zoo.training.random_streams import derive_seed, make_generator
 from zoo.training.run import prepare_data
 
 Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
@@ -60,15 +60,15 @@ def plain(config: CheckedConfig) -> Any:
     """The run's model, with its first weights, and its prepared data and objective."""
     prepared = prepare_data(config.config)
     assert config.plan is not None
-    torch.manual_seed(stream(config.config["seed"], "weights"))
+    torch.manual_seed(derive_seed(config.config["seed"], "weights"))
     return assemble(config.plan, prepared.vocabulary.size), prepared, make_objective(config.config, prepared.vocabulary)
 
 
 def view_of(config: CheckedConfig, prepared: Any, objective: Any, batch: int, number: int) -> Any:
     """A batch of a run, whose rows draw by their numbers in the order of the data."""
     seed = config.config["seed"]
-    rows = indices(len(prepared.train), batch, stream(seed, "order"), number)
-    drawn = [generator(seed, "objective", row) for row in range(number * batch, (number + 1) * batch)]
+    rows = indices(len(prepared.train), batch, derive_seed(seed, "order"), number)
+    drawn = [make_generator(seed, "objective", row) for row in range(number * batch, (number + 1) * batch)]
     return objective.prepare(prepared.train.batch(rows), drawn)
 
 
@@ -92,7 +92,7 @@ def test_three_steps_equal_a_plain_loop(
         asked = [int(view.valid.sum()) for view in views]
         assert asked[0] != asked[1]
         for micro, view in enumerate(views):
-            torch.manual_seed(stream(seed, "dropout", 2 * step + micro, 0))
+            torch.manual_seed(derive_seed(seed, "dropout", 2 * step + micro, 0))
             (objective.loss(model, view)["cross_entropy"] * asked[micro] / sum(asked)).backward()
         total = math.sqrt(sum(float(p.grad.double().pow(2).sum()) for p in model.parameters()))
         assert watch.logged[2 * step + 1]["train/gradient_norm"] == pytest.approx(total, rel=1e-4)
@@ -220,7 +220,7 @@ def test_tokens_are_those_that_are_read(pairs: Callable[..., CheckedConfig], tra
     prepared = prepare_data(config.config)
     expected = 0
     for number in range(6):
-        batch = prepared.train.batch(indices(len(prepared.train), 8, stream(0, "order"), number))
+        batch = prepared.train.batch(indices(len(prepared.train), 8, derive_seed(0, "order"), number))
         expected += int((batch.source_length + 1).sum() + batch.target_length.sum())
     assert result["tokens"] == expected
 

@@ -13,7 +13,7 @@ from zoo.config.compose import compose_run
 from zoo.hub.weight_transfer import begin
 from zoo.model.build import assemble
 from zoo.model.variants.variant import Variant
-from zoo.training.random_streams import stream
+from zoo.training.random_streams import derive_seed
 from zoo.training.run import prepare_data
 
 
@@ -36,7 +36,7 @@ def build(*config: str | Mapping[str, Any]) -> Variant:
     size = checked.plan.vocabulary or prepare_data(checked.config).vocabulary.size
     model = checked.config["model"]
     with torch.random.fork_rng():
-        torch.manual_seed(stream(checked.config["seed"], "weights"))
+        torch.manual_seed(derive_seed(checked.config["seed"], "weights"))
         built = assemble(checked.plan, size)
         if "path" in model:
             begin(built, model["path"], model["sha256"])

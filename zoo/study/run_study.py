@@ -25,7 +25,7 @@ from zoo.study.plan.setting import Cell
 from zoo.study.plan.study_file import StudyPlan, TaskPlan
 from zoo.study.train_cells import Launch, Policy, Tell, run_cells
 from zoo.system.tables import Terminal
-from zoo.training.run import data_fingerprint, find_result, run_folder, standing
+from zoo.training.run import find_result, find_status, hash_data, run_folder
 
 
 def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, policy: Policy) -> int:
@@ -46,7 +46,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     plan = load_plan(study)
     expansion = expand(plan, further)
     rounds, terminal = due(plan, expansion), Terminal()
-    missing = [cell for cell in rounds.cells if standing(cell.checked) != "done"]
+    missing = [cell for cell in rounds.cells if find_status(cell.checked) != "done"]
     print_question(plan.name, plan.question, terminal)
     if dry_run:
         from zoo.study.forecast.dry_run import show as show_plan  # late, as Lightning is: it takes a few steps
@@ -113,7 +113,7 @@ def run_rounds(
         seen |= {cell.checked.hash for cell in new} - {cell.checked.hash for cell in cells}
         said |= run_cells(cells, launch, policy, before=len(seen), tell=tell)
         seen |= {cell.checked.hash for cell in cells}
-        if policy.on_failure == "stop" and any(standing(cell.checked) != "done" for cell in cells):
+        if policy.on_failure == "stop" and any(find_status(cell.checked) != "done" for cell in cells):
             return said
 
 
@@ -128,13 +128,13 @@ def results_there() -> Callable[[Cell], bool]:
         key = json.dumps([config["data"], config["cache"]], sort_keys=True)
         if key not in known:
             try:
-                known[key] = data_fingerprint(config)
+                known[key] = hash_data(config)
             except (Refused, OSError):
                 known[key] = None
         return known[key]
 
     def is_there(cell: Cell) -> bool:
-        if standing(cell.checked) != "done":
+        if find_status(cell.checked) != "done":
             return False
         data = data_of(cell.checked.config)
         return data is not None and find_result(cell.checked, data) is not None
@@ -185,7 +185,7 @@ def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
     plan = load_plan(study)
     expansion = expand(plan, ["threads=1", *further])
     rounds = due(plan, expansion)
-    if not any(standing(cell.checked) == "done" for cell in rounds.cells):
+    if not any(find_status(cell.checked) == "done" for cell in rounds.cells):
         rounds = due(plan, expansion, outcomes(plan, stale=True))  # where all is old, that is what there is to report
     return (
         _study(plan, expansion, rounds, further),
@@ -227,7 +227,7 @@ def _task(task: TaskPlan, rounds: Rounds, expansion: Expansion) -> Task:
 
 def _run(cell: Cell) -> Run:
     run = read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed)
-    return replace(run, rate=cell.rate, tuning=cell.tuning, stale=standing(cell.checked) == "stale")
+    return replace(run, rate=cell.rate, tuning=cell.tuning, stale=find_status(cell.checked) == "stale")
 
 
 def _why(each: Standing[Cell], said: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Batches by number: which rows, each prepared by the objective with the randomness of its own number."""
+"""Batches of training and validation; the rows and randomness of a batch depend only on its number and the seed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from zoo.data.batch import DocumentBatch, PairBatch
 from zoo.data.order import indices
 from zoo.data.rows import Rows
 from zoo.model.interfaces import Objective, View
-from zoo.training.random_streams import generator, stream
+from zoo.training.random_streams import derive_seed, make_generator
 
-TOKENS, SOURCE = "read tokens", "read source"  # what is counted beside the things that terms are means of
+TOKENS, SOURCE = "read tokens", "read source"  # token counts, beside the counts of the loss terms
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of each batch this process works on."""
+    """The share of each batch that this process works on.
+
+    Args:
+        rank: index of the process.
+        world: number of processes.
+    """
 
     rank: int = 0
     world: int = 1
@@ -29,12 +34,12 @@ class Share:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What is trained on at once: a part of a step.
+    """A micro-batch: the part of a step that is processed at once.
 
     Attributes:
-        view: its rows, prepared.
-        counts: how many things each term of the loss is the mean of, and how many tokens are read.
-        of_step: the sums of these over all micro-batches of the step in this process.
+        view: rows prepared by the objective.
+        counts: number of items that each loss term averages over, and number of tokens read.
+        of_step: sums of ``counts`` over all micro-batches of the step in this process.
     """
 
     view: View
@@ -42,21 +47,21 @@ class MicroBatch:
     of_step: Mapping[str, int]
 
     def to(self, device: torch.device) -> MicroBatch:
-        """The same on another device."""
+        """Moves the view to another device."""
         return replace(self, view=self.view.to(device))
 
 
 class TrainingBatches(IterableDataset[MicroBatch]):
-    """Micro-batches from step ``start`` on, without end; those of a step are prepared together.
+    """Endless micro-batches from step ``start`` on; those of a step are prepared together.
 
     Args:
         rows: the training split.
-        objective: makes views.
-        batch: rows in a micro-batch, of all processes together.
-        accumulate: micro-batches in a step.
-        seed: of order and objective.
+        objective: prepares the views.
+        batch: rows of a micro-batch over all processes.
+        accumulate: micro-batches per step.
+        seed: seed of data order and objective.
         start: number of the first step.
-        share: the part of this process.
+        share: share of this process.
     """
 
     def __init__(
@@ -66,31 +71,31 @@ class TrainingBatches(IterableDataset[MicroBatch]):
         self.seed, self.start, self.share = seed, start, share
 
     def __iter__(self) -> Iterator[MicroBatch]:
-        """Each micro-batch, prepared."""
+        """Yields prepared micro-batches."""
         for step in count(self.start):
-            views = [self._view(step * self.accumulate + micro) for micro in range(self.accumulate)]
-            counts = [self._counts(view) for view in views]
+            views = [self._prepare_view(step * self.accumulate + micro) for micro in range(self.accumulate)]
+            counts = [self._count_terms(view) for view in views]
             of_step = {name: sum(part[name] for part in counts) for name in counts[0]}
             yield from (MicroBatch(*part, of_step) for part in zip(views, counts, strict=True))
 
-    def _view(self, number: int) -> View:
-        """Micro-batch ``number``: a row draws by its number in the order, whatever batch and device it is in."""
+    def _prepare_view(self, number: int) -> View:
+        """Prepares a micro-batch; the randomness of a row depends only on its number in the order."""
         share = slice(self.share.rank, None, self.share.world)
-        chosen = indices(len(self.rows), self.batch, stream(self.seed, "order"), number)[share].tolist()
+        chosen = indices(len(self.rows), self.batch, derive_seed(self.seed, "order"), number)[share].tolist()
         numbers = range(number * self.batch, (number + 1) * self.batch)[share]
-        generators = [generator(self.seed, "objective", row) for row in numbers]
+        generators = [make_generator(self.seed, "objective", row) for row in numbers]
         return prepare_rows(self.rows, self.objective, chosen, generators)
 
-    def _counts(self, view: View) -> dict[str, int]:
+    def _count_terms(self, view: View) -> dict[str, int]:
         read = {TOKENS: view.inputs.count_tokens(), SOURCE: view.inputs.count_source()}
         return self.objective.counts(view) | read
 
 
 class ValidationViews(Dataset[View]):
-    """The whole split in its own order; what the objective draws for a row depends on the row's number alone.
+    """Views of a whole split in order; the randomness of a row depends only on its number.
 
-    Processes have equally many batches, because Lightning leaves out the evaluation, and the sums over processes with
-    it, where there is none: one that is beyond the end asks nothing.
+    All processes have the same number of batches, because Lightning skips validation, and with it the reduction over
+    processes, where there are none: a batch beyond the end has no valid targets.
     """
 
     def __init__(self, rows: Rows, objective: Objective, batch: int, share: Share) -> None:
@@ -101,7 +106,7 @@ class ValidationViews(Dataset[View]):
         return -(-batches // self.share.world)
 
     def __getitem__(self, item: int) -> View:
-        """Batch number ``item`` of this process's share."""
+        """Returns batch number ``item`` of the share of this process."""
         if item >= len(self):
             raise IndexError(item)
         number = item * self.share.world + self.share.rank
@@ -110,28 +115,35 @@ class ValidationViews(Dataset[View]):
         return view if chosen else replace(view, valid=torch.zeros_like(view.valid))
 
     def _prepare(self, chosen: range) -> View:
-        return prepare_rows(self.rows, self.objective, chosen, [generator(0, "validation", row) for row in chosen])
+        return prepare_rows(self.rows, self.objective, chosen, [make_generator(0, "validation", row) for row in chosen])
 
 
 def prepare_rows(
     rows: Rows, objective: Objective, chosen: Sequence[int], generators: Sequence[torch.Generator]
 ) -> View:
-    """The view of these rows; each draws from its own generator, its partner first."""
+    """Prepares the view of chosen rows.
+
+    Args:
+        rows: a split.
+        objective: prepares the view.
+        chosen: indices of rows.
+        generators: generator of each row; a partner row is drawn first, if the objective needs one.
+    """
     batch = rows.batch(chosen)
     if isinstance(batch, PairBatch):
         return replace(objective.prepare(batch, generators), source_length=batch.source_length)
     if objective.needs_partner:
-        partners = [_draw_other(row, len(rows), drawn) for row, drawn in zip(chosen, generators, strict=True)]
+        partners = [_draw_partner(row, len(rows), drawn) for row, drawn in zip(chosen, generators, strict=True)]
         partner = rows.batch(partners)
         batch = replace(batch, partner=partner if isinstance(partner, DocumentBatch) else None)
     return objective.prepare(batch, generators)
 
 
-def _draw_other(row: int, rows: int, generator: torch.Generator) -> int:
-    """One of ``rows`` rows other than ``row``, each as likely; itself where there is no other."""
+def _draw_partner(row: int, rows: int, generator: torch.Generator) -> int:
+    """Draws uniformly one of ``rows`` rows other than ``row``; returns ``row`` if it is the only one."""
     return (row + int(torch.randint(1, max(2, rows), (), generator=generator))) % rows
 
 
-def loader(batches: Dataset[Any]) -> DataLoader[Any]:
-    """A loader of what are batches already."""
+def make_loader(batches: Dataset[Any]) -> DataLoader[Any]:
+    """Makes a loader for a data set whose items are batches already."""
     return DataLoader(batches, batch_size=None, num_workers=0)

@@ -1,4 +1,4 @@
-"""How answers are judged on the validation split; torchmetrics sums up, over processes too."""
+"""Metrics on the validation split, accumulated over batches and processes by torchmetrics."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from zoo.model.interfaces import Objective, View
 class Evaluation(nn.Module):
     """Metrics of one pass over a split.
 
-    loss is the mean cross-entropy of an asked token in nats, without smoothing; perplexity its exponential. For pairs,
-    target_nll is the cross-entropy of a whole target in nats, exact_match the share of targets whose every token is
-    the likeliest one (which is what greedy decoding would write: it goes wrong only where it first differs). For
-    objectives that predict every token of a text, bits_per_byte is comparable over tokenizers. ``by_length`` is the
-    exact match of the last pass by tokens of the source, for pairs whose sources differ in length.
+    ``loss`` is the mean cross-entropy per predicted token in nats, without label smoothing; ``perplexity`` is its
+    exponential. For pairs, ``target_nll`` is the cross-entropy of a whole target in nats, and ``exact_match`` the share
+    of targets whose tokens are all the likeliest ones, which equals that of greedy decoding. For objectives that
+    predict every token of a text, ``bits_per_byte`` is comparable between tokenizers.
 
     Args:
-        objective: what is asked.
+        objective: the training objective.
         form: documents or pairs.
-        vocabulary: tokens.
-        size: UTF-8 bytes of the split's texts; 0 where the tokenizer does not give all of them back, so that bits per
-            byte would count bytes that nobody had to predict.
+        vocabulary: number of tokens.
+        size: UTF-8 bytes of the texts of the split; 0 if the tokenizer is lossy, because bits per byte would then count
+            bytes that were not predicted.
+
+    Attributes:
+        by_length: exact match of the last pass by source length in tokens, for pairs whose sources differ in length.
     """
 
     def __init__(self, objective: Objective, form: str, vocabulary: int, size: int) -> None:
@@ -35,7 +37,7 @@ class Evaluation(nn.Module):
         self.pairs = form == "pairs"
         self.size = size if objective.models_text and not self.pairs else 0
         self.accuracy_name = "token_accuracy" if self.pairs else objective.accuracy
-        # Not a number must stay so: torchmetrics would leave it out of a sum, and a run that diverged would look best.
+        # By default torchmetrics drops NaN from sums, which would make a diverged run look best.
         self.total, self.count = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.total.set_dtype(torch.float64)
         self.accuracy = MulticlassAccuracy(num_classes=vocabulary, average="micro")
@@ -44,14 +46,20 @@ class Evaluation(nn.Module):
         self.by_length: dict[str, dict[str, float]] = {}
 
     def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
-        """Judge answers ``[asked, classes]`` to the asked places of ``view``, row by row."""
+        """Accumulates the metrics of a batch.
+
+        Args:
+            logits: ``[predicted, classes]``, of the valid positions of ``view`` in row-major order.
+            targets: ``[predicted]``.
+            view: the batch.
+        """
         if len(targets) == 0:
             return
         logits = logits.float()
         nll = F.cross_entropy(logits, targets, reduction="none").double()
         self.total.update(nll.sum())
         self.count.update(len(targets))
-        self.accuracy.update(logits.argmax(dim=-1), targets)  # answers may have fewer columns than tokens
+        self.accuracy.update(logits.argmax(dim=-1), targets)  # logits may have fewer classes than tokens
         if self.pairs:
             row = view.valid.nonzero()[:, 0]
             rows = len(view.valid)
@@ -65,7 +73,7 @@ class Evaluation(nn.Module):
             self.target_nll.update(torch.zeros(rows, device=nll.device).double().index_add_(0, row, nll).float())
 
     def compute(self) -> dict[str, float]:
-        """All metrics by name, and begin anew."""
+        """Computes all metrics by name, and resets them."""
         total, count = float(self.total.compute()), float(self.count.compute())
         loss = total / max(1.0, count)
         metrics = {"loss": loss, "perplexity": float(torch.tensor(loss, dtype=torch.float64).exp())}  # overflows to inf
@@ -75,14 +83,14 @@ class Evaluation(nn.Module):
         if self.pairs:
             metrics["exact_match"] = float(self.exact_match.compute())
             metrics["target_nll"] = float(self.target_nll.compute())
-            self.by_length = _by_length(self.lengths, self.right)
+            self.by_length = _compute_by_length(self.lengths, self.right)
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
         return metrics
 
 
-def _by_length(lengths: CatMetric, right: CatMetric) -> dict[str, dict[str, float]]:
-    """Share of right answers and their number by length; nothing where all are of one."""
+def _compute_by_length(lengths: CatMetric, right: CatMetric) -> dict[str, dict[str, float]]:
+    """Computes exact match and number of rows by source length; empty if all sources have the same length."""
     if not lengths.update_called:
         return {}
     known, of_row = torch.unique(torch.as_tensor(lengths.compute()).reshape(-1), return_inverse=True)

@@ -1,4 +1,4 @@
-"""The training of a job with Lightning."""
+"""Training of a job with Lightning."""
 
 from __future__ import annotations
 
@@ -19,29 +19,31 @@ from zoo.hub.weight_transfer import Begun
 from zoo.runs.claim import Claim
 from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
-from zoo.training.batches import Share, TrainingBatches, ValidationViews, loader
+from zoo.training.batches import Share, TrainingBatches, ValidationViews, make_loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
-from zoo.training.depth_statistics import Depth
+from zoo.training.depth_statistics import DepthStatistics
 from zoo.training.evaluation import Evaluation
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
 from zoo.training.metrics_logger import MetricsFile
 from zoo.training.precision import TrueBfloat16
-from zoo.training.progress import progress
+from zoo.training.progress import make_progress_bar
 from zoo.training.provenance import Energy, PeakMemory
-from zoo.training.summarize import result_of
+from zoo.training.summarize import build_result
 
 _log = logging.getLogger("zoo")
 
 
 def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
-    """Train to the end, from the last checkpoint on, and leave the result in the folder.
+    """Trains a job to the end, from its last checkpoint on, and writes the result to its folder.
 
     Args:
-        job: what to train.
-        claim: the right to; None in the further processes of a run on several devices, which get no result.
+        job: the job.
+        claim: claim on the run; None in other than the main process of a run on several devices.
+    Returns:
+        the content of ``result.json``; empty in other than the main process.
     """
-    quieten_lightning()
+    silence_lightning()
     with Interruption() as interruption:
         return _fit(job, claim, interruption)
 
@@ -53,19 +55,19 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     optimizer, schedule = import_target(config["optimizer"]), import_target(config["schedule"])()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
-    trainer = _trainer(job, resumed, claim, interruption)
+    trainer = _make_trainer(job, resumed, claim, interruption)
     share = Share(trainer.global_rank, trainer.world_size)
     size = (config["batch"], config["accumulate"])
     training = TrainingBatches(prepared.train, job.objective, *size, config["seed"], resumed, share)
-    validation = loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
-    with _unwrapped(interruption):
-        trainer.fit(module, loader(training), validation, ckpt_path=checkpoint, weights_only=True)
+    validation = make_loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
+    with _restore_interruption(interruption):
+        trainer.fit(module, make_loader(training), validation, ckpt_path=checkpoint, weights_only=True)
         interruption.end_at_once()
         if module.global_step % config["evaluate"] or not module.evaluated:
             trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero or claim is None:
         return {}
-    result = result_of(job, module, memory.bytes(), None if resumed else energy.joules())
+    result = build_result(job, module, memory.read_bytes(), None if resumed else energy.read_joules())
     claim.require_held(on_disk=True)
     with replace_file(job.folder.path / "model.safetensors") as draft:
         save_model(job.model, str(draft))
@@ -79,9 +81,9 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     return result
 
 
-def _trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interruption) -> lightning.Trainer:
+def _make_trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interruption) -> lightning.Trainer:
     config = job.config
-    bar = progress(config["label"], config["steps"])
+    bar = make_progress_bar(config["label"], config["steps"])
     every, seconds = config["checkpoint"], config["checkpoint_seconds"]
     keep = Checkpoints(job.folder, every, seconds, resumed, claim, interruption)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
@@ -98,15 +100,18 @@ def _trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interrup
         default_root_dir=job.folder.path,
         use_distributed_sampler=False,
         logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
-        callbacks=[keep, Depth(config["evaluate"]), bar, *job.callbacks],
+        callbacks=[keep, DepthStatistics(config["evaluate"]), bar, *job.callbacks],
         enable_progress_bar=isinstance(bar, ProgressBar),
     )
     return trainer
 
 
 @contextlib.contextmanager
-def _unwrapped(interruption: Interruption) -> Iterator[None]:
-    """Lightning turns an interruption into an exit with code 1, and a SIGTERM before the first step into one with 0."""
+def _restore_interruption(interruption: Interruption) -> Iterator[None]:
+    """Raises interruptions unchanged.
+
+    Lightning turns Ctrl-C into an exit with code 1, and SIGTERM before the first step into one with code 0.
+    """
     try:
         yield
     except SystemExit as end:
@@ -117,11 +122,11 @@ def _unwrapped(interruption: Interruption) -> Iterator[None]:
         raise
 
 
-def quieten_lightning() -> None:
-    """What Lightning tells at every start (devices, tips) would drown the progress of a study."""
+def silence_lightning() -> None:
+    """Silences messages that Lightning logs at every start (devices, tips), and warnings that do not apply here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Metrics of a whole split are summed over processes by torchmetrics before they are logged.
+    # torchmetrics reduces metrics over processes before they are logged.
     warnings.filterwarnings("ignore", message=".*recommended to use .*sync_dist=True.*")
     warnings.filterwarnings("ignore", module="lightning.pytorch.utilities._pytree")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,4 +1,4 @@
-"""A training that is about to begin."""
+"""Job: the parts of a training that is about to start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is about to begin: all that was made for it before its folder was touched."""
+    """The parts of a training, built before its folder is changed.
+
+    Args:
+        config: the checked config.
+        folder: folder of the run.
+        prepared: tokenized data.
+        plan: plan of the model.
+        model: the model.
+        objective: the training objective.
+        loggers: loggers of the config.
+        callbacks: callbacks of the config.
+        facts: provenance of the run.
+    """
 
     config: Mapping[str, Any]
     folder: RunFolder

@@ -1,4 +1,4 @@
-"""What Lightning trains: a model and an objective that it is given."""
+"""The LightningModule that trains a model on an objective."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from zoo.model.variants.variant import Variant
 from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation
 from zoo.training.optimizer import build_optimizer
-from zoo.training.random_streams import stream
+from zoo.training.random_streams import derive_seed
 
-_LOOK_EVERY = 10  # steps between looks at whether the loss is still finite: a look waits for the device
+_LOOK_EVERY = 10  # steps between checks for a finite loss, each of which synchronizes with the device
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
 
 
 class Training(lightning.LightningModule):
-    """One model, one objective, and the book-keeping of a run.
+    """Trains a model on an objective, and counts tokens and seconds.
 
     Args:
-        model: what is trained.
-        objective: what it is asked; its own parameters are trained too.
-        evaluation: how its answers are judged.
-        optimizer: makes an optimiser of parameter groups.
+        model: the model to train.
+        objective: the training objective; its own parameters are trained too.
+        evaluation: metrics on the validation split.
+        optimizer: makes an optimizer from parameter groups.
         schedule: factor of the learning rate at a step.
-        seed: of dropout.
+        seed: seed of dropout.
     """
 
     def __init__(
@@ -54,28 +54,29 @@ class Training(lightning.LightningModule):
         self.tokens, self.seconds, self.diverged = torch.zeros((), dtype=torch.long), 0.0, False
         self.evaluated: dict[str, float] = {}
         self._begun = 0.0
-        self._of_step: dict[str, Tensor] = {}  # what terms are means of, and tokens: of all micro-batches and devices
-        self._terms: dict[str, Tensor] = {}  # of the step's micro-batches so far, on this device
+        self._of_step: dict[str, Tensor] = {}  # counts of terms and tokens over all micro-batches and devices
+        self._terms: dict[str, Tensor] = {}  # sums over the micro-batches of the step so far, on this device
         self._loss = torch.zeros(())
 
     # ---------------------------------------------------------------------------------------------------- training
 
     def on_train_batch_start(self, batch: MicroBatch, batch_idx: int) -> None:
-        """Dropout at a step depends on the seed and the step alone."""
-        torch.manual_seed(stream(self._seed, "dropout", batch_idx, self.global_rank))
+        """Seeds dropout, so that it depends only on seed, micro-batch and device, and counts tokens."""
+        torch.manual_seed(derive_seed(self._seed, "dropout", batch_idx, self.global_rank))
         self._begun = time.perf_counter()
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._of_step, self._terms = self._sum_over_devices(batch.of_step), {}
             self.tokens = self.tokens + self._of_step[TOKENS] + self._of_step[SOURCE]
 
     def training_step(self, batch: MicroBatch, batch_idx: int) -> Tensor:
-        """Return the micro-batch's share of the step's loss; those of all micro-batches and devices add up to its mean.
+        """Returns the share of a micro-batch in the loss of the step.
 
-        Each term is weighted by how many of the things that it is the mean of are in this micro-batch. Lightning
-        divides by the number of micro-batches, and data-parallel strategies by the number of devices.
+        A term is a mean over items (tokens, say), weighted by the share of the items of the step that this micro-batch
+        has: the sum over all micro-batches and devices is the mean over the step. Lightning divides by the number of
+        micro-batches, and data-parallel strategies by the number of devices, so both are multiplied back.
         """
         shares = []
-        for name, term, counted in self._means(batch.view):
+        for name, term, counted in self._list_terms(batch.view):
             shares.append(term * (batch.counts[counted] / self._of_step[counted].clamp(min=1)))
             self._terms[name] = self._terms.get(name, 0.0) + shares[-1].detach()
         micro_batches = self.trainer.accumulate_grad_batches
@@ -83,25 +84,25 @@ class Training(lightning.LightningModule):
             self._log_loss(self._sum_over_devices(self._terms))
         return torch.stack(shares).sum() * micro_batches * self.trainer.world_size
 
-    def _means(self, view: View) -> Iterator[tuple[str, Tensor, str]]:
-        """Name and mean of each term of the loss, and the name of what is counted for it."""
+    def _list_terms(self, view: View) -> Iterator[tuple[str, Tensor, str]]:
+        """Yields name and mean of each loss term, and the name of its count."""
         yield from ((name, term, name) for name, term in self.objective.loss(self.model, view).items())
         yield from ((name, term, SOURCE if source else TOKENS) for name, term, source in self.model.losses())
 
     def _sum_over_devices(self, numbers: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
-        """Sums by name, which stay on the device: nobody waits for them."""
+        """Sums numbers over devices by name; does not synchronize with the CPU."""
         here = torch.stack([torch.as_tensor(number, device=self.device) for number in numbers.values()])
         return dict(zip(numbers, self.trainer.strategy.reduce(here, reduce_op="sum").unbind(), strict=True))
 
     def _log_loss(self, terms: dict[str, Tensor]) -> None:
-        """Log the loss of a step over all its micro-batches and devices."""
+        """Logs the loss of a step, over all its micro-batches and devices."""
         self._loss = torch.stack(list(terms.values())).sum()
         self.log("train/loss", self._loss, prog_bar=True, batch_size=1)
         if len(terms) > 1:
             self.log_dict({f"train/{name}": term for name, term in terms.items()}, batch_size=1)
 
     def on_train_batch_end(self, outputs: Any, batch: MicroBatch, batch_idx: int) -> None:
-        """Look at the clock, and from time to time at the loss of a step."""
+        """Logs throughput, and stops a diverged training."""
         self.seconds += time.perf_counter() - self._begun
         rate = self.tokens / self.seconds
         self.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
@@ -111,7 +112,7 @@ class Training(lightning.LightningModule):
             self.trainer.should_stop |= self.diverged
 
     def optimizer_step(self, *given: Any, **more: Any) -> None:
-        """Let components act after the step: once for all its micro-batches, and before a checkpoint is written."""
+        """Takes an optimizer step, then calls ``after_step`` of all components, before a checkpoint is written."""
         super().optimizer_step(*given, **more)
         for component in self.model.components():
             component.after_step()
@@ -122,7 +123,7 @@ class Training(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm, and log what the norm was."""
+        """Clips gradients by their norm, and logs the norm before clipping."""
         limit = math.inf if gradient_clip_val is None else gradient_clip_val
         norm = nn.utils.clip_grad_norm_(self.parameters(), limit)
         self.log("train/gradient_norm", norm, batch_size=1)
@@ -139,12 +140,12 @@ class Training(lightning.LightningModule):
     # -------------------------------------------------------------------------------------------------- validation
 
     def validation_step(self, batch: View, batch_idx: int) -> None:
-        """Judge the answers to one batch."""
+        """Accumulates the metrics of one batch."""
         logits, targets = self.objective.answers(self.model, batch)
         self.evaluation.update(logits, targets, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Metrics of the whole split."""
+        """Computes and logs the metrics of the whole split."""
         self.evaluated = self.evaluation.compute()
         self.log_dict({f"validation/{name}": value for name, value in self.evaluated.items()}, rank_zero_only=True)
         self._log_progress()
@@ -154,15 +155,15 @@ class Training(lightning.LightningModule):
     def transfer_batch_to_device(
         self, batch: MicroBatch | View, device: torch.device, dataloader_idx: int
     ) -> MicroBatch | View:
-        """Batches move as a whole."""
+        """Moves a batch to a device."""
         return batch.to(device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Tokens read and seconds spent survive a restart."""
+        """Saves tokens and seconds, which a resumed run continues to count."""
         checkpoint["progress"] = {"tokens": int(self.tokens), "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restores tokens and seconds."""
         self.tokens, self.seconds = torch.tensor(checkpoint["progress"]["tokens"]), checkpoint["progress"]["seconds"]
 
     def _log_progress(self) -> None:

@@ -1,4 +1,4 @@
-"""metrics.csv: one sparse table a run, which survives kills and resumes."""
+"""Logger that writes ``metrics.csv``, one sparse table per run, which survives kills and resumes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ _FIRST = ("step", "tokens", "seconds")
 
 
 class MetricsFile(Logger):
-    """Appends a line each time something is logged, flushed at once; new metrics widen the table.
+    """Appends a line for each call, flushed at once; new metrics add columns.
 
-    A line survives the end of the process at once, and a power loss from the next checkpoint on, which syncs the file:
-    a run that goes on from there needs no later ones.
+    A line survives the end of the process at once, and a power loss once the next checkpoint syncs the file; a run that
+    resumes from an earlier checkpoint writes later lines again.
 
-    The same metrics of the same step take the place of a last line that has them already: of a run that was
-    interrupted after its last evaluation, which is then made again.
+    If the last line has the same step and the same metrics, it is replaced: a run that was interrupted after its last
+    evaluation evaluates again.
 
-    Lightning's own CSV logger deletes what an earlier process of the same run has written.
+    Lightning's own CSV logger deletes the lines of an earlier process of the same run.
 
     Args:
-        folder: the run's folder.
-        resumed: the step that the run goes on from; later lines of an earlier process are dropped, because they are
-            made again.
+        folder: folder of the run.
+        resumed: step that the run resumes from; later lines are dropped, because they will be written again.
     """
 
     def __init__(self, folder: Path, resumed: int) -> None:
@@ -43,36 +42,36 @@ class MetricsFile(Logger):
 
     @property
     def name(self) -> str:
-        """Of this logger."""
+        """Name of this logger."""
         return "metrics"
 
     @property
     def version(self) -> str:
-        """There is one."""
+        """Version, of which a run has only one."""
         return ""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append a line."""
+        """Appends a line of metrics."""
         line = {key: value for key, value in metrics.items() if key != "epoch"}
         line["step"] = line.get("step", float(step or 0))
         text = {key: f"{value:.10g}" for key, value in line.items()}
-        if again := bool(self._lines) and _alike(self._lines[-1], text):
+        if again := bool(self._lines) and _is_same_step(self._lines[-1], text):
             self._lines.pop()
         self._lines.append(text)
         new = [key for key in text if key not in self._columns]
         self._columns += new
         if new or again or not self._started:
-            self._rewrite()
+            self._write_table()
         else:
             with self._path.open("a", newline="", encoding="utf8") as file:
                 csv.DictWriter(file, self._columns).writerow(text)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The run's config.yaml says them."""
+        """Does nothing: the config is in ``config.yaml``."""
 
-    def _rewrite(self) -> None:
+    def _write_table(self) -> None:
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, self._columns)
         writer.writeheader()
@@ -81,5 +80,5 @@ class MetricsFile(Logger):
         self._started = True
 
 
-def _alike(one: dict[str, str], other: dict[str, str]) -> bool:
+def _is_same_step(one: dict[str, str], other: dict[str, str]) -> bool:
     return float(one["step"]) == float(other["step"]) and one.keys() == other.keys()

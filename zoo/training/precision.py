@@ -1,4 +1,4 @@
-"""Training in bfloat16 throughout."""
+"""Training in pure bfloat16."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from lightning.pytorch.plugins import HalfPrecision
 
 
 class TrueBfloat16(HalfPrecision):
-    """Lightning's bf16-true for batches that are views: they hold tokens, and nothing in them is to be converted."""
+    """Lightning's ``bf16-true`` without conversion of batches, which hold tokens and masks."""
 
     def __init__(self) -> None:
         super().__init__("bf16-true")
 
     def convert_input(self, data: Any) -> Any:
-        """The batch as it is."""
+        """Returns the batch unchanged."""
         return data

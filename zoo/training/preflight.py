@@ -1,4 +1,4 @@
-"""Checks before a run's folder is made that need torch or Lightning to be asked."""
+"""Checks that need torch or Lightning, made before a run folder is created."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from zoo.model.build import assemble
 from zoo.model.cost import on_meta
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
-from zoo.training.fit import quieten_lightning
+from zoo.training.fit import silence_lightning
 
-_FLOAT32 = 4  # bytes of a weight as it is first made
+_FLOAT32 = 4  # bytes of an initial weight
 
 
 def require_trainer(config: Mapping[str, Any]) -> None:
-    """Make a trainer from the section ``trainer`` once, without anything of a run.
+    """Requires that Lightning accepts the section ``trainer``, by making a trainer once.
 
     Raises:
-        Refused: with what Lightning says of accelerator, devices, strategy, …; or for more devices than rows.
+        Refused: with the error of Lightning about accelerator, devices or strategy; or if there are more devices than
+            rows in a batch.
     """
-    quieten_lightning()
+    silence_lightning()
     section, bare = config["trainer"], {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     try:
         trainer = import_target({**section, **bare, "enable_model_summary": False, "max_steps": 1})()
-    except Exception as error:  # whatever Lightning and the plug-ins that were named raise
+    except Exception as error:  # Lightning and plug-ins may raise anything
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise Refused(f"trainer: {section['_target_']} refuses its arguments: {why}") from error
     devices = getattr(trainer, "world_size", 1)
@@ -40,28 +41,28 @@ def require_trainer(config: Mapping[str, Any]) -> None:
 
 
 def assemble_in_memory(plan: ModelPlan, vocabulary: int) -> Variant:
-    """The model with its first weights, if they fit into the memory of this machine.
+    """Assembles a model with its initial weights.
 
     Raises:
-        Refused: with the number of parameters, if they do not.
+        Refused: with the number of parameters, if they do not fit into the memory of this machine.
     """
-    with torch.random.fork_rng():  # the first weights must not depend on whether they were counted
+    with torch.random.fork_rng():  # counting must not change the initial weights
         count = sum(parameter.numel() for parameter in on_meta(plan, vocabulary).parameters())
-    needed, there = _FLOAT32 * count, _memory()
-    told = f"model: its {count:,} parameters must fit into memory: need {needed:,} bytes"
-    require(there is None or needed <= there, f"{told}: got {there:,}" if there else told)
+    needed, there = _FLOAT32 * count, _find_total_memory()
+    problem = f"model: its {count:,} parameters must fit into memory: need {needed:,} bytes"
+    require(there is None or needed <= there, f"{problem}: got {there:,}" if there else problem)
     try:
         return assemble(plan, vocabulary)
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise Refused(told) from error
+        raise Refused(problem) from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise Refused(told) from error
+        raise Refused(problem) from error
 
 
-def _memory() -> int | None:
-    """Bytes of this machine's memory; None where it does not say."""
+def _find_total_memory() -> int | None:
+    """Finds the bytes of memory of this machine; None if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, hardware, revision."""
+"""Provenance of a result: fingerprints of code, versions, hardware, git revision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import torch
 import zoo
 from zoo.registry import index
 from zoo.registry.signatures import locate
-from zoo.training.source_packages import COMPUTING, Package, Traced, imports_of, trace
+from zoo.training.source_packages import COMPUTING, ImportTrace, Package, list_imports, trace
 
 _PRESENTATION_ROOMS = frozenset(
     ("api", "catalog", "cli", "conf", "experiments", "hub", "inspect", "report", "statistics", "study", "testing")
@@ -46,58 +46,60 @@ _PRESENTATION = frozenset(
         "system/terminal.py",
     )
 )
-"""Sources that no number of a run depends on: a change there leaves results valid."""
+"""Sources that do not affect the numbers of a run: changes leave results valid."""
 
 
 @functools.cache
-def code_fingerprint() -> str:
-    """sha256 over the sources that the numbers of every run depend on: all but components and presentation."""
+def hash_code() -> str:
+    """Computes the SHA-256 of the sources that affect every run: all except components and presentation."""
     root = Path(zoo.__file__).parent
-    components = {root.joinpath(*entry.module.split(".")[1:]).with_suffix(".py") for entry in _built_in()}
-    return _digest(file for file in root.rglob("*.py") if _matters(file.relative_to(root)) and file not in components)
+    components = {root.joinpath(*entry.module.split(".")[1:]).with_suffix(".py") for entry in _list_built_in()}
+    return _digest(
+        file for file in root.rglob("*.py") if _is_computation(file.relative_to(root)) and file not in components
+    )
 
 
-def components_fingerprint(components: Iterable[tuple[str, str]], further: Iterable[str] = ()) -> str:
-    """sha256 over the sources of zoo's own components; others may change without making a run stale.
+def hash_components(components: Iterable[tuple[str, str]], further: Iterable[str] = ()) -> str:
+    """Computes the SHA-256 of the sources of built-in components that a run uses.
 
     Args:
-        components: by kind and name; those that they are made of are added.
+        components: kind and name of each component; components that they import are added.
         further: modules of zoo that plug-ins and targets import.
     """
     modules = {index().get(kind, name).module for kind, name in components} | set(further)
     return _digest_modules(frozenset(modules))
 
 
-@functools.cache  # a study asks for the same ones of each of its runs
+@functools.cache  # the runs of a study share most of them
 def _digest_modules(modules: frozenset[str]) -> str:
-    return _digest(_sources(modules))
+    return _digest(_find_sources(modules))
 
 
-def _sources(modules: frozenset[str]) -> tuple[Path, ...]:
-    """The files of zoo's own components among modules, and of those that they import."""
-    files = {entry.module: locate(entry.module) for entry in _built_in()}
+def _find_sources(modules: frozenset[str]) -> tuple[Path, ...]:
+    """Finds the files of built-in components among modules, and of components that they import."""
+    files = {entry.module: locate(entry.module) for entry in _list_built_in()}
     ahead, chosen = set(modules), set[str]()
     while ahead := (ahead & set(files)) - chosen:
         chosen |= ahead
-        ahead = {each for module in ahead for each in imports_of(files[module], module.rpartition(".")[0])}
+        ahead = {each for module in ahead for each in list_imports(files[module], module.rpartition(".")[0])}
     return tuple(files[module] for module in chosen)
 
 
-def packages_of(components: Iterable[tuple[str, str]], targets: Iterable[str]) -> Traced:
-    """What plug-ins among the components, and modules that targets lie in, import besides zoo."""
+def find_packages(components: Iterable[tuple[str, str]], targets: Iterable[str]) -> ImportTrace:
+    """Finds the packages that plug-in components and the modules of targets import, besides zoo."""
     modules = {index().get(kind, name).module for kind, name in components}
     modules |= {target.rpartition(".")[0] for target in targets}
     return trace(tuple(sorted(module for module in modules if module.split(".")[0] not in ("zoo", *COMPUTING))))
 
 
-def packages_fingerprint(packages: Iterable[Package]) -> str:
-    """sha256 over names, versions and sources."""
+def hash_packages(packages: Iterable[Package]) -> str:
+    """Computes the SHA-256 of names, versions and sources of packages."""
     return hashlib.sha256(repr([astuple(package) for package in packages]).encode()).hexdigest()
 
 
 @functools.cache
-def hub_fingerprint() -> str:
-    """sha256 over the sources that turn a checkpoint into a model, for runs that begin at one."""
+def hash_hub() -> str:
+    """Computes the SHA-256 of the sources that read checkpoints, for runs that start from one."""
     return _digest((Path(zoo.__file__).parent / "hub").rglob("*.py"))
 
 
@@ -108,27 +110,27 @@ def _digest(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _built_in() -> list[Any]:
+def _list_built_in() -> list[Any]:
     return [entry for entry in index().entries.values() if entry.module.startswith("zoo.")]
 
 
-def _matters(path: Path) -> bool:
+def _is_computation(path: Path) -> bool:
     return path.parts[0] not in _PRESENTATION_ROOMS and path.as_posix() not in _PRESENTATION
 
 
-def versions() -> dict[str, str]:
-    """Of what computes."""
+def collect_versions() -> dict[str, str]:
+    """Collects the versions of zoo, Python and the packages that compute."""
     packages = {name: version(name) for name in COMPUTING}
     return {"zoo": zoo.__version__, "python": platform.python_version(), **packages}
 
 
-def hardware() -> dict[str, Any]:
-    """Of this machine."""
+def describe_hardware() -> dict[str, Any]:
+    """Describes CPU, threads and GPUs of this machine."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"processor": _find_processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpus": gpus}
 
 
-def _processor() -> str:
+def _find_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
     except OSError:
@@ -137,32 +139,35 @@ def _processor() -> str:
 
 
 @functools.cache
-def git_revision() -> str | None:
-    """Of the checkout that zoo runs from, with ``+`` if it has changes; None if there is none."""
+def find_git_revision() -> str | None:
+    """Finds the git revision of zoo, with ``+`` if there are uncommitted changes; None outside of a checkout."""
     root = Path(zoo.__file__).parent
     try:
-        revision = _git(root, "rev-parse", "--short=12", "HEAD")
-        return revision + ("+" if _git(root, "status", "--porcelain", "--", str(root)) else "")
+        revision = _run_git(root, "rev-parse", "--short=12", "HEAD")
+        return revision + ("+" if _run_git(root, "status", "--porcelain", "--", str(root)) else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _run_git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 class PeakMemory:
-    """The most memory that this process held at once since this object was made, in bytes."""
+    """Peak memory of this process since the creation of this object.
+
+    Reads ``/proc`` rather than psutil, which cannot reset the peak.
+    """
 
     def __init__(self) -> None:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError):  # Linux forgets the high-water mark; elsewhere it is that of the process
+        with contextlib.suppress(OSError):  # resets the peak on Linux; elsewhere it is that of the whole process
             Path("/proc/self/clear_refs").write_text("5", encoding="utf8")
 
-    def bytes(self) -> int:
-        """GPU memory if a GPU was used, else resident memory."""
+    def read_bytes(self) -> int:
+        """Reads the peak in bytes: GPU memory if a GPU was used, else resident memory."""
         if torch.cuda.is_available() and (peak := torch.cuda.max_memory_allocated()):
             return int(peak)
         try:
@@ -173,21 +178,21 @@ class PeakMemory:
 
 
 class Energy:
-    """What the GPUs that this process sees have used since this object was made, all processes on them together.
+    """Energy used by all visible GPUs since the creation of this object, including other processes on them.
 
-    Known where NVML is (``nvidia-ml-py``), and where the GPUs count it; that of processors cannot be told apart by run.
+    Requires NVML (``nvidia-ml-py``) and GPUs that count energy. Energy of CPUs cannot be attributed to a run.
     """
 
     def __init__(self) -> None:
-        self._begun = _used_joules()
+        self._begun = _read_joules()
 
-    def joules(self) -> float | None:
-        """None where it is not known."""
-        now = _used_joules()
+    def read_joules(self) -> float | None:
+        """Reads the energy in joules; None if unknown."""
+        now = _read_joules()
         return None if now is None or self._begun is None else now - self._begun
 
 
-def _used_joules() -> float | None:
+def _read_joules() -> float | None:
     if not torch.cuda.is_available():
         return None
     try:
@@ -197,5 +202,5 @@ def _used_joules() -> float | None:
         names = (f"GPU-{torch.cuda.get_device_properties(i).uuid}" for i in range(torch.cuda.device_count()))
         millijoules = (pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(n)) for n in names)
         return float(sum(millijoules)) / 1000
-    except Exception:  # a library or a GPU that does not know is no reason to lose a run
+    except Exception:  # a missing energy counter must not fail a run
         return None

@@ -1,4 +1,4 @@
-"""One training from a checked config to a result; the same config gives the same run, done once."""
+"""Training from a checked config to a result; equal configs share one run, which is trained once."""
 
 from __future__ import annotations
 
@@ -28,93 +28,93 @@ from zoo.runs.run_folder import RunFolder
 from zoo.system.files import Damaged
 from zoo.training.job import Job
 from zoo.training.provenance import (
-    code_fingerprint,
-    components_fingerprint,
-    git_revision,
-    hardware,
-    hub_fingerprint,
-    packages_fingerprint,
-    packages_of,
-    versions,
+    collect_versions,
+    describe_hardware,
+    find_git_revision,
+    find_packages,
+    hash_code,
+    hash_components,
+    hash_hub,
+    hash_packages,
 )
-from zoo.training.random_streams import stream
-from zoo.training.source_packages import Traced
+from zoo.training.random_streams import derive_seed
+from zoo.training.source_packages import ImportTrace
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
     from lightning.pytorch.loggers import Logger
 
 _log = logging.getLogger("zoo")
-_LOOK = 1.0  # seconds between looks at a run that another process trains
+_LOOK = 1.0  # seconds between checks of a run that another process trains
 
 
 def run_folder(checked: CheckedConfig) -> RunFolder:
-    """Where the run of a config lies."""
+    """Returns the run folder of a config."""
     return RunFolder(Path(checked.config["runs"]) / checked.hash)
 
 
-def standing(checked: CheckedConfig) -> str:
-    """What became of the run of a config: the state of its folder, damaged, or stale if other code made its result."""
-    return run_folder(checked).compare(lambda: fingerprints(checked.config))
+def find_status(checked: CheckedConfig) -> str:
+    """Finds the status of the run of a config: state of its folder, ``damaged``, or ``stale`` if code has changed."""
+    return run_folder(checked).compare(lambda: compute_fingerprints(checked.config))
 
 
 def find_result(checked: CheckedConfig, data: str) -> dict[str, Any] | None:
-    """The result of a config if today's code and data made it, without making anything of the config.
+    """Finds the result of a config, if it was made with the current code and data; builds nothing.
 
-    What a process left beside it that was killed after it wrote the result is removed.
+    Removes checkpoints left by a process that was killed after it wrote the result.
 
     Args:
-        checked: free of problems.
-        data: fingerprint of the data today, see :func:`data_fingerprint`.
+        checked: config without problems.
+        data: current fingerprint of the data, see :func:`hash_data`.
     """
     folder = run_folder(checked)
-    found = _done(folder, {"fingerprints": {"data": data, **fingerprints(checked.config)}})
+    found = _find_valid_result(folder, {"fingerprints": {"data": data, **compute_fingerprints(checked.config)}})
     if found is not None:
         _clear(folder)
     return found
 
 
-def data_fingerprint(config: Mapping[str, Any]) -> str:
-    """Of the tokenized data of a checked config; they are prepared if they are not yet."""
+def hash_data(config: Mapping[str, Any]) -> str:
+    """Computes the fingerprint of the tokenized data of a checked config; prepares them if necessary."""
     return prepare_data(config).fingerprint
 
 
 def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
-    """Train, or return the result that is there already; an interrupted run goes on from its last checkpoint.
+    """Trains a run, or returns its existing result; an interrupted run resumes from its last checkpoint.
 
     Args:
-        checked: the config; must be free of problems.
-        wait: for the result of another process that trains the same run; else nothing is returned at once.
+        checked: the config.
+        wait: whether to wait for another process that trains the same run; if not, returns an empty result at once.
     Returns:
-        the content of ``result.json``; nothing in the further processes of a run on several devices.
+        the content of ``result.json``; empty in other than the main process of a run on several devices.
     Raises:
-        Refused: for what is wrong with config or data; before any folder is made.
+        Refused: with the problems of config or data, before any folder is created.
     """
     checked.require()
     config, folder = checked.config, run_folder(checked)
     if config["threads"] is not None:
         torch.set_num_threads(config["threads"])
     prepared = prepare_data(config)
-    facts = _facts(config, prepared)
-    if _is_main() and (done := _done(folder, facts)) is not None:
+    facts = _collect_facts(config, prepared)
+    if _is_main() and (done := _find_valid_result(folder, facts)) is not None:
         _clear(folder)
         return done
-    made = _made(checked, prepared)
-    job = Job(config, folder, prepared, *made, {**facts, **told(made[1])})
+    parts = _build_parts(checked, prepared)
+    job = Job(config, folder, prepared, *parts, {**facts, **told(parts[1])})
     if not _is_main():
         return fit(job, None)
     claim = Claim(folder.path)
-    if not _taken(claim, wait):
+    if not _take_claim(claim, wait):
         return {}
     with claim:
-        if (done := _done(folder, facts)) is None:
-            return _trained(job, claim)
+        if (done := _find_valid_result(folder, facts)) is None:
+            return _train_claimed(job, claim)
         folder.clear()
         return done
 
 
 def _clear(folder: RunFolder) -> None:
-    """Remove what a process left that was killed after it wrote the result; one that is alive does so itself."""
+    """Removes files left by a process that was killed after it wrote the result; a live process does so itself."""
     claim = Claim(folder.path)
     with contextlib.suppress(OSError):  # a result can be read where nothing can be written
         if claim.has_leftovers() and claim.take() is None:
@@ -122,21 +122,21 @@ def _clear(folder: RunFolder) -> None:
                 folder.clear()
 
 
-def _taken(claim: Claim, wait: bool) -> bool:
-    """Claim the run, or leave it to the process that has it; its result ends the waiting, and so does its end."""
-    told = None
+def _take_claim(claim: Claim, wait: bool) -> bool:
+    """Takes the claim; waits for another process that holds it, if asked to."""
+    logged = None
     while (other := claim.take()) is not None:
-        if other != told:
+        if other != logged:
             _log.info("%s is trained by %s: %s", claim.folder, other, "waiting for it" if wait else "left to it")
-            told = other
+            logged = other
         if not wait:
             return False
         time.sleep(_LOOK)
     return True
 
 
-def _trained(job: Job, claim: Claim) -> dict[str, Any]:
-    """Train what is not done, with the folder made ready for it."""
+def _train_claimed(job: Job, claim: Claim) -> dict[str, Any]:
+    """Trains a claimed run, after stale or damaged files are set aside."""
     _set_aside(job.folder, job.facts)
     job.folder.record_start({key: value for key, value in job.config.items() if key != "label"}, dict(job.facts))
     try:
@@ -149,16 +149,16 @@ def _trained(job: Job, claim: Claim) -> dict[str, Any]:
 
 
 def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
-    """As :func:`zoo.training.fit.fit`; Lightning is imported here, for what looks at runs does not need it."""
+    """Calls :func:`zoo.training.fit.fit`; imports Lightning late, because looking up results does not need it."""
     from zoo.training.fit import fit as fit_with_lightning
 
     return fit_with_lightning(job, claim)
 
 
-def _made(
+def _build_parts(
     checked: CheckedConfig, prepared: Prepared
 ) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
-    """What a job needs and what can still be refused: model, objective, further loggers and callbacks."""
+    """Builds model, objective, loggers and callbacks, each of which may still be refused."""
     config = checked.config
     if checked.plan is None:
         raise Refused("model: must be given")
@@ -170,93 +170,98 @@ def _made(
 
     require_trainer(config)
     with torch.random.fork_rng():
-        torch.manual_seed(stream(config["seed"], "weights"))
+        torch.manual_seed(derive_seed(config["seed"], "weights"))
         model = assemble_in_memory(checked.plan, prepared.vocabulary.size)
         if "path" in config["model"]:
             begin(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.initialize_readouts(objective)
-    objective.longest(config["data"]["length"])  # a published tokenizer may have too few sentinels of its own
-    loggers = [_made_target("logger", name, item) for name, item in config["logger"].items()]
-    callbacks = [_made_target("callbacks", name, item) for name, item in config["callbacks"].items()]
+    objective.longest(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
+    loggers = [_build_target("logger", name, item) for name, item in config["logger"].items()]
+    callbacks = [_build_target("callbacks", name, item) for name, item in config["callbacks"].items()]
     return checked.plan, model, objective, loggers, callbacks
 
 
-def _made_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
+def _build_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
     try:
         return import_target(item)()
-    except ImportError as error:  # what it needs is not installed
+    except ImportError as error:  # an optional package is not installed
         why = str(error).splitlines()[0]
-        raise Refused(f"{section}.{name}: {item['_target_']} cannot be made: {why}{suggest_install(name)}") from error
+        raise Refused(
+            f"{section}.{name}: {item['_target_']} cannot be created: {why}{suggest_install(name)}"
+        ) from error
 
 
 def prepare_data(config: Mapping[str, Any]) -> Prepared:
-    """The data of a checked config, tokenized with the special tokens that its objective needs."""
+    """Tokenizes the data of a checked config, with the special tokens that its objective needs."""
     data, required = config["data"], find_required_tokens(config)
     source: Any = build.make(part_from_config("data", data, "data"))
     tokenizer: Any = build.make(part_from_config("tokenizer", data["tokenizer"], "data.tokenizer"))
     return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
 
 
-def _done(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result that is there, if this code and these data made it, and the model that belongs to it is whole."""
+def _find_valid_result(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Finds an existing result, if it was made with the current code and data and its files are not damaged."""
     try:
         folder.require_readable()
-    except Damaged:  # which is said when the run is claimed and set aside
+    except Damaged:  # reported when the run is claimed and set aside
         return None
     result = folder.read("result.json")
-    if result is None or _changed(result, facts) is not None:
+    if result is None or _find_change(result, facts) is not None:
         return None
     _log.info("%s is there already: not trained again", folder.path)
     return result
 
 
 def _set_aside(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    """Put what was made by other code or from other data, or what is damaged, out of the way."""
+    """Sets aside a run that is damaged, or was made with other code or data."""
     try:
         folder.require_readable()
     except Damaged as error:
         _log.warning("%s: set aside as %s, and trained again", error, folder.set_aside("damaged"))
         return
     before = folder.read("result.json") or folder.read("started.json")
-    if before is not None and (what := _changed(before, facts)) is not None:
+    if before is not None and (what := _find_change(before, facts)) is not None:
         _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
 
 
-def _changed(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
-    """The first fingerprint that is another."""
+def _find_change(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
+    """Finds the first fingerprint that has changed; None if none has."""
     pairs = facts["fingerprints"].items()
     return next((what for what, new in pairs if before.get("fingerprints", {}).get(what) != new), None)
 
 
-def _facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
+def _collect_facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
     return {
-        "fingerprints": {"data": prepared.fingerprint, **fingerprints(config)},
-        "versions": versions(),
-        "packages": {package.name: str(package) for package in _packages(config).packages},
-        "hardware": hardware(),
-        "git": git_revision(),
+        "fingerprints": {"data": prepared.fingerprint, **compute_fingerprints(config)},
+        "versions": collect_versions(),
+        "packages": {package.name: str(package) for package in _find_packages(config).packages},
+        "hardware": describe_hardware(),
+        "git": find_git_revision(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
-    """Returns those of the code that a run's numbers depend on: sources, packages, and the hub if it begins there."""
-    imported = _packages(config)
-    found = {"code": code_fingerprint(), "components": components_fingerprint(_components(config), imported.zoo)}
+def compute_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+    """Computes fingerprints of the code that affects the numbers of a run.
+
+    Covers sources of zoo and of packages and, for a run from a checkpoint, of the code that reads checkpoints.
+    """
+    imported = _find_packages(config)
+    found = {"code": hash_code(), "components": hash_components(_list_components(config), imported.zoo)}
     if imported.packages:
-        found["packages"] = packages_fingerprint(imported.packages)
-    return {**found, "hub": hub_fingerprint()} if "path" in config["model"] else found
+        found["packages"] = hash_packages(imported.packages)
+    return {**found, "hub": hash_hub()} if "path" in config["model"] else found
 
 
-def _packages(config: Mapping[str, Any]) -> Traced:
-    """What a run imports besides zoo; loggers change no number."""
+def _find_packages(config: Mapping[str, Any]) -> ImportTrace:
+    """Finds the packages that a run imports besides zoo; loggers are left out, because they do not affect numbers."""
     targets = find_targets({key: config[key] for key in (*TARGETS, "callbacks")})
-    return packages_of(_components(config), (str(target) for _, target in targets))
+    return find_packages(_list_components(config), (str(target) for _, target in targets))
 
 
-def _components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Kind and name of every component in a config, wherever it stands."""
+def _list_components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Lists kind and name of every component in a config."""
     found: set[tuple[str, str]] = set()
 
     def walk(node: Any, kind: str) -> None:
@@ -272,5 +277,5 @@ def _components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _is_main() -> bool:
-    """Whether this is the process that writes: Lightning's DDP starts the others with a LOCAL_RANK."""
+    """True in the process that writes files; Lightning's DDP starts the others with a ``LOCAL_RANK``."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0

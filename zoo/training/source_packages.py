@@ -1,8 +1,8 @@
-"""Packages that a run's own code comes from: plug-ins, and modules that ``_target_`` names.
+"""Finds the packages of user code in a run: plug-ins, and modules that ``_target_`` names.
 
-They are found without importing anything, from the modules that a config names and from what the sources of these
-import, so that the answer is the same in every process. An installed distribution is told by name and version; any
-other package, an editable install among them, by the contents of all its sources.
+Packages are found from the import statements of sources, without importing anything, so that the answer is the same in
+every process. An installed distribution is identified by name and version; any other package, including an editable
+install, by the contents of all its sources.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zoo.registry import index
 from zoo.registry.signatures import Unreadable, parse
 
 COMPUTING = ("torch", "lightning", "torchmetrics", "tokenizers")
-"""What zoo itself computes with: every result tells the versions, and reports warn where they differ."""
+"""Packages that zoo computes with: results record their versions, and reports warn if they differ."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Package:
     """A distribution or top-level module that a run imports.
 
     Attributes:
-        name: of the distribution if one is known, else of the module.
-        version: None if there is no distribution.
-        source: sha256 over names and contents of all sources; None where the version says it all.
+        name: name of the distribution if it is known, else of the module.
+        version: version of the distribution; None if there is none.
+        source: SHA-256 of names and contents of all sources; None if the version identifies the package.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Package:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A top-level package or module or, of a package without ``__init__.py``, a module in it.
+class _Module:
+    """A top-level package or module, or a module in a package without ``__init__.py``.
 
     Attributes:
-        name: dotted.
-        file: of the module; ``__init__.py`` of a package.
+        name: dotted name.
+        file: file of the module; ``__init__.py`` of a package.
     """
 
     name: str
@@ -63,11 +63,11 @@ class _Found:
 
     @property
     def place(self) -> Path:
-        """The folder on ``sys.path`` that it was found in."""
+        """Folder on ``sys.path`` that contains the module."""
         return self.file.parents[self.name.count(".") + self.is_package]
 
-    def sources(self) -> Iterator[tuple[str, Path]]:
-        """All sources of the package, or the module alone, each with the package of its relative imports."""
+    def list_sources(self) -> Iterator[tuple[str, Path]]:
+        """Yields the sources of a package or module, each with the package that its relative imports start from."""
         if not self.is_package:
             yield self.name.rpartition(".")[0], self.file
             return
@@ -78,25 +78,32 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class Traced:
-    """What modules import, directly or not: packages sorted by name, and modules of zoo."""
+class ImportTrace:
+    """Direct and indirect imports of modules.
+
+    Attributes:
+        packages: packages, sorted by name.
+        zoo: names of modules of zoo.
+    """
 
     packages: tuple[Package, ...]
     zoo: frozenset[str]
 
 
 @functools.cache
-def trace(modules: tuple[str, ...]) -> Traced:
-    """Find the packages that modules belong to, and those that the sources of one's own ones import in turn.
+def trace(modules: tuple[str, ...]) -> ImportTrace:
+    """Finds the packages of modules, and the packages that sources of user code import in turn.
 
-    Python's own modules and those of ``COMPUTING`` are left out, and so is an import that cannot be found, for it may
-    be optional. An import by a computed name is seen where it leads into a package that is seen anyway.
+    The standard library and ``COMPUTING`` are left out, and so are imports that cannot be found, which may be optional.
+    Imports by a computed name are not traced.
 
+    Args:
+        modules: dotted names.
     Raises:
-        Refused: if one of ``modules`` has no file.
+        Refused: if one of the modules has no file.
     """
     for name in modules:
-        require(_find(name) is not None, f"{name} has no file to tell its code by: put what it defines into a module")
+        require(_find(name) is not None, f"{name} has no file that could be fingerprinted: move its code to a module")
     packages: set[Package] = set()
     of_zoo: set[str] = set()
     files: set[Path] = set()
@@ -109,103 +116,103 @@ def trace(modules: tuple[str, ...]) -> Traced:
             of_zoo.add(name)
             continue
         found = _find(name)
-        if found is None or found.file in files or _is_pythons(found.file):
+        if found is None or found.file in files or _is_standard_library(found.file):
             continue
         files.add(found.file)
-        if distribution := _installed(found):
+        if distribution := _find_distribution(found):
             packages.add(Package(distribution.name, distribution.version))
             continue
-        packages.add(_own(found))
-        ahead |= {each for base, file in found.sources() for each in imports_of(file, base)} - seen
-    return Traced(tuple(sorted(packages, key=lambda each: (each.name, str(each)))), frozenset(of_zoo))
+        packages.add(_hash_package(found))
+        ahead |= {each for base, file in found.list_sources() for each in list_imports(file, base)} - seen
+    return ImportTrace(tuple(sorted(packages, key=lambda each: (each.name, str(each)))), frozenset(of_zoo))
 
 
-# ------------------------------------------------------------------------------------------------------ where it lies
+# ------------------------------------------------------------------------------------------------------ locations
 
 
-def _find(name: str) -> _Found | None:
-    """Find a module without importing it or what it is in."""
+def _find(name: str) -> _Module | None:
+    """Finds a module without importing it or its package."""
     top, *rest = name.split(".")
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # ValueError: a module without a spec, as a script is
+    except (ImportError, ValueError):  # ValueError: a module without a spec, such as a script
         file = getattr(sys.modules.get(top), "__file__", None)
-        return _Found(top, Path(file)) if file else None
+        return _Module(top, Path(file)) if file else None
     if spec is None or spec.origin is not None:
-        return _Found(top, Path(spec.origin)) if spec and spec.origin else None
+        return _Module(top, Path(spec.origin)) if spec and spec.origin else None
     for place in spec.submodule_search_locations or ():
         for depth in range(len(rest), 0, -1):
             path = Path(place).joinpath(*rest[:depth])
             for file in (path / "__init__.py", path.with_suffix(".py")):
                 if file.is_file():
-                    return _Found(".".join([top, *rest[:depth]]), file)
+                    return _Module(".".join([top, *rest[:depth]]), file)
     return None
 
 
-def _is_pythons(file: Path) -> bool:
-    """True for built-in and frozen modules, which have no file, and for the standard library."""
+def _is_standard_library(file: Path) -> bool:
+    """True for the standard library, including built-in and frozen modules, which have no file."""
     library = Path(sysconfig.get_path("stdlib"))
     if not file.is_file() or not file.is_relative_to(library):
         return not file.is_file()
     return file.relative_to(library).parts[0] not in ("site-packages", "dist-packages")
 
 
-def _installed(found: _Found) -> Distribution | None:
-    """The distribution whose installer put this file there; None of an editable install, or a file that just lies."""
+def _find_distribution(found: _Module) -> Distribution | None:
+    """Finds the distribution that installed a file; None for editable installs and files that were not installed."""
     line = f"\n{found.file.relative_to(found.place).as_posix()},"
-    for distribution in _distributions(found.place):
+    for distribution in _list_distributions(found.place):
         if line in "\n" + (distribution.read_text("RECORD") or ""):
             return distribution
     return None
 
 
 @functools.cache
-def _distributions(place: Path) -> tuple[Distribution, ...]:
+def _list_distributions(place: Path) -> tuple[Distribution, ...]:
     return tuple(distributions(path=[str(place)]))
 
 
-# ----------------------------------------------------------------------------------------------------- one's own code
+# ----------------------------------------------------------------------------------------------------- user code
 
 
-def _own(found: _Found) -> Package:
-    """A package that is told by the contents of its sources."""
+def _hash_package(found: _Module) -> Package:
+    """Identifies a package by the contents of its sources."""
     digest = hashlib.sha256()
-    for _, file in found.sources():
+    for _, file in found.list_sources():
         digest.update(file.relative_to(found.place).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     top = found.name.partition(".")[0]
     plugins = {entry.module.split(".")[0]: entry.distribution for entry in index().entries.values()}
     try:
-        told = version(plugins.get(top) or top)
+        known = version(plugins.get(top) or top)
     except PackageNotFoundError:
-        told = None
-    return Package(found.name, told, digest.hexdigest())
+        known = None
+    return Package(found.name, known, digest.hexdigest())
 
 
 @functools.cache
-def imports_of(file: Path, package: str) -> frozenset[str]:
-    """Names that a source imports anywhere in it; of ``from a import b`` both a and a.b, which may be a module.
+def list_imports(file: Path, package: str) -> frozenset[str]:
+    """Lists all names that a source imports; ``from a import b`` gives both a and a.b, which may be a module.
 
     Args:
-        file: of the source.
-        package: that relative imports start from.
+        file: the source.
+        package: package that relative imports start from.
     """
     if not file.name.endswith(tuple(SOURCE_SUFFIXES)):
         return frozenset()
     try:
         tree = parse(file)
-    except Unreadable:  # a template, say: nothing imports it, and its contents are told anyway
+    except Unreadable:  # a template, for example: its contents are hashed anyway
         return frozenset()
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (base := _base(node, package)):
+        elif isinstance(node, ast.ImportFrom) and (base := _resolve_base(node, package)):
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     return frozenset(found)
 
 
-def _base(node: ast.ImportFrom, package: str) -> str:
-    """What is imported from, as an absolute name; nothing where a relative import leads out of its package."""
+def _resolve_base(node: ast.ImportFrom, package: str) -> str:
+    """Resolves the module of a ``from`` import to an absolute name; empty if it leads out of its package."""
     if not node.level:
         return node.module or ""
     steps = package.split(".") if package else []

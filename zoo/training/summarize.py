@@ -1,4 +1,4 @@
-"""What a finished run leaves: metrics, cost, examples of what it writes."""
+"""Results of a finished run: metrics, cost, and examples of generated text."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from zoo.training.lightning_module import Training
 from zoo.training.text_metric import TextScore, score_texts
 from zoo.units import format_percent
 
-_WRITTEN = 128  # held-out sources, evenly spread, to which the model writes an answer_sources
+_WRITTEN = 128  # validation sources, evenly spaced, for which answers are generated_sources
 
 
-def result_of(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
-    """The content of ``result.json``.
+def build_result(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
+    """Builds the content of ``result.json``.
 
     Args:
-        job: what was trained.
-        module: at the end.
-        peak: the most memory that was held, in bytes.
-        energy: that the training took, in joules, where it is known.
+        job: the job that was trained.
+        module: the module at the end of training.
+        peak: peak memory in bytes.
+        energy: energy of the training in joules; None if unknown.
     """
-    examples, score = _examples(job, module)
+    examples, score = _generate_examples(job, module)
     speed = {"tokens_per_second": int(module.tokens) / max(module.seconds, 1e-9)}
     written: dict[str, float] = {} if score is None else {score.name: score.value}
-    metrics = {**module.evaluated, **written, **_stored(job, module), **speed}
+    metrics = {**module.evaluated, **written, **_compute_stored_bits(job, module), **speed}
     return {
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
         "by_length": module.evaluation.by_length,
-        "cost": {**_cost(job), "peak_memory_bytes": peak},
+        "cost": {**_compute_cost(job), "peak_memory_bytes": peak},
         "steps": module.global_step,
         "tokens": int(module.tokens),
         "seconds": module.seconds,
@@ -47,21 +47,21 @@ def result_of(job: Job, module: Training, peak: int, energy: float | None) -> di
         "samples": examples,
         "text_metric": None if score is None else vars(score),
         "text_lost": dict(job.prepared.lost),
-        "withheld": _withheld(job),
+        "withheld": _list_withheld(job),
         **job.facts,
     }
 
 
-def _withheld(job: Job) -> dict[str, str]:
-    """Metrics that this objective has and this run has not, each with the reason."""
+def _list_withheld(job: Job) -> dict[str, str]:
+    """Lists metrics of the objective that this run lacks, each with the reason."""
     lost = job.prepared.lost["validation"]
     if not lost or not job.objective.models_text or job.prepared.form == Pairs.form:
         return {}
     return {"bits_per_byte": f"the tokenizer does not give back {format_percent(lost)} of the validation text"}
 
 
-def _cost(job: Job) -> dict[str, int | None]:
-    """Of the first batch of the validation split: what rows of this data and objective look like."""
+def _compute_cost(job: Job) -> dict[str, int | None]:
+    """Computes the cost of the model for rows of the size of the first validation batch."""
     views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
     inputs = views[0].inputs
     model = on_meta(job.plan, job.prepared.vocabulary.size)
@@ -71,26 +71,26 @@ def _cost(job: Job) -> dict[str, int | None]:
     return {**vars(what), "executed_flops_per_token": executed, "cache_bytes": remembered}
 
 
-def _source(job: Job) -> Any:
-    """The data of a job, by which what is written of it is judged."""
+def _build_source(job: Job) -> Any:
+    """Builds the data source of a job, which scores generated texts."""
     return build.make(part_from_config("data", job.config["data"], "data"))
 
 
-def _stored(job: Job, module: Training) -> dict[str, float]:
-    """Bits that each parameter stores of targets that only memory can tell: all of them less those still missing."""
-    bits = _source(job).bits() if job.prepared.form == Pairs.form else None
+def _compute_stored_bits(job: Job, module: Training) -> dict[str, float]:
+    """Computes the bits that each parameter stores of random targets: their entropy minus the remaining loss."""
+    bits = _build_source(job).bits() if job.prepared.form == Pairs.form else None
     if bits is None:
         return {}
     missing = module.evaluated["target_nll"] / math.log(2) * len(job.prepared.validation)
     return {"bits_per_parameter": (bits - missing) / sum(parameter.numel() for parameter in job.model.parameters())}
 
 
-def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextScore | None]:
-    """What the model writes for some held-out sources, and how near that comes to the targets."""
+def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextScore | None]:
+    """Generates answers to validation sources, and scores them against the targets."""
     if job.prepared.form != Pairs.form:
         return [], None
     rows, decode = job.prepared.validation, job.prepared.decode
-    batch = rows.batch(_spread(len(rows), _WRITTEN))
+    batch = rows.batch(_spread_rows(len(rows), _WRITTEN))
     if not isinstance(batch, PairBatch):
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
@@ -107,21 +107,21 @@ def _examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextSco
         }
         for row, tokens in enumerate(written)
     ]
-    shown = [texts[row] for row in _spread(len(texts), job.config["examples"])]
+    shown = [texts[row] for row in _spread_rows(len(texts), job.config["examples"])]
     if named is not None:  # classes, not texts
         return shown, None
     predictions, targets = ([text[key] for text in texts] for key in ("prediction", "target"))
-    return shown, score_texts(_source(job).text_metric(), predictions, targets)
+    return shown, score_texts(_build_source(job).text_metric(), predictions, targets)
 
 
-def _spread(rows: int, most: int) -> list[int]:
-    """Up to ``most`` of so many rows, evenly spread: a split may be sorted."""
+def _spread_rows(rows: int, most: int) -> list[int]:
+    """Spreads up to ``most`` indices evenly over the rows, because a split may be sorted."""
     count = min(rows, most)
     return [row * rows // count for row in range(count)]
 
 
 def show(result: Mapping[str, Any]) -> str:
-    """The metrics of a result in one line, and those that are withheld, with the reason."""
-    told = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result["metrics"].items()]
-    told += [f"{name} withheld ({why})" for name, why in result.get("withheld", {}).items()]
-    return "  ".join(told)
+    """Formats the metrics of a result in one line, with the reason for each that is withheld."""
+    parts = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result["metrics"].items()]
+    parts += [f"{name} withheld ({why})" for name, why in result.get("withheld", {}).items()]
+    return "  ".join(parts)

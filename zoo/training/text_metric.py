@@ -1,4 +1,4 @@
-"""How near written texts come to their targets: BLEU or chrF, as sacreBLEU defines them."""
+"""BLEU and chrF of generated texts, as defined by sacreBLEU."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class TextScore:
     """A score of a corpus.
 
     Attributes:
-        name: what was computed; scores of other names cannot be compared with it.
-        value: from 0 to 1, where all texts equal their targets.
-        signature: sacreBLEU's, with every setting and the version.
-        texts: how many were written.
+        name: name of the metric; scores of different metrics are not comparable.
+        value: score from 0 to 1; 1 if all texts equal their targets.
+        signature: signature of sacreBLEU, with all settings and the version.
+        texts: number of texts.
     """
 
     name: TextMetric
@@ -26,10 +26,10 @@ class TextScore:
 
 
 def score_texts(metric: TextMetric, written: Sequence[str], targets: Sequence[str]) -> TextScore:
-    """Score texts against one target each, all together.
+    """Scores a corpus of texts against one target each.
 
-    BLEU (Papineni et al. 2002) is of words as the tokenizer behind the underscore divides them; n-grams longer than
-    every text do not count, so that a corpus of short answers can reach 1. chrF (Popović 2015) is of characters.
+    BLEU (Papineni et al. 2002) uses the tokenizer named after the underscore; orders of n-grams longer than all texts
+    are left out, so that a corpus of short answers can reach 1. chrF (Popović 2015) uses characters.
     Source: Post 2018, arXiv:1804.08771.
     """
     from sacrebleu.metrics.bleu import BLEU

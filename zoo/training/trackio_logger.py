@@ -1,4 +1,4 @@
-"""Metrics to trackio, which has no Lightning logger of its own."""
+"""Logger for trackio, which has no Lightning logger of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lightning.pytorch.loggers.logger import Logger
 
 
 class TrackioLogger(Logger):
-    """Sends what is logged to a local trackio dashboard (``trackio show``).
+    """Logs metrics to a local trackio dashboard (``trackio show``).
 
     Args:
-        project: under which the run is filed.
-        run: its name; null lets trackio choose.
+        project: name of the project.
+        run: name of the run; None lets trackio choose.
     """
 
     def __init__(self, project: str, run: str | None = None) -> None:
@@ -24,17 +24,17 @@ class TrackioLogger(Logger):
 
     @property
     def name(self) -> str:
-        """The project."""
+        """Name of the project."""
         return self._project
 
     @property
     def version(self) -> str:
-        """The run."""
+        """Name of the run."""
         return self._run or ""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Send a line of metrics."""
+        """Logs metrics at a step."""
         if not self._begun:
             trackio.init(project=self._project, name=self._run)
             self._begun = True
@@ -42,10 +42,10 @@ class TrackioLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The run's config.yaml says them."""
+        """Does nothing: the config is in ``config.yaml``."""
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run."""
+        """Ends the run."""
         if self._begun:
             trackio.finish()

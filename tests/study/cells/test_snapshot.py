@@ -18,7 +18,7 @@ from zoo.study import run_study
 from zoo.study.cells import snapshot
 from zoo.study.cells.expand import expand
 from zoo.study.cells.load import read_study
-from zoo.training.run import fingerprints, run_folder
+from zoo.training.run import compute_fingerprints, run_folder
 
 OLD = 1_000_000_000
 """Seconds since the epoch, long before any command."""
@@ -40,7 +40,7 @@ def finish(path: Path, number: int = 9) -> list[Path]:
     for cell in expand(plan, ["threads=1"]).cells(plan.seeds)[:number]:
         folder = run_folder(cell.checked).path
         folder.mkdir(parents=True, exist_ok=True)
-        result = {"metrics": {"loss": 1.0}, "fingerprints": fingerprints(cell.checked.config)}
+        result = {"metrics": {"loss": 1.0}, "fingerprints": compute_fingerprints(cell.checked.config)}
         (folder / "result.json").write_text(json.dumps(result))
         folders.append(folder)
     return folders

@@ -24,7 +24,7 @@ from zoo.study.cells.expand import Expansion
 from zoo.study.cells.learning_rates import Chosen, best
 from zoo.study.plan.setting import Cell, Setting
 from zoo.study.plan.study_file import StudyPlan, TaskPlan
-from zoo.training.run import run_folder, standing
+from zoo.training.run import find_status, run_folder
 
 FIRST = 4
 """Seeds of an arm before the first look: of fewer pairs, the interval sequence is infinite whatever they are."""
@@ -75,7 +75,7 @@ def outcomes(plan: StudyPlan, *, stale: bool = False) -> Look:
     metrics = {task.name: task.metrics for task in plan.tasks}
 
     def look(cell: Cell) -> Outcome:
-        state = standing(cell.checked)
+        state = find_status(cell.checked)
         if state != "done" and not (stale and state == "stale"):
             return "lost" if state == "failed" else None
         result = run_folder(cell.checked).read("result.json") or {}

@@ -193,12 +193,12 @@ class Recorder:
 
 def _record(cells: Sequence[Cell]) -> dict[str, Any]:
     """Returns the cells as :func:`recall` reads them, each with the place of its fingerprints in a list."""
-    from zoo.training.run import fingerprints
+    from zoo.training.run import compute_fingerprints
 
     known: list[Mapping[str, str]] = []
     rows = []
     for cell in cells:
-        own = fingerprints(cell.checked.config)
+        own = compute_fingerprints(cell.checked.config)
         if own not in known:
             known.append(own)
         rows.append([cell.arm, cell.task, cell.seed, cell.rate, cell.tuning, cell.hash, cell.steps, known.index(own)])

@@ -96,9 +96,9 @@ class Cell:
 
     def compare(self) -> str:
         """Returns what became of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
-        from zoo.training.run import standing
+        from zoo.training.run import find_status
 
-        return standing(self.checked)
+        return find_status(self.checked)
 
 
 @dataclass(frozen=True)
