@@ -68,17 +68,26 @@ def test_everything_that_can_be_chosen_is_proposed() -> None:
         assert proposals(f"{name} --") == [flag for flag in module.PARSER.flags if flag.startswith("--")]
 
 
-def test_completion_loads_nothing_heavy() -> None:
+def test_completion_is_quick_and_loads_nothing_heavy() -> None:
     script = (
         "import sys\nsys.argv = ['zoo', '__complete', 'train', 'model=gemma3/1b', 'model.attention.scores.']\n"
         "from zoo.cli.main import main\n"
         "try:\n    main()\n"
         "finally:\n"
-        "    print([name for name in ('torch', 'hydra', 'omegaconf') if name in sys.modules], file=sys.stderr)"
+        "    import time\n"
+        "    print([name for name in ('torch', 'hydra', 'omegaconf') if name in sys.modules], file=sys.stderr)\n"
+        "    print(time.process_time(), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert "model.attention.scores.window=" in done.stdout
+    times = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        heavy, seconds = done.stderr.splitlines()
+        assert heavy == "[]"
+        assert "model.attention.scores.window=" in done.stdout
+        times.append(float(seconds))
+        if times[-1] < 0.3:
+            break
+    assert min(times) < 0.3 or os.getloadavg()[0] > (os.cpu_count() or 1), times
 
 
 @pytest.mark.parametrize(

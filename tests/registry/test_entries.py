@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.model.interfaces import Norm
-from zoo.registry import KINDS, Entry, entries, index, live_options, read_module, register
+from zoo.registry import KINDS, Entry, entries, index, list_kind, live_options, read_module, register
 
 
 @pytest.fixture
@@ -119,3 +119,18 @@ def test_an_entry_as_json() -> None:
     assert shown["class"] == "zoo.components.norm.rms.RmsNorm"
     assert shown["options"][0] == {"name": "eps", "type": "float", "required": False, "default": 1e-6}
     assert [entry.name for entry in read_module("zoo.components.norm.rms")] == ["rms"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_kind_is_listed_as_the_index_has_it(kind: str, scratch: None) -> None:
+    expected = {name: entry for (found, name), entry in index().entries.items() if found == kind}
+    assert expected
+    assert list_kind(kind) == expected
+
+    @register(kind, "unfiled")
+    class Unfiled:
+        """A class that no file declares."""
+
+        def __init__(self) -> None: ...
+
+    assert set(list_kind(kind)) == {*expected, "unfiled"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
 from zoo.model.schema import SLOTS, STACK_OPTIONS, STACKS, merge, model_options
-from zoo.registry import index
+from zoo.registry import list_kind
 from zoo.registry.options import Choice, Maybe, Option, Record, Scalar, Type
 from zoo.system.installation import find_package_folder
 
@@ -65,7 +65,7 @@ def _options(section: str, before: Sequence[str]) -> dict[str, Type | None]:
     group = section.replace(".", "/")
     kind = dict(list_slots()).get(group, section if section in ("data", "objective") else None)
     if kind is not None:
-        entry = index().entries.get((kind, _component(section, before)))
+        entry = list_kind(kind).get(_component(section, before))
         own = {} if entry is None else _by_name(entry.options)
         return {**own, "length": Scalar(int), "tokenizer": None} if section == "data" else own
     if section == "model":

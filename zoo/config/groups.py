@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zoo.model.schema import SLOTS, STACKS
-from zoo.registry import index
+from zoo.registry import list_kind
 from zoo.system.installation import find_package_folder
 
 OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
@@ -32,4 +32,4 @@ def list_choices(group: str) -> list[str]:
     root = find_package_folder("conf") / group
     files = {str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml")}
     kind = dict(list_slots()).get(group, group)
-    return sorted(files | set(index().names(kind)))
+    return sorted(files | set(list_kind(kind)))

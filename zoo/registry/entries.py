@@ -12,13 +12,15 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.checks import Refused, suggest
 from zoo.registry.options import Option
 from zoo.registry.signatures import Unreadable, locate, options_of_class, options_of_tree, parse
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 KINDS = ("attention", "ffn", "norm", "position", "residual", "initialization", "objective", "data", "tokenizer")
 ENTRY_POINTS = "zoo.components"
@@ -135,14 +137,32 @@ def index() -> Index:
     """The index of built-in components, plug-ins and unfiled classes; read once."""
     entries: dict[tuple[str, str], Entry] = {}
     for kind in KINDS:
-        folder = Path(__file__).parents[1] / "components" / kind
-        for file in sorted(folder.glob("[!_]*.py")):
-            for entry in read_module(f"zoo.components.{kind}.{file.stem}", file):
-                _add(entries, entry)
-    broken = [problem for point in entry_points(group=ENTRY_POINTS) if (problem := _add_plugin(entries, point))]
+        for entry in _read_kind(kind):
+            _add(entries, entry)
+    broken = [problem for point in _plugins() if (problem := _add_plugin(entries, point))]
     for entry in _unfiled.values():
         _add(entries, entry)
     return Index(entries, tuple(broken))
+
+
+def list_kind(kind: str) -> dict[str, Entry]:
+    """Lists the components of one kind by name; without plug-ins it reads no file of another kind."""
+    if _unfiled or _plugins():
+        return {name: entry for (found, name), entry in index().entries.items() if found == kind}
+    return {entry.name: entry for entry in (_read_kind(kind) if kind in KINDS else ())}
+
+
+@functools.cache
+def _read_kind(kind: str) -> tuple[Entry, ...]:
+    """Returns the built-in components of a kind."""
+    files = sorted((Path(__file__).parents[1] / "components" / kind).glob("[!_]*.py"))
+    return tuple(entry for file in files for entry in read_module(f"zoo.components.{kind}.{file.stem}", file))
+
+
+def _plugins() -> list[EntryPoint]:
+    from importlib.metadata import entry_points  # takes longer than all else that zoo --help imports
+
+    return list(entry_points(group=ENTRY_POINTS))
 
 
 def read_module(module: str, file: Path | None = None) -> Iterator[Entry]:
