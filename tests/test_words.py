@@ -19,7 +19,6 @@ UNFINISHED = {
     "limits.py",
     "model",
     "registry",
-    "report",
     "statistics",
     "study",
     "system",

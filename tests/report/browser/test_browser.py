@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from zoo.report import Run, Study, Task
-from zoo.report.output.html import page as page_of
+from zoo.report.output.html import render_page as page_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from zoo.report import Run, Study, Task, build_tables
-from zoo.report.charts import Chart, charts_of_sizes, charts_of_task, numbered
-from zoo.report.charts.style import COLOURS, SHAPES, dash
-from zoo.report.output.pictures import pictures
+from zoo.report.charts import Chart, build_size_charts, build_task_charts, number_arms
+from zoo.report.charts.style import COLORS, SHAPES, get_dash
+from zoo.report.output.pictures import build_pictures
 from zoo.report.records.learning_curves import aggregate_seeds, downsample
 
 TASK = Task("copy", True, ("exact_match", "loss"))
@@ -33,12 +33,12 @@ def drawn(runs: list[Run], name: str, task: Task = TASK, **study: Any) -> Chart 
     arms = {one.arm: {} for one in runs}
     asked = Study("s", "q", "", study.pop("baseline", next(iter(arms))), arms, (task,), **study)
     (table,) = build_tables(asked, runs)
-    return {chart.name: chart for chart in charts_of_task(asked, table, runs)}.get(name)
+    return {chart.name: chart for chart in build_task_charts(asked, table, runs)}.get(name)
 
 
 def rows(chart: Chart | None, view: int = 0, axis: int = 0) -> list[dict[str, Any]]:
     assert chart is not None
-    values: list[dict[str, Any]] = chart.filled(view, axis)["data"]["values"]
+    values: list[dict[str, Any]] = chart.fill(view, axis)["data"]["values"]
     return values
 
 
@@ -139,7 +139,7 @@ def test_two_changes_together_have_a_line_of_their_own() -> None:
     runs = [run(arm, seed, match=value) for arm, told in values.items() for seed, value in enumerate(told)]
     factors = {"a": ("", ""), "b": ("b", ""), "c": ("", "c"), "b + c": ("b", "c")}
     last = rows(drawn(runs, "forest", factors=factors))[-1]
-    assert last["name"] == "b and c, together beyond apart"
+    assert last["name"] == "interaction of b and c"
     assert last["gaps"] == pytest.approx((10, 14)), "(0.5 - 0.2) - (0.3 - 0.1) and (0.55 - 0.21) - (0.32 - 0.12)"
 
 
@@ -191,9 +191,9 @@ def test_sizes_compare_the_differences() -> None:
         for seed in (1, 2, 3)
     ]
     study = Study("s", "q", "", "a", {"a": {}, "b": {}}, tuple(tasks))
-    charts = charts_of_sizes(study, build_tables(study, runs))
+    charts = build_size_charts(study, build_tables(study, runs))
     assert column(charts["copy"], "arm", "x", "mean") == [("b", "small", 20), ("b", "large", 5)]
-    assert charts_of_sizes(study, build_tables(study, runs)[:1]) == {}, "one size"
+    assert build_size_charts(study, build_tables(study, runs)[:1]) == {}, "one size"
 
 
 # ------------------------------------------------------------------------------------------------ length and depth
@@ -229,11 +229,11 @@ def test_every_chart_is_valid_and_embedded_once(full_study: tuple[Study, list[Ru
     study, runs = full_study
     tables = build_tables(study, runs)
     members = [one for one in runs if one.task == "copy small"]
-    charts = [*charts_of_task(study, tables[0], members), *charts_of_sizes(study, tables).values()]
+    charts = [*build_task_charts(study, tables[0], members), *build_size_charts(study, tables).values()]
     assert [chart.name for chart in charts] == ["forest", "curves", "costs", "rates", "lengths", "depths", "sizes"]
     for chart in charts:
-        alt.Chart.from_dict(chart.filled(), validate=True)
-        told = json.loads(json.dumps(chart.embedded(), allow_nan=False))
+        alt.Chart.from_dict(chart.fill(), validate=True)
+        told = json.loads(json.dumps(chart.to_json(), allow_nan=False))
         columns = {name: told["columns"][place] for name, place in told["views"][0]["columns"].items()}
         own = {**columns, **{to: columns[of] for to, of in told["axes"][0]["columns"].items()}}
         own["arm"] = [told["arms"][place] for place in own["arm"]]
@@ -246,7 +246,7 @@ DEPTHS = ("depths-activations", "depths-gradients")
 
 def test_pictures_hold_their_data_and_light_colours(full_study: tuple[Study, list[Run]]) -> None:
     study, runs = full_study
-    shown = pictures(study, runs, build_tables(study, runs))
+    shown = build_pictures(study, runs, build_tables(study, runs))
     kinds = ("forest", "curves", "costs-parameters", "costs-flops", "rates", "lengths", *DEPTHS)
     sizes = [f"{i}-copy-{size}-{kind}" for i, size in ((1, "small"), (2, "large")) for kind in kinds]
     assert [one.name for one in shown] == [*sizes, "1-copy-sizes"]
@@ -260,19 +260,19 @@ def test_pictures_hold_their_data_and_light_colours(full_study: tuple[Study, lis
 def test_pictures_of_many_arms_show_the_best_and_say_so() -> None:
     runs = [run(f"arm {i}", s, match=i / 100 + s / 1000, cost={"parameters": i}) for i in range(30) for s in (1, 2)]
     study = Study("s", "q", "", "arm 0", {f"arm {i}": {} for i in range(30)}, (TASK,))
-    first = pictures(study, runs, build_tables(study, runs))[0]
+    first = build_pictures(study, runs, build_tables(study, runs))[0]
     assert {row["arm"] for row in first.spec["data"]["values"]} == {f"arm {i}" for i in range(7, 30)}
     assert first.caption.endswith("The 24 best of 30 arms, the baseline among them.")
 
 
 def test_arms_keep_their_looks_beyond_the_palette() -> None:
     study = Study("s", "q", "", None, {f"arm {i}": {} for i in range(9)}, (TASK,))
-    assert numbered(study)["arm 8"] == 8
+    assert number_arms(study)["arm 8"] == 8
     runs = [run(arm, 1, curves=curve(0.5), cost={"parameters": 1 + i}) for i, arm in enumerate(study.arms)]
     chart = drawn(runs, "costs", baseline=None)
     assert chart is not None
     text = json.dumps(chart.spec)
-    shades = [f"var(--c{i % COLOURS})" for i in range(9)]
+    shades = [f"var(--c{i % COLORS})" for i in range(9)]
     assert json.dumps(shades)[1:-1] in text
     assert json.dumps([SHAPES[0]] * 7 + [SHAPES[1]] * 2)[1:-1] in text, "colours begin again, with another shape"
-    assert dash(8) != dash(1)
+    assert get_dash(8) != get_dash(1)

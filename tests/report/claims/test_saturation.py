@@ -25,7 +25,7 @@ from zoo.report import (
     print_summary,
     write_report,
 )
-from zoo.report.charts import charts_of_sizes
+from zoo.report.charts import build_size_charts
 from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.answer import format_answer
 from zoo.report.claims.saturation import find_saturated_end
@@ -165,7 +165,7 @@ def test_sizes_are_judged_each_by_what_tells() -> None:
     assert told.startswith("On t, the disadvantage of without holds: worse at every size (+1.50")
     assert "of loss at small, −49.5 ± " in told
     assert "of exact match at large" in told
-    assert charts_of_sizes(study(small, large), tables) == {}  # one axis would hold two units
+    assert build_size_charts(study(small, large), tables) == {}  # one axis would hold two units
 
 
 # ------------------------------------------------------------------------------------------------- runs of no study

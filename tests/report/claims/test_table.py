@@ -15,7 +15,7 @@ from zoo.checks import Refused
 from zoo.report import Run, Study, Task, build_tables, print_summary, read_run
 from zoo.report.claims.answer import format_answer, format_budget
 from zoo.report.claims.format import format_difference, format_mean
-from zoo.report.output.json_numbers import numbers
+from zoo.report.output.json_numbers import format_json
 from zoo.report.records.metrics import Metric
 from zoo.statistics import mean_interval, paired_difference
 from zoo.system.tables import Terminal
@@ -140,7 +140,7 @@ def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStud
             runs[i] = replace(run, result={**run.result, "cost": cost})
     tables = build_tables(study, runs)
     assert {row.arm: row.executes_more for row in tables[0].rows} == {"a": False, "b": True}
-    assert [arm["executed_flops_per_token"] for arm in json.loads(numbers(study, tables))["tasks"][0]["arms"]] == [
+    assert [arm["executed_flops_per_token"] for arm in json.loads(format_json(study, tables))["tasks"][0]["arms"]] == [
         5_440_000,
         5_600_000,
     ]
@@ -149,12 +149,12 @@ def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStud
 def test_metrics_may_differ_between_tasks_and_be_missing(make_study: MakeStudy) -> None:
     tasks = (Task("numbers", True, ("exact_match",)), Task("text", True, ("bits_per_byte", "loss")))
     study, runs = make_study({"a": 0.2, "b": 0.6}, tasks=tasks)
-    numbers, text = build_tables(study, runs)
+    format_json, text = build_tables(study, runs)
     assert [metric.name for metric in text.metrics] == ["bits_per_byte", "loss"]
     assert text.rows[0].cells[0].interval is None
     assert text.rows[0].diverged == 0
     assert format_answer(text) == "On text, no finished run has a finite bits per byte."
-    assert numbers.rows[0].cells[0].interval is not None
+    assert format_json.rows[0].cells[0].interval is not None
 
 
 def test_strangers_are_refused(make_study: MakeStudy) -> None:

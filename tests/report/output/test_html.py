@@ -15,10 +15,10 @@ import pytest
 
 from zoo.report import Run, Study, Task, build_study, read_run, write_report
 from zoo.report.claims.table import Cell
-from zoo.report.output.html import page
-from zoo.report.output.samples import samples
-from zoo.report.output.seed_dots import WIDTH, strips
-from zoo.report.output.templates import breakable, embedded
+from zoo.report.output.html import render_page
+from zoo.report.output.samples import collect_samples
+from zoo.report.output.seed_dots import WIDTH, build_strips
+from zoo.report.output.templates import embed_json, insert_breaks
 from zoo.report.records.caveats import collect_facts, list_warnings
 from zoo.report.records.metrics import Metric
 from zoo.statistics import mean_interval
@@ -79,14 +79,14 @@ def test_names_cannot_run_code(make_study: MakeStudy, tmp_path: Path, hostile: s
 
 
 def test_json_cannot_leave_its_script(hostile: str) -> None:
-    text = embedded({hostile: "\u2028 & <!--"})
+    text = embed_json({hostile: "\u2028 & <!--"})
     assert not re.search("[<>&\u2028]", text)
     assert json.loads(text) == {hostile: "\u2028 & <!--"}
 
 
 def test_breaks_are_offered_and_escaped(hostile: str) -> None:
-    assert breakable("a_b") == "a_<wbr>b"
-    assert "<img" not in breakable(hostile)
+    assert insert_breaks("a_b") == "a_<wbr>b"
+    assert "<img" not in insert_breaks(hostile)
 
 
 def test_nothing_is_loaded_from_elsewhere(make_study: MakeStudy, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_thousand_runs_make_a_small_page_soon(full_study: tuple[Study, list[Ru
     runs = [replace(judged[(i + s) % 18], arm=arm, task=t.name, seed=s)
             for t in study.tasks for i, arm in enumerate(arms) for s in range(10)]  # fmt: skip
     begun = time.process_time()
-    html = page(replace(study, arms=arms, baseline="arm number 0"), runs)
+    html = render_page(replace(study, arms=arms, baseline="arm number 0"), runs)
     assert time.process_time() - begun < 20, "about 5 s of a quiet processor"
     assert len(runs) == 1000
     assert len(html) < 5e6
@@ -158,19 +158,19 @@ def test_different_fingerprints_are_warned_of(make_study: MakeStudy) -> None:
 
 def test_samples_stand_side_by_side(make_study: MakeStudy) -> None:
     _, runs = make_study({"a": 0.0, "b": 4.0})
-    shown = samples(runs)
+    shown = collect_samples(runs)
     assert [[p.arm for p in sample.predictions] for sample in shown] == [["a", "b"]] * 6
     right, wrong = shown[0].predictions
     assert (right.right, right.agrees, right.departs) == (True, "412", "")
     assert (wrong.right, wrong.agrees, wrong.departs) == (False, "4", "70")
-    assert len(samples(runs, limit=2)) == 2
+    assert len(collect_samples(runs, limit=2)) == 2
 
 
 def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
     loss = Metric.from_name("loss")
     seeds = [{0: 1.0, 1: 1.1}, {0: 3.0, 1: 2.0}, {0: float("nan")}]
     intervals = [mean_interval([1.0, 1.1]), mean_interval([2.0, 3.0]), None]
-    narrow, wide, none = strips([Cell(loss, v, i) for v, i in zip(seeds, intervals, strict=True)])
+    narrow, wide, none = build_strips([Cell(loss, v, i) for v, i in zip(seeds, intervals, strict=True)])
     assert none is None
     assert narrow is not None
     assert wide is not None
@@ -181,7 +181,7 @@ def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
 
 
 def test_equal_seeds_have_a_strip() -> None:
-    (strip,) = strips([Cell(Metric.from_name("exact_match"), {0: 1.0, 1: 1.0}, mean_interval([1.0, 1.0]))])
+    (strip,) = build_strips([Cell(Metric.from_name("exact_match"), {0: 1.0, 1: 1.0}, mean_interval([1.0, 1.0]))])
     assert strip is not None
     assert strip.mean == WIDTH / 2
 

@@ -20,9 +20,9 @@ from markdown_it import MarkdownIt
 from tests.hostile import FORMULAS
 from zoo.report import Match, Run, Study, Task, build_tables, read_run, write_report
 from zoo.report.claims.format import format_mean
-from zoo.report.output.csv_tables import runs_csv, table_csv
-from zoo.report.output.markdown import markdown
-from zoo.report.output.markdown_escape import block, code, plain, table_of
+from zoo.report.output.csv_tables import format_runs_csv, format_table_csv
+from zoo.report.output.markdown import format_markdown
+from zoo.report.output.markdown_escape import escape_markdown, format_block, format_code, format_table
 from zoo.report.output.pictures import Picture
 from zoo.report.output.report_folder import MANIFEST
 
@@ -76,25 +76,25 @@ def seen(text: str) -> str:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_is_read_as_it_is_written(text: str) -> None:
-    opened, inline, *_ = parsed = tokens(plain(text))
+    opened, inline, *_ = parsed = tokens(escape_markdown(text))
     assert (opened.type, len(parsed)) == ("paragraph_open", 3)
     assert spelled(inline) == seen(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_cell_holds_what_it_is_given(text: str) -> None:
-    (found,) = tables(table_of(["one", "two"], [[plain(text), "x"], [code(text), "y"]]))
+    (found,) = tables(format_table(["one", "two"], [[escape_markdown(text), "x"], [format_code(text), "y"]]))
     assert found == [["one", "two"], [seen(text), "x"], [seen(text), "y"]]
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "````\n</details>"])
 def test_a_block_of_code_ends_where_it_should(text: str) -> None:
-    (fence,) = tokens(block(text))
+    (fence,) = tokens(format_block(text))
     assert (fence.type, fence.content.removesuffix("\n")) == ("fence", text.replace("\r\n", "\n"))
 
 
 def written(study: Study, runs: list[Run], pictures: tuple[Picture, ...] = ()) -> str:
-    return markdown(study, runs, build_tables(study, runs), pictures)
+    return format_markdown(study, runs, build_tables(study, runs), pictures)
 
 
 def test_it_tells_all_in_order(make_study: MakeStudy) -> None:
@@ -178,13 +178,13 @@ def test_csv_is_read_back(make_study: MakeStudy) -> None:
     runs[4] = replace(runs[4], result=None, failure={"error": 'said "no",\nthen died'})
     lost = dict(runs[3].result or {})
     runs[3] = replace(runs[3], result={**lost, "metrics": {**lost["metrics"], "loss": None}})
-    told = list(csv.DictReader(io.StringIO(runs_csv(runs), newline="")))
+    told = list(csv.DictReader(io.StringIO(format_runs_csv(runs), newline="")))
     assert [(line["arm"], int(line["seed"])) for line in told] == [(no_formula(run.arm), run.seed) for run in runs]
     assert (told[4]["state"], told[4]["error"], told[1]["state"]) == ("failed", 'said "no",\nthen died', "done")
     assert float(told[2]["metrics.exact_match"]) == (runs[2].result or {})["metrics"]["exact_match"]
     assert (told[3]["metrics.loss"], told[2]["cost.parameters"]) == ("", "812544")
     (table,) = build_tables(study, runs)
-    arms = list(csv.DictReader(io.StringIO(table_csv([table]), newline="")))
+    arms = list(csv.DictReader(io.StringIO(format_table_csv([table]), newline="")))
     assert [line["arm"] for line in arms] == list(map(no_formula, HOSTILE))
     last, one = table.rows[-1], table.get_comparison(table.rows[-1])
     assert one is not None

@@ -11,7 +11,7 @@ import pytest
 
 from zoo.report import Run, Study, Task, build_tables
 from zoo.report.claims.answer import format_answer
-from zoo.report.output.markdown import markdown
+from zoo.report.output.markdown import format_markdown
 
 REASON = "the tokenizer does not give back 86.2 % of the validation text"
 LOSSY = {"text_lost": {"train": 0.861, "validation": 0.862}, "withheld": {"bits_per_byte": REASON}}
@@ -33,7 +33,7 @@ def told(metric: str, runs: list[Run]) -> tuple[str, str]:
     """The answer, and the written report."""
     study = Study("s", "q", "", "a", {"a": {}, "b": {"data/tokenizer": "b"}}, (Task("t", True, (metric,)),))
     tables = build_tables(study, runs)
-    return format_answer(tables[0]), markdown(study, runs, tables, [])
+    return format_answer(tables[0]), format_markdown(study, runs, tables, [])
 
 
 @pytest.mark.parametrize("metric", ["bits_per_byte", "loss"])

@@ -1,4 +1,4 @@
-"""The charts of a report, one module a chart: the page and the pictures draw the same ones."""
+"""Charts of a report, one module per chart; the page and the pictures show the same ones."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from zoo.report.charts.chart import Axis, Chart, View
-from zoo.report.charts.cost_chart import costs
-from zoo.report.charts.curve_chart import curves
-from zoo.report.charts.depth_chart import depths
-from zoo.report.charts.forest_plot import forest
-from zoo.report.charts.length_chart import lengths
-from zoo.report.charts.rate_chart import rates
-from zoo.report.charts.size_chart import sizes
+from zoo.report.charts.cost_chart import build_cost_chart
+from zoo.report.charts.curve_chart import build_curve_chart
+from zoo.report.charts.depth_chart import build_depth_chart
+from zoo.report.charts.forest_plot import build_forest_plot
+from zoo.report.charts.length_chart import build_length_chart
+from zoo.report.charts.rate_chart import build_rate_chart
+from zoo.report.charts.size_chart import build_size_chart
 from zoo.report.claims.across_sizes import group_by_size
 from zoo.report.claims.table import Table
 from zoo.report.records.records import Run, Study
 
 __all__ = ["Axis", "Chart", "View", "charts_of_sizes", "charts_of_task", "drawn_first", "numbered"]
 
-DRAWN = 24  # arms at first; a reader cannot tell more apart
+DRAWN = 24  # number of arms shown at first; more could not be distinguished
 
 
-def numbered(study: Study) -> dict[str, int]:
-    """Number of each arm, which decides its colour on the whole page."""
+def number_arms(study: Study) -> dict[str, int]:
+    """Numbers the arms of a study; the number determines the color of an arm on the whole page."""
     return {arm: number for number, arm in enumerate(study.arms)}
 
 
-def drawn_first(study: Study, tables: Sequence[Table]) -> set[str]:
-    """Arms that charts begin with: the baseline and the best of each task."""
+def select_arms(study: Study, tables: Sequence[Table]) -> set[str]:
+    """Selects the arms that charts show at first: the baseline and the best arms of each task."""
     best = [row.arm for rows in zip_longest(*(table.ranked for table in tables)) for row in rows if row]
     known = {row.arm for table in tables for row in table.rows if not row.not_applicable}
     order = dict.fromkeys(arm for arm in (study.baseline, *best, *study.arms) if arm in known)
     return set(list(order)[:DRAWN])
 
 
-def charts_of_task(study: Study, table: Table, runs: Sequence[Run]) -> list[Chart]:
-    """All that there is to draw of one task, in the order of the report.
+def build_task_charts(study: Study, table: Table, runs: Sequence[Run]) -> list[Chart]:
+    """Builds all charts of a task, in the order of the report.
 
     Args:
-        study: tells the order of its arms.
-        table: of the task.
-        runs: of the task, up to date, those that served the choice of a learning rate included.
+        study: study that determines the order of the arms.
+        table: table of the task.
+        runs: runs of the task without stale results, those of the learning-rate sweep included.
     """
-    arms = numbered(study)
+    arms = number_arms(study)
     judged = [run for run in runs if not run.tuning]
     drawn = (
-        forest(table, arms),
-        curves(table.task, arms, judged),
-        costs(table, arms, judged),
-        rates(table.task, arms, runs),
-        lengths(arms, judged),
-        depths(arms, judged),
+        build_forest_plot(table, arms),
+        build_curve_chart(table.task, arms, judged),
+        build_cost_chart(table, arms, judged),
+        build_rate_chart(table.task, arms, runs),
+        build_length_chart(arms, judged),
+        build_depth_chart(arms, judged),
     )
     return [chart for chart in drawn if chart is not None]
 
 
-def charts_of_sizes(study: Study, tables: Sequence[Table]) -> Mapping[str, Chart]:
-    """By the name of a task that was run at several sizes, whether differences survive."""
-    drawn = {name: sizes(members, numbered(study)) for name, members in group_by_size(tables).items()}
+def build_size_charts(study: Study, tables: Sequence[Table]) -> Mapping[str, Chart]:
+    """Builds the chart of differences across sizes for each task of several sizes."""
+    drawn = {name: build_size_chart(members, number_arms(study)) for name, members in group_by_size(tables).items()}
     return {name: chart for name, chart in drawn.items() if chart is not None}

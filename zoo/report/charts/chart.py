@@ -1,4 +1,4 @@
-"""What a chart is before anybody chose anything: a drawing, the data it may show, and the choices between them."""
+"""Interactive charts: a specification, the data that it can show, and the choices between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ X, Y = "$x", "$y"  # in a specification, where the title of that axis goes
 
 @dataclass(frozen=True)
 class View:
-    """Data to draw: columns of equal length; ``arm`` holds names. ``x`` and ``y`` are titles of axes."""
+    """Data to draw: columns of equal length, with names in ``arm``; ``x`` and ``y`` are titles of axes."""
 
     label: str
     columns: Mapping[str, Column]
@@ -23,7 +23,7 @@ class View:
 
 @dataclass(frozen=True)
 class Axis:
-    """Which columns of a view stand for what the drawing reads, such as ``x`` for ``tokens``."""
+    """Mapping from the channels of a drawing to columns of a view, such as ``x`` to ``tokens``."""
 
     label: str
     columns: Mapping[str, str]
@@ -32,19 +32,19 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing in Vega-Lite over the columns of a view.
+    """Vega-Lite chart over the columns of a view.
 
     Attributes:
-        name: what kind it is, as in names of files.
-        title: above it.
-        caption: how to read it.
-        arms: shown, with their numbers in the study.
-        spec: Vega-Lite without data; :data:`X` and :data:`Y` stand for the titles of axes.
-        views: what the first chooser offers.
-        axes: what the second offers.
-        choosers: what the two are called.
-        legend: how a legend shows an arm; empty if the drawing itself names them.
-        row: pixels that each row of data makes the drawing higher; 0 if its height is in ``spec``.
+        name: kind of the chart, as in file names.
+        title: title above the chart.
+        caption: caption below the chart.
+        arms: arms in the chart, with their numbers in the study.
+        spec: Vega-Lite specification without data; :data:`X` and :data:`Y` stand for the titles of axes.
+        views: choices of the first selector.
+        axes: choices of the second selector.
+        choosers: labels of the selectors.
+        legend: symbol of an arm in the legend; empty if the chart itself names the arms.
+        row: height of a row of data in pixels; 0 if the height is in ``spec``.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Chart:
     legend: str = "stroke"
     row: int = 0
 
-    def embedded(self) -> dict[str, Any]:
-        """All of it as JSON has it. Columns that are equal are there once: many metrics share their steps."""
+    def to_json(self) -> dict[str, Any]:
+        """Returns the chart as JSON types. Equal columns are stored once, as many metrics share their steps."""
         pool: dict[tuple[Any, ...], int] = {}
         order = {arm: place for place, arm in enumerate(self.arms)}
 
         def pooled(name: str, column: Column) -> int:
-            kept = (order[arm] for arm in column) if name == "arm" else map(_plain, column)
+            kept = (order[arm] for arm in column) if name == "arm" else map(_to_json_number, column)
             return pool.setdefault((name == "arm", *kept), len(pool))
 
         views = [
@@ -76,30 +76,30 @@ class Chart:
         told = {"spec": self.spec, "row": self.row, "arms": list(self.arms)}
         return {**told, "views": views, "axes": axes, "columns": columns}
 
-    def filled(self, view: int = 0, axis: int = 0) -> dict[str, Any]:
-        """The specification of one choice, with its data: what the page's script makes of ``embedded``."""
+    def fill(self, view: int = 0, axis: int = 0) -> dict[str, Any]:
+        """Returns the specification with the data of one choice, as the script of the page builds it."""
         shown, read = self.views[view], self.axes[axis]
-        columns = {name: list(map(_plain, column)) for name, column in shown.columns.items()}
+        columns = {name: list(map(_to_json_number, column)) for name, column in shown.columns.items()}
         columns |= {channel: columns[name] for channel, name in read.columns.items()}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         titles = {X: read.x or shown.x, Y: shown.y}
-        spec: dict[str, Any] = _titled(self.spec, titles)
+        spec: dict[str, Any] = _set_titles(self.spec, titles)
         height = {"height": self.row * len(rows)} if self.row else {}
         return {**spec, **height, "data": {"name": "rows", "values": rows}}
 
 
-def _titled(value: Any, titles: Mapping[str, str], key: str = "") -> Any:
+def _set_titles(value: Any, titles: Mapping[str, str], key: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {name: _titled(item, titles, name) for name, item in value.items()}
+        return {name: _set_titles(item, titles, name) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_titled(item, titles) for item in value]
+        return [_set_titles(item, titles) for item in value]
     return titles[value] if key in ("title", "value") and isinstance(value, str) and value in titles else value
 
 
-def _plain(value: Any) -> Any:
-    """A number in five digits; null where it is not finite."""
+def _to_json_number(value: Any) -> Any:
+    """Rounds a number to five digits; None if it is not finite."""
     if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
+        return tuple(map(_to_json_number, value))
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):

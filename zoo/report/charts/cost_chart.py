@@ -1,4 +1,4 @@
-"""Quality against cost: what an arm reaches for what it takes, and the arms that no other beats at both."""
+"""Chart of quality against cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 
 from zoo.report.charts.chart import Axis, Chart, View, X
-from zoo.report.charts.lines import HEIGHT, across, up
-from zoo.report.charts.style import NUMBER, colour, shape
+from zoo.report.charts.lines import HEIGHT, encode_x, encode_y
+from zoo.report.charts.style import NUMBER, encode_color, encode_shape
 from zoo.report.claims.format import clip_interval
 from zoo.report.claims.table import Table
 from zoo.report.records.metrics import Metric
@@ -25,21 +25,21 @@ COSTS = {
     "seconds": "seconds of training",
     "energy_joules": "energy (joules)",
 }
-CAPTION = "Each arm once: mean and 95 % interval over its seeds, at what it costs."
-FRONT = "Grey line: the best that any arm reaches for at most that cost."
+CAPTION = "Mean and 95 % confidence interval of each arm over its seeds, against its cost."
+FRONT = "Gray line: the best value that any arm reaches at that cost or less."
 _TIP = (
     f"{{arm: datum.arm, at: format(datum.x, '.4~s') + ' ' + over, mean: format(datum.mean, '{NUMBER}'), "
     f"interval: format(datum.low, '{NUMBER}') + ' to ' + format(datum.high, '{NUMBER}')}}"
 )
 
 
-def cost(runs: Sequence[Run], name: str) -> float | None:
-    """One of :data:`COSTS`, as a mean over the finished runs that tell it; None if none does."""
-    told = [value for run in runs if run.result and (value := _cost(run.result, name)) is not None]
+def compute_mean_cost(runs: Sequence[Run], name: str) -> float | None:
+    """Computes the mean of one of :data:`COSTS` over the finished runs that report it; None if none does."""
+    told = [value for run in runs if run.result and (value := _get_cost(run.result, name)) is not None]
     return sum(told) / len(told) if told else None
 
 
-def _cost(result: Mapping[str, Any], name: str) -> float | None:
+def _get_cost(result: Mapping[str, Any], name: str) -> float | None:
     counted = result.get("cost") or {}
     if name == "train_flops":
         known = counted.get("flops_per_token") and result.get("tokens")
@@ -48,12 +48,12 @@ def _cost(result: Mapping[str, Any], name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def costs(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
-    """One point an arm for each metric and cost; None for fewer than two arms with a result."""
+def build_cost_chart(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
+    """Builds the chart with a point per arm, for each metric and cost; None for fewer than two arms with a result."""
     of_arm = {row.arm: [run for run in runs if run.arm == row.arm] for row in table.rows}
-    told = {name: {arm: cost(members, name) for arm, members in of_arm.items()} for name in COSTS}
-    views = [view for i in range(len(table.metrics)) if (view := _view(table, i, told)) is not None]
-    offered = sorted((name for name in COSTS if any(told[name].values())), key=lambda name: not _vary(told[name]))
+    told = {name: {arm: compute_mean_cost(members, name) for arm, members in of_arm.items()} for name in COSTS}
+    views = [view for i in range(len(table.metrics)) if (view := _build_view(table, i, told)) is not None]
+    offered = sorted((name for name in COSTS if any(told[name].values())), key=lambda name: not _is_varied(told[name]))
     if not views or not offered:
         return None
     shown = {row.arm: arms[row.arm] for row in table.rows if any(row.arm in view.columns["arm"] for view in views)}
@@ -63,7 +63,7 @@ def costs(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart |
         "Quality against cost",
         CAPTION,
         shown,
-        _spec(shown),
+        _build_spec(shown),
         tuple(views),
         axes,
         ("Metric", "against"),
@@ -71,13 +71,13 @@ def costs(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart |
     )
 
 
-def _vary(values: Mapping[str, float | None]) -> bool:
-    """Whether arms cost something else, by more than matching leaves."""
+def _is_varied(values: Mapping[str, float | None]) -> bool:
+    """True if the costs of the arms differ by more than the tolerance of matching."""
     known = [value for value in values.values() if value]
     return bool(known) and max(known) > 1.01 * min(known)
 
 
-def _view(table: Table, number: int, told: Mapping[str, Mapping[str, float | None]]) -> View | None:
+def _build_view(table: Table, number: int, told: Mapping[str, Mapping[str, float | None]]) -> View | None:
     metric = table.metrics[number]
     found = {row.arm: row.cells[number].interval for row in table.rows if len(row.cells) > number}
     known = {arm: interval for arm, interval in found.items() if interval is not None}
@@ -94,14 +94,14 @@ def _view(table: Table, number: int, told: Mapping[str, Mapping[str, float | Non
     }
     for name, values in told.items():
         columns[name] = [values[arm] for arm in known]
-        front = _front(metric, columns[name], list(means.values()))
+        front = _compute_front(metric, columns[name], list(means.values()))
         columns[f"front {name}"] = front if table.task.comparable else [None] * len(known)
     label = metric.label + (" (%)" if metric.percent else "")
     return View(label, columns, y=label)
 
 
-def _front(metric: Metric, prices: Sequence[float | None], values: Sequence[float]) -> list[float | None]:
-    """The value of each arm than which none is better for as little, or as good for less; None for the others."""
+def _compute_front(metric: Metric, prices: Sequence[float | None], values: Sequence[float]) -> list[float | None]:
+    """Returns the values of the arms on the Pareto front, None for arms that another one dominates."""
     known = [(price, value) for price, value in zip(prices, values, strict=True) if price is not None]
 
     def beaten(price: float, value: float) -> bool:
@@ -115,12 +115,13 @@ def _front(metric: Metric, prices: Sequence[float | None], values: Sequence[floa
     ]
 
 
-def _spec(arms: Mapping[str, int]) -> dict[str, Any]:
-    base = alt.Chart(alt.NamedData("rows")).encode(x=across(alt.Scale(zero=False, nice=True, padding=12)))
-    front = base.mark_line(interpolate="step-after", color="var(--rule)", strokeWidth=2).encode(y=up("front"))
-    whisker = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=up("low"), y2="high:Q", color=colour(arms))
+def _build_spec(arms: Mapping[str, int]) -> dict[str, Any]:
+    base = alt.Chart(alt.NamedData("rows")).encode(x=encode_x(alt.Scale(zero=False, nice=True, padding=12)))
+    front = base.mark_line(interpolate="step-after", color="var(--rule)", strokeWidth=2).encode(y=encode_y("front"))
+    rule = base.mark_rule(strokeWidth=1.5, opacity=0.6)
+    whisker = rule.encode(y=encode_y("low"), y2="high:Q", color=encode_color(arms))
     point = base.mark_point(size=90, filled=True, opacity=1, tooltip=alt.ExprRef(_TIP)).encode(
-        y=up(), color=colour(arms), shape=shape(arms)
+        y=encode_y(), color=encode_color(arms), shape=encode_shape(arms)
     )
     over = alt.param(name="over", value=X)
     drawn = alt.layer(front.transform_filter("isValid(datum.front)"), whisker, point).add_params(over)

@@ -1,4 +1,4 @@
-"""Learning curves: a metric over steps, tokens, FLOPs or seconds, a line an arm with the range of its seeds."""
+"""Learning curves: a metric over steps, tokens, FLOPs or seconds, with the mean and range over seeds of each arm."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from zoo.report.charts.chart import Axis, Chart, View
-from zoo.report.charts.cost_chart import cost
-from zoo.report.charts.lines import across, lines
+from zoo.report.charts.cost_chart import compute_mean_cost
+from zoo.report.charts.lines import build_line_spec, encode_x
 from zoo.report.records.learning_curves import aggregate_seeds, downsample, list_metrics
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Task
 
 AXES = {"step": "steps", "tokens": "training tokens", "flops": "training FLOPs", "seconds": "seconds"}
-CAPTION = "Line: mean over the seeds that reached the point. Band: from the lowest to the highest seed."
+CAPTION = "Line: mean over the seeds that reached the point. Band: minimum to maximum over seeds."
 
 
-def curves(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
-    """One task's curves; None if nothing was measured.
+def build_curve_chart(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
+    """Builds the learning curves of a task; None if nothing was measured.
 
     Args:
-        task: its metrics come first in the choice.
+        task: task whose metrics are offered first.
         arms: number of each arm in the study.
-        runs: of this task.
+        runs: runs of the task.
     """
-    names = _ordered(task, list_metrics(run.curves for run in runs))
+    names = _order_metrics(task, list_metrics(run.curves for run in runs))
     of_arm = {arm: [run for run in runs if run.arm == arm and not run.curves.is_empty()] for arm in arms}
     shown = {arm: arms[arm] for arm, members in of_arm.items() if members}
     if not names:
         return None
     table = aggregate_seeds({arm: [run.curves for run in of_arm[arm]] for arm in shown}, names)
-    per_token = {arm: cost(of_arm[arm], "flops_per_token") for arm in shown}
+    per_token = {arm: compute_mean_cost(of_arm[arm], "flops_per_token") for arm in shown}
     flops = pl.col("tokens") * pl.col("arm").replace_strict(per_token, return_dtype=pl.Float64)
     table = table.with_columns(flops.alias("flops"))
     points = min(200, max(16, 2400 // len(shown)))
-    note = "" if task.comparable else " Losses that measure different things share this chart but cannot be compared."
+    note = "" if task.comparable else " The losses of the arms measure different things and are not comparable."
     return Chart(
         "curves",
         "Learning curves",
         CAPTION + note,
         shown,
-        lines(shown, across()),
-        tuple(_view(name, downsample(table, name, points)) for name in names),
+        build_line_spec(shown, encode_x()),
+        tuple(_build_view(name, downsample(table, name, points)) for name in names),
         tuple(Axis(label, {"x": name}, label) for name, label in AXES.items() if table[name].count()),
     )
 
 
-def _ordered(task: Task, names: Sequence[str]) -> list[str]:
-    """The task's own metrics first, then what else was validated, then training."""
+def _order_metrics(task: Task, names: Sequence[str]) -> list[str]:
+    """Orders metrics: those of the task, then other validation metrics, then training metrics."""
     wanted = [f"validation/{name}" for name in task.metrics]
     return sorted(names, key=lambda n: (wanted.index(n) if n in wanted else len(wanted), n.startswith("train/")))
 
 
-def _view(name: str, rows: pl.DataFrame) -> View:
+def _build_view(name: str, rows: pl.DataFrame) -> View:
     split, _, short = name.rpartition("/")
     metric = Metric.from_name(short)
     when = {"train": "training", "validation": "validation"}.get(split, split)

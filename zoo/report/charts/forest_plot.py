@@ -1,4 +1,4 @@
-"""The differences to the baseline, each with its interval and its seeds, before the noise of the baseline."""
+"""Forest plot: differences to the reference with intervals and seeds, over the noise of the reference."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import altair as alt
 
 from zoo.report.charts.chart import Chart, View, X
-from zoo.report.charts.style import NUMBER, TICK, colour
+from zoo.report.charts.style import NUMBER, TICK, encode_color
 from zoo.report.claims.format import format_difference
 from zoo.report.claims.table import Table
 from zoo.statistics import Interval, deviation
 from zoo.statistics.verdict import differences
 
-ROW_HEIGHT, LOW = 40, 9  # pixels: of a row, and from its middle to the interval
+ROW_HEIGHT, LOW = 40, 9  # pixels: height of a row, and distance of the interval from its middle
 CAPTION = (
-    "Diamond and line: mean difference and its 95 % interval, without an end where it runs on; dots: single seeds. "
-    "Grey: within one standard deviation, over seeds, of what is compared with."
+    "Diamond and line: mean difference and its 95 % confidence interval, without a cap where it is cut off; "
+    "dots: seeds. Gray: one standard deviation of the reference over seeds."
 )
-SEQUENTIAL = "Of arms that were judged as seeds were added, the interval holds at every number of seeds."
-MARGIN = "Dashed: the margin of equality."
+SEQUENTIAL = "Intervals of the sequential rule are valid at every number of seeds."
+MARGIN = "Dashed: the equivalence margin."
 _TIP = (
     "{arm: datum.name, against: datum.against, difference: datum.text, "
     f"interval: isValid(datum.lowest) ? format(datum.lowest, '{NUMBER}') + ' to ' + format(datum.highest, '{NUMBER}') "
@@ -35,7 +35,7 @@ _PAPER = "var(--paper)"
 
 @dataclass(frozen=True)
 class _Line:
-    """One difference: of an arm, or of two changes together; ``gaps`` are of its seeds."""
+    """A difference of an arm or an interaction of two changes; ``gaps`` are the differences by seed."""
 
     arm: str
     against: str
@@ -46,9 +46,9 @@ class _Line:
     verdict: str = ""
 
 
-def forest(table: Table, arms: Mapping[str, int]) -> Chart | None:
-    """One line a comparison, for each metric; None where nothing is compared."""
-    views = [view for i in range(len(table.metrics)) if (view := _view(table, i)) is not None]
+def build_forest_plot(table: Table, arms: Mapping[str, int]) -> Chart | None:
+    """Builds the plot with a line per comparison, for each metric; None if nothing is compared."""
+    views = [view for i in range(len(table.metrics)) if (view := _build_view(table, i)) is not None]
     if not views or not table.task.comparable:
         return None
     shown = {row.arm: arms[row.arm] for row in table.rows if any(row.arm in view.columns["arm"] for view in views)}
@@ -57,18 +57,25 @@ def forest(table: Table, arms: Mapping[str, int]) -> Chart | None:
     others = set(table.others)
     title = f"Differences to {others.pop()}" if len(others) == 1 else "Differences"
     return Chart(
-        "forest", title, " ".join(filter(None, told)), shown, _spec(shown), tuple(views), legend="", row=ROW_HEIGHT
+        "forest",
+        title,
+        " ".join(filter(None, told)),
+        shown,
+        _build_spec(shown),
+        tuple(views),
+        legend="",
+        row=ROW_HEIGHT,
     )
 
 
-def _view(table: Table, number: int) -> View | None:
+def _build_view(table: Table, number: int) -> View | None:
     metric = table.metrics[number]
-    found = _lines(table, number)
+    found = _collect_lines(table, number)
     if not found:
         return None
     factor = 100 if metric.percent else 1
     margin = table.family.margin if table.family and number == 0 else None
-    low, high = _domain(found)
+    low, high = _compute_domain(found)
     columns: dict[str, list[Any]] = {
         "arm": [line.arm for line in found],
         "against": [line.against for line in found],
@@ -91,8 +98,8 @@ def _view(table: Table, number: int) -> View | None:
     return View(metric.label + unit.replace("points", "%"), columns, x=f"difference in {metric.label}{unit}{way}")
 
 
-def _lines(table: Table, number: int) -> list[_Line]:
-    """By the first metric, what the verdicts rest on; by others, plain differences."""
+def _collect_lines(table: Table, number: int) -> list[_Line]:
+    """Collects the comparisons that verdicts rest on for the primary metric, and plain differences for others."""
     rows = {row.arm: row for row in table.rows if len(row.cells) > number}
     several = len(table.others) > 1
     found = []
@@ -107,15 +114,15 @@ def _lines(table: Table, number: int) -> list[_Line]:
         noise = deviation([value for value in base.values() if math.isfinite(value)])
         found.append(_Line(arm, row.against, name, interval, gaps, noise, (one.verdict if one else None) or ""))
     for each in table.family.interactions if table.family and number == 0 else ():
-        one, name = each.comparison, f"{each.one} and {each.other}, together beyond apart"
+        one, name = each.comparison, f"interaction of {each.one} and {each.other}"
         if one.interval is not None:
-            apart = "the two apart"
+            apart = "the sum of both effects"
             found.append(_Line(each.both, apart, name, one.interval, one.differences, math.nan, one.verdict or ""))
     return found
 
 
-def _domain(found: Sequence[_Line]) -> tuple[float, float]:
-    """What is drawn: all seeds and the noise, widened for the intervals by at most once that range on either side."""
+def _compute_domain(found: Sequence[_Line]) -> tuple[float, float]:
+    """Computes the range of the axis: all seeds and the noise, plus the intervals up to once that range per side."""
     around = [line.noise for line in found if math.isfinite(line.noise)]
     inner = [0.0, *(gap for line in found for gap in line.gaps), *around, *(-one for one in around)]
     inner += [line.interval.mean for line in found]
@@ -125,42 +132,44 @@ def _domain(found: Sequence[_Line]) -> tuple[float, float]:
     return min(low, max(low - span, min(ends, default=low))), max(high, min(high + span, max(ends, default=high)))
 
 
-def _spec(arms: Mapping[str, int]) -> dict[str, Any]:
-    """A row an arm: its name and verdict above, its interval below."""
+def _build_spec(arms: Mapping[str, int]) -> dict[str, Any]:
+    """Builds the specification: a row per arm with name and verdict above the interval."""
     y = alt.Y("name:N", sort=None, axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0, type="band"))
     rows = alt.Chart(alt.NamedData("rows")).encode(y=y)
-    layers = alt.layer(*_behind(rows), *_intervals(rows, colour(arms)), *_words(rows))
+    layers = alt.layer(*_draw_background(rows), *_draw_intervals(rows, encode_color(arms)), *_draw_texts(rows))
     return dict(layers.properties(width="container").to_dict(validate=False))
 
 
-def _x(column: str) -> alt.X:
+def _encode_x(column: str) -> alt.X:
     return alt.X(f"{column}:Q", axis=_AXIS, scale=alt.Scale(nice=False, padding=6))
 
 
-def _behind(rows: alt.Chart) -> list[alt.Chart]:
-    """The noise, row by row, and over all rows the margin and zero."""
-    noise = rows.mark_rect(color="var(--rule)", opacity=0.45).encode(x=_x("below"), x2="above:Q")
+def _draw_background(rows: alt.Chart) -> list[alt.Chart]:
+    """Draws the noise of each row, and the margin and zero across all rows."""
+    noise = rows.mark_rect(color="var(--rule)", opacity=0.45).encode(x=_encode_x("below"), x2="above:Q")
     upright = alt.Chart(alt.NamedData("rows"))
     margin = upright.mark_rule(strokeDash=[4, 3], color="var(--quiet)").transform_filter("isValid(datum.margin)")
-    margins = [margin.transform_calculate(edge=f"{sign}datum.margin").encode(x=_x("edge")) for sign in "-+"]
+    margins = [margin.transform_calculate(edge=f"{sign}datum.margin").encode(x=_encode_x("edge")) for sign in "-+"]
     zero = upright.mark_rule(color="var(--quiet)").encode(x=alt.X(datum=0, axis=_AXIS))
     return [noise, *margins, zero]
 
 
-def _intervals(rows: alt.Chart, shade: alt.Color) -> list[alt.Chart]:
-    line = rows.mark_rule(strokeWidth=2, yOffset=LOW).encode(x=_x("low"), x2="high:Q", color=shade)
+def _draw_intervals(rows: alt.Chart, shade: alt.Color) -> list[alt.Chart]:
+    line = rows.mark_rule(strokeWidth=2, yOffset=LOW).encode(x=_encode_x("low"), x2="high:Q", color=shade)
     cap = rows.mark_tick(thickness=2, size=9, orient="vertical", yOffset=LOW)
     caps = [
-        cap.transform_filter(f"isValid(datum.{end}) && datum.{end} === datum.{true}").encode(x=_x(end), color=shade)
-        for end, true in (("low", "lowest"), ("high", "highest"))
+        cap.transform_filter(f"isValid(datum.{end}) && datum.{end} === datum.{full}").encode(
+            x=_encode_x(end), color=shade
+        )
+        for end, full in (("low", "lowest"), ("high", "highest"))
     ]
     seed = rows.transform_flatten(["gaps"]).mark_circle(size=16, opacity=0.55, yOffset=LOW)
     mean = rows.mark_point(size=85, filled=True, opacity=1, shape="diamond", yOffset=LOW, tooltip=alt.ExprRef(_TIP))
-    return [line, *caps, seed.encode(x=_x("gaps"), color=shade), mean.encode(x=_x("mean"), color=shade)]
+    return [line, *caps, seed.encode(x=_encode_x("gaps"), color=shade), mean.encode(x=_encode_x("mean"), color=shade)]
 
 
-def _words(rows: alt.Chart) -> list[alt.Chart]:
-    """Names on the left, verdicts on the right, each over a copy in the colour of the paper that cuts lines off."""
+def _draw_texts(rows: alt.Chart) -> list[alt.Chart]:
+    """Draws names on the left and verdicts on the right, each over an outline in the color of the paper."""
     name = rows.encode(x=alt.value(2), text="name:N")
     said = rows.encode(x=alt.value(alt.ExprRef("width")), text="said:N")
     of_name, of_said = alt.ExprRef("0.55 * width"), alt.ExprRef("0.45 * width")

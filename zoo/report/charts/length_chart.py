@@ -1,4 +1,4 @@
-"""Scores by length: whether an arm goes on to be right where rows are longer than those it was trained on."""
+"""Chart of scores by length, which shows length generalization beyond the rows in training."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import altair as alt
 
 from zoo.report.charts.chart import Chart, Column, View
-from zoo.report.charts.lines import across, lines
+from zoo.report.charts.lines import build_line_spec, encode_x
 from zoo.report.claims.format import clip_interval
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run
 from zoo.statistics import mean_interval
 
-CAPTION = "Mean over seeds with its 95 % interval, over tokens of the source."
+CAPTION = "Mean over seeds with its 95 % confidence interval, by length of the source in tokens."
 
 
-def lengths(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
-    """Exact match by length, a line an arm; None where there are fewer than two lengths."""
+def build_length_chart(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
+    """Builds the chart of exact match by length, with a line per arm; None for fewer than two lengths."""
     metric = Metric.from_name("exact_match")
     found: dict[tuple[str, int], list[float]] = {}
     for run in runs:
@@ -39,22 +39,22 @@ def lengths(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
         "high": [100 * high for _, high in ends],
         "seeds": [one.count for one in intervals],
     }
-    trained = _trained(runs)
-    caption = CAPTION + (" Dashed upright: the longest in training." if trained else "")
+    trained = _get_training_length(runs)
+    caption = CAPTION + (" Dashed line: the longest in training." if trained else "")
     view = View("exact match by length", columns, x="tokens of the source", y="exact match (%)")
-    return Chart("lengths", "By length", caption, shown, _spec(shown, trained), (view,))
+    return Chart("lengths", "By length", caption, shown, _build_spec(shown, trained), (view,))
 
 
-def _trained(runs: Iterable[Run]) -> int | None:
-    """The length in training, if all runs tell the same."""
+def _get_training_length(runs: Iterable[Run]) -> int | None:
+    """Returns the training length if it is the same in all runs, else None."""
     data = [run.config.get("data") for run in runs if run.config]
     told = {one.get("train_length") for one in data if isinstance(one, Mapping)}
     length = told.pop() if len(told) == 1 else None
     return length if isinstance(length, int) else None
 
 
-def _spec(arms: Mapping[str, int], trained: int | None) -> dict[str, Any]:
-    x = across(alt.Scale(zero=False, nice=False))
+def _build_spec(arms: Mapping[str, int], trained: int | None) -> dict[str, Any]:
+    x = encode_x(alt.Scale(zero=False, nice=False))
     mark = alt.Chart(alt.NamedData("rows")).mark_rule(strokeDash=[4, 3], color="var(--quiet)", clip=True)
     marks = [] if trained is None else [mark.encode(x=alt.datum(trained))]
-    return lines(arms, x, alt.Scale(domain=[0, 100]), pointed=True, marks=marks)
+    return build_line_spec(arms, x, alt.Scale(domain=[0, 100]), pointed=True, marks=marks)

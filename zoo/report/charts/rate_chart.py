@@ -1,4 +1,4 @@
-"""Learning-rate curves: what each arm reached at each rate that it was tried with, and which it was given."""
+"""Learning-rate chart: results of each arm at every rate tried, and the best rate."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any
 import altair as alt
 
 from zoo.report.charts.chart import Chart, Column, View
-from zoo.report.charts.lines import across, lines, up
-from zoo.report.charts.style import colour
+from zoo.report.charts.lines import build_line_spec, encode_x, encode_y
+from zoo.report.charts.style import encode_color
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Task
 
 CAPTION = (
-    "Mean over seeds that served this choice alone. Ring: the rate that the arm's own runs use. "
+    "Mean over the seeds of the learning-rate sweep. Ring: best learning rate, which the other runs of the arm use. "
     "Cross at the top: a run at that rate diverged."
 )
 
 
-def rates(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
-    """A metric over the learning rate, a line an arm; None where rates were not tried.
+def build_rate_chart(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:
+    """Builds the chart of a metric over the learning rate, with a line per arm; None if no rates were tried.
 
     Args:
-        task: its metrics are the choice.
+        task: task whose metrics can be chosen.
         arms: number of each arm in the study.
-        runs: of this task, those that served the choice of a rate included.
+        runs: runs of the task, those of the learning-rate sweep included.
     """
     tried = [run for run in runs if run.tuning and run.rate is not None and run.result]
     shown = {arm: number for arm, number in arms.items() if any(run.arm == arm for run in tried)}
     given = {(run.arm, run.rate) for run in runs if not run.tuning and run.rate is not None}
-    views = [view for name in task.metrics if (view := _view(Metric.from_name(name), shown, tried, given)) is not None]
+    metrics = map(Metric.from_name, task.metrics)
+    views = [view for metric in metrics if (view := _build_view(metric, shown, tried, given)) is not None]
     if len({run.rate for run in tried}) < 2 or not views:
         return None
     return Chart(
@@ -39,13 +40,15 @@ def rates(task: Task, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | N
         "Learning rates",
         CAPTION,
         shown,
-        _spec(shown, sorted({run.rate for run in tried if run.rate is not None})),
+        _build_spec(shown, sorted({run.rate for run in tried if run.rate is not None})),
         tuple(views),
     )
 
 
-def _view(metric: Metric, arms: Mapping[str, int], tried: Sequence[Run], given: set[tuple[str, float]]) -> View | None:
-    """Rows by arm and rate."""
+def _build_view(
+    metric: Metric, arms: Mapping[str, int], tried: Sequence[Run], given: set[tuple[str, float]]
+) -> View | None:
+    """Builds rows by arm and rate."""
     found: dict[tuple[str, float], list[float]] = {}
     for run in tried:
         told = (run.result or {}).get("metrics") or {}
@@ -72,12 +75,12 @@ def _view(metric: Metric, arms: Mapping[str, int], tried: Sequence[Run], given: 
     return View(label, columns, x="learning rate", y=label)
 
 
-def _spec(arms: Mapping[str, int], tried: Sequence[float]) -> dict[str, Any]:
-    x = across(alt.Scale(type="log", nice=False, padding=12))
+def _build_spec(arms: Mapping[str, int], tried: Sequence[float]) -> dict[str, Any]:
+    x = encode_x(alt.Scale(type="log", nice=False, padding=12))
     x["axis"]["labelExpr"], x["axis"]["values"] = "format(datum.value, '~e')", list(tried)
-    base = alt.Chart(alt.NamedData("rows")).encode(x=x, color=colour(arms))
+    base = alt.Chart(alt.NamedData("rows")).encode(x=x, color=encode_color(arms))
     ring = base.mark_point(size=170, strokeWidth=2, filled=False, shape="circle", opacity=1)
-    best = ring.transform_filter("isValid(datum.best)").encode(y=up("best"))
+    best = ring.transform_filter("isValid(datum.best)").encode(y=encode_y("best"))
     cross = base.mark_point(size=110, shape="cross", angle=45, filled=True, opacity=1)
     lost = cross.transform_filter("datum.lost > 0").encode(y=alt.value(5))
-    return lines(arms, x, pointed=True, marks=[best, lost])
+    return build_line_spec(arms, x, pointed=True, marks=[best, lost])

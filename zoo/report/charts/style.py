@@ -1,7 +1,7 @@
-"""How charts look: colours by the arm's number on the whole page, dashes and shapes beyond them, one theme.
+"""Style of charts: colors, dashes and shapes by the number of an arm, and a theme.
 
-Colours are those of ``page/style.css``, by their names there: on the page the browser looks them up, so that charts
-follow its colour scheme; in a picture they are the light ones.
+Colors are those of ``page/style.css``, by their names there: on the page the browser looks them up, so that charts
+follow its color scheme; in a picture they are the light ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # that specifications are written in
-COLOURS = 7  # of the palette in style.css; arms beyond them take the next dash and shape
+COLORS = 7  # of the palette in style.css; arms beyond them take the next dash and shape
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2))
 SHAPES = ("circle", "square", "triangle-up", "diamond")
 TICK = "format(datum.value, abs(datum.value) < 1e4 ? ',' : '~s')"
@@ -23,34 +23,34 @@ NUMBER = ",.4~g"
 ROW = "(datum.datum || datum)"  # Vega-Lite 6.4 looks for texts on the cell around a nearest point, not on its row
 
 
-def dash(arm: int) -> tuple[int, ...]:
-    """The dash pattern of the arm of that number, in pixels drawn and left out."""
-    return DASHES[arm // COLOURS % len(DASHES)]
+def get_dash(arm: int) -> tuple[int, ...]:
+    """Returns the dash pattern of an arm by its number, as lengths of strokes and gaps in pixels."""
+    return DASHES[arm // COLORS % len(DASHES)]
 
 
-def colour(arms: Mapping[str, int]) -> alt.Color:
-    """One colour an arm."""
-    shades = [f"var(--c{number % COLOURS})" for number in arms.values()]
+def encode_color(arms: Mapping[str, int]) -> alt.Color:
+    """Encodes arms by color."""
+    shades = [f"var(--c{number % COLORS})" for number in arms.values()]
     return alt.Color("arm:N", title=None, scale=alt.Scale(domain=list(arms), range=shades))
 
 
-def dashes(arms: Mapping[str, int]) -> alt.StrokeDash:
-    """One dash pattern an arm."""
-    patterns = [list(dash(number)) for number in arms.values()]
+def encode_dash(arms: Mapping[str, int]) -> alt.StrokeDash:
+    """Encodes arms by dash pattern."""
+    patterns = [list(get_dash(number)) for number in arms.values()]
     return alt.StrokeDash("arm:N", title=None, scale=alt.Scale(domain=list(arms), range=patterns))
 
 
-def shape(arms: Mapping[str, int]) -> alt.Shape:
-    """One shape an arm."""
-    shapes = [SHAPES[number // COLOURS % len(SHAPES)] for number in arms.values()]
+def encode_shape(arms: Mapping[str, int]) -> alt.Shape:
+    """Encodes arms by shape."""
+    shapes = [SHAPES[number // COLORS % len(SHAPES)] for number in arms.values()]
     return alt.Shape("arm:N", title=None, scale=alt.Scale(domain=list(arms), range=shapes))
 
 
-def theme(legend: str = "") -> dict[str, Any]:
-    """Vega-Lite's ``config``, with colours by name; ``legend`` is the symbol of an arm there, empty for no legend."""
+def get_theme(legend: str = "") -> dict[str, Any]:
+    """Returns Vega-Lite's ``config`` with colors by name; ``legend`` is the symbol of an arm, empty for no legend."""
     return {
         "background": "transparent",
-        "font": _css()["sans"],
+        "font": _read_css()["sans"],
         "padding": {"left": 2, "right": 8, "top": 26, "bottom": 2},
         "view": {"stroke": None},
         "text": {"color": "var(--ink)", "fontSize": 12},
@@ -94,19 +94,19 @@ def theme(legend: str = "") -> dict[str, Any]:
     }
 
 
-def lit(value: Any) -> Any:
-    """``value`` with the light colours in the place of their names."""
+def resolve_colors(value: Any) -> Any:
+    """Replaces names of colors in ``value`` by the colors of the light scheme."""
     if isinstance(value, Mapping):
-        return {key: lit(item) for key, item in value.items()}
+        return {key: resolve_colors(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [lit(item) for item in value]
+        return [resolve_colors(item) for item in value]
     name = re.fullmatch(r"var\(--([\w-]+)\)", value) if isinstance(value, str) else None
-    return _css()[name[1]] if name else value
+    return _read_css()[name[1]] if name else value
 
 
 @cache
-def _css() -> dict[str, str]:
-    """Values of the stylesheet by name; of two, the first, which is the light one."""
+def _read_css() -> dict[str, str]:
+    """Reads the variables of the stylesheet; if one is defined twice, the first is the light one."""
     source = resources.files("zoo.report").joinpath("page", "style.css").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for name, value in re.findall(r"--([\w-]+):\s*([^;]+);", source):

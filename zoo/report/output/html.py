@@ -1,4 +1,4 @@
-"""The page: everything a reader needs in one file."""
+"""``report.html``: the report as one self-contained page."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zoo.report.charts import charts_of_sizes, charts_of_task, drawn_first, numbered
-from zoo.report.charts.style import COLOURS, dash, theme
+from zoo.report.charts import build_size_charts, build_task_charts, number_arms, select_arms
+from zoo.report.charts.style import COLORS, get_dash, get_theme
 from zoo.report.claims import format as formats
 from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.aggregate import aggregate
 from zoo.report.claims.answer import format_answer, format_budget
 from zoo.report.claims.table import Table, build_tables
 from zoo.report.claims.verdicts import format_design
-from zoo.report.output.samples import samples
-from zoo.report.output.seed_dots import of_differences, strips
-from zoo.report.output.templates import bundle, environment, policy, source
+from zoo.report.output.samples import collect_samples
+from zoo.report.output.seed_dots import build_difference_strips, build_strips
+from zoo.report.output.templates import build_bundle, build_policy, get_environment, read_source
 from zoo.report.records.caveats import collect_facts, format_training_time, get_start_time, list_warnings
 from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
@@ -25,20 +25,20 @@ from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
 
 
-def page(study: Study, runs: Sequence[Run]) -> str:
-    """The whole page as text.
+def render_page(study: Study, runs: Sequence[Run]) -> str:
+    """Renders the page.
 
     Raises:
         Refused: as :func:`zoo.report.claims.table.summary` does.
     """
     tables, runs = build_tables(study, runs), drop_stale_results(runs)
-    sections = [_section(study, table, [run for run in runs if run.task == table.task.name]) for table in tables]
-    sizes = charts_of_sizes(study, tables)
+    sections = [_build_section(study, table, [run for run in runs if run.task == table.task.name]) for table in tables]
+    sizes = build_size_charts(study, tables)
     drawn = bool(sizes) or any(section["charts"] for section in sections)
-    scripts = [bundle()] if drawn else []
-    scripts.append(source("report.js"))
+    scripts = [build_bundle()] if drawn else []
+    scripts.append(read_source("report.js"))
     return (
-        environment()
+        get_environment()
         .get_template("report.html")
         .render(
             study=study,
@@ -46,8 +46,8 @@ def page(study: Study, runs: Sequence[Run]) -> str:
             sizes=sizes,
             survival=compare_sizes(tables),
             aggregate=aggregate(tables),
-            theme=theme(),
-            arms=_arms(study, tables, runs),
+            theme=get_theme(),
+            arms=_build_arms(study, tables, runs),
             failed=[run for run in runs if run.failure is not None],
             unfinished=find_unfinished_seeds(runs),
             provenance={
@@ -58,67 +58,67 @@ def page(study: Study, runs: Sequence[Run]) -> str:
             warnings=list_warnings(runs),
             done=sum(run.result is not None for run in runs),
             planned=len(runs),
-            style=Markup(source("style.css")),
+            style=Markup(read_source("style.css")),
             scripts=[Markup(script) for script in scripts],
-            policy=policy(scripts),
+            policy=build_policy(scripts),
         )
     )
 
 
-def _arms(study: Study, tables: Sequence[Table], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """How each arm is drawn, whether there is something of it to draw, and whether charts begin with it."""
-    present, first = {run.arm for run in runs}, drawn_first(study, tables)
+def _build_arms(study: Study, tables: Sequence[Table], runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
+    """Returns color and dash of each arm, whether it has runs, and whether charts show it at first."""
+    present, first = {run.arm for run in runs}, select_arms(study, tables)
     return {
         arm: {
-            "colour": number % COLOURS,
-            "dash": " ".join(map(str, dash(number))),
+            "colour": number % COLORS,
+            "dash": " ".join(map(str, get_dash(number))),
             "present": arm in present,
             "drawn": arm in first,
         }
-        for arm, number in numbered(study).items()
+        for arm, number in number_arms(study).items()
     }
 
 
-def _section(study: Study, table: Table, runs: Sequence[Run]) -> dict[str, Any]:
-    """All about one task."""
+def _build_section(study: Study, table: Table, runs: Sequence[Run]) -> dict[str, Any]:
+    """Collects the content about one task."""
     live = [row for row in table.rows if not row.not_applicable]
     judged = [run for run in runs if not run.tuning]
-    charts = {chart.name: chart for chart in charts_of_task(study, table, runs)}
-    columns = [strips([row.cells[i] for row in live]) for i in range(len(table.metrics))]
+    charts = {chart.name: chart for chart in build_task_charts(study, table, runs)}
+    columns = [build_strips([row.cells[i] for row in live]) for i in range(len(table.metrics))]
     return {
         "table": table,
         "answer": format_answer(table),
         "budget": format_budget(table),
         "design": format_design(table),
         "strips": {row.arm: [column[i] for column in columns] for i, row in enumerate(live)},
-        "gaps": of_differences(charts["forest"].views[0]) if "forest" in charts else {},
+        "gaps": build_difference_strips(charts["forest"].views[0]) if "forest" in charts else {},
         "charts": charts,
-        "samples": samples(judged),
+        "samples": collect_samples(judged),
         "differences": find_config_differences(judged),
-        "runs": [_run(run, table.metrics) for run in runs],
+        "runs": [_build_run(run, table.metrics) for run in runs],
     }
 
 
-def _run(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
-    """One line of the list of all runs."""
+def _build_run(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
+    """Builds a line of the list of runs."""
     told = (run.result or {}).get("metrics") or {}
     values = {m.name: float("nan") if told[m.name] is None else float(told[m.name]) for m in metrics if m.name in told}
     return {
         "arm": run.arm,
         "seed": run.seed,
-        "state": _state(run),
-        "values": [_text(m, values.get(m.name)) for m in metrics],
+        "state": _describe_state(run),
+        "values": [_format_value(m, values.get(m.name)) for m in metrics],
         "seconds": float((run.result or {}).get("seconds") or 0.0),
         "folder": run.folder.name,
     }
 
 
-def _state(run: Run) -> str:
+def _describe_state(run: Run) -> str:
     state = "done" if run.result else "failed" if run.failure else "not finished"
-    notes = [f"learning rate {run.rate:g} tried"] if run.tuning and run.rate is not None else []
+    notes = [f"learning-rate sweep at {run.rate:g}"] if run.tuning and run.rate is not None else []
     return ", ".join([state, *notes, *(["stale"] if run.stale else [])])
 
 
-def _text(metric: Metric, value: float | None) -> tuple[str, float | str]:
-    """A value as shown, and as sorted."""
+def _format_value(metric: Metric, value: float | None) -> tuple[str, float | str]:
+    """Returns a value as displayed and as a sort key."""
     return (ABSENT, "") if value is None else (formats.format_metric(metric, value, unit=False), value)

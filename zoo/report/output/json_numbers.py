@@ -1,4 +1,4 @@
-"""Everything that the report shows, as numbers for machines: ``report.json``."""
+"""``report.json``: the content of a report as data."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ COSTS = (
 )
 
 
-def numbers(study: Study, tables: Sequence[Table]) -> str:
-    """The tables of a study as JSON; a number that is not known or not finite is null."""
+def format_json(study: Study, tables: Sequence[Table]) -> str:
+    """Formats the tables of a study as JSON; numbers that are unknown or not finite are null."""
     told = {
         "name": study.name,
         "question": study.question,
         "expected": study.expected,
         "baseline": study.baseline,
         "command": study.command,
-        "tasks": [_table(table) for table in tables],
+        "tasks": [_build_table(table) for table in tables],
         "sizes": compare_sizes(tables),
-        "aggregate": _aggregate(aggregate(tables)),
+        "aggregate": _build_aggregate(aggregate(tables)),
     }
-    return json.dumps(_plain(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return json.dumps(_to_json_value(told), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _build_table(table: Table) -> dict[str, Any]:
     return {
         "name": table.task.name,
         "of": table.task.of,
@@ -55,16 +55,20 @@ def _table(table: Table) -> dict[str, Any]:
         "answer": format_answer(table),
         "metrics": [asdict(metric) for metric in table.metrics],
         "saturated": None if table.saturated is None else asdict(table.saturated),
-        "design": _design(table.family) if table.family else None,
-        "arms": [_row(row, table.get_comparison(row)) for row in table.rows],
+        "design": _build_design(table.family) if table.family else None,
+        "arms": [_build_row(row, table.get_comparison(row)) for row in table.rows],
         "interactions": [
-            {"arms": [one.both, one.one, one.other], **_compared(one.comparison), "verdict": one.comparison.verdict}
+            {
+                "arms": [one.both, one.one, one.other],
+                **_build_comparison(one.comparison),
+                "verdict": one.comparison.verdict,
+            }
             for one in (table.family.interactions if table.family else ())
         ],
     }
 
 
-def _design(family: Family) -> dict[str, Any]:
+def _build_design(family: Family) -> dict[str, Any]:
     return {
         "noise_floor": family.noise,
         "margin": family.margin,
@@ -75,7 +79,7 @@ def _design(family: Family) -> dict[str, Any]:
     }
 
 
-def _row(row: Row, compared: Comparison | None) -> dict[str, Any]:
+def _build_row(row: Row, compared: Comparison | None) -> dict[str, Any]:
     return {
         "arm": row.arm,
         "baseline": row.baseline,
@@ -83,34 +87,34 @@ def _row(row: Row, compared: Comparison | None) -> dict[str, Any]:
         "overrides": row.overrides,
         "learning_rate": row.rate,
         "moved": None if row.match is None else {**asdict(row.match), "mismatch": row.match.mismatch},
-        **costs(row),
+        **get_costs(row),
         "planned": row.planned,
         "done": row.done,
         "failed": row.failed,
         "diverged": row.diverged,
         "stale": row.stale,
         "not_applicable": row.not_applicable,
-        "metrics": {cell.metric.name: _cell(cell) for cell in row.cells},
-        "comparison": None if compared is None else _compared(compared),
-        "verdict": verdict(row, compared),
+        "metrics": {cell.metric.name: _build_cell(cell) for cell in row.cells},
+        "comparison": None if compared is None else _build_comparison(compared),
+        "verdict": get_verdict(row, compared),
     }
 
 
-def costs(row: Row) -> dict[str, Any]:
-    """What an arm costs, by name."""
+def get_costs(row: Row) -> dict[str, Any]:
+    """Returns the costs of an arm by name."""
     return {name: getattr(row, name) for name in COSTS}
 
 
-def verdict(row: Row, compared: Comparison | None) -> str | None:
-    """The verdict of a row; None where there is none."""
+def get_verdict(row: Row, compared: Comparison | None) -> str | None:
+    """Returns the verdict of a row; None if there is none."""
     return "not applicable" if row.not_applicable else compared.verdict if compared else None
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _build_cell(cell: Cell) -> dict[str, Any]:
     return {"by_seed": cell.values, "mean": cell.interval, "difference": cell.difference}
 
 
-def _compared(one: Comparison) -> dict[str, Any]:
+def _build_comparison(one: Comparison) -> dict[str, Any]:
     return {
         "differences": one.differences,
         "interval": one.interval,
@@ -127,16 +131,16 @@ def _compared(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _aggregate(found: Aggregate | None) -> dict[str, Any] | None:
+def _build_aggregate(found: Aggregate | None) -> dict[str, Any] | None:
     return None if found is None else {**asdict(found), "answer": found.sentence}
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it: texts as keys, intervals as mappings, and null for what is not finite."""
+def _to_json_value(value: Any) -> Any:
+    """Converts a value to JSON types: keys become strings, intervals mappings, and non-finite numbers null."""
     if isinstance(value, Interval):
-        return _plain(asdict(value))
+        return _to_json_value(asdict(value))
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json_value(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

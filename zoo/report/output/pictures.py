@@ -1,4 +1,4 @@
-"""Charts as pictures: specifications that hold their data and light colours, for reports that cannot be clicked."""
+"""Static pictures of the charts: specifications with data and light colors, for the Markdown report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.report.charts import DRAWN, Chart, charts_of_sizes, charts_of_task, drawn_first
-from zoo.report.charts.style import lit, theme
+from zoo.report.charts import DRAWN, Chart, build_size_charts, build_task_charts, select_arms
+from zoo.report.charts.style import get_theme, resolve_colors
 from zoo.report.claims.table import Table
 from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.system.terminal import escape_controls
@@ -19,7 +19,7 @@ _COSTS = {"parameters": "parameters", "flops": "training FLOPs per token"}
 
 @dataclass(frozen=True)
 class Picture:
-    """One drawing. ``name`` is unique in a report and safe in that of a file; ``spec`` is whole Vega-Lite."""
+    """A picture; ``name`` is unique in a report and valid in file names, ``spec`` is a full Vega-Lite specification."""
 
     name: str
     task: str
@@ -28,60 +28,60 @@ class Picture:
     spec: dict[str, Any]
 
 
-def pictures(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> list[Picture]:
-    """What of the page's charts stands in a written report: the first choice of each, the main costs, all depths.
+def build_pictures(study: Study, runs: Sequence[Run], tables: Sequence[Table]) -> list[Picture]:
+    """Builds the pictures of the Markdown report: the first view of each chart, the main costs and all depths.
 
-    Of many arms, those that the page begins with.
+    If there are many arms, they show those that the page shows at first.
     """
-    first = drawn_first(study, tables)
+    first = select_arms(study, tables)
     tables = [replace(table, rows=tuple(row for row in table.rows if row.arm in first)) for table in tables]
     shown = [run for run in drop_stale_results(runs) if run.arm in first]
     drawn: list[Picture] = []
     for number, table in enumerate(tables, 1):
         members = [run for run in shown if run.task == table.task.name]
-        prefix = _prefix(number, table.task.name) if len(tables) > 1 else ""
-        for chart in charts_of_task(study, table, members):
-            drawn += _of_chart(chart, prefix, table.task.name)
-    for number, (task, chart) in enumerate(charts_of_sizes(study, tables).items(), 1):
-        drawn += _of_chart(chart, _prefix(number, task), task)
+        prefix = _format_prefix(number, table.task.name) if len(tables) > 1 else ""
+        for chart in build_task_charts(study, table, members):
+            drawn += _build_chart_pictures(chart, prefix, table.task.name)
+    for number, (task, chart) in enumerate(build_size_charts(study, tables).items(), 1):
+        drawn += _build_chart_pictures(chart, _format_prefix(number, task), task)
     if len(first) < len(study.arms) and len(first) == DRAWN:
         note = f" The {DRAWN} best of {len(study.arms)} arms, the baseline among them."
         drawn = [replace(picture, caption=picture.caption + note) for picture in drawn]
     return drawn
 
 
-def _prefix(number: int, task: str) -> str:
-    plain = _slug(task)[:40]
+def _format_prefix(number: int, task: str) -> str:
+    plain = _slugify(task)[:40]
     return f"{number}-{plain}-" if plain else f"{number}-"
 
 
-def _slug(text: str) -> str:
+def _slugify(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _of_chart(chart: Chart, prefix: str, task: str) -> Iterator[Picture]:
+def _build_chart_pictures(chart: Chart, prefix: str, task: str) -> Iterator[Picture]:
     choices = {"": (0, 0)}
     if chart.name == "costs":
         places = {axis.label: place for place, axis in enumerate(chart.axes)}
         choices = {f"-{name}": (0, places[label]) for name, label in _COSTS.items() if label in places}
     if chart.name == "depths":
-        choices = {f"-{_slug(view.label)}": (place, 0) for place, view in enumerate(chart.views)}
+        choices = {f"-{_slugify(view.label)}": (place, 0) for place, view in enumerate(chart.views)}
     for ending, (view, axis) in choices.items():
-        yield Picture(f"{prefix}{chart.name}{ending}", task, chart.title, chart.caption, _spec(chart, view, axis))
+        yield Picture(f"{prefix}{chart.name}{ending}", task, chart.title, chart.caption, _build_spec(chart, view, axis))
 
 
-def _escaped(value: Any) -> Any:
-    """With the control characters of names escaped, which the renderer does not take."""
+def _escape_names(value: Any) -> Any:
+    """Escapes control characters in names, which the renderer does not accept."""
     if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
+        return {key: _escape_names(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_escaped(item) for item in value]
+        return [_escape_names(item) for item in value]
     return escape_controls(value) if isinstance(value, str) else value
 
 
-def _spec(chart: Chart, view: int, axis: int) -> dict[str, Any]:
-    """The chart with its data, theme and legend; as wide as a written report is."""
-    config = theme(chart.legend)
+def _build_spec(chart: Chart, view: int, axis: int) -> dict[str, Any]:
+    """Builds the specification of a chart with data, theme and legend, at the width of the report."""
+    config = get_theme(chart.legend)
     config["legend"]["columns"] = max(1, WIDTH // (8 * max(map(len, chart.arms)) + 50))
-    spec: dict[str, Any] = _escaped(lit({**chart.filled(view, axis), "config": config}))
+    spec: dict[str, Any] = _escape_names(resolve_colors({**chart.fill(view, axis), "config": config}))
     return {**spec, "width": WIDTH, "background": "white", "autosize": "pad"}

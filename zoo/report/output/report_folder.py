@@ -80,7 +80,7 @@ def _try_to_write(folder: Path, files: Mapping[str, str], inputs: str) -> str:
     if _is_there(folder) and not folder.is_dir():
         return f"{folder} must be a folder: got a file"
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with _lock(folder):
         known, foreign = _inspect(folder, files)
         if not foreign:
             _replace(folder, files, known, inputs)
@@ -125,18 +125,18 @@ def _read_inputs(path: Path) -> str:
 
 def _replace(folder: Path, files: Mapping[str, str], known: Manifest, inputs: str) -> None:
     """The manifest lists old and new content before the first file changes, so that a kill leaves nothing unlisted."""
-    digests = {name: {hashlib.sha256(_encoded(text)).hexdigest()} for name, text in files.items()}
+    digests = {name: {hashlib.sha256(_encode(text)).hexdigest()} for name, text in files.items()}
     either = {name: known.get(name, set()) | digests.get(name, set()) for name in known.keys() | digests.keys()}
-    write_file(folder / MANIFEST, _as_text(either))
+    write_file(folder / MANIFEST, _format_manifest(either))
     for name, text in files.items():
-        write_file(folder / name, _encoded(text))
+        write_file(folder / name, _encode(text))
     for name in known.keys() - files.keys():
         if _is_known(folder, name, known):
             (folder / name).unlink()
-    write_file(folder / MANIFEST, (f"{_INPUTS}{inputs}\n" if inputs else "") + _as_text(digests))
+    write_file(folder / MANIFEST, (f"{_INPUTS}{inputs}\n" if inputs else "") + _format_manifest(digests))
 
 
-def _as_text(manifest: Manifest) -> str:
+def _format_manifest(manifest: Manifest) -> str:
     return "".join(f"{digest}  {name}\n" for name in sorted(manifest) for digest in sorted(manifest[name]))
 
 
@@ -158,8 +158,8 @@ def _is_known(folder: Path, name: str, known: Manifest) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes that write the same report, where the file system can lock."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Locks the folder against other processes that write the same report, if the file system supports locks."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -174,6 +174,6 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _encoded(text: str) -> bytes:
-    """In UTF-8; what is no text, as half of a character, is written out."""
+def _encode(text: str) -> bytes:
+    """Encodes text as UTF-8; lone surrogates are escaped."""
     return text.encode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Predictions side by side: one question, the expected answer, and what each arm said."""
+"""Predictions of the arms for the same inputs, with the targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.report.records.records import Run
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one arm said; ``agrees`` is its beginning that is as expected. ``right`` is None if nothing is expected."""
+    """A prediction: ``agrees`` is its longest prefix that matches the target; ``right`` is None without a target."""
 
     arm: str
     seed: int
@@ -22,15 +22,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Sample:
-    """One question and every arm's answer to it."""
+    """An input, its target and the predictions of the arms."""
 
     source: str
     target: str
     predictions: tuple[Prediction, ...]
 
 
-def samples(runs: Sequence[Run], limit: int = 8) -> list[Sample]:
-    """The first samples of one finished seed of each arm, equal questions together."""
+def collect_samples(runs: Sequence[Run], limit: int = 8) -> list[Sample]:
+    """Collects the first samples of one finished seed per arm, grouped by input and target."""
     chosen: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         if run.result and run.result.get("samples"):
@@ -40,11 +40,11 @@ def samples(runs: Sequence[Run], limit: int = 8) -> list[Sample]:
         run = chosen[arm]
         for sample in (run.result or {})["samples"][:limit]:
             source, target, said = (str(sample.get(key) or "") for key in ("source", "target", "prediction"))
-            asked.setdefault((source, target), []).append(_prediction(run, target, said))
+            asked.setdefault((source, target), []).append(_build_prediction(run, target, said))
     return [Sample(source, target, tuple(answers)) for (source, target), answers in asked.items()]
 
 
-def _prediction(run: Run, target: str, said: str) -> Prediction:
+def _build_prediction(run: Run, target: str, said: str) -> Prediction:
     pairs = zip(target, said, strict=False)
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) if target else len(said)
     return Prediction(run.arm, run.seed, said[:shared], said[shared:], said == target if target else None)

@@ -1,4 +1,4 @@
-"""Every seed as a dot: the geometry of the small drawing beside a mean."""
+"""Strip plots of seeds: the geometry of the small drawings beside means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT, MARGIN = 120.0, 16.0, 5.0
 
 @dataclass(frozen=True)
 class Dot:
-    """One seed, at ``x`` pixels from the left."""
+    """A seed at ``x`` pixels from the left."""
 
     x: float
     text: str
@@ -38,21 +38,21 @@ class Strip:
 
     @property
     def text(self) -> str:
-        """The seeds in words."""
+        """Text alternative of the drawing."""
         return "; ".join(dot.text for dot in self.dots)
 
 
-def strips(cells: Sequence[Cell]) -> list[Strip | None]:
-    """A strip for each cell of one column, all on one scale; None for a cell without a finite value."""
+def build_strips(cells: Sequence[Cell]) -> list[Strip | None]:
+    """Builds a strip for each cell of a column, on one scale; None for cells without a finite value."""
     if not any(cell.interval for cell in cells):
         return [None] * len(cells)
-    low, high = _domain(cells)
+    low, high = _compute_domain(cells)
     scale = (WIDTH - 2 * MARGIN) / (high - low)
-    return [_strip(cell, low, scale) for cell in cells]
+    return [_build_strip(cell, low, scale) for cell in cells]
 
 
-def _domain(cells: Iterable[Cell]) -> tuple[float, float]:
-    """From the lowest to the highest seed, widened for the intervals by at most once that range on either side."""
+def _compute_domain(cells: Iterable[Cell]) -> tuple[float, float]:
+    """Computes the range of the scale: all seeds, plus the intervals up to once that range per side."""
     listed = list(cells)
     values = [value for cell in listed for value in cell.values.values() if math.isfinite(value)]
     known = [(cell.metric, cell.interval) for cell in listed if cell.interval and cell.interval.known]
@@ -63,7 +63,7 @@ def _domain(cells: Iterable[Cell]) -> tuple[float, float]:
     return (low, high) if high > low else (low - (abs(low) or 1.0) / 100, high + (abs(high) or 1.0) / 100)
 
 
-def _strip(cell: Cell, low: float, scale: float) -> Strip | None:
+def _build_strip(cell: Cell, low: float, scale: float) -> Strip | None:
     if cell.interval is None:
         return None
 
@@ -79,8 +79,8 @@ def _strip(cell: Cell, low: float, scale: float) -> Strip | None:
     return Strip(dots, x(cell.interval.mean), (max(0.0, ends[0]), min(WIDTH, ends[1])), caps)
 
 
-def of_differences(view: View) -> dict[str, Strip]:
-    """A strip an arm for what the forest draws, on one scale, its noise and zero behind it."""
+def build_difference_strips(view: View) -> dict[str, Strip]:
+    """Builds a strip per arm from the data of the forest plot, on one scale, over the noise and zero."""
     rows = [dict(zip(view.columns, values, strict=True)) for values in zip(*view.columns.values(), strict=True)]
     ends = ("low", "high", "below", "above", "mean")
     told: list[float | None] = [v for row in rows for v in (*(row[end] for end in ends), *row["gaps"], 0.0)]
@@ -93,7 +93,7 @@ def of_differences(view: View) -> dict[str, Strip]:
 
     def between(row: Mapping[str, Any], *ends: str) -> tuple[float, float] | None:
         start, end = (row[name] for name in ends)
-        return (x(start), x(end)) if _finite(start) and _finite(end) else None
+        return (x(start), x(end)) if _is_finite(start) and _is_finite(end) else None
 
     return {
         row["arm"]: Strip(
@@ -108,5 +108,5 @@ def of_differences(view: View) -> dict[str, Strip]:
     }
 
 
-def _finite(value: float | None) -> bool:
+def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)

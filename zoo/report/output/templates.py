@@ -1,4 +1,4 @@
-"""What stands between the data and the page: templates, escaping, and the policy on what may run."""
+"""Templates of the page, escaping, and the content security policy."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from zoo.report.claims.verdicts import explain_missing_verdict
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 
 
-def figure(chart: Chart) -> Markup:
-    """A chart as the script of the page reads it."""
-    return embedded(chart.embedded())
+def embed_chart(chart: Chart) -> Markup:
+    """Embeds a chart as JSON for the script of the page."""
+    return embed_json(chart.to_json())
 
 
-def embedded(value: object) -> Markup:
-    """JSON that cannot end the script element it stands in, nor begin another."""
+def embed_json(value: object) -> Markup:
+    """Formats JSON that can neither end the script element that contains it nor start another."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: no U+2028
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def breakable(text: str) -> Markup:
-    """``text``, escaped, that may break after ``_ . = / ,`` rather than anywhere."""
+def insert_breaks(text: str) -> Markup:
+    """Escapes a text and allows line breaks after ``_ . = / ,``."""
     return Markup("<wbr>").join(re.split(r"(?<=[_.=/,])(?=\w)", text))
 
 
 @cache
-def bundle() -> str:
-    """Vega and Vega-Lite as one script; making it takes as long as all the rest of a page."""
-    return plain(vl_convert.javascript_bundle(_GLOBALS, vl_version=VEGA_LITE))
+def build_bundle() -> str:
+    """Builds Vega and Vega-Lite as one script; cached, as it takes as long as the rest of a page."""
+    return normalize_script(vl_convert.javascript_bundle(_GLOBALS, vl_version=VEGA_LITE))
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """What fills the templates: all that is not markup is escaped, and a name that is not there is an error."""
+def get_environment() -> jinja2.Environment:
+    """Returns the environment of the templates: text is escaped, and undefined names are errors."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("zoo.report", "page"),
         autoescape=True,
@@ -58,9 +58,9 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.filters.update(
-        breakable=breakable,
-        embedded=embedded,
-        figure=figure,
+        breakable=insert_breaks,
+        embedded=embed_json,
+        figure=embed_chart,
         chance=formats.format_chance,
         count=units.format_count,
         duration=units.format_duration,
@@ -73,18 +73,18 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def source(name: str) -> str:
-    """A file of the page."""
-    return plain(resources.files("zoo.report").joinpath("page", name).read_text(encoding="utf-8"))
+def read_source(name: str) -> str:
+    """Reads a file of the page."""
+    return normalize_script(resources.files("zoo.report").joinpath("page", name).read_text(encoding="utf-8"))
 
 
-def plain(source: str) -> str:
-    """A script as a browser sees it, so that its hash holds; the bundle never ends its own element."""
-    return source.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+def normalize_script(text: str) -> str:
+    """Normalizes a script as a browser does, so that its hash is valid; the script never ends its own element."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
-def policy(scripts: Sequence[str]) -> str:
-    """A content security policy: these scripts and no other, and no connection at all."""
+def build_policy(scripts: Sequence[str]) -> str:
+    """Builds a content security policy that allows these scripts only, and no connections."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"

@@ -1,4 +1,4 @@
-"""The tables of a study in a terminal."""
+"""Tables of a study in a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.units import format_count
 
 
 def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:
-    """Print one table a task, and under each what it says."""
+    """Prints a table per task, each with its answer."""
     tables = build_tables(study, runs)
     for table in tables:
         _print_table(table, terminal)
@@ -35,7 +35,7 @@ def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None
 
 
 def print_folder(page: Path, folder: Path, terminal: Terminal) -> None:
-    """Say where the report is, and why it is not in the folder that was meant."""
+    """Prints the path of the report, and why it is not in the intended folder."""
     if page.parent != folder:
         told = f"{folder} holds files that no report has written, or that were changed since: they are left as they are"
         terminal.print_line(told)
@@ -43,10 +43,10 @@ def print_folder(page: Path, folder: Path, terminal: Terminal) -> None:
 
 
 def _print_table(table: Table, terminal: Terminal) -> None:
-    """As many columns as the terminal has room for; the report has all of them."""
-    headings = ["arm", *_headings(table)]
-    texts = [_texts(table, row) for row in table.rows]
-    rank = {name: place for place, name in enumerate(_expendable(table), 1)}
+    """Prints as many columns as fit into the terminal; the report has all of them."""
+    headings = ["arm", *_format_headings(table)]
+    texts = [_format_row(table, row) for row in table.rows]
+    rank = {name: place for place, name in enumerate(_order_optional_columns(table), 1)}
     columns = [
         Column(heading, [text[i] if i < len(text) else "" for text in texts], left=i == 0, dropped=rank.get(heading, 0))
         for i, heading in enumerate(headings)
@@ -56,24 +56,29 @@ def _print_table(table: Table, terminal: Terminal) -> None:
     print_table(terminal, columns, title=table.task.name, styles=styles)
 
 
-def _expendable(table: Table) -> list[str]:
-    """Columns that are left out first where there is no room."""
-    return ["FLOPs/token", *(_heading(metric) for metric in reversed(table.metrics[1:])), "tokens/s", "parameters"]
+def _order_optional_columns(table: Table) -> list[str]:
+    """Returns the columns to leave out if there is no room, in this order."""
+    return [
+        "FLOPs/token",
+        *(_format_heading(metric) for metric in reversed(table.metrics[1:])),
+        "tokens/s",
+        "parameters",
+    ]
 
 
-def _heading(metric: Metric) -> str:
+def _format_heading(metric: Metric) -> str:
     return f"{metric.label}{' (%)' if metric.percent else ''}"
 
 
-def _headings(table: Table) -> list[str]:
-    metrics = [_heading(metric) for metric in table.metrics]
+def _format_headings(table: Table) -> list[str]:
+    metrics = [_format_heading(metric) for metric in table.metrics]
     others = table.others
     against = [f"against {others[0]}"] if len(others) == 1 else ["against", "difference"] if others else []
     sure = ["interval" if table.family.max_seeds else "adjusted p", "verdict"] if table.family else []
     return ["parameters", "FLOPs/token", *metrics[:1], *against, *sure, *metrics[1:], "tokens/s", "seeds"]
 
 
-def _texts(table: Table, row: Row) -> list[str]:
+def _format_row(table: Table, row: Row) -> list[str]:
     if row.not_applicable:
         return [row.arm, "not applicable"]
     values = [format_mean(cell.metric, cell.interval, unit=False) for cell in row.cells]
@@ -86,11 +91,11 @@ def _texts(table: Table, row: Row) -> list[str]:
         against += ["—", "baseline" if row.baseline else "—"]
     speed = format_count(row.tokens_per_second.mean if row.tokens_per_second else None)
     costs = [format_count(row.parameters), format_count(row.flops_per_token)]
-    return [row.arm, *costs, *values[:1], *against, *values[1:], speed, seeds(row)]
+    return [row.arm, *costs, *values[:1], *against, *values[1:], speed, format_seeds(row)]
 
 
-def seeds(row: Row) -> str:
-    """``2/3``, and what became of the others."""
+def format_seeds(row: Row) -> str:
+    """Formats the finished seeds as ``2/3``, with the number of failed, diverged and stale ones."""
     troubles = {"failed": row.failed, "diverged": row.diverged, "stale": row.stale}
     told = ", ".join(f"{number} {what}" for what, number in troubles.items() if number)
     return f"{row.done}/{row.planned}" + (f" ({told})" if told else "")
