@@ -18,7 +18,7 @@ def test_a_report_is_written_again_only_for_another_content(
     study, runs = make_study({"a": 0.5, "b": 0.4}, baseline="a")
     written: list[Path] = []
     write_files = write.write_files
-    monkeypatch.setattr(write, "_written_markdown", lambda *given: iter([("report.md", "text")]))
+    monkeypatch.setattr(write, "_render_markdown", lambda *given: iter([("report.md", "text")]))
     monkeypatch.setattr(
         write, "write_files", lambda folder, *a, **k: written.append(folder) or write_files(folder, *a, **k)
     )
@@ -46,7 +46,7 @@ def test_a_file_that_somebody_changed_moves_the_report_which_is_found_there(
     make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, runs = make_study({"a": 0.5, "b": 0.4}, baseline="a")
-    monkeypatch.setattr(write, "_written_markdown", lambda *given: iter([("report.md", "text")]))
+    monkeypatch.setattr(write, "_render_markdown", lambda *given: iter([("report.md", "text")]))
     write_report(study, runs, tmp_path / "report", renumber=True)
     (tmp_path / "report" / "report.md").write_text("mine")
     second = write_report(study, runs, tmp_path / "report", renumber=True)
