@@ -234,6 +234,32 @@ def test_a_study_is_refused_before_anything_is_trained(place: Path) -> None:
         zoo.study(*SIZE, "arms={rms: {model/norm: rms}}", "steps=0")
 
 
+def test_a_study_file_names_a_target_only_where_it_may(place: Path) -> None:
+    study = [
+        "question: q",
+        "expected: e",
+        "seeds: [1]",
+        "baseline: a",
+        "arms: {a: {}}",
+        "tasks: {t: {metrics: [loss]}}",
+    ]
+    lines = [*study, "overrides: {callbacks: {own: {_target_: my_callbacks.Own}}}"]
+    (place / "study.yaml").write_text("\n".join(lines), encoding="utf8")
+    with pytest.raises(zoo.Refused, match="my_callbacks"):
+        zoo.study(place / "study.yaml", *SHORT)
+    called: list[tuple[str, ...]] = []
+    with (
+        mock.patch.object(study_result, "gather_runs", lambda words, allowed: called.append((*words, *allowed))),
+        mock.patch.object(study_result, "run_command", lambda *words: called.append(words) or 3),
+        pytest.raises(RuntimeError, match="the process of the study ended with exit code 3"),
+    ):
+        zoo.study("mine", "steps=2", retries=2, allow_target=["my_callbacks"])
+    assert called == [
+        ("mine", "steps=2", "my_callbacks"),
+        ("study", "mine", "steps=2", "--on-failure=go_on", "--retries=2", "--allow-target=my_callbacks"),
+    ]
+
+
 def test_html_is_escaped(run: zoo.RunResult) -> None:
     odd = zoo.RunResult(Path("<i>"), {}, {"<b>": 1.0, "gone": None}, {"parameters": 1234})
     assert odd._repr_html_() == (

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from zoo.cli.hydra_flags import drop_hydra_overrides
 from zoo.cli.report import gather_runs
 from zoo.report import Run, Study
 
@@ -26,7 +27,7 @@ def results(source: str | Path, *overrides: str) -> pl.DataFrame:
     Raises:
         Refused: if there is neither a run nor a study.
     """
-    described, runs, _ = gather_runs([*_names(Path(source)), *overrides])
+    described, runs, _ = gather_runs(drop_hydra_overrides([*_names(Path(source)), *overrides]))
     return build_frame(described, runs)
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from zoo.api.results_frame import RunStatus, build_frame, find_status
 from zoo.api.train_run import run_command
 from zoo.checks import Refused, require
+from zoo.cli.hydra_flags import drop_hydra_overrides
 from zoo.cli.report import gather_runs
 from zoo.report import Run, Study, build_tables, print_summary, write_report
 from zoo.report.claims.answer import format_answer
@@ -105,7 +106,11 @@ class StudyResult:
 
 
 def study(
-    study: str | Path, *overrides: str, on_failure: Literal["go_on", "stop"] = "go_on", retries: int = 0
+    study: str | Path,
+    *overrides: str,
+    on_failure: Literal["go_on", "stop"] = "go_on",
+    retries: int = 0,
+    allow_target: Sequence[str] = (),
 ) -> StudyResult:
     """Runs what is missing of a study and writes its report, as the command ``zoo study`` does, in other processes.
 
@@ -114,6 +119,7 @@ def study(
         overrides: keys of the study (``"seeds=3"``), and overrides of all runs (``"steps=100"``).
         on_failure: of a run: go on with the others, or stop.
         retries: how often a run that failed is tried again.
+        allow_target: modules whose classes and functions a study file may name, and so run.
     Returns:
         the result, in which runs that failed have no result of their own.
     Raises:
@@ -122,11 +128,13 @@ def study(
     words = [str(study), *overrides]
     require(on_failure in ("go_on", "stop"), f"on_failure must be go_on or stop: got {on_failure}")
     require(retries >= 0, f"retries must not be negative: got {retries}")
-    gather_runs(words)
-    code = run_command("study", *words, f"--on-failure={on_failure}", f"--retries={retries}")
+    own = drop_hydra_overrides(words)
+    gather_runs(own, allow_target)
+    flags = [f"--on-failure={on_failure}", f"--retries={retries}", *(f"--allow-target={each}" for each in allow_target)]
+    code = run_command("study", *words, *flags)
     if code > 1:
         raise RuntimeError(f"the process of the study ended with exit code {code}")
-    described, runs, folder = gather_runs(words)
+    described, runs, folder = gather_runs(own, allow_target)
     return _result(described, runs, folder)
 
 
@@ -160,7 +168,7 @@ def report(*names: str | Path, out: str | Path | None = None) -> Report:
     """
     if not names:
         raise Refused("report must be given a study or run folders: got none")
-    described, runs, folder = gather_runs([str(name) for name in names])
+    described, runs, folder = gather_runs(drop_hydra_overrides([str(name) for name in names]))
     if out is not None:
         require_path("out", str(out))
     return _write(described, runs, folder if out is None else Path(out), renumber=out is None)
