@@ -22,7 +22,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import write
 from zoo.generation.loop import generate_steps
 from zoo.hub import load, save
-from zoo.hub.family import family_of
+from zoo.hub.family import find_family
 from zoo.hub.weights import published
 from zoo.model.interfaces import Inputs
 
@@ -179,7 +179,7 @@ def _gradient(
         for path in (folder / "gradients").glob("*.safetensors")
         for name, tensor in load_file(path).items()
     }
-    family = family_of(model.config.model_type)
+    family = find_family(model.config.model_type)
     found = dict(published(copies[1], family))
     return max(
         float((tensor - expected[name]).abs().max()) for name, tensor in found.items() if "correction_bias" not in name

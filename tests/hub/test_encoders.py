@@ -27,7 +27,7 @@ from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
 from zoo.hub import load, save
-from zoo.hub.family import family_of, misfits, read
+from zoo.hub.family import find_family, misfits, read
 from zoo.model.build import check
 from zoo.model.interfaces import Inputs
 
@@ -190,4 +190,4 @@ def test_what_a_family_cannot_say_is_told(family: str, over: list[str], line: st
     _, plan, problems = check({**compose_run([f"model={family}", *over])["model"], "vocabulary": 61})
     assert problems == []
     assert plan is not None
-    assert any(line in str(difference) for difference in misfits(family_of(family), plan))
+    assert any(line in str(difference) for difference in misfits(find_family(family), plan))

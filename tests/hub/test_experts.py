@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from zoo.checks import Refused
 from zoo.hub import load, save
-from zoo.hub.family import family_of, misfits, read, write
+from zoo.hub.family import find_family, misfits, read, write
 from zoo.model.build import build, check
 from zoo.model.plan import ModelPlan
 
@@ -123,7 +123,7 @@ def test_a_mixture_without_a_word_on_scaling_has_the_published_one() -> None:
 def test_layers_with_mixtures_are_told_by_first_last_and_step(dense: list[int], said: tuple[int, int, int]) -> None:
     ffn = {"name": "moe", "experts": 4, "shared": 1, "router": {"correction": 0.0}}
     plan = planned(ffn=ffn, position={"name": "rotary", "interleaved": True}, exceptions=with_dense(dense))
-    family = family_of("ernie4_5_moe")
+    family = find_family("ernie4_5_moe")
     assert misfits(family, plan) == []
     told = write(family, plan, {})
     assert tuple(told[f"moe_layer_{word}"] for word in ("start_index", "end_index", "interval")) == said
@@ -131,11 +131,11 @@ def test_layers_with_mixtures_are_told_by_first_last_and_step(dense: list[int], 
 
 def test_dense_layers_that_a_family_cannot_say_do_not_fit() -> None:
     between = planned(exceptions=with_dense([0, 3]))
-    assert misfits(family_of("qwen3_moe"), between) != []  # whose queries and keys have norms
+    assert misfits(find_family("qwen3_moe"), between) != []  # whose queries and keys have norms
     normed = planned(attention={"name": "grouped_query", "qk_norm": "head"}, exceptions=with_dense([0, 3]))
-    assert misfits(family_of("qwen3_moe"), normed) == []
+    assert misfits(find_family("qwen3_moe"), normed) == []
     corrected = planned(ffn=CORRECTED, position={"name": "rotary", "fraction": 0.5}, exceptions=with_dense([0, 3]))
-    found = [str(line) for line in misfits(family_of("glm4_moe"), corrected)]
+    found = [str(line) for line in misfits(find_family("glm4_moe"), corrected)]
     assert "ffn (layer 3): gated, not moe" in found
     assert "ffn (layer 1): moe, not gated" in found
 

@@ -18,7 +18,7 @@ from zoo.config.checkpoint_start import suggest_head
 from zoo.config.compose import compose_run
 from zoo.hub import describe, load
 from zoo.hub.checkpoint_folder import Origin, choose
-from zoo.hub.family import family_of, misfits, read
+from zoo.hub.family import find_family, misfits, read
 from zoo.hub.plan_difference import differences
 from zoo.model.build import build, check, make
 
@@ -120,7 +120,7 @@ def test_a_model_that_a_family_cannot_say_does_not_fit(family: str, model: list[
     _, plan, problems = check({**compose_run(model)["model"], "vocabulary": 100})
     assert problems == []
     assert plan is not None
-    assert path in "\n".join(map(str, misfits(family_of(family), plan)))
+    assert path in "\n".join(map(str, misfits(find_family(family), plan)))
 
 
 def test_a_pickled_file_from_before_torch_1_6_is_read_as_weights_alone(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_head_that_is_suggested_makes_a_model_that_its_family_can_say(tmp_pa
         assert problems == []
         assert plan is not None
         plans.append(plan)
-    assert misfits(family_of("bert"), plans[0]) == []
+    assert misfits(find_family("bert"), plans[0]) == []
     model = build({**body, "head": {"tied": True}}, 100, seed=0)
     with pytest.raises(Refused, match=r"fits no published family; .*:\nbert:\n"):
         choose(model, None, Origin("bert"))

@@ -9,7 +9,7 @@ import pytest
 
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
-from zoo.hub.family import family_of, misfits
+from zoo.hub.family import find_family, misfits
 from zoo.inspect.summary import describe
 from zoo.model.build import check
 
@@ -63,7 +63,7 @@ def test_a_published_size_has_exactly_its_parameters(row: dict[str, str]) -> Non
 
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_a_preset_fits_its_family_at_every_size(preset: str) -> None:
-    family = family_of(FAMILIES[preset])
+    family = find_family(FAMILIES[preset])
     for size in [name for name in list_choices("model") if name.split("/")[0] == preset]:
         config = compose_run([f"model={size}"])["model"]
         _, plan, problems = check({**config, "vocabulary": config.get("vocabulary") or 100})

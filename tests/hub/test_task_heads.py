@@ -37,7 +37,7 @@ from zoo.config.compose import compose_run
 from zoo.hub import families, load, save
 from zoo.hub.checkpoint_folder import Origin, choose, describe
 from zoo.hub.task_heads import TaskHead
-from zoo.hub.weight_transfer import begin
+from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.inspect.summary import describe as describe_model
 from zoo.model.build import build, check
 from zoo.model.cost import on_meta
@@ -146,7 +146,7 @@ def test_a_training_leaves_the_head_behind_and_says_so(tmp_path: Path) -> None:
     theirs("bert", "BertForTokenClassification").save_pretrained(tmp_path / "theirs")
     body = load(tmp_path / "theirs")
     assert body.plan is not None
-    begun = begin(build(body.plan.config, body.vocabulary, seed=1), tmp_path / "theirs", "").weights
+    begun = start_from_checkpoint(build(body.plan.config, body.vocabulary, seed=1), tmp_path / "theirs", "").weights
     assert begun.left == ("classifier.weight", "classifier.bias")
     assert begun.new == ()
     assert "left behind: classifier.weight, classifier.bias" in str(begun)

@@ -10,7 +10,7 @@ import torch
 from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
-from zoo.hub.weight_transfer import begin
+from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.model.build import assemble
 from zoo.model.variants.variant import Variant
 from zoo.training.random_streams import derive_seed
@@ -39,7 +39,7 @@ def build(*config: str | Mapping[str, Any]) -> Variant:
         torch.manual_seed(derive_seed(checked.config["seed"], "weights"))
         built = assemble(checked.plan, size)
         if "path" in model:
-            begin(built, model["path"], model["sha256"])
+            start_from_checkpoint(built, model["path"], model["sha256"])
     return built
 
 

@@ -15,7 +15,7 @@ from zoo import generation
 from zoo.checks import Refused
 from zoo.generation import FilledText, Prompting, Sampling
 from zoo.generation.trained_model import build_prompting
-from zoo.hub.saved import Saved, saved
+from zoo.hub.saved import Saved, load_saved
 
 Prompts = list[str] | tuple[str, ...]
 _DRAWING = ("temperature", "top_k", "top_p", "seed")
@@ -135,7 +135,7 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu") -> LoadedMod
     Raises:
         Refused: if it is neither, or something in it cannot be read.
     """
-    return LoadedModel(saved(folder)).to(device)
+    return LoadedModel(load_saved(folder)).to(device)
 
 
 @overload

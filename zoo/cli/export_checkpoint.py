@@ -68,10 +68,10 @@ def write_checkpoint(
     from zoo.data.tokenizer_files import READABLE
     from zoo.hub.checkpoint_folder import SHARD
     from zoo.hub.export import export
-    from zoo.hub.saved import saved
+    from zoo.hub.saved import load_saved
 
     require_path("TARGET", target)
-    read = saved(source, pickled=pickled)
+    read = load_saved(source, pickled=pickled)
     written = export(read, target, family=family, shard=SHARD if shard is None else shard)
     count = sum(parameter.numel() for parameter in read.model.parameters())
     dtype = str(read.model.embedding.table.weight.dtype).removeprefix("torch.")

@@ -14,7 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special import NOWHERE
 from zoo.data.tokenizer_files import READABLE
 from zoo.generation.prompting import Prompting
-from zoo.hub.saved import Saved, saved
+from zoo.hub.saved import Saved, load_saved
 from zoo.model.variants.variant import Variant
 from zoo.registry import index
 from zoo.system.input_files import read_json
@@ -42,7 +42,7 @@ def open_model(path: str | Path, *, pickled: bool = False) -> TrainedModel:
     Raises:
         Refused: if the folder is neither, has no tokenizer, or its objective trains no head.
     """
-    found = saved(path, pickled=pickled)
+    found = load_saved(path, pickled=pickled)
     return TrainedModel(found.model, build_prompting(found))
 
 

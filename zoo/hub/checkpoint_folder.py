@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo import limits
 from zoo.checks import Refused
 from zoo.hub.companion_files import read_side_files
-from zoo.hub.family import Described, Family, families, family_of, misfits, read, write
+from zoo.hub.family import Described, Family, families, find_family, misfits, read, write
 from zoo.hub.native import BESIDE, OWN, read_own, write_own
 from zoo.hub.plan_difference import Difference
 from zoo.hub.task_heads import KeptHead, read_head
@@ -235,7 +235,7 @@ def choose(model: Variant, asked: str | None, origin: Origin) -> Family:
     if asked == OWN.name:
         return OWN
     if asked is not None:
-        family = family_of(asked)
+        family = find_family(asked)
         if wrong := misfits(family, model.plan, origin.architecture_in(family)):
             raise Refused(f"the model does not fit {family.name}:\n{_lines(wrong)}\n{_OWN_HINT}")
         return family

@@ -181,7 +181,7 @@ def families() -> dict[str, Family]:
     return found
 
 
-def family_of(name: Any) -> Family:
+def find_family(name: Any) -> Family:
     """The family of a ``model_type``.
 
     Raises:
@@ -204,7 +204,7 @@ def read(config: Mapping[str, Any], names: Sequence[str] | None = None) -> Descr
     """
     wrapped = unwrap(config, {name: _body_class(family) for name, family in families().items()})
     config = config if wrapped is None else wrapped.config
-    family = family_of(config.get("model_type"))
+    family = find_family(config.get("model_type"))
     names = names if wrapped is None or names is None else list(names_inside(names, family.prefix))
     source, draft = Source(config, tensors=names), Draft(family.base)
     _take(family, source, draft)

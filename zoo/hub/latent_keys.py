@@ -1,4 +1,4 @@
-"""Latent attention as published configs say it."""
+"""Keys of latent attention in published configs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, final
 
 from zoo.hub.config_sides import FLOAT, Composed, Draft, Source
 from zoo.hub.keys import Key
+from zoo.hub.rotary_keys import compute_mscale
 
 STRONGEST = 100.0
 """``mscale_all_dim``; published ones are at most 1."""
@@ -33,7 +34,7 @@ class LatentScale(Key):
         theirs.problems += found
         if found or not whole:
             return
-        size = _size(whole, ours.get("position.scaling.factor"))
+        size = compute_mscale(ours.get("position.scaling.factor"), whole)
         ours.set("attention.scores.scale", size**2 * _width(ours) ** -0.5)
 
     def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
@@ -43,9 +44,9 @@ class LatentScale(Key):
         if scale is None or factor is None or scale <= usual * (1 + 1e-9):
             return
         size = math.sqrt(scale / usual)
-        more = {"mscale_all_dim": _share(size, factor)}
+        more = {"mscale_all_dim": _invert_mscale(size, factor)}
         if (turned := scaling.get("attention_factor")) is not None:
-            more["mscale"] = _share(turned * size, factor)
+            more["mscale"] = _invert_mscale(turned * size, factor)
         for name in ("rope_parameters", "rope_scaling"):
             theirs[name] = {**theirs[name], **more}
 
@@ -55,10 +56,6 @@ def _width(ours: Draft | Composed) -> int:
     return int(ours.get("head_dim") + ours.get("attention.rope_dim", 0))
 
 
-def _size(share: float, factor: float) -> float:
-    return 0.1 * share * math.log(factor) + 1.0 if factor > 1 else 1.0
-
-
-def _share(size: float, factor: float) -> float:
-    """The way back, as a person would have written it."""
+def _invert_mscale(size: float, factor: float) -> float:
+    """Inverts :func:`compute_mscale`, rounded to the digits of a published config."""
     return round((size - 1.0) / (0.1 * math.log(factor)), 12)

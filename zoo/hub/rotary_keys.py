@@ -178,12 +178,18 @@ def _scaling(theirs: Source, inner: Source, kind: str) -> dict[str, Any]:
         values["length"] = None  # which it does not look at
     two = [inner.take(name, FLOAT, None) for name in ("mscale", "mscale_all_dim")]
     if kind == "yarn" and all(two) and values["attention_factor"] is None and values["factor"]:
-        above, below = (_mscale(values["factor"], mscale) for mscale in two)
+        above, below = (compute_mscale(values["factor"], mscale) for mscale in two)
         values["attention_factor"] = above / below
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _mscale(factor: float, mscale: float) -> float:
+def compute_mscale(factor: float, mscale: float) -> float:
+    """Computes the attention factor of YaRN (Peng et al. 2024, arXiv:2309.00071, section 3.4).
+
+    Args:
+        factor: ratio of the new context length to the original one.
+        mscale: published coefficient, 1 in the paper.
+    """
     return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 

@@ -60,7 +60,7 @@ class Saved:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def saved(path: str | Path, *, pickled: bool = False) -> Saved:
+def load_saved(path: str | Path, *, pickled: bool = False) -> Saved:
     """The model, tokenizer and config of a folder.
 
     Args:

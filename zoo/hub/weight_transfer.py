@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zoo.components.attention._projected import DotProductAttention
 from zoo.hub.checkpoint_folder import Origin, load
 from zoo.hub.plan_difference import ranges
-from zoo.hub.weights import tensors
+from zoo.hub.weights import collect_tensors
 from zoo.model.variants.variant import Variant
 
 _log = logging.getLogger("zoo")
@@ -39,7 +39,7 @@ class Converted(NamedTuple):
     how: str
 
 
-def grouped(place: Place) -> Converted | None:
+def convert_heads(place: Place) -> Converted | None:
     """Key and value heads of attention as fewer or as more: the mean of a group, or each repeated.
 
     The mean is how Ainslie et al. (2023, arXiv:2305.13245) make grouped queries of a model with a key for every head;
@@ -60,7 +60,7 @@ def grouped(place: Place) -> Converted | None:
     return None
 
 
-def resized(place: Place) -> Converted | None:
+def resize_table(place: Place) -> Converted | None:
     """Tables of tokens or positions, and the head, with another number of rows: those that both have are kept."""
     table = isinstance(place.new_modules[-1], nn.Embedding) or place.name in ("head.weight", "head.bias")
     if not table or place.old.shape[1:] != place.new.shape[1:]:
@@ -71,7 +71,7 @@ def resized(place: Place) -> Converted | None:
     return Converted(made, f"{rows} rows kept, {what}")
 
 
-CONVERSIONS = (grouped, resized)
+CONVERSIONS = (convert_heads, resize_table)
 """From a tensor of another shape under the same name; the first that knows what to do does it."""
 
 
@@ -97,10 +97,10 @@ class Transferred:
         for name, how in self.converted.items():
             ways.setdefault(how, []).append(name)
         return {
-            "kept": together(self.kept),
-            "converted": {name: how for how, names in ways.items() for name in together(names)},
-            "new": together(self.new),
-            "left": together(self.left),
+            "kept": join_layers(self.kept),
+            "converted": {name: how for how, names in ways.items() for name in join_layers(names)},
+            "new": join_layers(self.new),
+            "left": join_layers(self.left),
         }
 
     def __str__(self) -> str:
@@ -122,9 +122,9 @@ def transfer(old: Variant, new: Variant) -> Transferred:
         new: with first weights, which stay where ``old`` has nothing for them.
     """
     theirs = {name: tensor.detach() for name, tensor in old.named_parameters(remove_duplicate=False)}
-    theirs = {**tensors(old), **theirs}
+    theirs = {**collect_tensors(old), **theirs}
     kept, made, converted = [], [], {}
-    for name, tensor in tensors(new).items():
+    for name, tensor in collect_tensors(new).items():
         source = theirs.get(name)
         if source is None:
             made.append(name)
@@ -137,7 +137,9 @@ def transfer(old: Variant, new: Variant) -> Transferred:
         else:
             made.append(name)
     used = {*kept, *converted}
-    return Transferred(tuple(kept), converted, tuple(made), tuple(name for name in tensors(old) if name not in used))
+    return Transferred(
+        tuple(kept), converted, tuple(made), tuple(name for name in collect_tensors(old) if name not in used)
+    )
 
 
 def _converted(name: str, source: Tensor, tensor: Tensor, old: Variant, new: Variant) -> Converted | None:
@@ -157,7 +159,7 @@ def _attention(modules: Iterable[nn.Module]) -> DotProductAttention | None:
     return next((module for module in modules if isinstance(module, DotProductAttention)), None)
 
 
-def together(names: Iterable[str]) -> list[str]:
+def join_layers(names: Iterable[str]) -> list[str]:
     """Names that differ in the number of a layer alone, told as one."""
     found: dict[str, list[int]] = {}
     for name in names:
@@ -186,7 +188,7 @@ class Begun:
     weights: Transferred
 
 
-def begin(model: Variant, path: str | Path, sha256: str) -> Begun:
+def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Begun:
     """Give a model the weights of a checkpoint, as far as they fit, and tell it.
 
     Args:
@@ -205,7 +207,7 @@ def begin(model: Variant, path: str | Path, sha256: str) -> Begun:
     return begun
 
 
-def told(model: Variant) -> dict[str, Any]:
+def describe_start(model: Variant) -> dict[str, Any]:
     """What ``result.json`` says of where a model's weights came from; nothing if they are its own."""
     begun = model.origin
     if not isinstance(begun, Begun):

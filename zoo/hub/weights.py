@@ -29,7 +29,7 @@ class Group:
     ours: tuple[str, ...]
 
 
-def tensors(model: Variant) -> dict[str, Tensor]:
+def collect_tensors(model: Variant) -> dict[str, Tensor]:
     """What a checkpoint holds of a model: parameters, tied ones once, and persistent buffers."""
     held: dict[str, Tensor] = dict(model.named_parameters())
     kept = model.state_dict(keep_vars=True)
@@ -37,7 +37,7 @@ def tensors(model: Variant) -> dict[str, Tensor]:
     return held
 
 
-def groups(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Group]:
+def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Group]:
     """Every tensor of a model with its rule and the names that it has elsewhere.
 
     Args:
@@ -45,7 +45,7 @@ def groups(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Gro
         rules: of a family.
         shorten: what their names are without, at the beginning.
     """
-    held = tensors(model)
+    held = collect_tensors(model)
     found: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Rule, Numbers]] = {}
     missed = []
     for name in held:
@@ -91,8 +91,8 @@ def fill(
     checkpoint = Renamed(checkpoint, family.older)
     names = checkpoint.headers
     bare = bool(family.prefix) and not any(name.startswith(family.prefix) for name in names)
-    plan = groups(model, family.rules, family.prefix if bare else "")
-    held, heads = tensors(model), _heads(model)
+    plan = group_tensors(model, family.rules, family.prefix if bare else "")
+    held, heads = collect_tensors(model), _heads(model)
     require_shapes(plan, held, heads, checkpoint)
     repeated = _repeated(family, plan, names, bare)
     zero = [name for pattern in family.zero for name in fnmatch.filter(names, pattern)]
@@ -133,7 +133,7 @@ def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int
 
 def require_filled(model: Variant) -> None:
     """Refuse a model of which a part still has no memory."""
-    if empty := [name for name, tensor in tensors(model).items() if tensor.is_meta]:
+    if empty := [name for name, tensor in collect_tensors(model).items() if tensor.is_meta]:
         raise Refused(f"nothing was read for {_some(empty)}")
 
 
@@ -188,9 +188,9 @@ def published(model: Variant, family: Family, bare: bool | None = None) -> Itera
         family: whose names they get.
         bare: whether the body's names go without the family's prefix; None: if the model has no head.
     """
-    held, heads = tensors(model), _heads(model)
+    held, heads = collect_tensors(model), _heads(model)
     bare = model.head is None if bare is None else bare
-    for group in groups(model, family.rules, family.prefix if bare else ""):
+    for group in group_tensors(model, family.rules, family.prefix if bare else ""):
         made = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
         yield from zip(group.theirs, made, strict=True)
 

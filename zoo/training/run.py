@@ -17,7 +17,7 @@ from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
 from zoo.config.targets import CALLED, TARGETS, find_targets, find_value_problems, import_target, suggest_install
 from zoo.data.prepare import Prepared, prepare
-from zoo.hub.weight_transfer import begin, told
+from zoo.hub.weight_transfer import describe_start, start_from_checkpoint
 from zoo.model import build
 from zoo.model.interfaces import Objective
 from zoo.model.parts import part_from_config
@@ -100,7 +100,7 @@ def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
         _clear(folder)
         return done
     parts = _build_parts(checked, prepared)
-    job = Job(config, folder, prepared, *parts, {**facts, **told(parts[1])})
+    job = Job(config, folder, prepared, *parts, {**facts, **describe_start(parts[1])})
     if not _is_main():
         return fit(job, None)
     claim = Claim(folder.path)
@@ -173,7 +173,7 @@ def _build_parts(
         torch.manual_seed(derive_seed(config["seed"], "weights"))
         model = assemble_in_memory(checked.plan, prepared.vocabulary.size)
         if "path" in config["model"]:
-            begin(model, config["model"]["path"], config["model"]["sha256"])
+            start_from_checkpoint(model, config["model"]["path"], config["model"]["sha256"])
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.initialize_readouts(objective)
     objective.longest(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
