@@ -73,8 +73,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_public_names_make_no_run_stale() -> None:
-    assert not provenance._matters(Path("__init__.py"))
-    assert provenance._matters(Path("model/__init__.py")), "the path counts, not the name"
+    assert not provenance._is_computation(Path("__init__.py"))
+    assert provenance._is_computation(Path("model/__init__.py")), "the path counts, not the name"
 
 
 # --------------------------------------------------------------------------------------------------------- plug-ins
