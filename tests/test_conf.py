@@ -18,7 +18,7 @@ from zoo.config.groups import list_slots
 from zoo.model.build import assemble, check, component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.system.installation import find_package_folder
 from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
@@ -157,7 +157,7 @@ def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: 
     given = compose_run([f"model={preset}", "data=numbers", "data.length=64", *objective_of(preset)])
     accepted = set()
     for group, kind in list_slots():
-        for name in index().names(kind) if kind in SLOTS else ():
+        for name in get_index().get_names(kind) if kind in SLOTS else ():
             *parents, slot = group.split("/")
             swapped = copy.deepcopy(given)
             functools.reduce(lambda at, key: at.setdefault(key, {}), parents, swapped)[slot] = {"name": name}
@@ -175,15 +175,17 @@ def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: 
 REASONS = ("would change nothing", "only an encoder_decoder has it", "does not see", "both are none")
 
 
-@pytest.mark.parametrize("number", range(max(len(index().names(kind)) for _, kind in list_slots())))
+@pytest.mark.parametrize("number", range(max(len(get_index().get_names(kind)) for _, kind in list_slots())))
 def test_every_choice_from_the_command_line_replaces_the_part(number: int) -> None:
     """All slots of both stacks at once, each with the number-th component of its kind."""
-    names = {group: index().names(kind)[number % len(index().names(kind))] for group, kind in list_slots()}
+    names = {
+        group: get_index().get_names(kind)[number % len(get_index().get_names(kind))] for group, kind in list_slots()
+    }
     given = compose_run(["model=llama", *(f"{group}={name}" for group, name in names.items())])
     for group, name in names.items():
         part = functools.reduce(lambda at, key: at[key], group.split("/"), given)
         kind = dict(list_slots())[group]
-        options = {option.name for option in index().get(kind, name).options}
+        options = {option.name for option in get_index().get(kind, name).options}
         assert part["name"] == name
         assert part.keys() - {"name"} <= options, "options that the part before had too stay"
 

@@ -29,7 +29,7 @@ from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
 from zoo.model.build import VARIANTS
-from zoo.registry import KINDS, index
+from zoo.registry import KINDS, get_index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
 from zoo.study.plan.study_file import STUDY_OPTIONS, TASK_OPTIONS
 
@@ -296,7 +296,7 @@ def test_every_kind_and_variant_is_documented() -> None:
 
 
 def test_every_source_and_tokenizer_is_documented() -> None:
-    assert not missing(DOCS["data"], [*index().names("data"), *index().names("tokenizer")])
+    assert not missing(DOCS["data"], [*get_index().get_names("data"), *get_index().get_names("tokenizer")])
 
 
 def test_every_key_of_a_study_is_documented() -> None:
@@ -326,9 +326,9 @@ def test_the_table_of_objectives_is_what_they_declare() -> None:
         if len(cells) != len(head):
             break
         told[cells[0].strip("`")] = dict(zip(head[1:], cells[1:], strict=True))
-    assert set(told) == set(index().names("objective"))
+    assert set(told) == set(get_index().get_names("objective"))
     for name, row in told.items():
-        combines = index().get("objective", name).load().combines  # type: ignore[attr-defined]
+        combines = get_index().get("objective", name).load().combines  # type: ignore[attr-defined]
         for column, cell in row.items():
             variant, form = column.split(", ")
             allowed = (variant, form) in combines

@@ -16,7 +16,7 @@ from zoo.catalog.docstring import escape_cell, parse_docstring, to_markdown
 from zoo.config.compose import compose_run
 from zoo.model.build import check
 from zoo.model.schema import SLOTS
-from zoo.registry import index
+from zoo.registry import get_index
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "components"
@@ -34,7 +34,9 @@ def test_committed_pages_are_those_that_are_generated(generated: dict[str, str])
 
 
 def test_every_component_has_a_page_that_the_index_links(generated: dict[str, str]) -> None:
-    own = {f"{kind}/{name}.md" for (kind, name), entry in index().entries.items() if entry.module.startswith("zoo.")}
+    own = {
+        f"{kind}/{name}.md" for (kind, name), entry in get_index().entries.items() if entry.module.startswith("zoo.")
+    }
     assert own == set(generated) - {"README.md", "matrix.md"}
     assert own == set(re.findall(r"\]\((\w+/\w+\.md)\)", generated["README.md"]))
 
@@ -97,20 +99,20 @@ def test_refusals_are_those_of_build() -> None:
 
 def test_prices_are_closed_forms() -> None:
     """A gated perceptron has three matrices; attention four, two products a pair, and two vectors a token to keep."""
-    gated = measure_cost(index().get("ffn", "gated"))
+    gated = measure_cost(get_index().get("ffn", "gated"))
     assert gated is not None
     assert (gated.parameters, gated.flops) == (3 * 256 * 1024, 6 * 256 * 1024)
     assert gated.formula == f"{6 * 256 * 1024:,} L"
-    heads = measure_cost(index().get("attention", "multi_head"))
+    heads = measure_cost(get_index().get("attention", "multi_head"))
     assert heads is not None
     assert heads.parameters == 4 * 256 * 256
     each, pair = 8 * 256 * 256, 4 * 256
     assert heads.formula == f"{each + pair // 2:,} L + {pair // 2} L²"
     assert (heads.cache, heads.cache_per_token, heads.state) == (512 * 2 * 256 * 4, 2 * 256 * 4, 0)
-    norms = measure_cost(index().get("residual", "pre"))
+    norms = measure_cost(get_index().get("residual", "pre"))
     assert norms is not None
     assert norms.parameters == 0
-    assert measure_cost(index().get("attention", "none")) is None
+    assert measure_cost(get_index().get("attention", "none")) is None
 
 
 def test_docstrings_become_markdown() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.command import zoo
 from zoo.cli.main import COMMANDS
 from zoo.config.groups import list_choices, list_config_groups
-from zoo.registry import index
+from zoo.registry import get_index
 
 
 def proposals(line: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_everything_that_can_be_chosen_is_proposed() -> None:
     assert set(proposals("show ")) >= {f"{group}=" for group in list_config_groups()}
     for group in ("model", "model/attention", "data", "objective", "trainer"):
         assert proposals(f"show {group}=") == [f"{group}={choice}" for choice in list_choices(group)]
-    assert proposals("check ") == [f"{kind}/{name}" for kind, name in index().entries]
+    assert proposals("check ") == [f"{kind}/{name}" for kind, name in get_index().entries]
     for name, module in COMMANDS.items():
         assert proposals(f"{name} --") == [flag for flag in module.PARSER.flags if flag.startswith("--")]
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tests.command import ON_CPU, SMALL, TINY, without_times, zoo
 from zoo.cli.main import COMMANDS
 from zoo.model.schema import SLOTS
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.system.installation import find_package_folder
 
 SLOT_OF = {
@@ -212,7 +212,7 @@ def _busy() -> bool:
 
 def test_list_as_json_says_what_the_registry_knows() -> None:
     listed = json.loads(zoo("list", "--json").out)
-    assert {(item["kind"], item["name"]) for item in listed} == set(index().entries)
+    assert {(item["kind"], item["name"]) for item in listed} == set(get_index().entries)
     for item in listed:
         assert item["description"]
         assert set(item) >= {"kind", "name", "options", "paper", "description"}
@@ -238,7 +238,7 @@ def test_train_help_lists_every_option_of_every_group() -> None:
     for file in conf.glob("*/**/*.yaml"):
         group, *name = file.relative_to(conf).with_suffix("").parts
         assert "/".join(name) in choices[group]
-    for (kind, name), slot in ((key, slot) for key in index().entries for slot in SLOT_OF.get(key[0], ())):
+    for (kind, name), slot in ((key, slot) for key in get_index().entries for slot in SLOT_OF.get(key[0], ())):
         assert name in choices[slot], (kind, name, slot)
     assert choices["model/cross"] == choices["model/attention"]
     assert "warmup: 0.1" in out

@@ -73,20 +73,20 @@ def test_defaults_are_filled_in_and_auto_is_replaced() -> None:
 def test_each_variant_has_its_own_objective_and_refuses_those_that_make_no_sense(
     variant: str, form: str, objective: str
 ) -> None:
-    from zoo.registry import index
+    from zoo.registry import get_index
 
     data = {"documents": "pydocs", "pairs": "numbers"}[form]
     given = compose_run([f"data={data}", "model.position.length=2048"])
     given["model"]["variant"] = variant
-    for name in [None, *index().names("objective")]:
+    for name in [None, *get_index().get_names("objective")]:
         found = check_run({**given, "objective": {"name": name}})
-        works = name is None or (variant, form) in index().get("objective", name).load().combines
+        works = name is None or (variant, form) in get_index().get("objective", name).load().combines
         if works:
             assert found.problems == ()
             assert found.config["objective"]["name"] == (name or objective)
         else:
             (problem,) = found.problems
-            reason = index().get("objective", name).load().reason
+            reason = get_index().get("objective", name).load().reason
             assert problem.startswith(f"objective: {name} makes no sense for {variant} with {form}: {reason}; it works")
 
 

@@ -10,7 +10,7 @@ from zoo.checks import Refused
 from zoo.config.compose import compose_run, find_override_problems, publish, to_plain
 from zoo.config.groups import list_choices, list_config_groups
 from zoo.model.schema import SLOTS
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.system.installation import find_package_folder
 
 
@@ -23,7 +23,7 @@ def test_every_slot_of_a_model_is_a_group_with_every_component() -> None:
     for slot in SLOTS:
         for group in (f"model/{slot}", f"model/encoder/{slot}", f"model/decoder/{slot}"):
             assert group in list_config_groups()
-            assert list_choices(group) == index().names(slot)
+            assert list_choices(group) == get_index().get_names(slot)
 
 
 @pytest.mark.parametrize(

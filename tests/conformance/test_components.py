@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing import BAD, check_component
 
-EVERY = [f"{kind}/{name}" for kind, name in index().entries]
+EVERY = [f"{kind}/{name}" for kind, name in get_index().entries]
 
 
 @pytest.mark.parametrize("component", EVERY)
@@ -25,10 +25,12 @@ def test_component(component: str) -> None:
 
 def test_the_catalog_holds_what_the_field_uses() -> None:
     wanted = {"attention": 16, "ffn": 7, "norm": 7, "position": 10, "residual": 10, "objective": 11}
-    counted = Counter(kind for kind, _ in index().entries)
+    counted = Counter(kind for kind, _ in get_index().entries)
     assert all(counted[kind] >= number for kind, number in wanted.items()), counted
 
 
 def test_few_components_are_expected_to_fail() -> None:
-    excused = [name for entry in index().entries.values() for name in getattr(entry.load(), "expected_failures", {})]
+    excused = [
+        name for entry in get_index().entries.values() for name in getattr(entry.load(), "expected_failures", {})
+    ]
     assert len(excused) < 5, excused

@@ -7,7 +7,7 @@ import pytest
 from zoo.checks import Refused
 from zoo.model.build import VARIANTS, build, check
 from zoo.model.schema import SLOTS
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.subject import placed
 
 
@@ -15,7 +15,7 @@ from zoo.testing.subject import placed
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_any_component_is_swapped_in_or_refused_with_a_reason(slot: str, variant: str) -> None:
     built = 0
-    for name in index().names(slot):
+    for name in get_index().get_names(slot):
         config = placed(slot, {"name": name}, variant)
         _, _, problems = check(config)
         if not problems:

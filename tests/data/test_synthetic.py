@@ -21,7 +21,7 @@ from zoo.components.data._synthetic import alphabet
 from zoo.components.tokenizer.characters import Characters
 from zoo.data.interfaces import Pairs
 from zoo.data.prepare import prepare
-from zoo.registry import index
+from zoo.registry import get_index
 
 DRAWN = [
     "copy",
@@ -41,7 +41,7 @@ FEW = {"limit": 600, "validation": 0.3}
 
 
 def made(name: str, **options: Any) -> Any:
-    return index().get("data", name).load()(**options)
+    return get_index().get("data", name).load()(**options)
 
 
 def both(source: Pairs) -> list[tuple[str, str]]:
@@ -321,9 +321,9 @@ def test_examples_do_not_depend_on_what_was_read_before(name):
 
 def test_examples_do_not_depend_on_the_process():
     program = (
-        "from itertools import islice; from zoo.registry import index\n"
+        "from itertools import islice; from zoo.registry import get_index\n"
         f"for name in {ALL}:\n"
-        "    source = index().get('data', name).load()()\n"
+        "    source = get_index().get('data', name).load()()\n"
         "    print(source.identity(), [list(islice(source.pairs(split), 9)) for split in ('train', 'validation')])"
     )
 

@@ -13,7 +13,7 @@ from zoo.data.prepare import Prepared
 from zoo.data.prepare import prepare as prepare_data
 from zoo.data.special import Required
 from zoo.model.build import build
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.objective_checks import prepare
 from zoo.training.evaluation import Evaluation
 
@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {"symbols": 8, "train_length": 6, "limit": 6000}
 
 def prepared(name: str, cache: Any, **options: Any) -> Prepared:
     required = Required(mask=True, sep=True)  # of masked_lm and prefix_lm
-    return prepare_data(index().get("data", name).load()(**options), Characters(), 32, cache, required)
+    return prepare_data(get_index().get("data", name).load()(**options), Characters(), 32, cache, required)
 
 
 def exact_match(data: Prepared, variant: str, position: str, steps: int) -> float:
@@ -30,7 +30,7 @@ def exact_match(data: Prepared, variant: str, position: str, steps: int) -> floa
     over = {"dim": 64, "hidden": 128, "norm": {"name": "rms"}, "position": {"name": position}}
     model = build(tiny_config(variant, **over), data.vocabulary.size, seed=0)
     named = {"decoder": "prefix_lm", "encoder": "masked_lm"}[variant]
-    objective: Any = index().get("objective", named).load()(64, data.vocabulary, variant)
+    objective: Any = get_index().get("objective", named).load()(64, data.vocabulary, variant)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zoo.model.build import VARIANTS
 from zoo.model.schema import LAYER_OPTIONS, SLOTS, STACKS, model_options
-from zoo.registry import Entry, index
+from zoo.registry import Entry, get_index
 from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar
 
 Draw = st.DrawFn
@@ -58,7 +58,7 @@ def _some(options: Any, draw: Draw) -> dict[str, Any]:
 
 def part(kind: str, draw: Draw, suits: Callable[[Any], bool] = lambda cls: True) -> dict[str, Any]:
     """A component of a kind, by name, with some of its options; one in ten is any, the others suit their partners."""
-    entries = [index().get(kind, name) for name in index().names(kind)]
+    entries = [get_index().get(kind, name) for name in get_index().get_names(kind)]
     if draw(st.integers(0, 9)):
         entries = [entry for entry in entries if suits(entry.load())] or entries
     entry: Entry = draw(st.sampled_from(entries))
@@ -83,7 +83,7 @@ def _applied(chosen: dict[str, Any]) -> frozenset[str]:
 
 
 def _class(kind: str, chosen: dict[str, Any]) -> Any:
-    return index().get(kind, chosen["name"]).load()
+    return get_index().get(kind, chosen["name"]).load()
 
 
 def _level(options: Any, need: str, draw: Draw) -> dict[str, Any]:
@@ -133,10 +133,10 @@ def runs(draw: Draw) -> dict[str, Any]:
     form = draw(st.sampled_from(["documents", "pairs"]))
     suited = [
         name
-        for name in index().names("objective")
-        if (drawn["variant"], form) in index().get("objective", name).load().combines  # type: ignore[attr-defined]
+        for name in get_index().get_names("objective")
+        if (drawn["variant"], form) in get_index().get("objective", name).load().combines  # type: ignore[attr-defined]
     ]
     any_of_them = draw(st.integers(0, 9)) == 0
-    name = draw(st.sampled_from(index().names("objective") if any_of_them or not suited else suited))
-    objective = {"name": name, **_some(index().get("objective", name).options, draw)}
+    name = draw(st.sampled_from(get_index().get_names("objective") if any_of_them or not suited else suited))
+    objective = {"name": name, **_some(get_index().get("objective", name).options, draw)}
     return {"model": drawn, "objective": objective, "form": form}

@@ -16,7 +16,7 @@ from zoo.model.build import build, check
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.subject import SMALL, TOKENS, enliven, places
 
 LENGTHS = (3, 7, 1, 5)
@@ -57,17 +57,17 @@ def assert_cached_is_uncached(model: Variant, inputs: Inputs, room: int = ROOM) 
 
 def pairs(attention: str) -> Iterator[dict[str, Any]]:
     """A decoder with this attention and each position that it goes with."""
-    for position in index().names("position"):
+    for position in get_index().get_names("position"):
         config = {"variant": "decoder", **SMALL, "attention": {"name": attention}, "position": {"name": position}}
         if not check(config)[2]:
             yield config
 
 
-DECODING = [name for name in index().names("attention") if any(pairs(name))]
+DECODING = [name for name in get_index().get_names("attention") if any(pairs(name))]
 PARTS = [
     (kind, name, place)
     for kind in SLOTS
-    for name in index().names(kind)
+    for name in get_index().get_names(kind)
     for place in places(kind, {"name": name})
     if place != "encoder" and (kind, place) != ("attention", "decoder")
 ]
@@ -91,7 +91,7 @@ def test_every_component_in_every_place(kind: str, name: str, place: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "attention", [name for name in DECODING if "prefix" in index().get("attention", name).load().sees]
+    "attention", [name for name in DECODING if "prefix" in get_index().get("attention", name).load().sees]
 )
 def test_where_the_prompt_is_seen_both_ways(attention: str) -> None:
     model = build({"variant": "decoder", **SMALL, "attention": {"name": attention}}, TOKENS, seed=0)

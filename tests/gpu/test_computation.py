@@ -23,13 +23,13 @@ from zoo.model.interfaces import Inputs
 from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.subject import TOKENS, enliven, placed, places
 
 pytestmark = GPU
 
 PRESETS = [name for name in list_choices("model") if "/" not in name and name != "hub"]
-PARTS = [(kind, name) for kind in SLOTS for name in index().names(kind)]
+PARTS = [(kind, name) for kind in SLOTS for name in get_index().get_names(kind)]
 ROWS, LENGTH, HEADS = 3, 17, 4
 
 

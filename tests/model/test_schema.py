@@ -23,11 +23,11 @@ def test_the_options_of_a_model_are_those_of_its_classes() -> None:
     """Read from files; held here to the live classes."""
     from zoo.model.embedding import Embedding
     from zoo.model.head import Head
-    from zoo.registry.signatures import options_of_class
+    from zoo.registry.signatures import read_class_options
 
     read = {option.name: option for option in model_options()}
-    assert read["embedding"].type.options == options_of_class(Embedding)  # type: ignore[union-attr]
-    assert read["head"].type.inner.options == options_of_class(Head)  # type: ignore[union-attr]
+    assert read["embedding"].type.options == read_class_options(Embedding)  # type: ignore[union-attr]
+    assert read["head"].type.inner.options == read_class_options(Head)  # type: ignore[union-attr]
 
 
 def test_all_problems_come_at_once(tiny: Tiny) -> None:

@@ -84,10 +84,11 @@ def found(site: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     script.write_text(
         """
 import json, sys
-from zoo.registry import index
-found = index()
+from zoo.registry import get_index
+found = get_index()
 entry = found.get("attention", "running_mean")
-out = {"json": entry.as_json(), "broken": found.broken, "norms": found.names("norm"), "torch": "torch" in sys.modules}
+norms = found.get_names("norm")
+out = {"json": entry.as_json(), "broken": found.broken, "norms": norms, "torch": "torch" in sys.modules}
 import torch
 from zoo.model.build import build, check
 from zoo.checks import Refused

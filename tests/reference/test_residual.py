@@ -34,7 +34,7 @@ from zoo.components.residual.sandwich import SandwichNorm
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs, Norm, Residual, Sublayer
 from zoo.model.mask import Mask, Tokens
-from zoo.registry import index
+from zoo.registry import get_index
 
 DIM, HEADS, HIDDEN = 16, 4, 24
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -398,7 +398,7 @@ FINAL = {
 @pytest.mark.parametrize("name", FINAL)
 def test_the_stack_ends_with_a_norm_where_the_stream_is_not_normal(name: str, tiny: Tiny) -> None:
     (stack,) = build(tiny(residual={"name": name}), 32).stacks().values()
-    assert index().get("residual", name).load().final_norm is FINAL[name]  # type: ignore[attr-defined]
+    assert get_index().get("residual", name).load().final_norm is FINAL[name]  # type: ignore[attr-defined]
     assert (stack.final_norm is not None) == FINAL[name]
 
 

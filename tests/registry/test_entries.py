@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.checks import Refused
 from zoo.model.interfaces import Norm
-from zoo.registry import KINDS, Entry, entries, index, list_kind, live_options, read_module, register
+from zoo.registry import KINDS, Entry, entries, get_index, get_live_options, list_kind, read_module, register
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def scratch() -> Iterator[None]:
 def test_the_index_imports_no_torch() -> None:
     code = (
         "import sys, zoo.registry, zoo.model.schema, zoo.model.plan\n"
-        "found = zoo.registry.index()\n"
+        "found = zoo.registry.get_index()\n"
         "assert {kind for kind, _ in found.entries} == set(zoo.registry.KINDS), found\n"
         "zoo.model.schema.model_options()\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'hydra', 'omegaconf', 'lightning', 'numpy')])\n"
@@ -36,14 +36,17 @@ def test_the_index_imports_no_torch() -> None:
 
 
 def test_nothing_built_in_is_broken() -> None:
-    assert index().broken == ()
-    assert {kind for kind, _ in index().entries} == set(KINDS)
+    assert get_index().broken == ()
+    assert {kind for kind, _ in get_index().entries} == set(KINDS)
 
 
 def test_an_unknown_name_gives_the_near_miss_and_all_choices() -> None:
     with pytest.raises(Refused) as refusal:
-        index().get("norm", "rmss")
-    assert str(refusal.value) == f"unknown norm 'rmss': did you mean rms? choices: {', '.join(index().names('norm'))}"
+        get_index().get("norm", "rmss")
+    assert (
+        str(refusal.value)
+        == f"unknown norm 'rmss': did you mean rms? choices: {', '.join(get_index().get_names('norm'))}"
+    )
     with pytest.raises(Refused, match="unknown kind 'nrom': did you mean norm"):
         register("nrom", "x")
 
@@ -74,9 +77,9 @@ def test_a_class_made_in_a_session_is_built_like_any_other() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return 7 * x + self.offset
 
-    entry = index().get("norm", "scaled_by_seven")
+    entry = get_index().get("norm", "scaled_by_seven")
     assert (entry.load(), entry.description, entry.distribution) == (Seven, "x times seven.", None)
-    assert entry.options == live_options("norm", "scaled_by_seven")
+    assert entry.options == get_live_options("norm", "scaled_by_seven")
     assert entry.options[0].default == 1.0
 
 
@@ -89,7 +92,7 @@ def test_an_option_outside_the_closed_list_is_refused() -> None:
             def __init__(self, dim: int, *, table: dict[str, int]) -> None:
                 pass
 
-    assert "tabulated" not in index().names("norm")
+    assert "tabulated" not in get_index().get_names("norm")
 
 
 @pytest.mark.usefixtures("scratch")
@@ -101,7 +104,7 @@ def test_a_signature_that_is_not_the_one_in_the_file_is_refused() -> None:
             pass
 
     RmsNorm.__module__ = "zoo.components.norm.rms"
-    index().get("norm", "rms").load()
+    get_index().get("norm", "rms").load()
     with pytest.raises(
         Refused, match=r"zoo\.components\.norm\.rms\.RmsNorm: signature differs from its file: .*1e-06.*0\.001"
     ):
@@ -115,7 +118,7 @@ def test_what_cannot_be_imported_is_named() -> None:
 
 
 def test_an_entry_as_json() -> None:
-    shown = index().get("norm", "rms").as_json()
+    shown = get_index().get("norm", "rms").as_json()
     assert shown["class"] == "zoo.components.norm.rms.RmsNorm"
     assert shown["options"][0] == {"name": "eps", "type": "float", "required": False, "default": 1e-6}
     assert [entry.name for entry in read_module("zoo.components.norm.rms")] == ["rms"]
@@ -123,7 +126,7 @@ def test_an_entry_as_json() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_kind_is_listed_as_the_index_has_it(kind: str, scratch: None) -> None:
-    expected = {name: entry for (found, name), entry in index().entries.items() if found == kind}
+    expected = {name: entry for (found, name), entry in get_index().entries.items() if found == kind}
     assert expected
     assert list_kind(kind) == expected
 

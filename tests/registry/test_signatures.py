@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from zoo.registry.options import REQUIRED, Choice, Many, Maybe, Option, Record, Scalar
-from zoo.registry.signatures import Unreadable, find_class, locate, options_of_class, options_of_tree, parse
+from zoo.registry.signatures import (
+    Unreadable,
+    find_class,
+    locate_module,
+    parse_file,
+    read_class_options,
+    read_tree_options,
+)
 
 HEAD = """
 from __future__ import annotations
@@ -64,9 +71,9 @@ def both(tmp_path: Path) -> Iterator[Any]:
             sys.modules[file.stem] = module
             made.append(file.stem)
             spec.loader.exec_module(module)
-            return options_of_class(module.Thing)
+            return read_class_options(module.Thing)
 
-        for way in (lambda: options_of_tree(tree, find_class(tree, "Thing")), live):
+        for way in (lambda: read_tree_options(tree, find_class(tree, "Thing")), live):
             try:
                 results.append(way())
             except Unreadable as error:
@@ -167,30 +174,30 @@ def test_what_a_file_alone_cannot_tell_is_refused(option: str, said: str, both: 
     except (NameError, TypeError):  # the live reading fails in its own way
         tree = ast.parse(HEAD.replace("{}", option))
         with pytest.raises(Unreadable) as caught:
-            options_of_tree(tree, find_class(tree, "Thing"))
+            read_tree_options(tree, find_class(tree, "Thing"))
         error = caught.value
     assert str(error).startswith(said)
 
 
 def test_a_class_without_init_has_no_options() -> None:
     tree = ast.parse("class A:\n    pass")
-    assert options_of_tree(tree, find_class(tree, "A")) == ()
+    assert read_tree_options(tree, find_class(tree, "A")) == ()
     with pytest.raises(Unreadable, match="there is no class B"):
         find_class(tree, "B")
 
 
 def test_modules_are_found_without_importing_them() -> None:
-    assert locate("zoo.model.attend").name == "attend.py"
-    assert locate("zoo.components.attention").name == "__init__.py"
+    assert locate_module("zoo.model.attend").name == "attend.py"
+    assert locate_module("zoo.components.attention").name == "__init__.py"
     for name in ("zoo.no_such_module", "no_such_package_at_all", "no_such_package_at_all.inner"):
         with pytest.raises(Unreadable, match=f"module {name} cannot be found"):
-            locate(name)
+            locate_module(name)
 
 
 def test_a_file_that_is_not_python_is_named(tmp_path: Path) -> None:
     for name, content in (("syntax.py", b"def ("), ("bytes.py", b"\xff\xfe"), ("null.py", b"x = 1\x00")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(Unreadable, match=name):
-            parse(tmp_path / name)
+            parse_file(tmp_path / name)
     with pytest.raises(Unreadable, match=r"missing\.py"):
-        parse(tmp_path / "missing.py")
+        parse_file(tmp_path / "missing.py")

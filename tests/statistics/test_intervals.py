@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zoo.checks import Refused
-from zoo.statistics import Interval, mean_interval, paired_difference
+from zoo.statistics import Interval, compute_mean_interval, compute_paired_difference
 
 FINITE = st.floats(-1e6, 1e6)
 
 
 def test_two_values_have_the_cauchy_quantile() -> None:
     """With one degree of freedom t is Cauchy: its quantile is tan(pi (p - 1/2)), and s / sqrt(2) is half the gap."""
-    interval = mean_interval([1.0, 3.0])
+    interval = compute_mean_interval([1.0, 3.0])
     half = math.tan(math.pi * 0.475)
     assert interval.mean == 2.0
     assert (interval.low, interval.high) == pytest.approx((2.0 - half, 2.0 + half))
@@ -27,13 +27,13 @@ def test_two_values_have_the_cauchy_quantile() -> None:
 
 def test_three_values_have_the_quantile_of_two_degrees() -> None:
     """With two degrees of freedom the quantile is (2p - 1) sqrt(2 / (4 p (1 - p)))."""
-    interval = mean_interval([0.0, 1.0, 2.0], confidence=0.9)
+    interval = compute_mean_interval([0.0, 1.0, 2.0], confidence=0.9)
     quantile = 0.9 * math.sqrt(2 / (4 * 0.95 * 0.05))
     assert interval.half_width == pytest.approx(quantile / math.sqrt(3))
 
 
 def test_one_value_has_no_bounds() -> None:
-    interval = mean_interval([0.7])
+    interval = compute_mean_interval([0.7])
     assert interval.mean == 0.7
     assert not interval.known
     assert math.isnan(interval.low)
@@ -45,7 +45,7 @@ def test_one_value_has_no_bounds() -> None:
 @given(st.dictionaries(st.integers(0, 50), st.tuples(FINITE, FINITE), min_size=2))
 def test_paired_difference_is_scipys(pairs: dict[int, tuple[float, float]]) -> None:
     values, baseline = ({seed: pair[side] for seed, pair in pairs.items()} for side in (0, 1))
-    ours = paired_difference(values, baseline)
+    ours = compute_paired_difference(values, baseline)
     gaps = [values[seed] - baseline[seed] for seed in values]
     if np.std(gaps) < 1e-6:  # scipy divides by it
         assert ours.mean == pytest.approx(gaps[0], abs=1e-5)
@@ -55,7 +55,7 @@ def test_paired_difference_is_scipys(pairs: dict[int, tuple[float, float]]) -> N
 
 
 def test_only_shared_seeds_are_paired() -> None:
-    difference = paired_difference({0: 1.0, 1: 2.0, 7: 100.0}, {1: 1.5, 0: 0.0, 9: -100.0})
+    difference = compute_paired_difference({0: 1.0, 1: 2.0, 7: 100.0}, {1: 1.5, 0: 0.0, 9: -100.0})
     assert (difference.mean, difference.count) == (0.75, 2)
 
 
@@ -64,7 +64,7 @@ def test_coverage_is_as_stated() -> None:
     generator = np.random.default_rng(0)
     trials, confidence = 4000, 0.9
     samples = generator.normal(3.0, 2.0, size=(trials, 4))
-    held = sum(not mean_interval(list(sample), confidence).excludes(3.0) for sample in samples)
+    held = sum(not compute_mean_interval(list(sample), confidence).excludes(3.0) for sample in samples)
     tolerance = 4 * math.sqrt(trials * confidence * (1 - confidence))
     assert abs(held - trials * confidence) < tolerance
 
@@ -76,9 +76,9 @@ def test_pairing_removes_what_seeds_share() -> None:
     for _ in range(trials):
         luck = generator.normal(0, 10, 5)
         base, arm = luck + generator.normal(0, 0.1, 5), luck + 0.5 + generator.normal(0, 0.1, 5)
-        paired = paired_difference(dict(enumerate(arm)), dict(enumerate(base)))
+        paired = compute_paired_difference(dict(enumerate(arm)), dict(enumerate(base)))
         held += not paired.excludes(0.5)
-        narrower += paired.half_width < 0.2 * mean_interval(list(arm)).half_width
+        narrower += paired.half_width < 0.2 * compute_mean_interval(list(arm)).half_width
     assert abs(held - 0.95 * trials) < 4 * math.sqrt(trials * 0.95 * 0.05)
     assert narrower > 0.99 * trials
 
@@ -86,15 +86,15 @@ def test_pairing_removes_what_seeds_share() -> None:
 @pytest.mark.parametrize(("values", "told"), [([], "got none"), ([1.0, math.nan], "nan"), ([math.inf], "inf")])
 def test_what_has_no_mean_is_refused(values: list[float], told: str) -> None:
     with pytest.raises(Refused, match=told):
-        mean_interval(values)
+        compute_mean_interval(values)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95])
 def test_confidence_is_a_share(confidence: float) -> None:
     with pytest.raises(Refused, match=f"confidence={confidence}"):
-        mean_interval([1.0, 2.0], confidence)
+        compute_mean_interval([1.0, 2.0], confidence)
 
 
 def test_no_shared_seed_is_refused() -> None:
     with pytest.raises(Refused, match=r"\[1\] and \[2\]"):
-        paired_difference({1: 0.0}, {2: 0.0})
+        compute_paired_difference({1: 0.0}, {2: 0.0})

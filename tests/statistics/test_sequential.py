@@ -9,7 +9,13 @@ import pytest
 from scipy import integrate, stats
 
 from zoo.checks import Refused
-from zoo.statistics import compare_by_looks, decide, interquartile_interval, interquartile_mean, sequence_interval
+from zoo.statistics import (
+    compare_sequentially,
+    compute_interquartile_interval,
+    compute_interquartile_mean,
+    compute_sequence_interval,
+    run_sequential_test,
+)
 
 
 def marginal(values: np.ndarray, variance: float) -> float:
@@ -26,7 +32,7 @@ def marginal(values: np.ndarray, variance: float) -> float:
 @pytest.mark.parametrize("count", [4, 7])
 def test_at_its_bounds_the_martingale_is_one_over_the_error(count: int) -> None:
     values = np.random.default_rng(count).normal(1.0, 0.7, count)
-    interval = sequence_interval(list(values), 0.05, 4.0)
+    interval = compute_sequence_interval(list(values), 0.05, 4.0)
     for bound in (interval.low, interval.high):
         ratio = marginal(values - bound, 4.0) / marginal(values - bound, 0.0)
         assert ratio == pytest.approx(20.0, rel=1e-5)
@@ -34,10 +40,10 @@ def test_at_its_bounds_the_martingale_is_one_over_the_error(count: int) -> None:
 
 def test_intervals_move_with_the_values_and_say_nothing_of_too_few() -> None:
     values = [0.3, 1.1, 0.2, 0.9, 0.4]
-    one, other = sequence_interval(values), sequence_interval([10 * value - 3 for value in values])
+    one, other = compute_sequence_interval(values), compute_sequence_interval([10 * value - 3 for value in values])
     assert (other.low, other.high) == pytest.approx((10 * one.low - 3, 10 * one.high - 3))
     for few in ([1.0], [1.0, 1.2], [2.0] * 30):
-        assert (sequence_interval(few).low, sequence_interval(few).high) == (-math.inf, math.inf)
+        assert (compute_sequence_interval(few).low, compute_sequence_interval(few).high) == (-math.inf, math.inf)
     student = stats.ttest_1samp(values, 0.0).confidence_interval()
     assert one.low < student.low < student.high < one.high, "what may be looked at always is wider than what may once"
 
@@ -46,7 +52,7 @@ def verdicts(effect: float, trials: int, margin: float | None, arms: int = 1, se
     """Verdict of each simulated study and after how many pairs, at most 20, looked at after each."""
     generator = np.random.default_rng(seed)
     looks = [
-        decide(list(sample), most=20, higher_is_better=True, margin=margin, arms=arms)
+        run_sequential_test(list(sample), most=20, higher_is_better=True, margin=margin, arms=arms)
         for sample in generator.normal(effect, 1.0, size=(trials, 20))
     ]
     return [(str(look.verdict), look.pairs) for look in looks]
@@ -80,17 +86,17 @@ def test_large_effects_and_equal_arms_are_decided_early() -> None:
 
 def test_a_verdict_stays_and_one_goes_on_before_it() -> None:
     values = [2.0, 2.2, 1.9, 2.1, 2.05, -9.0, 9.0, -9.0]
-    looks = [decide(values[:count], most=7, higher_is_better=False) for count in range(1, len(values) + 1)]
+    looks = [run_sequential_test(values[:count], most=7, higher_is_better=False) for count in range(1, len(values) + 1)]
     first = next(place for place, look in enumerate(looks) if look.verdict)
     assert looks[first].verdict == "worse"
     assert all(look == looks[first] for look in looks[first:])
     assert [look.pairs for look in looks[:first]] == list(range(1, first + 1))
-    assert decide([0.1, -0.1], most=2, higher_is_better=True).verdict == "undecided"
+    assert run_sequential_test([0.1, -0.1], most=2, higher_is_better=True).verdict == "undecided"
 
 
 def test_more_arms_ask_for_more() -> None:
     values = list(np.random.default_rng(5).normal(1.5, 1.0, 20))
-    alone, among = (decide(values, most=20, higher_is_better=True, arms=arms) for arms in (1, 8))
+    alone, among = (run_sequential_test(values, most=20, higher_is_better=True, arms=arms) for arms in (1, 8))
     assert alone.pairs < among.pairs
 
 
@@ -99,22 +105,22 @@ def test_more_arms_ask_for_more() -> None:
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, float], told: str) -> None:
     with pytest.raises(Refused, match=told):
-        decide([1.0, 2.0], **{"most": 5, "higher_is_better": True, **change})  # type: ignore[arg-type]
+        run_sequential_test([1.0, 2.0], **{"most": 5, "higher_is_better": True, **change})  # type: ignore[arg-type]
     with pytest.raises(Refused, match="got none"):
-        decide([], most=5, higher_is_better=True)
+        run_sequential_test([], most=5, higher_is_better=True)
 
 
 # ----------------------------------------------------------------------------------------------------------- suites
 
 
 def test_the_interquartile_mean_is_of_the_middle_half() -> None:
-    assert interquartile_mean({"a": [100.0, 1.0, 2.0, 3.0], "b": [-50.0, 4.0, 5.0, 6.0]}) == (2 + 3 + 4 + 5) / 4
-    assert interquartile_mean({"a": [3.0]}) == 3.0
+    assert compute_interquartile_mean({"a": [100.0, 1.0, 2.0, 3.0], "b": [-50.0, 4.0, 5.0, 6.0]}) == (2 + 3 + 4 + 5) / 4
+    assert compute_interquartile_mean({"a": [3.0]}) == 3.0
 
 
 def test_runs_are_drawn_within_their_task() -> None:
     """Tasks of equal runs each have no luck, however far apart the tasks are."""
-    interval = interquartile_interval({"easy": [1.0] * 4, "hard": [0.0] * 4})
+    interval = compute_interquartile_interval({"easy": [1.0] * 4, "hard": [0.0] * 4})
     assert (interval.low, interval.mean, interval.high, interval.count) == (0.5, 0.5, 0.5, 8)
 
 
@@ -123,14 +129,14 @@ def test_the_interval_covers_nearly_as_stated() -> None:
     generator, trials, held = np.random.default_rng(6), 300, 0
     for _ in range(trials):
         scores = {str(task): list(generator.normal(0.0, 1.0, 10)) for task in range(4)}
-        held += not interquartile_interval(scores, resamples=400).excludes(0.0)
+        held += not compute_interquartile_interval(scores, resamples=400).excludes(0.0)
     assert 0.88 - 3 * 0.019 <= held / trials <= 0.98
 
 
 @pytest.mark.parametrize("scores", [{}, {"a": []}, {"a": [1.0, math.nan]}])
 def test_scores_that_say_nothing_are_refused(scores: dict[str, list[float]]) -> None:
     with pytest.raises(Refused, match="scores"):
-        interquartile_mean(scores)
+        compute_interquartile_mean(scores)
 
 
 # ---------------------------------------------------------------------------------------------------- comparisons
@@ -141,12 +147,12 @@ def test_comparisons_by_looks_are_the_rule_of_each_pair() -> None:
     base = dict(zip(seeds, generator.normal(size=12), strict=True))
     arms = {gain: {seed: base[seed] + gain + generator.normal() for seed in seeds} for gain in (4.0, 0.1)}
     arms[9.0] = {**arms[4.0], 2: math.nan}
-    told = compare_by_looks(
+    told = compare_sequentially(
         {gain: (values, base) for gain, values in arms.items()}, most=12, higher_is_better=True, margin=0.01
     )
     for gain in (4.0, 0.1):
         gaps = [arms[gain][seed] - base[seed] for seed in seeds]
-        look = decide(gaps, most=12, higher_is_better=True, margin=0.01, arms=3)
+        look = run_sequential_test(gaps, most=12, higher_is_better=True, margin=0.01, arms=3)
         one = told[gain]
         assert (one.verdict, one.interval, one.pairs) == (look.verdict, look.interval, look.pairs)
         assert one.differences == tuple(gaps[: look.pairs])
@@ -156,7 +162,7 @@ def test_comparisons_by_looks_are_the_rule_of_each_pair() -> None:
     assert told[4.0].pairs < 12
     lost = told[9.0]
     assert (lost.verdict, lost.diverged, lost.pairs) == ("diverged", 1, 1)
-    unfinished = compare_by_looks({"a": (dict(list(arms[0.1].items())[:5]), base)}, most=12, higher_is_better=True)
+    unfinished = compare_sequentially({"a": (dict(list(arms[0.1].items())[:5]), base)}, most=12, higher_is_better=True)
     assert unfinished["a"].verdict is None
 
 
@@ -165,6 +171,6 @@ def test_comparisons_by_looks_of_arms_that_do_not_differ_err_in_one_study_of_twe
     for _ in range(400):
         base = dict(enumerate(generator.normal(size=12)))
         pairs = {arm: (dict(enumerate(generator.normal(size=12))), base) for arm in range(3)}
-        told = compare_by_looks(pairs, most=12, higher_is_better=True)
+        told = compare_sequentially(pairs, most=12, higher_is_better=True)
         wrong += any(one.verdict != "undecided" for one in told.values())
     assert wrong <= 400 * 0.05 + 3 * math.sqrt(400 * 0.05 * 0.95)

@@ -16,16 +16,16 @@ from zoo.checks import Refused
 from zoo.statistics import (
     Comparison,
     Verdict,
-    bootstrap_interval,
+    adjust_p_values,
+    bound_equivalence_power,
     compare,
-    detectable,
-    difference_p,
-    equivalence_p,
-    equivalence_power,
-    holm,
-    pairs_to_decide,
-    power,
-    probability_above,
+    compute_bootstrap_interval,
+    compute_detectable_effect,
+    compute_difference_p,
+    compute_equivalence_p,
+    compute_power,
+    estimate_pairs,
+    predict_probability_above,
 )
 
 Verdicts = list[Verdict | None]
@@ -46,28 +46,31 @@ def about(found: int, trials: int, rate: float) -> bool:
 def test_the_p_of_a_difference_is_scipys(values: list[float]) -> None:
     base = [float(place) for place in range(len(values))]
     theirs = stats.ttest_rel([value + b for value, b in zip(values, base, strict=True)], base).pvalue
-    assert difference_p(values) == pytest.approx(theirs, rel=1e-9)
+    assert compute_difference_p(values) == pytest.approx(theirs, rel=1e-9)
 
 
 @pytest.mark.parametrize("values", DRAWN)
 def test_the_p_of_equality_is_that_of_two_one_sided_tests(values: list[float]) -> None:
     low = stats.ttest_1samp(values, -0.9, alternative="greater").pvalue
     high = stats.ttest_1samp(values, 0.9, alternative="less").pvalue
-    assert equivalence_p(values, 0.9) == pytest.approx(max(low, high), rel=1e-9)
+    assert compute_equivalence_p(values, 0.9) == pytest.approx(max(low, high), rel=1e-9)
 
 
 def test_one_pair_has_no_p() -> None:
-    assert all(math.isnan(p) for p in (difference_p([1.0]), equivalence_p([1.0], 2.0), probability_above([1.0])))
+    assert all(
+        math.isnan(p)
+        for p in (compute_difference_p([1.0]), compute_equivalence_p([1.0], 2.0), predict_probability_above([1.0]))
+    )
 
 
 @pytest.mark.parametrize("count", [2, 5, 6])
 def test_equal_differences_are_judged_by_their_signs(count: int) -> None:
     same = [0.3 - 0.2] * (count - 1) + [0.7 - 0.6]  # equal but for rounding
     theirs = stats.binomtest(count, count, 0.5)
-    assert difference_p(same) == pytest.approx(theirs.pvalue)
-    assert equivalence_p(same, 0.5) == pytest.approx(stats.binomtest(count, count, 0.5, "greater").pvalue)
-    assert (difference_p([0.0] * count), equivalence_p(same, 0.05)) == (1.0, 1.0)
-    assert (probability_above(same), probability_above([0.0] * count)) == (1.0, 0.5)
+    assert compute_difference_p(same) == pytest.approx(theirs.pvalue)
+    assert compute_equivalence_p(same, 0.5) == pytest.approx(stats.binomtest(count, count, 0.5, "greater").pvalue)
+    assert (compute_difference_p([0.0] * count), compute_equivalence_p(same, 0.05)) == (1.0, 1.0)
+    assert (predict_probability_above(same), predict_probability_above([0.0] * count)) == (1.0, 0.5)
 
 
 def plain_holm(p_values: list[float]) -> list[float]:
@@ -87,33 +90,33 @@ def plain_holm(p_values: list[float]) -> list[float]:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_holm_is_the_procedure_of_the_paper(p_values: list[float]) -> None:
-    assert holm(p_values) == pytest.approx(plain_holm(p_values))
+    assert adjust_p_values(p_values) == pytest.approx(plain_holm(p_values))
 
 
 def test_what_was_not_tested_counts_in_the_family() -> None:
-    adjusted = holm([0.01, math.nan, 0.02])
+    adjusted = adjust_p_values([0.01, math.nan, 0.02])
     assert (adjusted[0], adjusted[2]) == (0.03, 0.04)
     assert math.isnan(adjusted[1])
 
 
 def test_the_bootstrap_is_scipys_and_repeats() -> None:
     values = list(np.random.default_rng(3).exponential(size=15))
-    ours, again = bootstrap_interval(values), bootstrap_interval(values)
+    ours, again = compute_bootstrap_interval(values), compute_bootstrap_interval(values)
     theirs = stats.bootstrap((values,), np.mean, n_resamples=20000, rng=7, method="BCa").confidence_interval
     assert ours is not None
     assert ours == again
     noise = 0.1 * (theirs.high - theirs.low)  # of resampling, at tails as long as these
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=noise)
     assert ours.high - ours.mean > ours.mean - ours.low, "which a t-interval would not tell"
-    assert bootstrap_interval(values[:9]) is None
-    assert bootstrap_interval([1.0] * 12) is None
+    assert compute_bootstrap_interval(values[:9]) is None
+    assert compute_bootstrap_interval([1.0] * 12) is None
 
 
 def test_the_bootstrap_covers_nearly_as_stated() -> None:
     """At 30 skewless values BCa is a little narrow: at least 90 of 100 for 95 stated, and not more than stated."""
     samples, held = np.random.default_rng(4).normal(size=(300, 30)), 0
     for sample in samples:
-        interval = bootstrap_interval(list(sample), resamples=499)
+        interval = compute_bootstrap_interval(list(sample), resamples=499)
         assert interval is not None
         held += not interval.excludes(0.0)
     assert at_most(300 - held, 300, 0.10)
@@ -124,7 +127,7 @@ def test_the_chance_on_a_new_seed_is_calibrated() -> None:
     """A new difference, put among those seen by the chance that they give it, is anywhere alike."""
     generator = np.random.default_rng(5)
     samples, new = generator.normal(0.5, 1.0, size=(6000, 3)), generator.normal(0.5, 1.0, 6000)
-    chances = [probability_above(list(sample - value)) for sample, value in zip(samples, new, strict=True)]
+    chances = [predict_probability_above(list(sample - value)) for sample, value in zip(samples, new, strict=True)]
     for level in (0.1, 0.5, 0.9):
         assert about(sum(chance < level for chance in chances), 6000, level)
 
@@ -136,7 +139,7 @@ def test_the_chance_on_a_new_seed_is_calibrated() -> None:
 def test_power_is_the_share_of_studies_that_find(effect: float, pairs: int, error: float) -> None:
     samples = np.random.default_rng(6).normal(effect, 1.0, size=(8000, pairs))
     found = int((stats.ttest_1samp(samples, 0.0, axis=1).pvalue <= error).sum())
-    assert about(found, 8000, power(effect, 1.0, pairs, error))
+    assert about(found, 8000, compute_power(effect, 1.0, pairs, error))
 
 
 def test_the_power_of_equality_is_a_close_bound() -> None:
@@ -144,29 +147,29 @@ def test_the_power_of_equality_is_a_close_bound() -> None:
     ours = np.maximum(
         *(stats.ttest_1samp(sign * samples, -1.0, axis=1, alternative="greater").pvalue for sign in (1, -1))
     )
-    found, bound = int((ours <= 0.05).sum()), equivalence_power(0.2, 1.0, 16, 1.0)
+    found, bound = int((ours <= 0.05).sum()), bound_equivalence_power(0.2, 1.0, 16, 1.0)
     assert bound > 0.8
     assert about(found, 8000, bound)
-    assert equivalence_power(0.0, 1.0, 2, 0.01) == 0.0
+    assert bound_equivalence_power(0.0, 1.0, 2, 0.01) == 0.0
 
 
 @pytest.mark.parametrize("pairs", [2, 3, 5, 20])
 @pytest.mark.parametrize("error", [0.05, 0.001])
 def test_the_smallest_effect_is_found_at_the_power_wanted(pairs: int, error: float) -> None:
-    smallest = detectable(0.3, pairs, error)
-    assert power(smallest, 0.3, pairs, error) == pytest.approx(0.8, abs=1e-6)
-    assert math.isnan(detectable(0.3, 1))
+    smallest = compute_detectable_effect(0.3, pairs, error)
+    assert compute_power(smallest, 0.3, pairs, error) == pytest.approx(0.8, abs=1e-6)
+    assert math.isnan(compute_detectable_effect(0.3, 1))
 
 
 def test_the_pairs_to_decide_are_the_first_that_do() -> None:
-    pairs = pairs_to_decide(0.5, 1.0)
+    pairs = estimate_pairs(0.5, 1.0)
     assert pairs is not None
-    assert power(0.5, 1.0, pairs) >= 0.8 > power(0.5, 1.0, pairs - 1)
-    equal = pairs_to_decide(0.1, 1.0, margin=1.0)
+    assert compute_power(0.5, 1.0, pairs) >= 0.8 > compute_power(0.5, 1.0, pairs - 1)
+    equal = estimate_pairs(0.1, 1.0, margin=1.0)
     assert equal is not None
-    assert equivalence_power(0.1, 1.0, equal, 1.0) >= 0.8 > equivalence_power(0.1, 1.0, equal - 1, 1.0)
-    assert pairs_to_decide(0.0, 1.0) is None
-    assert pairs_to_decide(0.01, 1.0) is None
+    assert bound_equivalence_power(0.1, 1.0, equal, 1.0) >= 0.8 > bound_equivalence_power(0.1, 1.0, equal - 1, 1.0)
+    assert estimate_pairs(0.0, 1.0) is None
+    assert estimate_pairs(0.01, 1.0) is None
 
 
 # ------------------------------------------------------------------------------------------------------- verdicts
@@ -227,7 +230,7 @@ def test_more_seeds_are_what_the_power_asks_for() -> None:
     values = [0.9, -0.5, 0.7, 0.1]
     one = against({"arm": by_seed(values)}, by_seed(np.zeros(4)), higher_is_better=True)["arm"]
     assert one.verdict == "undecided"
-    needed = pairs_to_decide(float(np.mean(values)), float(np.std(values, ddof=1)))
+    needed = estimate_pairs(float(np.mean(values)), float(np.std(values, ddof=1)))
     assert needed is not None
     assert one.more_pairs == needed - 4
 
@@ -249,7 +252,7 @@ def test_smallest_effects_of_a_family() -> None:
     base, arm = [1.0, 2.0, 3.0, 5.0], [1.5, 2.1, 3.9, 5.2]
     told = against({"a": by_seed(arm), "b": by_seed(base), "c": {}}, by_seed(base), higher_is_better=True)
     spread = float(np.std(np.subtract(arm, base), ddof=1))
-    assert told["a"].smallest == pytest.approx(detectable(spread, 4, 0.05 / 3))
+    assert told["a"].smallest == pytest.approx(compute_detectable_effect(spread, 4, 0.05 / 3))
     assert math.isnan(told["b"].smallest), "it differs nowhere, so its spread is not known"
     assert math.isnan(told["c"].smallest)
 
@@ -259,7 +262,7 @@ def test_a_margin_is_above_nothing(margin: float) -> None:
     with pytest.raises(Refused, match=f"margin={margin}"):
         against({"a": {0: 1.0}}, {0: 1.0}, higher_is_better=True, margin=margin)
     with pytest.raises(Refused, match=f"margin={margin}"):
-        equivalence_p([1.0, 2.0], margin)
+        compute_equivalence_p([1.0, 2.0], margin)
 
 
 def studies(
@@ -287,14 +290,14 @@ def test_arms_that_do_not_differ_are_called_different_in_one_study_of_twenty(arm
 
 def test_one_planted_effect_is_found_at_the_power_computed() -> None:
     found = studies([2.5], 1500, 5, None, seed=11)
-    assert about(sum(verdicts == ["better"] for verdicts in found), len(found), power(2.5, math.sqrt(2), 5))
+    assert about(sum(verdicts == ["better"] for verdicts in found), len(found), compute_power(2.5, math.sqrt(2), 5))
 
 
 def test_one_planted_among_others_is_found_at_least_as_often_as_the_strictest_step() -> None:
     """And the others, which do not differ, are called different in one study of twenty."""
     found = studies([-3.0, 0.0, 0.0], 1000, 6, None, seed=12)
     missed = sum(verdicts[0] != "worse" for verdicts in found)
-    assert at_most(missed, len(found), 1 - power(3.0, math.sqrt(2), 6, 0.05 / 3))
+    assert at_most(missed, len(found), 1 - compute_power(3.0, math.sqrt(2), 6, 0.05 / 3))
     assert at_most(sum(verdicts[1:] != ["undecided"] * 2 for verdicts in found), len(found), 0.05)
 
 

@@ -22,7 +22,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs, Objective
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.training.evaluation import Evaluation
 from zoo.training.lightning_module import Training
 
@@ -78,12 +78,12 @@ def test_what_is_learned_does_not_grow_with_the_width(tied: bool, tiny: Tiny, vo
 
 TABLES = re.compile(r"(table|types|values)\.weight$|^model\.head\.weight$")  # a row for each thing
 KINDS = ("attention", "ffn", "norm", "position", "residual", "objective")
-ENTRIES = [(kind, name) for kind in KINDS for name in index().names(kind)]
+ENTRIES = [(kind, name) for kind in KINDS for name in get_index().get_names(kind)]
 
 
 def rates(kind: str, name: str, width: int, tiny: Tiny, vocabulary: Vocabulary) -> dict[str, tuple[Any, float]]:
     """Shape and learning rate of every parameter, of the first model that takes the component."""
-    chosen: Any = index().get(kind, name).load()
+    chosen: Any = get_index().get(kind, name).load()
     variants = sorted({variant for variant, _ in chosen.combines}) if kind == "objective" else ["decoder", "encoder"]
     part = {} if kind == "objective" else {kind: {"name": name}}
     sizes = {"dim": width, "hidden": 2 * width, "heads": width // 8, "head": {"tied": False}, "initialization": MUP}

@@ -14,16 +14,16 @@ from zoo.components.data.numbers import Language
 from zoo.data.interfaces import Pairs, TextMetric
 from zoo.model.build import make
 from zoo.model.parts import part_from_config
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.registry.options import REQUIRED
 from zoo.report.records.metrics import Metric
 from zoo.training.text_metric import score_texts
 
 DRAWN = [
     {"name": name}
-    for name in index().names("data")
-    if issubclass(index().get("data", name).load(), Pairs)
-    and not any(option.default is REQUIRED for option in index().get("data", name).options)
+    for name in get_index().get_names("data")
+    if issubclass(get_index().get("data", name).load(), Pairs)
+    and not any(option.default is REQUIRED for option in get_index().get("data", name).options)
 ]
 SPELLED = [
     {"name": "numbers", "limit": limit, "source": "digits" if target != "digits" else "english", "target": target}
@@ -33,7 +33,7 @@ SPELLED = [
 
 
 def targets_of(config: dict[str, Any]) -> tuple[TextMetric, list[str]]:
-    options = index().get("data", config["name"]).options
+    options = get_index().get("data", config["name"]).options
     data: Any = make(part_from_config("data", {option.name: option.default for option in options} | config, "data"))
     return data.text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
 

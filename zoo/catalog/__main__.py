@@ -12,7 +12,7 @@ from pathlib import Path
 from zoo.catalog.component_facts import list_entries
 from zoo.catalog.component_page import KINDS, build_page
 from zoo.catalog.overview_tables import build_index, build_matrix
-from zoo.registry import index
+from zoo.registry import get_index
 
 
 def build_pages(plugins: Collection[str] = ()) -> Iterator[tuple[str, str]]:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit("python -m zoo.catalog FOLDER [PLUGIN ...]")
     folder, *plugins = arguments
     for name in plugins:
-        if not any(entry.distribution == name for entry in index().entries.values()):
+        if not any(entry.distribution == name for entry in get_index().entries.values()):
             sys.exit(f"PLUGIN must be an installed distribution with components: got {name}")
     write_pages(Path(folder), plugins)
 

@@ -21,7 +21,7 @@ from zoo.model.interfaces import Component, Inputs, Norm
 from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
-from zoo.registry import Entry, index
+from zoo.registry import Entry, get_index
 
 DIM, HEADS, HEAD_DIM, HIDDEN, LENGTH = 256, 4, 64, 1024, 512
 PLAIN = {"attention": "multi_head", "ffn": "mlp", "norm": "layer", "position": "none", "residual": "pre"}
@@ -34,7 +34,7 @@ _LENGTHS = (256, 512, 768, 1024)
 
 def list_entries(kind: str, plugins: Collection[str] = ()) -> list[Entry]:
     """Returns the components of a kind that are part of zoo or of the distributions ``plugins``, sorted by name."""
-    found = [entry for entry in index().entries.values() if entry.kind == kind]
+    found = [entry for entry in get_index().entries.values() if entry.kind == kind]
     chosen = (entry for entry in found if entry.distribution in plugins or _is_built_in(entry))
     return sorted(chosen, key=lambda entry: entry.name)
 

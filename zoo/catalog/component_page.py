@@ -23,7 +23,7 @@ from zoo.catalog.component_facts import (
 )
 from zoo.catalog.docstring import escape_cell, link_paper, parse_docstring, to_markdown
 from zoo.model.schema import SLOTS
-from zoo.registry import Entry, live_options
+from zoo.registry import Entry, get_live_options
 from zoo.registry.options import REQUIRED, Option, Record
 
 KINDS = {
@@ -90,7 +90,7 @@ def _build_options(entry: Entry, descriptions: Mapping[str, str]) -> str:
     rows = [
         f"| `{name}` | {escape_cell(f'`{option.type}`')} | {_format_default(option)} | "
         f"{escape_cell(to_markdown(text or descriptions.get(name, '')))} |"
-        for name, option, text in flatten_options(live_options(entry.kind, entry.name))
+        for name, option, text in flatten_options(get_live_options(entry.kind, entry.name))
     ]
     head = ["| option | type | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*head, *rows]) if rows else "None."

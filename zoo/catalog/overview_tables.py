@@ -9,7 +9,7 @@ from zoo.catalog.component_facts import find_conflict, find_pair_conflict, find_
 from zoo.catalog.component_page import KINDS, flatten_options
 from zoo.catalog.docstring import escape_cell, link_paper, to_markdown
 from zoo.model.build import VARIANTS
-from zoo.registry import Entry, live_options
+from zoo.registry import Entry, get_live_options
 
 _FORMS = ("documents", "pairs")
 _NOTE = "Generated from the registry by `make docs`; do not edit by hand."
@@ -31,7 +31,7 @@ def _build_list(kind: str, plugins: Collection[str]) -> str:
     rows = []
     for entry in list_entries(kind, plugins):
         failures = getattr(entry.load(), "expected_failures", {})
-        options = len(list(flatten_options(live_options(kind, entry.name))))
+        options = len(list(flatten_options(get_live_options(kind, entry.name))))
         link = f"[`{entry.name}`]({kind}/{entry.name}.md)"
         known = (
             link,

@@ -92,10 +92,10 @@ def _format_counts(counts: Counter[Status]) -> str:
 
 def _components(given: Given) -> list[str]:
     """Returns the components that are named, each of which can be loaded; all of them with ``--all``."""
-    from zoo.registry import index
+    from zoo.registry import get_index
     from zoo.testing import found
 
-    named = [*given.words, *(f"{kind}/{name}" for kind, name in (index().entries if given.all else ()))]
+    named = [*given.words, *(f"{kind}/{name}" for kind, name in (get_index().entries if given.all else ()))]
     for component in named:
         found(component)
     return list(dict.fromkeys(named))

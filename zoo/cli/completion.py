@@ -116,13 +116,13 @@ def _complete_argument(command: str, current: str, before: Sequence[str]) -> lis
     """Returns the words that a command may have next; none where these are files or texts."""
     from zoo.cli.complete_overrides import complete_override
     from zoo.config.groups import list_choices
-    from zoo.registry import KINDS, index
+    from zoo.registry import KINDS, get_index
 
     match command:
         case "list" | "new":
             return _beginning(KINDS if command == "list" or not before else (), current)
         case "check":
-            return _beginning((f"{kind}/{name}" for kind, name in index().entries), current)
+            return _beginning((f"{kind}/{name}" for kind, name in get_index().entries), current)
         case "completion":
             return _beginning(SCRIPTS, current)
         case "diff" if len(before) < 2:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from zoo.checks import suggest
 from zoo.cli.parser import Given, Parser
-from zoo.registry import KINDS, Entry, index
+from zoo.registry import KINDS, Entry, get_index
 from zoo.system.terminal import say
 
 
@@ -30,7 +30,7 @@ PARSER.add_switch("--json", help="print JSON, which also has the classes")
 
 def run(given: Given) -> int:
     """Prints the components; plug-ins that cannot be read are lines on the standard error."""
-    everything = index()
+    everything = get_index()
     for line in everything.broken:
         say(f"zoo: {line}", file=sys.stderr)
     chosen = [entry for entry in everything.entries.values() if not given.words or entry.kind in given.words]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zoo.checks import suggest
 from zoo.cli.parser import Given, Parser
-from zoo.registry import KINDS, index
+from zoo.registry import KINDS, get_index
 from zoo.system.terminal import say
 
 _FILES = ("pyproject.toml", "README.md", "{package}/__init__.py", "{package}/{name}.py", "tests/test_{name}.py")
@@ -23,8 +23,8 @@ def _problems(given: Given) -> Iterable[str]:
     folder = _folder(given)
     if kind not in KINDS:
         yield f"unknown kind {kind!r}: {suggest(kind, KINDS)}"
-    elif name in index().names(kind):
-        yield f"{kind} {name!r} is taken by {index().get(kind, name).path}"
+    elif name in get_index().get_names(kind):
+        yield f"{kind} {name!r} is taken by {get_index().get(kind, name).path}"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or keyword.iskeyword(name):
         yield f"NAME must be a Python name in lower case, of at most 64 characters: got {name!r}"
     if folder.exists() and any(folder.iterdir()):

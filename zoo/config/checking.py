@@ -23,7 +23,7 @@ from zoo.model.interfaces import Objective
 from zoo.model.parts import part_from_config
 from zoo.model.plan import ModelPlan
 from zoo.model.schema import check_part
-from zoo.registry import index, live_options
+from zoo.registry import get_index, get_live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options, construct_options
 from zoo.system.names import check_path
 
@@ -157,7 +157,7 @@ def check_data(given: Any, problems: list[str]) -> dict[str, Any]:
 
 def _find_construction_problems(kind: str, checked: Mapping[str, Any], path: str) -> list[str]:
     """Finds problems that a data source or tokenizer reports when it is constructed; reads no data."""
-    if any(option.name not in checked for option in index().get(kind, str(checked["name"])).options):
+    if any(option.name not in checked for option in get_index().get(kind, str(checked["name"])).options):
         return []
     try:
         made: Any = build.make(part_from_config(kind, checked, path))
@@ -173,7 +173,7 @@ def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) 
     if variant not in build.VARIANTS:  # reported already
         return {}
     if isinstance(given, Mapping) and given.get("name") is None and variant and data:
-        form = index().get("data", str(data)).load().form  # type: ignore[attr-defined]
+        form = get_index().get("data", str(data)).load().form  # type: ignore[attr-defined]
         given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[form]}
     if not variant or not data:
         return {}
@@ -183,8 +183,8 @@ def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) 
 def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objective:
     """Builds the objective of a checked config."""
     name = str(config["objective"]["name"])
-    cls = index().get("objective", name).load()
-    options = construct_options(live_options("objective", name), config["objective"])
+    cls = get_index().get("objective", name).load()
+    options = construct_options(get_live_options("objective", name), config["objective"])
     made = cls(config["model"]["dim"], vocabulary, config["model"]["variant"], **options)
     if not isinstance(made, Objective):
         raise TypeError(f"objective {name} is not an Objective: {cls}")
@@ -200,7 +200,7 @@ def _make_draft_objective(config: Mapping[str, Any]) -> Objective:
 
 def find_required_tokens(config: Mapping[str, Any]) -> Required:
     """Finds the special tokens that the objective of a checked config adds to its data."""
-    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    form = get_index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
     return _make_draft_objective(config).required(form, config["data"]["length"])
 
 
@@ -218,8 +218,8 @@ def _find_required(objective: Any, model: Mapping[str, Any], data: Any) -> Requi
 def _find_fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     """Finds incompatible choices: objective with variant and data, positions with length, mixers with packing."""
     name, variant = str(config["objective"]["name"]), plan.variant
-    cls: Any = index().get("objective", name).load()
-    form = index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    cls: Any = get_index().get("objective", name).load()
+    form = get_index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
     if (variant, form) not in cls.combines:
         works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
         return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]

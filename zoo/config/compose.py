@@ -26,7 +26,7 @@ from zoo.checks import Refused, suggest
 from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
 from zoo.config.overrides import list_sweep_values, parse_word
 from zoo.model.schema import carry_options, overlay_part
-from zoo.registry import Index, index
+from zoo.registry import Index, get_index
 from zoo.system.installation import find_package_folder
 
 _LOGGING = {
@@ -43,7 +43,7 @@ _LOGGING = {
 
 def publish() -> None:
     """Adds every registered component to the config store of Hydra."""
-    _publish(index())
+    _publish(get_index())
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,11 +58,11 @@ def _publish(known: Index) -> None:
         for parent in reversed(parents):
             emptied = {parent: emptied}
         store.store(group=f"hydra/empty/{group}", name="slot", node=DictConfig(emptied), package="_global_")
-        for name in known.names(kind):
+        for name in known.get_names(kind):
             node = {"defaults": [{f"/hydra/empty/{group}@_global_": "slot"}, "_self_"], "name": name}
             store.store(group=group, name=name, node=node)
     for kind in ("data", "objective"):
-        for name in known.names(kind):
+        for name in known.get_names(kind):
             if not (find_package_folder("conf") / kind / f"{name}.yaml").exists():
                 store.store(group=kind, name=name, node={"name": name})
 
@@ -139,7 +139,7 @@ class _Composer:
 
 def find_carried_options(overrides: Sequence[str]) -> dict[str, Any]:
     """Finds options that :func:`compose_run` carries over from presets, by dotted key, to pass them to Hydra."""
-    return _get_composer(index(), GlobalHydra.instance().hydra).find_carried(overrides)
+    return _get_composer(get_index(), GlobalHydra.instance().hydra).find_carried(overrides)
 
 
 def _swap_components(config: DictConfig, components: Sequence[Override]) -> dict[str, dict[str, Any]]:
@@ -177,7 +177,7 @@ def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         Refused: with every override that cannot be applied, one per line.
     """
-    return _get_composer(index(), GlobalHydra.instance().hydra)(overrides)
+    return _get_composer(get_index(), GlobalHydra.instance().hydra)(overrides)
 
 
 @functools.lru_cache(maxsize=4)
@@ -199,7 +199,7 @@ def _is_component(override: Override) -> bool:
     group, name = override.key_or_group, override.value()
     kind = dict(list_slots()).get(group)
     changed = override.package is not None or override.type is not OverrideType.CHANGE or override.is_sweep_override()
-    known = kind is not None and isinstance(name, str) and name in index().names(kind)
+    known = kind is not None and isinstance(name, str) and name in get_index().get_names(kind)
     return known and not changed and not (find_package_folder("conf") / group / f"{name}.yaml").exists()
 
 
@@ -241,7 +241,7 @@ def shorten_error(error: Exception) -> str:
 
 def find_override_problems(overrides: Sequence[str]) -> dict[str, str]:
     """Finds overrides that Hydra cannot apply; returns the reason for each."""
-    return _get_composer(index(), GlobalHydra.instance().hydra).find_problems(overrides)
+    return _get_composer(get_index(), GlobalHydra.instance().hydra).find_problems(overrides)
 
 
 def _find_problem(override: Override) -> str | None:

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from zoo import limits
 from zoo.checks import Refused
 from zoo.model.schema import SLOTS
-from zoo.registry import Index, index
+from zoo.registry import Index, get_index
 from zoo.registry.options import Maybe, Option, Scalar
 
 _STRUCTURE = re.compile(r"[\[\]{}(),'\"]|\$\{")
@@ -118,7 +118,7 @@ def _is_scalar(value: str) -> bool:
 
 
 def _is_text(key: str) -> bool:
-    return key in _list_text_keys(index())
+    return key in _list_text_keys(get_index())
 
 
 @functools.lru_cache(maxsize=1)

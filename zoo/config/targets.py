@@ -17,7 +17,7 @@ from typing import Any
 from zoo.checks import suggest
 from zoo.config.call_arguments import find_argument_problems
 from zoo.limits import check_limit
-from zoo.registry import index
+from zoo.registry import get_index
 
 TARGETS = ("optimizer", "schedule", "trainer")
 NAMED_TARGETS = ("logger", "callbacks")
@@ -97,7 +97,7 @@ def find_foreign_targets(config: Mapping[str, Any], allowed: Iterable[str]) -> l
     Returns:
         a message for each target that is not permitted.
     """
-    plugins = {entry.module.split(".")[0] for entry in index().entries.values() if entry.distribution}
+    plugins = {entry.module.split(".")[0] for entry in get_index().entries.values() if entry.distribution}
     public, allowed = (*PACKAGES, *sorted(plugins)), tuple(allowed)
     problems = []
     for path, target in find_targets(config):

@@ -16,7 +16,7 @@ from zoo.data.tokenizer_files import READABLE
 from zoo.generation.prompting import Prompting
 from zoo.hub.saved import Saved, load_saved
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.system.input_files import read_json
 
 
@@ -95,8 +95,8 @@ def _find_start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
 def _build_run_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
     """Builds the template that the objective used in training."""
     name, vocabulary = str(found.config["objective"]["name"]), found.vocabulary
-    objective: Any = index().get("objective", name).load()
-    data: Any = index().get("data", str(found.config["data"]["name"])).load()
+    objective: Any = get_index().get("objective", name).load()
+    data: Any = get_index().get("data", str(found.config["data"]["name"])).load()
     if not objective.uses_head:
         raise Refused(f"{found.folder} was trained on {name}, which trains no head, so it predicts no tokens")
     around = _describe_pair_prompt if data.form == "pairs" else _describe_document_prompt

@@ -17,7 +17,7 @@ from zoo.hub.checkpoint_folder import SHARD, Origin, describe, save
 from zoo.hub.companion_files import TOKENIZER_FILES
 from zoo.hub.plan_difference import Difference, differences
 from zoo.hub.saved import Saved
-from zoo.registry import index
+from zoo.registry import get_index
 
 _IDS = ("pad", "bos", "eos", "sep", "mask", "unk")
 _GENERATION = ("pad", "bos", "eos")
@@ -106,7 +106,7 @@ def _ids(vocabulary: Vocabulary) -> dict[str, int]:
 def _sees_prefix(source: Saved) -> bool:
     if not source.run or source.model.name != "decoder":
         return False
-    objective: Any = index().get("objective", source.config["objective"]["name"]).load()
+    objective: Any = get_index().get("objective", source.config["objective"]["name"]).load()
     return "prefix" in objective.needs
 
 
@@ -137,7 +137,7 @@ def _around(source: Saved, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     """The tokenizer with special tokens around a text as in training, unless it has rules of its own for them."""
     copy = tokenizers.Tokenizer.from_str(built.to_str())
     if copy.post_processor is None:
-        data: Any = index().get("data", source.config["data"]["name"]).load()
+        data: Any = get_index().get("data", source.config["data"]["name"]).load()
         before, behind = _AROUND[source.model.name, data.form]
         ids = asdict(source.vocabulary)
         special = {role: (copy.id_to_token(ids[role]), ids[role]) for role in (before, behind) if role is not None}

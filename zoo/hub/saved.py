@@ -24,7 +24,7 @@ from zoo.model.cost import on_meta
 from zoo.model.parts import part_from_config
 from zoo.model.schema import check_part
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_config
 from zoo.system.input_files import read_json
@@ -120,10 +120,9 @@ def _read_run_config(path: Path) -> dict[str, Any]:
             found.append(f"{key} must be a mapping: got {str(section)[:40]!r}")
         elif key == "data.tokenizer":
             check_part("tokenizer", section, key, found)
-        elif key != "model" and section.get("name") not in index().names(key):
-            found.append(
-                f"{key}: unknown {key} {section.get('name')!r}: {suggest(str(section.get('name')), index().names(key))}"
-            )
+        elif key != "model" and section.get("name") not in get_index().get_names(key):
+            name = section.get("name")
+            found.append(f"{key}: unknown {key} {name!r}: {suggest(str(name), get_index().get_names(key))}")
         problems += [f"{path}: {line}" for line in found]
     if problems:
         raise Refused("\n".join(problems))

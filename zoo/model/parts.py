@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from zoo.checks import Refused
 from zoo.model.interfaces import Component, Norm
 from zoo.model.plan import LayerPlan, Part, StackPlan
-from zoo.registry import index, live_options
+from zoo.registry import get_index, get_live_options
 from zoo.registry.options import construct_options
 
 
@@ -28,8 +28,8 @@ def make(part: Part, *given: Any) -> Component:
         Blamed: with the config path of the part in front, or of the norm that it was given.
     """
     try:
-        cls = index().get(part.kind, part.name).load()
-        return cast("Component", cls(*given, **construct_options(live_options(part.kind, part.name), part.options)))
+        cls = get_index().get(part.kind, part.name).load()
+        return cast("Component", cls(*given, **construct_options(get_live_options(part.kind, part.name), part.options)))
     except Blamed:
         raise
     except Refused as error:
@@ -45,7 +45,7 @@ def part_from_config(kind: str, config: Mapping[str, Any], path: str) -> Part:
         path: of the mapping in the config, for messages.
     """
     name = str(config["name"])
-    options = {option.name for option in index().get(kind, name).options}
+    options = {option.name for option in get_index().get(kind, name).options}
     return Part(kind, name, {key: value for key, value in config.items() if key in options}, path)
 
 
@@ -67,7 +67,7 @@ class _NothingDrawn(TorchFunctionMode):
 
 def component_class(part: Part) -> Any:
     """The class of a part, for the facts that it declares."""
-    return index().get(part.kind, part.name).load()
+    return get_index().get(part.kind, part.name).load()
 
 
 def blame(path: str, options: Any, message: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.registry import Entry, index
-from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar, check_options, join
-from zoo.registry.signatures import find_class, options_of_tree, parse
+from zoo.registry import Entry, get_index
+from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar, check_options, join_path
+from zoo.registry.signatures import find_class, parse_file, read_tree_options
 
 VARIANTS = ("decoder", "encoder", "encoder_decoder")
 SLOTS = ("attention", "ffn", "norm", "position", "residual")
@@ -59,8 +59,8 @@ def model_options() -> tuple[Option, ...]:
 
 
 def _signature(file: Path, cls: str) -> Record:
-    tree = parse(file)
-    return Record(cls, options_of_tree(tree, find_class(tree, cls)))
+    tree = parse_file(file)
+    return Record(cls, read_tree_options(tree, find_class(tree, cls)))
 
 
 def _together(name: str, record: Record) -> Option:
@@ -113,7 +113,9 @@ def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]
     """
     name = fragment.get("name", base.get("name"))
     if name != base.get("name"):
-        options = index().get(kind, str(base["name"])).options if (kind, base.get("name")) in index().entries else ()
+        options = (
+            get_index().get(kind, str(base["name"])).options if (kind, base.get("name")) in get_index().entries else ()
+        )
         base = {"name": name, **carry_options(kind, {**_chosen(options, base), "name": base.get("name")}, str(name))}
     return merge(base, fragment)
 
@@ -128,7 +130,7 @@ def carry_options(kind: str, old: Mapping[str, Any], new: str) -> dict[str, Any]
         old: name of the part and the options that were chosen for it.
         new: name of the other component.
     """
-    both = [index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
+    both = [get_index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
     if both[0] is None or both[1] is None:
         return {}
     return _common(both[0].options, both[1].options, old)
@@ -164,7 +166,7 @@ def _chosen(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, An
 
 def takes_option(kind: str, name: str, option: str, value: Any) -> bool:
     """True if a component has an option of this dotted name that may have this value; any will do where it is None."""
-    options = index().entries[kind, name].options if (kind, name) in index().entries else ()
+    options = get_index().entries[kind, name].options if (kind, name) in get_index().entries else ()
     first, _, rest = option.partition(".")
     found = next((each.type for each in options if each.name == first), None)
     while rest and isinstance(found, Record):
@@ -187,14 +189,14 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | None:
-    choices = index().names(kind)
+    choices = get_index().get_names(kind)
     if given is None:
         problems.append(f"{path}: must be given: {suggest('', choices)}")
     elif not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         problems.append(f"{path}: must be a mapping with a name, like {{name: {choices[0]}}}: got {given!r}")
     else:
         try:
-            return index().get(kind, given["name"])
+            return get_index().get(kind, given["name"])
         except Refused as error:
             problems.append(f"{path}.name: {error}")
     return None
@@ -224,19 +226,25 @@ def check_model(given: Mapping[str, Any], problems: list[str], path: str = "mode
     further = [*SLOTS, "initialization", "exceptions", *STACKS, "cross"]
     checked = check_options(model_options(), given, path, found, also=further)
     for slot in SLOTS:
-        checked[slot] = check_part(slot, given.get(slot), join(path, slot), found)
-    checked["initialization"] = _check_initialization(given.get("initialization"), join(path, "initialization"), found)
+        checked[slot] = check_part(slot, given.get(slot), join_path(path, slot), found)
+    checked["initialization"] = _check_initialization(
+        given.get("initialization"), join_path(path, "initialization"), found
+    )
     bases = {slot: [str(checked[slot].get("name", ""))] for slot in SLOTS}
     two_stacks = checked.get("variant") == "encoder_decoder"
     for key in (*STACKS, "cross"):
         if not two_stacks and given.get(key):
-            found.append(f"{join(path, key)}: only an encoder_decoder has it: got variant={checked.get('variant')}")
+            found.append(
+                f"{join_path(path, key)}: only an encoder_decoder has it: got variant={checked.get('variant')}"
+            )
     if two_stacks:
         cross = given.get("cross")
-        checked["cross"] = None if cross is None else check_part("attention", cross, join(path, "cross"), found)
+        checked["cross"] = None if cross is None else check_part("attention", cross, join_path(path, "cross"), found)
         for stack in STACKS:
-            checked[stack] = _check_overlay(given.get(stack) or {}, bases, join(path, stack), found)
-    checked["exceptions"] = _check_exceptions(given.get("exceptions") or {}, bases, join(path, "exceptions"), found)
+            checked[stack] = _check_overlay(given.get(stack) or {}, bases, join_path(path, stack), found)
+    checked["exceptions"] = _check_exceptions(
+        given.get("exceptions") or {}, bases, join_path(path, "exceptions"), found
+    )
     problems.extend(dict.fromkeys(found))
     return checked
 
@@ -273,7 +281,7 @@ def _check_level(
     checked = check_options(named, given, path, problems, also=also)
     for slot in SLOTS:
         if given.get(slot) is not None:
-            checked[slot] = check_fragment(slot, bases[slot], given[slot], join(path, slot), problems)
+            checked[slot] = check_fragment(slot, bases[slot], given[slot], join_path(path, slot), problems)
     return checked
 
 
@@ -285,7 +293,7 @@ def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, pro
     for name, what in given.items():
         if what is None:  # taken back from the command line
             continue
-        where = join(path, str(name))
+        where = join_path(path, str(name))
         checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, bases, where, problems)
         _remember(checked[str(name)], bases)
         if not isinstance(what, Mapping):

@@ -9,9 +9,9 @@ from zoo.registry.entries import (
     Entry,
     Index,
     forget,
-    index,
+    get_index,
+    get_live_options,
     list_kind,
-    live_options,
     read_module,
     register,
 )
@@ -22,9 +22,9 @@ __all__ = [
     "Entry",
     "Index",
     "forget",
-    "index",
+    "get_index",
+    "get_live_options",
     "list_kind",
-    "live_options",
     "read_module",
     "register",
 ]

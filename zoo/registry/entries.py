@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.checks import Refused, suggest
 from zoo.registry.options import Option
-from zoo.registry.signatures import Unreadable, locate, options_of_class, options_of_tree, parse
+from zoo.registry.signatures import Unreadable, locate_module, parse_file, read_class_options, read_tree_options
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -30,7 +30,7 @@ C = TypeVar("C", bound=type)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the registry knows of one component; ``filed`` is false of a class that was met on import only."""
+    """A component as the registry lists it; ``filed`` is False for a class that was only registered on import."""
 
     kind: str
     name: str
@@ -44,11 +44,11 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """Module and class, as messages name it."""
+        """Qualified name of the class, for messages."""
         return f"{self.module}.{self.cls}"
 
     def load(self) -> type:
-        """The class itself; imports its module."""
+        """Imports the module of the component and returns the class."""
         try:
             importlib.import_module(self.module)
         except Refused:
@@ -59,7 +59,7 @@ class Entry:
         return _loaded[self.kind, self.name]
 
     def as_json(self) -> dict[str, Any]:
-        """What ``zoo list --json`` says of it."""
+        """Returns the entry as ``zoo list --json`` prints it."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -73,29 +73,29 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """All components by kind and name, and the plug-ins that could not be read."""
+    """All components by kind and name, and messages about plug-ins that could not be read."""
 
     entries: Mapping[tuple[str, str], Entry]
     broken: tuple[str, ...] = ()
 
-    def names(self, kind: str) -> list[str]:
-        """The names of one kind, sorted."""
+    def get_names(self, kind: str) -> list[str]:
+        """Returns the sorted names of the components of a kind."""
         return sorted(name for found, name in self.entries if found == kind)
 
     def get(self, kind: str, name: str) -> Entry:
-        """One entry; an unknown name is refused with the near miss and all choices."""
+        """Returns an entry; raises :class:`zoo.checks.Refused` with the closest match for an unknown name."""
         if (kind, name) not in self.entries:
-            raise Refused(f"unknown {kind} {name!r}: {suggest(name, self.names(kind))}")
+            raise Refused(f"unknown {kind} {name!r}: {suggest(name, self.get_names(kind))}")
         return self.entries[kind, name]
 
 
-# Classes whose modules were imported, and entries that no file declares (a class made in a notebook or a test).
+# Imported classes, and entries of classes that are defined outside any component file (in a notebook or a test).
 _loaded: dict[tuple[str, str], type] = {}
 _unfiled: dict[tuple[str, str], Entry] = {}
 
 
 def register(kind: str, name: str, *, paper: str | None = None) -> Callable[[C], C]:
-    """Register a component under a name; the keyword-only arguments of its ``__init__`` are its options.
+    """Registers a component under a name; the keyword-only arguments of its ``__init__`` are its options.
 
     Raises:
         Refused: if the kind is unknown, the name is taken, an option's type is outside the closed list, or the
@@ -105,11 +105,13 @@ def register(kind: str, name: str, *, paper: str | None = None) -> Callable[[C],
         raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
 
     def decorate(cls: C) -> C:
-        seen = Entry(kind, name, cls.__module__, cls.__name__, options_of_class(cls), _first_line(cls.__doc__), paper)
-        read = index().entries.get((kind, name))
+        seen = Entry(
+            kind, name, cls.__module__, cls.__name__, read_class_options(cls), _get_first_line(cls.__doc__), paper
+        )
+        read = get_index().entries.get((kind, name))
         if read is None:
             _unfiled[kind, name] = replace(seen, filed=False)
-            index.cache_clear()
+            get_index.cache_clear()
         elif read.path != seen.path:
             raise Refused(f"{kind} {name!r} is taken: {read.path} and {seen.path}")
         elif (read.options, read.paper) != (seen.options, seen.paper):
@@ -121,20 +123,20 @@ def register(kind: str, name: str, *, paper: str | None = None) -> Callable[[C],
 
 
 def forget(kind: str, name: str) -> None:
-    """Take back the registration of a class that no file declares."""
+    """Removes the registration of a class that is defined outside any component file."""
     _unfiled.pop((kind, name), None)
     _loaded.pop((kind, name), None)
-    index.cache_clear()
+    get_index.cache_clear()
 
 
-def live_options(kind: str, name: str) -> tuple[Option, ...]:
-    """The options of a component as the imported class has them; they can construct dataclasses."""
-    return options_of_class(index().get(kind, name).load())
+def get_live_options(kind: str, name: str) -> tuple[Option, ...]:
+    """Returns the options of a component, read from the imported class, so that they can construct dataclasses."""
+    return read_class_options(get_index().get(kind, name).load())
 
 
 @functools.cache
-def index() -> Index:
-    """The index of built-in components, plug-ins and unfiled classes; read once."""
+def get_index() -> Index:
+    """Returns the index of built-in components, plug-ins, and classes defined elsewhere; it is read once."""
     entries: dict[tuple[str, str], Entry] = {}
     for kind in KINDS:
         for entry in _read_kind(kind):
@@ -148,7 +150,7 @@ def index() -> Index:
 def list_kind(kind: str) -> dict[str, Entry]:
     """Lists the components of one kind by name; without plug-ins it reads no file of another kind."""
     if _unfiled or _plugins():
-        return {name: entry for (found, name), entry in index().entries.items() if found == kind}
+        return {name: entry for (found, name), entry in get_index().entries.items() if found == kind}
     return {entry.name: entry for entry in (_read_kind(kind) if kind in KINDS else ())}
 
 
@@ -166,8 +168,8 @@ def _plugins() -> list[EntryPoint]:
 
 
 def read_module(module: str, file: Path | None = None) -> Iterator[Entry]:
-    """The entries that a module declares, from its syntax tree."""
-    tree = parse(file or locate(module))
+    """Yields the components that a module registers, read from its syntax tree."""
+    tree = parse_file(file or locate_module(module))
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
@@ -177,18 +179,18 @@ def read_module(module: str, file: Path | None = None) -> Iterator[Entry]:
                     func=ast.Name(id="register") | ast.Attribute(attr="register"),
                     args=[ast.Constant(kind), ast.Constant(name)],
                 ):
-                    yield _entry(tree, node, module, str(kind), str(name), _paper(decorator))
+                    yield _build_entry(tree, node, module, str(kind), str(name), _get_paper(decorator))
 
 
-def _entry(tree: ast.Module, node: ast.ClassDef, module: str, kind: str, name: str, paper: str | None) -> Entry:
+def _build_entry(tree: ast.Module, node: ast.ClassDef, module: str, kind: str, name: str, paper: str | None) -> Entry:
     try:
-        options = options_of_tree(tree, node)
+        options = read_tree_options(tree, node)
     except Unreadable as error:
         raise Unreadable(f"{module}.{node.name}: {error}") from None
-    return Entry(kind, name, module, node.name, options, _first_line(ast.get_docstring(node)), paper)
+    return Entry(kind, name, module, node.name, options, _get_first_line(ast.get_docstring(node)), paper)
 
 
-def _paper(call: ast.Call) -> str | None:
+def _get_paper(call: ast.Call) -> str | None:
     return next((ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "paper"), None)
 
 
@@ -202,13 +204,13 @@ def _add(entries: dict[tuple[str, str], Entry], entry: Entry) -> None:
 
 
 def _add_plugin(entries: dict[tuple[str, str], Entry], point: EntryPoint) -> str | None:
-    """Add what a plug-in declares; one that cannot be read becomes a line and takes nothing else down."""
+    """Adds the components of a plug-in; returns a message if it cannot be read, without affecting other plug-ins."""
     distribution = point.dist.name if point.dist else point.name
     more = dict(entries)
     try:
         for entry in read_module(point.module):
             _add(more, replace(entry, distribution=distribution))
-    except Exception as error:  # whatever a stranger's file or metadata may do
+    except Exception as error:  # anything that a third-party file or its metadata may cause
         return f"plug-in {distribution} is left out: {error}"
     if len(more) == len(entries):
         return f"plug-in {distribution} is left out: {point.value} registers nothing by @register(kind, name)"
@@ -216,5 +218,5 @@ def _add_plugin(entries: dict[tuple[str, str], Entry], point: EntryPoint) -> str
     return None
 
 
-def _first_line(doc: str | None) -> str:
+def _get_first_line(doc: str | None) -> str:
     return inspect.cleandoc(doc).splitlines()[0] if doc else ""

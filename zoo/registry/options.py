@@ -1,8 +1,8 @@
-"""The closed list of option types: what a value may be, how it is checked, how it is shown.
+"""The supported option types: validation, construction and display of values.
 
 An option is an int, float, bool, str, Literal, optional of these, tuple of these, or a small dataclass of these.
-Checking never stops at the first problem and never guesses: it returns the value in one normal form (10000 is
-10000.0 where a float is asked for) and appends a line to ``problems`` for everything that is wrong.
+Validation reports all problems and never guesses: it returns the value in normalized form (10000 becomes 10000.0 where
+a float is expected) and appends a message to ``problems`` for everything that is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zoo.limits import check_limit
 
 
 class _Unset:
-    """The default of an option that has none: it must be given."""
+    """Sentinel default of an option that must be given."""
 
     def __repr__(self) -> str:
         return "required"
@@ -36,7 +36,7 @@ class Scalar:
         return self.type.__name__
 
     def check(self, value: Any, path: str, problems: list[str]) -> Any:
-        """The value as this type; an int is a float and 1e3 is an int, but nothing else is converted."""
+        """Returns the value as this type; only an int to a float and an integral float to an int are converted."""
         if isinstance(value, bool) is (self.type is bool) and isinstance(value, int | float | str):
             if isinstance(value, self.type):
                 if isinstance(value, float) and not math.isfinite(value):
@@ -46,17 +46,17 @@ class Scalar:
                 return float(value)
             if self.type is int and isinstance(value, float) and value.is_integer():
                 return int(value)
-        problems.append(f"{path}: must be {_article(self)}: got {value!r}")
+        problems.append(f"{path}: must be {_add_article(self)}: got {value!r}")
         return value
 
     def construct(self, value: Any) -> Any:
-        """The value handed to the component."""
+        """Returns the value as it is passed to the component."""
         return value
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several words (Literal)."""
+    """A choice between several strings (Literal)."""
 
     values: tuple[str, ...]
 
@@ -64,19 +64,19 @@ class Choice:
         return " | ".join(self.values)
 
     def check(self, value: Any, path: str, problems: list[str]) -> Any:
-        """The value, which must be one of the words."""
+        """Returns the value, which must be one of the choices."""
         if value not in self.values:
             problems.append(f"{path}: unknown choice {value!r}: {suggest(str(value), self.values)}")
         return value
 
     def construct(self, value: Any) -> Any:
-        """The value handed to the component."""
+        """Returns the value as it is passed to the component."""
         return value
 
 
 @dataclass(frozen=True)
 class Maybe:
-    """A type or null."""
+    """An optional type: the inner type or null."""
 
     inner: Type
 
@@ -84,17 +84,17 @@ class Maybe:
         return f"{self.inner} | null"
 
     def check(self, value: Any, path: str, problems: list[str]) -> Any:
-        """Null, or what the inner type makes of it."""
+        """Returns None for null, else the value checked by the inner type."""
         return None if value is None else self.inner.check(value, path, problems)
 
     def construct(self, value: Any) -> Any:
-        """The value handed to the component."""
+        """Returns the value as it is passed to the component."""
         return None if value is None else self.inner.construct(value)
 
 
 @dataclass(frozen=True)
 class Many:
-    """A list of one type."""
+    """A list whose items have the same type."""
 
     inner: Type
 
@@ -102,20 +102,20 @@ class Many:
         return f"list of {self.inner}"
 
     def check(self, value: Any, path: str, problems: list[str]) -> Any:
-        """A list, each item checked."""
+        """Returns the list with each item checked."""
         if isinstance(value, str) or not isinstance(value, Sequence):
             problems.append(f"{path}: must be a list of {self.inner}: got {value!r}")
             return value
         return [self.inner.check(item, f"{path}[{i}]", problems) for i, item in enumerate(value)]
 
     def construct(self, value: Any) -> Any:
-        """The tuple handed to the component."""
+        """Returns the tuple that is passed to the component."""
         return tuple(self.inner.construct(item) for item in value)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A small dataclass: options that belong together."""
+    """A small dataclass that groups related options."""
 
     name: str
     options: tuple[Option, ...]
@@ -125,14 +125,14 @@ class Record:
         return f"{{{', '.join(f'{option.name}: {option.type}' for option in self.options)}}}"
 
     def check(self, value: Any, path: str, problems: list[str]) -> Any:
-        """A mapping of known keys, with defaults filled in."""
+        """Returns the mapping with values checked and defaults filled in."""
         if not isinstance(value, Mapping):
             problems.append(f"{path}: must be a mapping: got {value!r}")
             return value
         return check_options(self.options, value, path, problems)
 
     def construct(self, value: Any) -> Any:
-        """The dataclass handed to the component."""
+        """Returns the dataclass that is passed to the component."""
         if self.made_of is None:
             raise TypeError(f"{self.name} was read from a syntax tree and cannot be constructed")
         return self.made_of(**construct_options(self.options, value))
@@ -143,14 +143,14 @@ Type = Scalar | Choice | Maybe | Many | Record
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a component: a name, a type, a default (``REQUIRED`` if it has none)."""
+    """An option of a component: name, type and default (``REQUIRED`` if it has none)."""
 
     name: str
     type: Type
     default: Any = REQUIRED
 
     def as_json(self) -> dict[str, Any]:
-        """What ``zoo list --json`` says of it."""
+        """Returns the option as ``zoo list --json`` prints it."""
         shown = {"name": self.name, "type": str(self.type), "required": self.default is REQUIRED}
         return shown if self.default is REQUIRED else {**shown, "default": self.default}
 
@@ -158,24 +158,24 @@ class Option:
 def check_options(
     options: Sequence[Option], given: Mapping[str, Any], path: str, problems: list[str], also: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Every option with its checked or default value; unknown keys and missing ones are problems.
+    """Returns the checked or default value of every option; reports unknown keys and missing values as problems.
 
-    In place of a wrong value stands the default, so that the rest can be looked at too.
+    Invalid values are replaced by their defaults, so that checking can continue.
 
     Args:
-        options: what is known.
-        given: what was written.
-        path: where it was written, as a dotted config path.
-        problems: one line is appended for each.
-        also: further keys that may stand here and are checked elsewhere; offered as near misses.
+        options: Known options.
+        given: Values from the config.
+        path: Dotted config path of ``given``.
+        problems: List that a message is appended to for each problem.
+        also: Additional keys that are allowed here and checked elsewhere; they are suggested as close matches too.
     """
     known = [option.name for option in options]
     for key in given:
         if key not in known and key not in also:
-            problems.append(f"{join(path, str(key))}: unknown key: {suggest(str(key), [*known, *also])}")
+            problems.append(f"{join_path(path, str(key))}: unknown key: {suggest(str(key), [*known, *also])}")
     checked = {}
     for option in options:
-        where = join(path, option.name)
+        where = join_path(path, option.name)
         value = given.get(option.name, option.default)
         if value is REQUIRED:
             problems.append(f"{where}: must be given ({option.type})")
@@ -190,15 +190,15 @@ def check_options(
 
 
 def construct_options(options: Sequence[Option], checked: Mapping[str, Any]) -> dict[str, Any]:
-    """CheckedConfig values as the constructor takes them: lists as tuples, mappings as dataclasses."""
+    """Converts checked values to constructor arguments: lists to tuples, mappings to dataclasses."""
     return {option.name: option.type.construct(checked[option.name]) for option in options}
 
 
-def join(path: str, key: str) -> str:
-    """A dotted config path, one step deeper."""
+def join_path(path: str, key: str) -> str:
+    """Appends a key to a dotted config path."""
     return f"{path}.{key}" if path else key
 
 
-def _article(scalar: Scalar) -> str:
+def _add_article(scalar: Scalar) -> str:
     words = {int: "an int", float: "a float", bool: "true or false", str: "a string"}
     return words[scalar.type]

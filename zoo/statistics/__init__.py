@@ -1,11 +1,27 @@
-"""What seeds tell and what they do not: intervals, tests, verdicts, power, when to stop, and suites of tasks."""
+"""Statistics over seeds: intervals, tests, verdicts, power analysis, sequential stopping, and suites of tasks."""
 
-from zoo.statistics.interval import Interval, bootstrap_interval, deviation, mean_interval, paired_difference
-from zoo.statistics.paired import difference_p, equivalence_p, holm, probability_above
-from zoo.statistics.power import detectable, equivalence_power, pairs_to_decide, power
-from zoo.statistics.sequential import Look, decide, sequence_interval
-from zoo.statistics.suite import interquartile_interval, interquartile_mean
-from zoo.statistics.trial import Trial, compare_by_looks, trial
+from zoo.statistics.interval import (
+    Interval,
+    compute_bootstrap_interval,
+    compute_deviation,
+    compute_mean_interval,
+    compute_paired_difference,
+)
+from zoo.statistics.paired import (
+    adjust_p_values,
+    compute_difference_p,
+    compute_equivalence_p,
+    predict_probability_above,
+)
+from zoo.statistics.power import (
+    bound_equivalence_power,
+    compute_detectable_effect,
+    compute_power,
+    estimate_pairs,
+)
+from zoo.statistics.sequential import Look, compute_sequence_interval, run_sequential_test
+from zoo.statistics.suite import compute_interquartile_interval, compute_interquartile_mean
+from zoo.statistics.trial import Trial, compare_sequentially, run_trial
 from zoo.statistics.verdict import Comparison, Values, Verdict, compare
 
 __all__ = [
@@ -15,23 +31,23 @@ __all__ = [
     "Trial",
     "Values",
     "Verdict",
-    "bootstrap_interval",
+    "adjust_p_values",
+    "bound_equivalence_power",
     "compare",
-    "compare_by_looks",
-    "decide",
-    "detectable",
-    "deviation",
-    "difference_p",
-    "equivalence_p",
-    "equivalence_power",
-    "holm",
-    "interquartile_interval",
-    "interquartile_mean",
-    "mean_interval",
-    "paired_difference",
-    "pairs_to_decide",
-    "power",
-    "probability_above",
-    "sequence_interval",
-    "trial",
+    "compare_sequentially",
+    "compute_bootstrap_interval",
+    "compute_detectable_effect",
+    "compute_deviation",
+    "compute_difference_p",
+    "compute_equivalence_p",
+    "compute_interquartile_interval",
+    "compute_interquartile_mean",
+    "compute_mean_interval",
+    "compute_paired_difference",
+    "compute_power",
+    "compute_sequence_interval",
+    "estimate_pairs",
+    "predict_probability_above",
+    "run_sequential_test",
+    "run_trial",
 ]

@@ -33,7 +33,7 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Whether there are bounds: of a t-interval, from two values on."""
+        """True if both bounds are finite; a t-interval needs two values."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
@@ -42,22 +42,22 @@ class Interval:
         return (self.high - self.low) / 2
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether the two share a point; an interval without bounds may lie anywhere, so it overlaps all."""
+        """True if the intervals share a point; an interval without finite bounds overlaps every other."""
         if not (self.known and other.known):
             return True
         return self.low <= other.high and other.low <= self.high
 
     def excludes(self, value: float) -> bool:
-        """Whether ``value`` lies outside the bounds; false where there are none."""
+        """True if ``value`` lies outside the bounds; False if there are none."""
         return self.known and not self.low <= value <= self.high
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Mean of independent values and its t-interval: mean ± t(n - 1) · s / √n.
+def compute_mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Computes the mean of independent values and its t-interval: mean ± t(n - 1) · s / √n.
 
     Args:
-        values: one per seed, finite. What diverged is for the caller to count, not to average.
-        confidence: how often such intervals hold the true mean; between 0 and 1, exclusive.
+        values: One finite value per seed; the caller counts diverged runs and leaves them out.
+        confidence: Coverage probability of the interval; between 0 and 1, exclusive.
 
     Raises:
         Refused: if there is no value, one is not finite, or ``confidence`` is out of range.
@@ -75,35 +75,39 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(mean, mean - half, mean + half, int(sample.size))
 
 
-def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = 0.95) -> Interval:
-    """Mean of ``values - baseline`` over the seeds that both have, with its t-interval.
+def compute_paired_difference(
+    values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = 0.95
+) -> Interval:
+    """Computes the mean of ``values - baseline`` over the seeds that both have, with its t-interval.
 
-    Seeds of one side only say nothing about a paired difference and are left out; ``count`` tells how many remained.
+    Seeds that only one side has are ignored; ``count`` is the number of shared seeds.
 
     Args:
         values: by seed, finite.
         baseline: by seed, finite.
-        confidence: as for :func:`mean_interval`.
+        confidence: as for :func:`compute_mean_interval`.
 
     Raises:
-        Refused: if no seed is shared, or as :func:`mean_interval` does.
+        Refused: if no seed is shared, or as :func:`compute_mean_interval` does.
     """
     shared = sorted(values.keys() & baseline.keys())
     if not shared:
         raise Refused(f"a paired difference needs a shared seed: got {sorted(values)} and {sorted(baseline)}")
-    return mean_interval([values[seed] - baseline[seed] for seed in shared], confidence)
+    return compute_mean_interval([values[seed] - baseline[seed] for seed in shared], confidence)
 
 
-LEAST_TO_RESAMPLE = 10
+MIN_BOOTSTRAP_VALUES = 10
 
 
-def bootstrap_interval(values: Sequence[float], confidence: float = 0.95, resamples: int = 9999) -> Interval | None:
-    """The bias-corrected and accelerated (BCa) bootstrap interval of a mean; the same values give the same interval.
+def compute_bootstrap_interval(
+    values: Sequence[float], confidence: float = 0.95, resamples: int = 9999
+) -> Interval | None:
+    """Computes the bias-corrected and accelerated (BCa) bootstrap interval of a mean, deterministically.
 
     Returns:
         None for fewer than ten values, or if all are equal.
     """
-    if len(values) < LEAST_TO_RESAMPLE or no_spread(values):
+    if len(values) < MIN_BOOTSTRAP_VALUES or has_no_spread(values):
         return None
     sample = np.asarray(values, dtype=np.float64)
     found = scipy.stats.bootstrap(
@@ -113,11 +117,11 @@ def bootstrap_interval(values: Sequence[float], confidence: float = 0.95, resamp
     return Interval(float(sample.mean()), float(low), float(high), int(sample.size))
 
 
-def deviation(values: Sequence[float]) -> float:
-    """Standard deviation of independent values, by n - 1; NaN for fewer than two."""
+def compute_deviation(values: Sequence[float]) -> float:
+    """Computes the sample standard deviation (n - 1 in the denominator); NaN for fewer than two values."""
     return float(np.std(np.asarray(values, dtype=np.float64), ddof=1)) if len(values) > 1 else math.nan
 
 
-def no_spread(values: Sequence[float]) -> bool:
-    """Whether all values are equal but for rounding."""
+def has_no_spread(values: Sequence[float]) -> bool:
+    """True if all values are equal up to rounding."""
     return max(values) - min(values) <= 1e-9 * max(map(abs, values))

@@ -1,4 +1,4 @@
-"""A trial: an arm that gets seed after seed until the sequential rule has a verdict on it."""
+"""Sequential trials: seeds are added to an arm until the sequential test has a verdict."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zoo.statistics.interval import Interval
-from zoo.statistics.sequential import decide
-from zoo.statistics.verdict import Comparison, Name, Values, Verdict, better_chance, differences, lost
+from zoo.statistics.sequential import run_sequential_test
+from zoo.statistics.verdict import (
+    Comparison,
+    Name,
+    Values,
+    Verdict,
+    compute_better_chance,
+    compute_differences,
+    count_diverged,
+)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Where a trial stands: ``verdict`` is None where it goes on.
+    """Result of a trial so far: ``verdict`` is None if more seeds are needed.
 
     Attributes:
-        last: the seed that gave the verdict, or the last one looked at; None before the first.
-        interval: of the difference, after the pairs looked at; None before the first.
+        last: Seed that led to the verdict, or the last one considered; None before the first.
+        interval: Interval of the difference after the pairs considered; None before the first.
     """
 
     verdict: Verdict | None
@@ -26,7 +34,7 @@ class Trial:
     interval: Interval | None
 
 
-def trial(
+def run_trial(
     arm: Mapping[int, float],
     other: Mapping[int, float],
     *,
@@ -36,22 +44,22 @@ def trial(
     arms: int = 1,
     error: float = 0.05,
 ) -> Trial:
-    """The first verdict that seeds give in ascending order; later seeds, run for other trials, do not change it.
+    """Returns the first verdict that the seeds give in ascending order; later seeds do not change it.
 
-    An arm that diverges has its verdict by that. One whose partner diverges is undecided, as there is nothing to
-    compare it with. A seed that one of the two has no value of is in no pair.
+    If the arm diverges, the verdict is "diverged"; if only the other arm does, it is "undecided". Seeds that one of the
+    two has no value for are ignored.
 
     Args:
-        arm: values by seed, not finite where it diverged.
-        other: the same of what it is compared with.
-        most: pairs after which it ends in any case.
-        higher_is_better: what better means.
-        margin: differences up to it count as none.
-        arms: how many are compared in this family; each has its share of the error.
-        error: the chance of any false verdict over all looks and arms.
+        arm: Values by seed, not finite where the run diverged.
+        other: Values of the arm that it is compared with.
+        most: Maximum number of pairs.
+        higher_is_better: True if larger values of the metric are better.
+        margin: Largest difference that counts as equal.
+        arms: Number of comparisons in this family, which share the error equally.
+        error: Probability of any false verdict over all looks and arms.
 
     Raises:
-        Refused: as :func:`zoo.statistics.sequential.decide` does.
+        Refused: as :func:`zoo.statistics.sequential.run_sequential_test` does.
     """
     pairs: list[tuple[int, float]] = []
     ended: Trial | None = None
@@ -68,13 +76,15 @@ def trial(
     if not pairs:
         return ended or Trial(None, None, 0, None)
     differences = [difference for _, difference in pairs]
-    look = decide(differences, most=most, higher_is_better=higher_is_better, margin=margin, arms=arms, error=error)
+    look = run_sequential_test(
+        differences, most=most, higher_is_better=higher_is_better, margin=margin, arms=arms, error=error
+    )
     if look.verdict is None and ended is not None:
         return Trial(ended.verdict, ended.last, look.pairs, look.interval)
     return Trial(look.verdict, pairs[look.pairs - 1][0], look.pairs, look.interval)
 
 
-def compare_by_looks(
+def compare_sequentially(
     pairs: Mapping[Name, tuple[Values, Values]],
     *,
     most: int,
@@ -82,40 +92,40 @@ def compare_by_looks(
     margin: float | None = None,
     error: float = 0.05,
 ) -> dict[Name, Comparison]:
-    """What :func:`zoo.statistics.verdict.compare` tells, where seeds are added until there is a verdict.
+    """Compares arms like :func:`zoo.statistics.verdict.compare`, with seeds added until there is a verdict.
 
-    Each comparison is a :func:`trial` with its share of the error, so that of all verdicts the chance of any false one
-    is ``error``, whenever one looks. Differences are those up to the verdict; there is no p.
+    Each comparison is a :func:`run_trial` with its share of the error, so that any false verdict has probability at
+    most ``error``, however often it is checked. Differences are those up to the verdict; there is no p.
 
     Args:
-        pairs: by name, the values of the arm and those of what it is compared with. All planned.
-        most: pairs after which a trial ends in any case.
-        higher_is_better: what better means.
-        margin: differences up to it count as none.
-        error: the chance of any false verdict.
+        pairs: Values of the arm and of the arm it is compared with, by name, for all planned comparisons.
+        most: Maximum number of pairs of a trial.
+        higher_is_better: True if larger values of the metric are better.
+        margin: Largest difference that counts as equal.
+        error: Probability of any false verdict.
 
     Raises:
-        Refused: as :func:`zoo.statistics.sequential.decide` does.
+        Refused: as :func:`zoo.statistics.sequential.run_sequential_test` does.
     """
-    told = {}
+    comparisons = {}
     for name, (arm, other) in pairs.items():
-        found = trial(
+        found = run_trial(
             arm, other, most=most, higher_is_better=higher_is_better, margin=margin, arms=len(pairs), error=error
         )
-        gaps = differences(arm, other)[: found.pairs]
-        told[name] = Comparison(
+        gaps = compute_differences(arm, other)[: found.pairs]
+        comparisons[name] = Comparison(
             verdict=found.verdict,
             differences=gaps,
             interval=found.interval,
             p=math.nan,
             adjusted_p=math.nan,
             equivalence_p=math.nan,
-            better_chance=better_chance(gaps, higher_is_better),
+            better_chance=compute_better_chance(gaps, higher_is_better),
             seeds=len(arm),
-            diverged=lost(arm) if found.verdict == "diverged" else 0,
-            other_diverged=lost(other) if arm and found.verdict == "undecided" and found.pairs < most else 0,
+            diverged=count_diverged(arm) if found.verdict == "diverged" else 0,
+            other_diverged=count_diverged(other) if arm and found.verdict == "undecided" and found.pairs < most else 0,
             margin=margin,
             level=error / len(pairs),
             most=most,
         )
-    return told
+    return comparisons

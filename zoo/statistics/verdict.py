@@ -1,4 +1,4 @@
-"""Verdicts: a family of comparisons, each of one arm with another, by one metric."""
+"""Verdicts for a family of comparisons between arms on the same metric."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from zoo.checks import require
-from zoo.statistics.interval import Interval, bootstrap_interval, deviation, mean_interval, no_spread
-from zoo.statistics.paired import difference_p, equivalence_p, holm, probability_above
-from zoo.statistics.power import detectable, pairs_to_decide
+from zoo.statistics.interval import (
+    Interval,
+    compute_bootstrap_interval,
+    compute_deviation,
+    compute_mean_interval,
+    has_no_spread,
+)
+from zoo.statistics.paired import (
+    adjust_p_values,
+    compute_difference_p,
+    compute_equivalence_p,
+    predict_probability_above,
+)
+from zoo.statistics.power import compute_detectable_effect, estimate_pairs
 
 Verdict = Literal["better", "worse", "equal", "undecided", "diverged"]
 Values = Mapping[int, float]
-"""By seed; not finite for a seed that diverged."""
+"""Values by seed; not finite for a run that diverged."""
 Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against another, paired by seed. What cannot be told is NaN or None.
+    """The comparison of an arm with another, paired by seed. Unknown values are NaN or None.
 
     ``verdict`` is None where there are fewer than two pairs and none diverged. ``equivalence_p`` is adjusted too.
     ``better_chance`` is the chance that on a new seed the arm is better than the other. Of ``seeds`` with an outcome
@@ -53,27 +64,29 @@ class Comparison:
 
     @property
     def alike(self) -> bool:
-        """Whether all differences are the same number, so that nothing is known of their spread."""
-        return self.pairs > 0 and no_spread(self.differences)
+        """True if all differences are equal, so that their spread is unknown."""
+        return self.pairs > 0 and has_no_spread(self.differences)
 
     @cached_property
     def bootstrap(self) -> Interval | None:
-        """The bootstrap interval of the difference, from ten pairs on; computed when asked for."""
-        return bootstrap_interval(self.differences)
+        """Bootstrap interval of the difference; None for fewer than ten pairs."""
+        return compute_bootstrap_interval(self.differences)
 
     @cached_property
     def smallest(self) -> float:
-        """The smallest detectable effect: that so many pairs, judged at once, find with 80 % power at their spread."""
+        """Smallest effect that a test of as many pairs with the same spread detects with 80 % power."""
         known = self.pairs > 1 and not self.alike and not self.most
-        return detectable(deviation(self.differences), self.pairs, self.level) if known else math.nan
+        if not known:
+            return math.nan
+        return compute_detectable_effect(compute_deviation(self.differences), self.pairs, self.level)
 
     @cached_property
     def more_pairs(self) -> int | None:
-        """How many more seeds would decide at 80 % power if all is as seen; None if not undecided, or over 1,000."""
+        """Estimated number of additional seeds for a verdict at 80 % power; None if not undecided, or over 1,000."""
         if self.verdict != "undecided" or self.other_diverged or self.alike or self.most:
             return None
         effect = sum(self.differences) / self.pairs
-        needed = pairs_to_decide(effect, deviation(self.differences), self.margin, self.level)
+        needed = estimate_pairs(effect, compute_deviation(self.differences), self.margin, self.level)
         return None if needed is None else max(1, needed - self.pairs)
 
 
@@ -84,49 +97,52 @@ def compare(
     margin: float | None = None,
     error: float = 0.05,
 ) -> dict[Name, Comparison]:
-    """Compare each arm with its other, and correct for how many comparisons there are (Holm 1979).
+    """Compares each arm with its counterpart and corrects for multiple comparisons (Holm 1979).
 
-    They are one family, whoever is compared with whom: of all claims "better" or "worse", the chance of any false one
-    is ``error``. Equal goes before better and worse: a difference within the margin was said to be too small to matter.
+    All comparisons form one family: the probability of any false "better" or "worse" is at most ``error``. "Equal"
+    takes precedence over "better" and "worse", since a difference within the margin is too small to matter.
 
     Args:
-        pairs: by name, the values of the arm and those of what it is compared with. All planned, tested or not.
-        higher_is_better: what better means.
-        margin: differences up to it count as none; without it, nothing is found equal.
-        error: of both families of claims: those of a difference, and those of equality.
+        pairs: Values of the arm and of the arm it is compared with, by name, for all planned comparisons.
+        higher_is_better: True if larger values of the metric are better.
+        margin: Largest difference that counts as equal; None for no test of equivalence.
+        error: Family-wise error of claims of a difference, and separately of claims of equality.
 
     Raises:
         Refused: if ``margin`` is not above 0, or ``error`` not between 0 and 1.
     """
     require(0 < error < 1, f"error must be between 0 and 1: got error={error}")
     require(margin is None or margin > 0, f"margin must be above 0: got margin={margin}")
-    of_all = {name: differences(*pair) for name, pair in pairs.items()}
-    sound = [() if lost(arm) or lost(other) else of_all[name] for name, (arm, other) in pairs.items()]
-    raw = [difference_p(gaps) for gaps in sound]
-    adjusted = holm(raw)
-    equal = holm([math.nan if margin is None else equivalence_p(gaps, margin) for gaps in sound])
-    told = {}
+    gaps_by_name = {name: compute_differences(*pair) for name, pair in pairs.items()}
+    sound = [
+        () if count_diverged(arm) or count_diverged(other) else gaps_by_name[name]
+        for name, (arm, other) in pairs.items()
+    ]
+    raw = [compute_difference_p(gaps) for gaps in sound]
+    adjusted = adjust_p_values(raw)
+    equal = adjust_p_values([math.nan if margin is None else compute_equivalence_p(gaps, margin) for gaps in sound])
+    comparisons = {}
     for place, (name, (arm, other)) in enumerate(pairs.items()):
-        gaps = of_all[name]
+        gaps = gaps_by_name[name]
         one = Comparison(
             verdict=None,
             differences=gaps,
-            interval=mean_interval(gaps) if gaps else None,
+            interval=compute_mean_interval(gaps) if gaps else None,
             p=raw[place],
             adjusted_p=adjusted[place],
             equivalence_p=equal[place],
-            better_chance=better_chance(gaps, higher_is_better),
+            better_chance=compute_better_chance(gaps, higher_is_better),
             seeds=len(arm),
-            diverged=lost(arm),
-            other_diverged=lost(other) if arm else 0,
+            diverged=count_diverged(arm),
+            other_diverged=count_diverged(other) if arm else 0,
             margin=margin,
             level=error / len(pairs),
         )
-        told[name] = replace(one, verdict=_verdict(one, higher_is_better, error))
-    return told
+        comparisons[name] = replace(one, verdict=_decide_verdict(one, higher_is_better, error))
+    return comparisons
 
 
-def _verdict(one: Comparison, higher_is_better: bool, error: float) -> Verdict | None:
+def _decide_verdict(one: Comparison, higher_is_better: bool, error: float) -> Verdict | None:
     if one.diverged:
         return "diverged"
     if one.other_diverged:
@@ -140,18 +156,18 @@ def _verdict(one: Comparison, higher_is_better: bool, error: float) -> Verdict |
     return "undecided"
 
 
-def better_chance(gaps: Sequence[float], higher_is_better: bool) -> float:
-    """The chance that the next difference is on the better side; NaN for fewer than two."""
-    above = probability_above(gaps)
+def compute_better_chance(gaps: Sequence[float], higher_is_better: bool) -> float:
+    """Computes the probability that the next difference is in the better direction; NaN for fewer than two."""
+    above = predict_probability_above(gaps)
     return above if higher_is_better else 1 - above
 
 
-def differences(arm: Values, other: Values) -> tuple[float, ...]:
-    """In the order of seeds, where both are finite."""
+def compute_differences(arm: Values, other: Values) -> tuple[float, ...]:
+    """Computes the differences on shared seeds, in ascending order, where both values are finite."""
     gaps = (arm[seed] - other[seed] for seed in sorted(arm.keys() & other.keys()))
     return tuple(gap for gap in gaps if math.isfinite(gap))
 
 
-def lost(values: Values) -> int:
-    """How many diverged."""
+def count_diverged(values: Values) -> int:
+    """Counts the values that are not finite."""
     return sum(not math.isfinite(value) for value in values.values())

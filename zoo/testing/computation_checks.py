@@ -14,7 +14,7 @@ from zoo.model.interfaces import Inputs
 from zoo.model.plan import plan_model
 from zoo.model.schema import check_model
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.kit import check, fail_unless, fail_unless_close
 from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, enliven, placed, refusals
 
@@ -146,7 +146,7 @@ def no_other_name_computes_the_same(subject: Subject) -> None:
     """No other component of its kind gives the same hidden states with the same weights."""
     inputs, kind = subject.inputs(subject.longest, rows=1), subject.entry.kind
     own = subject.model if kind != "attention" else forced(placed(kind, subject.part, subject.place))
-    for name in index().names(kind):
+    for name in get_index().get_names(kind):
         if name == subject.entry.name or refusals(kind, {"name": name}, subject.place):
             continue
         other = build(placed(kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
@@ -162,7 +162,7 @@ def positions_act_or_are_refused(subject: Subject) -> None:
     if kind not in ("attention", "position"):
         return
     pairs = (
-        [(subject.entry.name, name) for name in index().names("position") if name != "none"]
+        [(subject.entry.name, name) for name in get_index().get_names("position") if name != "none"]
         if kind == "attention"
         else [(name, subject.entry.name) for name in ("multi_head", "none")]
     )

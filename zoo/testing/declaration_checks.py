@@ -10,7 +10,7 @@ from zoo.data import interfaces as data
 from zoo.model import interfaces
 from zoo.model.initialization import Initialization
 from zoo.model.schema import SLOTS
-from zoo.registry import live_options
+from zoo.registry import get_live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import Subject, places, refusals
@@ -44,7 +44,7 @@ BASES: dict[str, tuple[type, ...]] = {
 def file_says_what_the_class_says(subject: Subject) -> None:
     """Options read from the file are those of the imported class."""
     entry = subject.entry
-    live = live_options(entry.kind, entry.name)
+    live = get_live_options(entry.kind, entry.name)
     fail_unless(entry.options == live, f"options {entry.options}", str(live))
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from zoo.checks import Refused, suggest
-from zoo.registry import KINDS, Entry, forget, index, register
+from zoo.registry import KINDS, Entry, forget, get_index, register
 from zoo.testing import cache_checks as caching
 from zoo.testing import computation_checks as computation
 from zoo.testing import cost_checks as costs
@@ -41,7 +41,7 @@ def found(component: str) -> Entry:
         raise Refused(f"a component is KIND/NAME or package.module:Class: got {component!r}")
     if kind not in KINDS:
         raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
-    return index().get(kind, name)
+    return get_index().get(kind, name)
 
 
 def _imported(module: str, name: str) -> type:
@@ -58,7 +58,7 @@ def _imported(module: str, name: str) -> type:
 
 def _entry_of(cls: type) -> Entry:
     path = f"{cls.__module__}.{cls.__name__}"
-    for entry in index().entries.values():
+    for entry in get_index().entries.values():
         if entry.path == path:
             return entry
     raise Refused(f"{path} must be registered: write @register(kind, name) above the class")
@@ -69,7 +69,7 @@ def registered(kind: str, name: str, cls: type) -> Iterator[Entry]:
     """Register a class for a while, and forget it again: for tests of classes that are not to be chosen by name."""
     register(kind, name)(cls)
     try:
-        yield index().get(kind, name)
+        yield get_index().get(kind, name)
     finally:
         forget(kind, name)
 

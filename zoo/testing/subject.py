@@ -267,7 +267,7 @@ def built_alone(subject: Subject, *given: Any) -> Any:
     Raises:
         Refused: as the component says.
     """
-    from zoo.registry import live_options
+    from zoo.registry import get_live_options
     from zoo.registry.options import check_options, construct_options
 
     problems: list[str] = []
@@ -275,4 +275,4 @@ def built_alone(subject: Subject, *given: Any) -> Any:
     checked = check_options(subject.entry.options, own, subject.entry.name, problems)
     if problems:
         raise Refused("\n".join(problems))
-    return subject.cls(*given, **construct_options(live_options(subject.entry.kind, subject.entry.name), checked))
+    return subject.cls(*given, **construct_options(get_live_options(subject.entry.kind, subject.entry.name), checked))

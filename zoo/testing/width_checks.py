@@ -14,7 +14,7 @@ from zoo.model.interfaces import Attention, FeedForward, Objective, View
 from zoo.model.parameter_roles import parameter_roles
 from zoo.model.schema import takes_option
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.objective_checks import VOCABULARY, batch, documents, pairs, prepare
 from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, numbers, placed
@@ -86,7 +86,11 @@ def _transfers(cls: Any) -> bool:
 
 
 def _transferring() -> Iterator[str]:
-    return (name for name in index().names("initialization") if _transfers(index().get("initialization", name).load()))
+    return (
+        name
+        for name in get_index().get_names("initialization")
+        if _transfers(get_index().get("initialization", name).load())
+    )
 
 
 def _owns_matrices(subject: Subject) -> bool:
@@ -168,7 +172,7 @@ def _build_objective(model: Variant, width: int, asking: Subject | None) -> Obje
     if asking is not None:
         return cast("Objective", built_alone(asking, width, VOCABULARY, model.name))
     name = {"decoder": "causal_lm", "encoder": "masked_lm", "encoder_decoder": "seq2seq"}[model.name]
-    return cast("Objective", cast("Any", index().get("objective", name).load())(width, VOCABULARY, model.name))
+    return cast("Objective", cast("Any", get_index().get("objective", name).load())(width, VOCABULARY, model.name))
 
 
 def _draw_rows(objective: Objective) -> Batch:

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 import zoo
-from zoo.registry import index
-from zoo.registry.signatures import locate
+from zoo.registry import get_index
+from zoo.registry.signatures import locate_module
 from zoo.training.source_packages import COMPUTING, ImportTrace, Package, list_imports, trace
 
 _PRESENTATION_ROOMS = frozenset(
@@ -66,7 +66,7 @@ def hash_components(components: Iterable[tuple[str, str]], further: Iterable[str
         components: kind and name of each component; components that they import are added.
         further: modules of zoo that plug-ins and targets import.
     """
-    modules = {index().get(kind, name).module for kind, name in components} | set(further)
+    modules = {get_index().get(kind, name).module for kind, name in components} | set(further)
     return _digest_modules(frozenset(modules))
 
 
@@ -77,7 +77,7 @@ def _digest_modules(modules: frozenset[str]) -> str:
 
 def _find_sources(modules: frozenset[str]) -> tuple[Path, ...]:
     """Finds the files of built-in components among modules, and of components that they import."""
-    files = {entry.module: locate(entry.module) for entry in _list_built_in()}
+    files = {entry.module: locate_module(entry.module) for entry in _list_built_in()}
     ahead, chosen = set(modules), set[str]()
     while ahead := (ahead & set(files)) - chosen:
         chosen |= ahead
@@ -87,7 +87,7 @@ def _find_sources(modules: frozenset[str]) -> tuple[Path, ...]:
 
 def find_packages(components: Iterable[tuple[str, str]], targets: Iterable[str]) -> ImportTrace:
     """Finds the packages that plug-in components and the modules of targets import, besides zoo."""
-    modules = {index().get(kind, name).module for kind, name in components}
+    modules = {get_index().get(kind, name).module for kind, name in components}
     modules |= {target.rpartition(".")[0] for target in targets}
     return trace(tuple(sorted(module for module in modules if module.split(".")[0] not in ("zoo", *COMPUTING))))
 
@@ -111,7 +111,7 @@ def _digest(files: Iterable[Path]) -> str:
 
 
 def _list_built_in() -> list[Any]:
-    return [entry for entry in index().entries.values() if entry.module.startswith("zoo.")]
+    return [entry for entry in get_index().entries.values() if entry.module.startswith("zoo.")]
 
 
 def _is_computation(path: Path) -> bool:

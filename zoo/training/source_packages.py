@@ -20,8 +20,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distributions
 from pathlib import Path
 
 from zoo.checks import require
-from zoo.registry import index
-from zoo.registry.signatures import Unreadable, parse
+from zoo.registry import get_index
+from zoo.registry.signatures import Unreadable, parse_file
 
 COMPUTING = ("torch", "lightning", "torchmetrics", "tokenizers")
 """Packages that zoo computes with: results record their versions, and reports warn if they differ."""
@@ -180,7 +180,7 @@ def _hash_package(found: _Module) -> Package:
     for _, file in found.list_sources():
         digest.update(file.relative_to(found.place).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     top = found.name.partition(".")[0]
-    plugins = {entry.module.split(".")[0]: entry.distribution for entry in index().entries.values()}
+    plugins = {entry.module.split(".")[0]: entry.distribution for entry in get_index().entries.values()}
     try:
         known = version(plugins.get(top) or top)
     except PackageNotFoundError:
@@ -199,7 +199,7 @@ def list_imports(file: Path, package: str) -> frozenset[str]:
     if not file.name.endswith(tuple(SOURCE_SUFFIXES)):
         return frozenset()
     try:
-        tree = parse(file)
+        tree = parse_file(file)
     except Unreadable:  # a template, for example: its contents are hashed anyway
         return frozenset()
     found: set[str] = set()

@@ -16,20 +16,20 @@ from zoo.data.interfaces import Vocabulary
 from zoo.model.build import VARIANTS, build
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.model.variants.variant import Variant
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.testing.objective_checks import prepare
 
 CASES = [
     (name, *combination)
-    for name in index().names("objective")
-    for combination in sorted(index().get("objective", name).load().combines)  # type: ignore[attr-defined]
+    for name in get_index().get_names("objective")
+    for combination in sorted(get_index().get("objective", name).load().combines)  # type: ignore[attr-defined]
 ]
 every = pytest.mark.parametrize(("name", "variant", "form"), CASES, ids=["-".join(case) for case in CASES])
 
 
 @pytest.fixture
 def objective(name: str, variant: str, vocabulary: Vocabulary) -> Objective:
-    made = index().get("objective", name).load()(16, vocabulary, variant)
+    made = get_index().get("objective", name).load()(16, vocabulary, variant)
     assert isinstance(made, Objective)
     return made
 
@@ -71,8 +71,8 @@ def equal(one: View, other: View) -> bool:
 
 
 def test_every_combination_is_of_a_variant_and_a_form() -> None:
-    for name in index().names("objective"):
-        for variant, form in index().get("objective", name).load().combines:  # type: ignore[attr-defined]
+    for name in get_index().get_names("objective"):
+        for variant, form in get_index().get("objective", name).load().combines:  # type: ignore[attr-defined]
             assert variant in VARIANTS
             assert form in ("documents", "pairs")
 
@@ -80,7 +80,7 @@ def test_every_combination_is_of_a_variant_and_a_form() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("form", ["documents", "pairs"])
 def test_the_default_of_a_variant_makes_sense_for_it(variant: str, form: str) -> None:
-    cls: Any = index().get("objective", VARIANTS[variant].default_objectives[form]).load()
+    cls: Any = get_index().get("objective", VARIANTS[variant].default_objectives[form]).load()
     assert (variant, form) in cls.combines
 
 
@@ -243,8 +243,8 @@ def test_smoothing_and_z_loss_are_those_of_the_answers(
     name: str, batch: Batch, variant: str, model: Variant, vocabulary: Vocabulary
 ) -> None:
     """Against torch's cross-entropy and the formula of the z-loss, for every objective that has them."""
-    cls: Any = index().get("objective", name).load()
-    if "z_loss" not in {option.name for option in index().get("objective", name).options}:
+    cls: Any = get_index().get("objective", name).load()
+    if "z_loss" not in {option.name for option in get_index().get("objective", name).options}:
         return
     torch.manual_seed(0)
     objective = cls(16, vocabulary, variant, label_smoothing=0.1, z_loss=0.5)

@@ -10,7 +10,7 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 
 from tests.command import ON_CPU, SMALL, checked, refusal, without_times, zoo
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
@@ -94,7 +94,7 @@ def test_trained_interrupted_and_trained_on(
     results = [json.loads((path / "result.json").read_text()) for path in (first, second)]
     metrics = results[0]["metrics"]
     assert {**metrics, "tokens_per_second": 0} == {**results[1]["metrics"], "tokens_per_second": 0}
-    cls: Any = index().get("objective", name).load()
+    cls: Any = get_index().get("objective", name).load()
     assert ("bits_per_byte" in metrics) == cls.models_text
     assert "token_accuracy" in metrics if name == "classification" else cls.accuracy in metrics
 

@@ -17,7 +17,7 @@ from zoo.report.claims.answer import format_answer, format_budget
 from zoo.report.claims.format import format_difference, format_mean
 from zoo.report.output.json_numbers import format_json
 from zoo.report.records.metrics import Metric
-from zoo.statistics import mean_interval, paired_difference
+from zoo.statistics import compute_mean_interval, compute_paired_difference
 from zoo.system.tables import Terminal
 from zoo.units import format_count, format_duration
 
@@ -45,8 +45,8 @@ def test_cells_hold_every_seed_and_its_statistics(make_study: MakeStudy) -> None
     values = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "a" and run.result}
     base = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "b" and run.result}
     assert first.cells[0].values == values
-    assert first.cells[0].interval == mean_interval(list(values.values()))
-    assert first.cells[0].difference == paired_difference(values, base)
+    assert first.cells[0].interval == compute_mean_interval(list(values.values()))
+    assert first.cells[0].difference == compute_paired_difference(values, base)
     assert second.cells[0].difference is None, "the baseline does not differ from itself"
     assert (first.overrides, second.baseline) == ({"model.name": "a"}, True)
     assert (first.parameters, first.planned, first.done) == (812_544, 3, 3)
@@ -197,7 +197,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_spreads_never_round_to_nothing() -> None:
     loss = Metric.from_name("loss")
-    assert format_mean(loss, mean_interval([1.80001, 1.80003, 1.80002])).endswith("± 0.00002")
-    assert format_mean(loss, mean_interval([12.0])) == "12.00"
-    assert format_difference(loss, mean_interval([-0.004, -0.006])).startswith("−0.0050 ± ")
-    assert format_difference(Metric.from_name("exact_match"), mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"
+    assert format_mean(loss, compute_mean_interval([1.80001, 1.80003, 1.80002])).endswith("± 0.00002")
+    assert format_mean(loss, compute_mean_interval([12.0])) == "12.00"
+    assert format_difference(loss, compute_mean_interval([-0.004, -0.006])).startswith("−0.0050 ± ")
+    assert format_difference(Metric.from_name("exact_match"), compute_mean_interval([0.05, 0.05])) == "+5.0 ± 0.0"

@@ -18,7 +18,7 @@ from zoo.report.claims.answer import format_answer
 from zoo.report.claims.format import format_amount, format_chance, format_probability
 from zoo.report.claims.verdicts import format_design
 from zoo.report.records.metrics import Metric
-from zoo.statistics import compare, detectable
+from zoo.statistics import compare, compute_detectable_effect
 from zoo.study.cells.load import read_study
 from zoo.system.tables import Terminal
 
@@ -154,7 +154,7 @@ def test_the_design_is_told_below_the_table(decided: tuple[Study, list[Run]], tm
     table = table_of(*decided)
     assert table.family is not None
     one = table.family.comparisons["up"]
-    assert one.smallest == detectable(float(np.std(one.differences, ddof=1)), 6, 0.05 / 5)
+    assert one.smallest == compute_detectable_effect(float(np.std(one.differences, ddof=1)), 6, 0.05 / 5)
     told = format_design(table).replace("\N{NO-BREAK SPACE}", " ")
     assert "the exact match of base has a standard deviation of 3.7 points." in told
     assert "points for same to " in told

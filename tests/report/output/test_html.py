@@ -21,7 +21,7 @@ from zoo.report.output.seed_dots import WIDTH, build_strips
 from zoo.report.output.templates import embed_json, insert_breaks
 from zoo.report.records.caveats import collect_facts, list_warnings
 from zoo.report.records.metrics import Metric
-from zoo.statistics import mean_interval
+from zoo.statistics import compute_mean_interval
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy, WriteRun
@@ -169,7 +169,7 @@ def test_samples_stand_side_by_side(make_study: MakeStudy) -> None:
 def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
     loss = Metric.from_name("loss")
     seeds = [{0: 1.0, 1: 1.1}, {0: 3.0, 1: 2.0}, {0: float("nan")}]
-    intervals = [mean_interval([1.0, 1.1]), mean_interval([2.0, 3.0]), None]
+    intervals = [compute_mean_interval([1.0, 1.1]), compute_mean_interval([2.0, 3.0]), None]
     narrow, wide, none = build_strips([Cell(loss, v, i) for v, i in zip(seeds, intervals, strict=True)])
     assert none is None
     assert narrow is not None
@@ -181,7 +181,9 @@ def test_strips_share_a_scale_and_cut_what_runs_off() -> None:
 
 
 def test_equal_seeds_have_a_strip() -> None:
-    (strip,) = build_strips([Cell(Metric.from_name("exact_match"), {0: 1.0, 1: 1.0}, mean_interval([1.0, 1.0]))])
+    (strip,) = build_strips(
+        [Cell(Metric.from_name("exact_match"), {0: 1.0, 1: 1.0}, compute_mean_interval([1.0, 1.0]))]
+    )
     assert strip is not None
     assert strip.mean == WIDTH / 2
 

@@ -16,7 +16,7 @@ from zoo.report.claims.answer import format_answer
 from zoo.report.claims.verdicts import format_design
 from zoo.report.records.caveats import format_energy, list_warnings
 from zoo.report.records.contrasts import find_interactions, find_references
-from zoo.statistics import decide, paired_difference
+from zoo.statistics import compute_paired_difference, run_sequential_test
 
 MakeRuns = Callable[..., list[Run]]
 Values = dict[str, dict[int, float]]
@@ -74,7 +74,7 @@ def test_each_arm_is_compared_with_its_own_in_one_family(runs_of: MakeRuns) -> N
     for arm, adjusted in holm(raw).items():
         assert table.family.comparisons[arm].adjusted_p == pytest.approx(adjusted)
     rows = {row.arm: row for row in table.rows}
-    assert rows["full"].cells[0].difference == paired_difference(values["full"], values["+ rotary"])
+    assert rows["full"].cells[0].difference == compute_paired_difference(values["full"], values["+ rotary"])
     assert rows["gpt"].cells[0].difference is None
     assert "+ rms beats gpt by " in format_answer(table)
     assert "full beats + rotary by " in format_answer(table)
@@ -160,7 +160,7 @@ def test_seeds_until_decided_are_judged_by_the_sequential_rule(runs_of: MakeRuns
     table = table_of(study, runs_of(values))
     assert table.family is not None
     for arm in ("up", "same"):
-        look = decide(list(gaps(values, arm, "base")), most=6, higher_is_better=True, arms=2)
+        look = run_sequential_test(list(gaps(values, arm, "base")), most=6, higher_is_better=True, arms=2)
         one = table.family.comparisons[arm]
         assert (one.verdict, one.pairs) == (look.verdict, look.pairs)
         assert one.interval == look.interval

@@ -16,8 +16,8 @@ import pytest
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig
 from zoo.report import Metric
-from zoo.statistics import decide
-from zoo.statistics.trial import trial
+from zoo.statistics import run_sequential_test
+from zoo.statistics.trial import run_trial
 from zoo.study.cells import rounds
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.learning_rates import Chosen, best
@@ -179,7 +179,7 @@ def test_seeds_follow_one_by_one_until_each_arm_has_a_verdict() -> None:
     rounds = played(of, value)
     ran = {arm: [cell.seed for cells in rounds for cell in cells if cell.arm == arm] for arm in of.arms}
     differences = [float(draw[1, seed] + 9 - draw[0, seed]) for seed in of.seeds]
-    decided = decide(differences, most=8, higher_is_better=False, arms=3).pairs
+    decided = run_sequential_test(differences, most=8, higher_is_better=False, arms=3).pairs
     assert FIRST <= decided < 8
     assert ran == {
         "base": list(of.seeds), "far": list(range(1, decided + 1)), "near": list(of.seeds), "wild": [1, 2, 3, 4, 5, 6]
@@ -319,7 +319,7 @@ def simulated(effects: Mapping[str, float], seed: int, **over: Any) -> tuple[dic
     values = {arm: {cell.seed: value(cell) for cell in rounds if cell.arm == arm} for arm in of.arms}
     margin = of.tasks[0].margin
     verdicts = {
-        arm: trial(
+        arm: run_trial(
             values[arm], values["base"], most=20, higher_is_better=False, margin=margin, arms=len(effects)
         ).verdict
         for arm in effects

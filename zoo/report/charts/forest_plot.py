@@ -13,8 +13,8 @@ from zoo.report.charts.chart import Chart, View, X
 from zoo.report.charts.style import NUMBER, TICK, encode_color
 from zoo.report.claims.format import format_difference
 from zoo.report.claims.table import Table
-from zoo.statistics import Interval, deviation
-from zoo.statistics.verdict import differences
+from zoo.statistics import Interval, compute_deviation
+from zoo.statistics.verdict import compute_differences
 
 ROW_HEIGHT, LOW = 40, 9  # pixels: height of a row, and distance of the interval from its middle
 CAPTION = (
@@ -110,8 +110,8 @@ def _collect_lines(table: Table, number: int) -> list[_Line]:
             continue
         base = rows[row.against].cells[number].values
         name = f"{arm} (against {row.against})" if several else arm
-        gaps = one.differences if one and one.differences else differences(row.cells[number].values, base)
-        noise = deviation([value for value in base.values() if math.isfinite(value)])
+        gaps = one.differences if one and one.differences else compute_differences(row.cells[number].values, base)
+        noise = compute_deviation([value for value in base.values() if math.isfinite(value)])
         found.append(_Line(arm, row.against, name, interval, gaps, noise, (one.verdict if one else None) or ""))
     for each in table.family.interactions if table.family and number == 0 else ():
         one, name = each.comparison, f"interaction of {each.one} and {each.other}"

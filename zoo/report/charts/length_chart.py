@@ -12,7 +12,7 @@ from zoo.report.charts.lines import build_line_spec, encode_x
 from zoo.report.claims.format import clip_interval
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run
-from zoo.statistics import mean_interval
+from zoo.statistics import compute_mean_interval
 
 CAPTION = "Mean over seeds with its 95 % confidence interval, by length of the source in tokens."
 
@@ -29,7 +29,7 @@ def build_length_chart(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | 
         return None
     shown = {arm: number for arm, number in arms.items() if any(arm == other for other, _ in found)}
     order = sorted(found, key=lambda key: (shown[key[0]], key[1]))
-    intervals = [mean_interval(found[key]) for key in order]
+    intervals = [compute_mean_interval(found[key]) for key in order]
     ends = [clip_interval(metric, one) if one.known else (one.mean, one.mean) for one in intervals]
     columns: dict[str, Column] = {
         "arm": [arm for arm, _ in order],

@@ -10,7 +10,7 @@ from zoo.report.claims.format import format_bounds, format_metric
 from zoo.report.claims.table import Row, Table
 from zoo.report.claims.verdicts import join_names
 from zoo.report.records.metrics import Metric
-from zoo.statistics import Interval, interquartile_interval
+from zoo.statistics import Interval, compute_interquartile_interval
 
 _SHARE = Metric("share", "higher", "share", percent=True)
 
@@ -87,7 +87,7 @@ def aggregate(tables: Sequence[Table]) -> Aggregate | None:
         return None
     return Aggregate(
         {table.task.name: table.metrics[0].label for table in fit},
-        {arm: interquartile_interval(scores) for arm, scores in whole.items()},
+        {arm: compute_interquartile_interval(scores) for arm, scores in whole.items()},
         tuple(arm for arm in arms if arm not in whole),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Match, Run, Study
-from zoo.statistics import Interval, Values, mean_interval, paired_difference
+from zoo.statistics import Interval, Values, compute_mean_interval, compute_paired_difference
 from zoo.units import is_different
 
 
@@ -131,7 +131,7 @@ def build_row(
         flops_per_token=_get_cost(runs, "flops_per_token"),
         executed_flops_per_token=_get_cost(runs, "executed_flops_per_token"),
         tokens=next((int(run.result["tokens"]) for run in runs if run.result and run.result.get("tokens")), None),
-        tokens_per_second=mean_interval(list(speed.values())) if speed else None,
+        tokens_per_second=compute_mean_interval(list(speed.values())) if speed else None,
         cache_bytes_per_token=cached / length if cached is not None and length else None,
         peak_memory=max(_collect_numbers(runs, "cost", "peak_memory_bytes"), default=None),
         seconds=_compute_mean(_collect_numbers(runs, "seconds")),
@@ -154,8 +154,8 @@ def _build_cell(runs: Sequence[Run], metric: Metric, base: Sequence[Run]) -> Cel
     return Cell(
         metric,
         values,
-        mean_interval(list(finite.values())) if finite else None,
-        paired_difference(finite, others) if finite.keys() & others.keys() else None,
+        compute_mean_interval(list(finite.values())) if finite else None,
+        compute_paired_difference(finite, others) if finite.keys() & others.keys() else None,
     )
 
 

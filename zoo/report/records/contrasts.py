@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Study, Task
-from zoo.statistics import Comparison, Values, compare, compare_by_looks, deviation
+from zoo.statistics import Comparison, Values, compare, compare_sequentially, compute_deviation
 
 ERROR = 0.05
 
@@ -118,10 +118,10 @@ def compare_arms(study: Study, task: Task, values: Mapping[str, Values]) -> Fami
         return None
     higher, margin = metric.goal == "higher", convert_margin(task.margin, metric)
     if study.until_decided:
-        found = compare_by_looks(pairs, most=study.max_seeds, higher_is_better=higher, margin=margin, error=ERROR)
+        found = compare_sequentially(pairs, most=study.max_seeds, higher_is_better=higher, margin=margin, error=ERROR)
     else:
         found = compare(pairs, higher_is_better=higher, margin=margin, error=ERROR)
-    noise = deviation([value for value in base.values() if math.isfinite(value)])
+    noise = compute_deviation([value for value in base.values() if math.isfinite(value)])
     return Family(
         {arm: found[(arm,)] for arm in others},
         tuple(Interaction(*triple, found[triple]) for triple in triples),

@@ -7,7 +7,7 @@ from typing import Any
 
 from zoo.config.checking import CheckedConfig
 from zoo.model.schema import SLOTS, check_part
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.tasks import Overrides
 
@@ -43,7 +43,9 @@ def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) ->
 
 
 def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    required = {option.name for option in index().get(kind, old["name"]).options if "default" not in option.as_json()}
+    required = {
+        option.name for option in get_index().get(kind, old["name"]).options if "default" not in option.as_json()
+    }
     defaults = flatten(check_part(kind, {"name": old["name"]}, "", []))
     before, after = flatten(old), flatten(new)
     for leaf, value in before.items():

@@ -19,7 +19,7 @@ from zoo.report.claims.saturation import find_saturated_end, replace_saturated
 from zoo.report.records.comparability import restrict_comparison
 from zoo.report.records.contrasts import convert_margin, find_interactions, find_references, subtract_by_seed
 from zoo.report.records.metrics import SENSITIVE_METRICS
-from zoo.statistics.trial import trial
+from zoo.statistics.trial import run_trial
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.learning_rates import Chosen, best
 from zoo.study.plan.setting import Cell, Setting
@@ -260,7 +260,7 @@ def _count(plan: StudyPlan, task: TaskPlan, ended: Sequence[Mapping[int, float |
     values = [{seed: value for seed in seeds if (value := each[seed]) is not None} for each in ended]
     arm, other = values if len(values) == 2 else (subtract_by_seed(*values[:2]), subtract_by_seed(*values[2:]))
     metric = Metric.from_name(task.metrics[0])
-    found = trial(
+    found = run_trial(
         arm,
         other,
         most=most,

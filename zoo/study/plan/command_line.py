@@ -12,7 +12,7 @@ from zoo.checks import Refused
 from zoo.config.compose import compose_run
 from zoo.config.overrides import parse_word
 from zoo.config.targets import find_targets
-from zoo.registry import index
+from zoo.registry import get_index
 from zoo.report.records.flat_configs import shorten_keys
 from zoo.study.plan.designs import BASELINE
 from zoo.study.plan.setting import override
@@ -150,7 +150,7 @@ def _data(overrides: Mapping[str, Any]) -> tuple[str, str]:
     try:
         given = compose_run([override(key, value) for key, value in overrides.items()])
         name = str(given["data"]["name"])
-        return name, str(index().get("data", name).load().form)  # type: ignore[attr-defined]
+        return name, str(get_index().get("data", name).load().form)  # type: ignore[attr-defined]
     except (Refused, KeyError, TypeError):
         return "data", "documents"
 
