@@ -18,7 +18,7 @@ from zoo.runs.claim import Claim, find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_record
-from zoo.study.cells.state import standing_of
+from zoo.study.cells.state import get_cell_status
 from zoo.study.plan.setting import Cell
 from zoo.system.files import Damaged
 from zoo.training.run import find_status, train
@@ -104,11 +104,11 @@ def test_a_damaged_run_is_set_aside_and_trained_again(
         put(path / name, content)
         if name.endswith(".json") and not (finished and name == "started.json"):
             assert find_status(config) == "damaged"
-            seen = standing_of(cell)
+            seen = get_cell_status(cell)
             assert (seen.state, str(path / name) in seen.error) == ("failed", True)
             assert name == "started.json" or str(path / name) in read_run(path, "a", "t", 0).notes[-1]
         else:
-            standing_of(cell)
+            get_cell_status(cell)
         again = train(config)
         assert again["metrics"]["loss"] == result["metrics"]["loss"]
         aside = path.parent / "stale" / f"{path.name}-damaged-{number}"

@@ -15,9 +15,9 @@ from tests.study.processes import Begin, Process
 from tests.study.test_study import STUDY
 from tests.study.test_train_cells import cells, fail, finish  # noqa: F401 (a fixture)
 from zoo.runs.claim import Claim
-from zoo.study.cells.overview import print_standings
+from zoo.study.cells.overview import print_statuses
 from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import seconds_left, standing_of
+from zoo.study.cells.state import estimate_seconds_left, get_cell_status
 from zoo.study.dashboard import Board, followed
 from zoo.study.plan.setting import Cell, Setting
 from zoo.system import tables
@@ -48,13 +48,14 @@ def test_the_board_shows_what_runs_and_what_failed(cells: list[Cell]) -> None:  
     fail(cells[1])
     claim = begin_training(cells[2], "step,tokens,seconds,train/loss,validation/loss\n1,5,1,2.5,\n1,5,1,,2.25\n")
     lines = drawn(board)
-    assert re.fullmatch(r"numbers one seed 1\s+1/2\s+2\.25\s+\d+ s ago", lines[1].strip())
+    assert re.fullmatch(r"numbers one seed 1\s+1/2\s+2\.25\s+\d+\ss ago", lines[1].strip())
     assert lines[2] == "failed: numbers two seed 2: RuntimeError: out of luck"
-    assert lines[-1] == "1 of 4 runs done, about 2 min left; up to 3 more will follow"  # 50 s and 100 s, two abreast
+    left = "about 1\N{NO-BREAK SPACE}min 40\N{NO-BREAK SPACE}s left; up to 3 more will follow"
+    assert lines[-1] == f"1 of 4 runs done, {left}"  # 50 s and 100 s, two abreast
     assert sum("seed" in line for line in lines) == 2
     with claim:
         finish(cells[2], seconds=100)
-    assert drawn(board)[-1] == "2 of 4 runs done, about 2 min left; up to 3 more will follow"
+    assert drawn(board)[-1] == f"2 of 4 runs done, {left}"
 
 
 def test_the_board_fits_the_terminal(cells: list[Cell]) -> None:  # noqa: F811
@@ -74,17 +75,17 @@ def test_the_board_fits_the_terminal(cells: list[Cell]) -> None:  # noqa: F811
 
 def test_time_is_told_by_the_pace_before_any_run_is_done(cells: list[Cell]) -> None:  # noqa: F811
     begin_training(cells[0], "step,tokens,seconds,train/loss\n1,5,30,2.5\n")
-    found = [standing_of(cell) for cell in cells]
-    assert seconds_left(found) == pytest.approx(30 + 3 * 60)
-    assert seconds_left(found, abreast=3) == pytest.approx((30 + 3 * 60) / 3)
-    assert seconds_left(found, abreast=8) == pytest.approx(60)  # no sooner than the longest
+    found = [get_cell_status(cell) for cell in cells]
+    assert estimate_seconds_left(found) == pytest.approx(30 + 3 * 60)
+    assert estimate_seconds_left(found, abreast=3) == pytest.approx((30 + 3 * 60) / 3)
+    assert estimate_seconds_left(found, abreast=8) == pytest.approx(60)  # no sooner than the longest
 
 
 def test_runs_that_choose_a_learning_rate_are_told_apart(cells: list[Cell]) -> None:  # noqa: F811
     setting = Setting("two", "numbers", cells[0].overrides, cells[0].checked)
     tuning = [setting.cell(101, rate, tuning=True) for rate in (0.1, 0.2)]
     out = io.StringIO()
-    print_standings([standing_of(cell) for cell in (*tuning, cells[0])], 5, tables.Terminal(out, width=120))
+    print_statuses([get_cell_status(cell) for cell in (*tuning, cells[0])], 5, tables.Terminal(out, width=120))
     rows = [re.split(r"  +", line.strip()) for line in out.getvalue().splitlines()]
     assert ["numbers", "two (learning rates)", "2"] in rows
     assert ["numbers", "two", "1"] in rows

@@ -19,13 +19,13 @@ from zoo.runs.claim import Claim
 from zoo.study import train_cells as cells_module
 from zoo.study.cells.expand import expand
 from zoo.study.cells.load import read_study
-from zoo.study.cells.overview import print_standings
-from zoo.study.cells.state import count, seconds_left, standing_of
+from zoo.study.cells.overview import print_statuses
+from zoo.study.cells.state import count_states, estimate_seconds_left, get_cell_status
 from zoo.study.plan.setting import Cell
 from zoo.study.train_cells import Policy, run_cells
 from zoo.system.tables import Terminal
 from zoo.training.provenance import hash_code, hash_components
-from zoo.training.run import _components, run_folder
+from zoo.training.run import _list_components, run_folder
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
     folder = run_folder(cell.checked)
-    components = hash_components(_components(cell.checked.config))
+    components = hash_components(_list_components(cell.checked.config))
     facts = {
         "started": datetime.fromtimestamp(time.time() - seconds, UTC).isoformat(),
         "fingerprints": {"code": hash_code(), "components": components},
@@ -108,7 +108,7 @@ def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
     launcher = Launcher(cells, one_seed_1=killed)
     run_cells(cells, launcher, Policy())
     assert launcher.launched == [ALL, ["one seed 1"]]
-    assert standing_of(cells[2]).state == "interrupted"
+    assert get_cell_status(cells[2]).state == "interrupted"
 
 
 def test_what_a_launcher_says_of_a_failure_is_kept(cells: list[Cell]) -> None:
@@ -162,7 +162,7 @@ def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
 
 
 def test_where_cells_stand(cells: list[Cell]) -> None:
-    assert count(map(standing_of, cells)) == {"planned": 4}
+    assert count_states(map(get_cell_status, cells)) == {"planned": 4}
     finish(cells[0], seconds=100)
     fail(cells[1])
     claim = Claim(run_folder(cells[2].checked).path)
@@ -170,7 +170,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     csv = "step,tokens,seconds,train/loss,validation/loss\n1,5,1,2.5,\n1,5,1,,2.25\n"
     (run_folder(cells[2].checked).path / "metrics.csv").write_text(csv)
     run_folder(cells[3].checked).record_start({}, {})
-    found = [standing_of(cell) for cell in cells]
+    found = [get_cell_status(cell) for cell in cells]
     assert [each.state for each in found] == ["done", "failed", "running", "interrupted"]
     done, failed, running, interrupted = found
     assert done.seconds == pytest.approx(100, abs=5)
@@ -181,24 +181,24 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert (interrupted.step, interrupted.loss, interrupted.silent) == (0, None, None)
     # Two whole runs, and half of one of two steps, one after another.
     assert done.seconds is not None
-    assert seconds_left(found) == pytest.approx(2.5 * done.seconds)
+    assert estimate_seconds_left(found) == pytest.approx(2.5 * done.seconds)
 
     out = io.StringIO()
-    print_standings(found, 0, Terminal(out, width=120))
+    print_statuses(found, 0, Terminal(out, width=120))
     told = out.getvalue()
     assert f"failed: numbers two seed 2: RuntimeError: out of luck  {run_folder(cells[1].checked).path}\n" in told
     assert "running: numbers one seed 1: step 1/2  loss 2.25  " in told
     assert "interrupted: numbers one seed 2: step 0/2\n" in told
-    assert "1 of 4 runs done, about 4 min left" in told
+    assert "1 of 4 runs done, about 4\N{NO-BREAK SPACE}min 10\N{NO-BREAK SPACE}s left" in told
     row = next(line for line in told.splitlines() if " two " in line)
     assert row.split() == ["numbers", "two", "1", "1"]
 
 
 def test_the_time_left_is_told_by_runs_of_the_same_arm(cells: list[Cell]) -> None:
-    assert seconds_left([standing_of(cell) for cell in cells]) is None
+    assert estimate_seconds_left([get_cell_status(cell) for cell in cells]) is None
     finish(cells[0], seconds=100)
     finish(cells[2], seconds=1000)
-    assert seconds_left([standing_of(cell) for cell in cells]) == pytest.approx(1100, abs=10)
+    assert estimate_seconds_left([get_cell_status(cell) for cell in cells]) == pytest.approx(1100, abs=10)
 
 
 def test_status_makes_nothing(cells: list[Cell], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from zoo.study.cells.overview import first_line_of_error, format_loss, format_silence, format_step, summarize_with
 from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import Standing, seconds_left, standing_of
+from zoo.study.cells.state import CellStatus, estimate_seconds_left, get_cell_status
 from zoo.study.plan.setting import Cell, name_cell
 from zoo.study.train_cells import Tell, say_error
 from zoo.system.tables import Column, Terminal, fit_table
@@ -37,18 +37,18 @@ class Board:
 
     def __init__(self, abreast: int = 1) -> None:
         self.rounds, self.abreast = Rounds(()), abreast
-        self._last: dict[str, Standing[Cell]] = {}
+        self._last: dict[str, CellStatus[Cell]] = {}
 
-    def found(self) -> list[Standing[Cell]]:
+    def found(self) -> list[CellStatus[Cell]]:
         """Where all runs stand; one that is done is not looked at again."""
-        return [self._standing(cell) for cell in self.rounds.cells]
+        return [self._get_status(cell) for cell in self.rounds.cells]
 
-    def _standing(self, cell: Cell) -> Standing[Cell]:
+    def _get_status(self, cell: Cell) -> CellStatus[Cell]:
         last = self._last.get(cell.hash)
         if last is None or last.state != "done":
             with contextlib.suppress(OSError):  # a folder is just being set aside: what was seen last will do
-                last = self._last[cell.hash] = standing_of(cell)
-        return last or Standing(cell, "planned")
+                last = self._last[cell.hash] = get_cell_status(cell)
+        return last or CellStatus(cell, "planned")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         found = self.found()
@@ -69,7 +69,7 @@ class Board:
             told = f"failed: {name_cell(each.cell)}: {first_line_of_error(each)}"
             yield Text(told, "red", no_wrap=True, overflow="ellipsis")
         yield from _shortened(len(failed) - _FAILED, "failed")
-        left = seconds_left([each for each in found if each.state != "failed"], self.abreast)
+        left = estimate_seconds_left([each for each in found if each.state != "failed"], self.abreast)
         steps = sum(1 - each.share_left for each in found)
         last = Table.grid(padding=(0, 1))
         last.add_row(

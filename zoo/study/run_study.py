@@ -19,7 +19,7 @@ from zoo.study.cells.load import load_plan
 from zoo.study.cells.overview import Overview, later, print_question, summarize
 from zoo.study.cells.rounds import Outcome, Rounds, due, outcomes
 from zoo.study.cells.snapshot import Recorder
-from zoo.study.cells.state import Standing, standing_of
+from zoo.study.cells.state import CellStatus, get_cell_status
 from zoo.study.dashboard import Board, followed, keeping
 from zoo.study.plan.setting import Cell
 from zoo.study.plan.study_file import StudyPlan, TaskPlan
@@ -59,7 +59,7 @@ def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, 
     with followed(board, folder / "study.log") as tell:
         said = run_rounds(plan, expansion, launch, policy, board, tell)
     cells = board.rounds.cells
-    left = [each for each in map(standing_of, cells) if each.state != "done"]
+    left = [each for each in map(get_cell_status, cells) if each.state != "done"]
     described, runs = _study(plan, expansion, board.rounds, further), [_run(cell) for cell in cells]
     page = write_report(described, runs, folder, renumber=True)
     print_summary(described, runs, terminal)
@@ -230,7 +230,7 @@ def _run(cell: Cell) -> Run:
     return replace(run, rate=cell.rate, tuning=cell.tuning, stale=find_status(cell.checked) == "stale")
 
 
-def _why(each: Standing[Cell], said: Mapping[str, str]) -> str:
+def _why(each: CellStatus[Cell], said: Mapping[str, str]) -> str:
     if each.error:
         return each.error
     if each.state == "running":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo.checks import require
-from zoo.study.cells.state import Standing, standing_of
+from zoo.study.cells.state import CellStatus, get_cell_status
 from zoo.study.plan.setting import Cell, override
 from zoo.system.signals import raise_if_interrupted
 from zoo.system.terminal import say
@@ -65,7 +65,7 @@ def run_cells(
     numbers = {cell.checked.hash: number for number, cell in enumerate(cells, before + 1)}
     pending, told = list(cells), ""
     while pending:
-        ready = [cell for cell in pending if standing_of(cell).state != "running"]
+        ready = [cell for cell in pending if get_cell_status(cell).state != "running"]
         if not ready:
             told = _waiting(pending, told, tell)
             time.sleep(_LOOK)
@@ -77,7 +77,7 @@ def run_cells(
         errors = launched(launch, [(*cell.overrides, label) for cell, label in zip(batch, labels, strict=True)], tell)
         said |= {cell.checked.hash: error for cell, error in zip(batch, errors, strict=False) if error}
         tried.update(cell.checked.hash for cell in batch)
-        ended = [standing_of(cell) for cell in batch]
+        ended = [get_cell_status(cell) for cell in batch]
         again = [each.cell for each in ended if _again(each, tried, said, policy.retries)]
         if policy.on_failure == "stop" and any(each.state != "done" and each.cell not in again for each in ended):
             break
@@ -85,7 +85,7 @@ def run_cells(
     return said
 
 
-def _again(each: Standing[Cell], tried: Counter[str], said: dict[str, str], retries: int) -> bool:
+def _again(each: CellStatus[Cell], tried: Counter[str], said: dict[str, str], retries: int) -> bool:
     """Whether a cell is to be launched once more.
 
     One that died without a word, with its own process or that of another that had it, is worth a second try anyway.
@@ -99,7 +99,7 @@ def _again(each: Standing[Cell], tried: Counter[str], said: dict[str, str], retr
 
 def _waiting(pending: Sequence[Cell], told: str, tell: Tell) -> str:
     """Say what is waited for, if it was not said already."""
-    waits = "; ".join(f"{cell.name}: {standing_of(cell).process}" for cell in pending)
+    waits = "; ".join(f"{cell.name}: {get_cell_status(cell).process}" for cell in pending)
     names = ", ".join(cell.name for cell in pending)
     if names != told:
         tell(f"waiting for what others train: {waits}")

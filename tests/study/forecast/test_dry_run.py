@@ -19,7 +19,7 @@ from zoo.model.build import build
 from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import Rounds, due
-from zoo.study.cells.state import Standing
+from zoo.study.cells.state import CellStatus
 from zoo.study.forecast import dry_run, forecast
 from zoo.study.forecast.probe import Estimate
 from zoo.study.match import quantities
@@ -137,14 +137,14 @@ def test_learning_rates_come_first_and_seeds_may_be_added() -> None:
     assert "each arm first tries the learning rates 0.001, 0.01 with seeds 101, 102, and then takes its best" in lines
     assert "seeds are added until each arm has a verdict, up to 20" in lines
     assert lines[-1].startswith("16 to 48 runs; ")
-    assert lines[-1].endswith("about 40 s to 2 min on this machine, 4 at a time")
+    assert lines[-1].endswith("about 40 s to 2 min 0 s on this machine, 4 at a time")
 
 
 def test_what_is_there_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def standing(cell: Cell) -> Standing:
-        return Standing(cell, "done" if cell.seed < 3 or cell.arm == "old" else "planned")
+    def standing(cell: Cell) -> CellStatus:
+        return CellStatus(cell, "done" if cell.seed < 3 or cell.arm == "old" else "planned")
 
-    monkeypatch.setattr(forecast, "standing_of", standing)
+    monkeypatch.setattr(forecast, "get_cell_status", standing)
     lines = shown(PLAN, Expansion((arm("gated"), arm("old", hidden=96))))
     each = tokens(composed())
     assert lines[-1] == (

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from zoo.study.cells.state import Standing, as_json, count, duration, seconds_left, standing_of
+from zoo.study.cells.state import CellStatus, as_json, count_states, estimate_seconds_left, get_cell_status
 from zoo.study.plan.setting import CellView, name_cell
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
+from zoo.units import format_duration
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Overview:
     def as_json(self) -> dict[str, Any]:
         """Returns where all runs stand, for machines."""
         unfit = [dict(zip(("arm", "task", "why"), each, strict=True)) for each in self.not_applicable]
-        found = [standing_of(cell) for cell in self.cells]
+        found = [get_cell_status(cell) for cell in self.cells]
         return {"study": self.name, "more": self.more, "not_applicable": unfit, **as_json(found)}
 
     def print(self, terminal: Terminal) -> None:
@@ -43,7 +44,7 @@ class Overview:
         print_question(self.name, self.question, terminal)
         for arm, task, why in self.not_applicable:
             terminal.print_line(f"not applicable: {task} {arm}: {why}")
-        print_standings([standing_of(cell) for cell in self.cells], self.more, terminal)
+        print_statuses([get_cell_status(cell) for cell in self.cells], self.more, terminal)
 
 
 def print_question(name: str, question: str, terminal: Terminal) -> None:
@@ -51,18 +52,18 @@ def print_question(name: str, question: str, terminal: Terminal) -> None:
     terminal.print(Text.assemble((escape_controls(name), "bold"), f": {escape_controls(question)}"))
 
 
-def print_standings(found: Sequence[Standing[CellView]], more: int, terminal: Terminal) -> None:
+def print_statuses(found: Sequence[CellStatus[CellView]], more: int, terminal: Terminal) -> None:
     """Prints a table of arms and tasks, then what runs, what failed, and how long it will take."""
-    groups: dict[tuple[str, str], list[Standing[CellView]]] = {}
+    groups: dict[tuple[str, str], list[CellStatus[CellView]]] = {}
     for each in found:
         arm = each.cell.arm + (" (learning rates)" if each.cell.tuning else "")
         groups.setdefault((each.cell.task, arm), []).append(each)
-    counts = [count(group) for group in groups.values()]
+    counts = [count_states(group) for group in groups.values()]
     columns = [
         Column("task", [task for task, _ in groups], left=True),
         Column("arm", [arm for _, arm in groups], left=True),
     ]
-    columns += [Column(state, [str(counted.get(state, "")) for counted in counts]) for state in count(found)]
+    columns += [Column(state, [str(counted.get(state, "")) for counted in counts]) for state in count_states(found)]
     print_table(terminal, columns)
     for each in found:
         if told := _describe(each):
@@ -70,7 +71,7 @@ def print_standings(found: Sequence[Standing[CellView]], more: int, terminal: Te
     terminal.print_line(summarize(found, more))
 
 
-def _describe(each: Standing[CellView]) -> str:
+def _describe(each: CellStatus[CellView]) -> str:
     if each.state == "failed":
         return f"{first_line_of_error(each)}  {each.cell.folder.path}"
     if each.state not in ("running", "interrupted"):
@@ -79,35 +80,35 @@ def _describe(each: Standing[CellView]) -> str:
     return f"step {format_step(each)}{format_loss(each, '  loss ')}{format_silence(each, '  ')}{by}"
 
 
-def first_line_of_error(each: Standing[CellView]) -> str:
+def first_line_of_error(each: CellStatus[CellView]) -> str:
     """Returns the first line of what a run failed of."""
     return next(iter(each.error.splitlines()), "")
 
 
-def format_step(each: Standing[CellView]) -> str:
+def format_step(each: CellStatus[CellView]) -> str:
     """Returns the last step and how many there are."""
     return f"{each.step}/{each.cell.steps}"
 
 
-def format_loss(each: Standing[CellView], before: str = "") -> str:
+def format_loss(each: CellStatus[CellView], before: str = "") -> str:
     """Returns the last loss, if there is one."""
     return "" if each.loss is None else f"{before}{each.loss:.4g}"
 
 
-def format_silence(each: Standing[CellView], before: str = "") -> str:
+def format_silence(each: CellStatus[CellView], before: str = "") -> str:
     """Returns the time since something was logged, if anything was."""
-    return "" if each.silent is None else f"{before}{duration(each.silent)} ago"
+    return "" if each.silent is None else f"{before}{format_duration(each.silent)} ago"
 
 
-def summarize(found: Sequence[Standing[CellView]], more: int) -> str:
+def summarize(found: Sequence[CellStatus[CellView]], more: int) -> str:
     """How many runs are done, and how long the others will take."""
-    return summarize_with(found, more, seconds_left(found))
+    return summarize_with(found, more, estimate_seconds_left(found))
 
 
-def summarize_with(found: Sequence[Standing[CellView]], more: int, left: float | None) -> str:
+def summarize_with(found: Sequence[CellStatus[CellView]], more: int, left: float | None) -> str:
     """Returns the same line for a time left that is known already."""
     done = sum(each.state == "done" for each in found)
-    ends = "" if left is None or done == len(found) else f", about {duration(left)} left"
+    ends = "" if left is None or done == len(found) else f", about {format_duration(left)} left"
     return f"{done} of {len(found)} runs done{ends}{later(more)}"
 
 

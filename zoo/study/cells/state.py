@@ -1,4 +1,4 @@
-"""Where a study stands, read from the folders of its runs: whoever made them, and while others work on them."""
+"""Status of the runs of a study, read from their folders, also while other processes train them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ C_co = TypeVar("C_co", bound=CellView, covariant=True)
 
 
 @dataclass(frozen=True)
-class Standing(Generic[C_co]):
+class CellStatus(Generic[C_co]):
     """Where one cell stands.
 
     Attributes:
@@ -56,29 +56,29 @@ class Standing(Generic[C_co]):
 
     @property
     def share_left(self) -> float:
-        """Of its steps, those still to be done."""
+        """Share of the steps that remain."""
         if self.state == "done":
             return 0.0
         return 1.0 - (self.step / self.cell.steps if self.state in ("running", "interrupted") else 0)
 
 
-def standing_of(cell: C) -> Standing[C]:
-    """Where a cell stands now."""
+def get_cell_status(cell: C) -> CellStatus[C]:
+    """Returns the current status of a cell."""
     folder, state = cell.folder, _OF_FOLDERS[cell.compare()]
     if state == "done":
-        return Standing(cell, state, cell.steps, seconds=_seconds(folder))
+        return CellStatus(cell, state, cell.steps, seconds=_measure_seconds(folder))
     other = find_holder(folder.path)
     if other is not None and other.live:
-        return Standing(cell, "running", **_progress(cell, folder), process=str(other))
+        return CellStatus(cell, "running", **_read_progress(cell, folder), process=str(other))
     if state == "failed":
         damage = folder.find_damage()
         why = damage or (folder.read("failed.json") or {}).get("error", "")
-        return Standing(cell, state, **_progress(cell, folder), error=str(why))
-    return Standing(cell, state, **(_progress(cell, folder) if state == "interrupted" else {}))
+        return CellStatus(cell, state, **_read_progress(cell, folder), error=str(why))
+    return CellStatus(cell, state, **(_read_progress(cell, folder) if state == "interrupted" else {}))
 
 
-def _progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
-    """The last step and loss that were logged, how long ago, and at which pace."""
+def _read_progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
+    """Reads the last step and loss that were logged, their age and the pace."""
     path = folder.path / "metrics.csv"
     try:
         lines = read_metrics(path)
@@ -96,7 +96,7 @@ def _progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _seconds(folder: RunFolder) -> float | None:
+def _measure_seconds(folder: RunFolder) -> float | None:
     try:
         begun = datetime.fromisoformat((folder.read("started.json") or {})["started"])
         return (folder.path / "result.json").stat().st_mtime - begun.timestamp()
@@ -104,8 +104,8 @@ def _seconds(folder: RunFolder) -> float | None:
         return None
 
 
-def seconds_left(found: Sequence[Standing[CellView]], abreast: int = 1) -> float | None:
-    """How long all that are left will take; None if nothing tells.
+def estimate_seconds_left(found: Sequence[CellStatus[CellView]], abreast: int = 1) -> float | None:
+    """Estimates how long the remaining runs take; None if no run gives an estimate.
 
     One takes what finished runs of the same arm and task took, or else of the same task, or else all; before any is
     finished, what those that run will take at their pace.
@@ -116,28 +116,30 @@ def seconds_left(found: Sequence[Standing[CellView]], abreast: int = 1) -> float
     """
     groups: dict[tuple[str, ...], list[float]] = {}
     for each in found:
-        for names in _groups(each.cell):
+        for names in _list_groups(each.cell):
             if (seconds := getattr(each, names[0])) is not None:
                 groups.setdefault(names, []).append(seconds)
     if not groups:
         return None
     usual = {names: statistics.median(seconds) for names, seconds in groups.items()}
-    left = [each.share_left * next(usual[names] for names in _groups(each.cell) if names in usual) for each in found]
+    left = [
+        each.share_left * next(usual[names] for names in _list_groups(each.cell) if names in usual) for each in found
+    ]
     side_by_side = max(abreast, sum(each.state == "running" for each in found))
     return max(sum(left) / side_by_side, max(left, default=0.0))
 
 
-def _groups(cell: CellView) -> list[tuple[str, ...]]:
+def _list_groups(cell: CellView) -> list[tuple[str, ...]]:
     """What is known of whom may tell how long a run takes, the best guess first."""
     alike = (cell.task, cell.arm), (cell.task,), ()
     return [(known, *names) for known in ("seconds", "pace") for names in alike]
 
 
-def as_json(found: Sequence[Standing[CellView]]) -> dict[str, Any]:
-    """All that is known of runs, for machines."""
+def as_json(found: Sequence[CellStatus[CellView]]) -> dict[str, Any]:
+    """Returns the status of runs as JSON types."""
     return {
-        "states": count(found),
-        "seconds_left": seconds_left(found),
+        "states": count_states(found),
+        "seconds_left": estimate_seconds_left(found),
         "cells": [
             {
                 "task": each.cell.task,
@@ -159,16 +161,7 @@ def as_json(found: Sequence[Standing[CellView]]) -> dict[str, Any]:
     }
 
 
-def count(found: Iterable[Standing[CellView]]) -> dict[State, int]:
-    """How many are in each state; without those in which none is."""
+def count_states(found: Iterable[CellStatus[CellView]]) -> dict[State, int]:
+    """Counts the runs in each state; states without runs are left out."""
     counted = Counter(each.state for each in found)
     return {state: counted[state] for state in STATES if counted[state]}
-
-
-def duration(seconds: float) -> str:
-    """As a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

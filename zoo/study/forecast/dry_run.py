@@ -12,8 +12,7 @@ from zoo.report.claims.format import format_mismatch
 from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import Standing, duration
-from zoo.study.cells.state import count as count_states
+from zoo.study.cells.state import CellStatus, count_states
 from zoo.study.forecast.forecast import Forecast, Row, forecast
 from zoo.study.match.quantities import executed, measure, train_tokens
 from zoo.study.plan.setting import Cell
@@ -21,7 +20,7 @@ from zoo.study.plan.study_file import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
 from zoo.training.run import run_folder
-from zoo.units import format_count, is_different
+from zoo.units import format_count, format_duration, is_different
 
 
 def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, terminal: Terminal) -> None:
@@ -69,7 +68,7 @@ def _ends(ends: tuple[float, float]) -> dict[str, float]:
     return dict(zip(("least", "most"), ends, strict=True))
 
 
-def _cell(row: Row, each: Standing[Cell]) -> dict[str, Any]:
+def _cell(row: Row, each: CellStatus[Cell]) -> dict[str, Any]:
     cell = each.cell
     return {
         **{key: getattr(cell, key) for key in ("task", "arm", "seed", "rate", "tuning")},
@@ -97,7 +96,7 @@ def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
         "rate": [_rate(row) for row in rows],
         "runs": [_span(row.least, row.most) for row in rows],
         "state": [_state(row) for row in rows],
-        "a run": ["" if row.estimate.seconds is None else duration(row.estimate.seconds) for row in rows],
+        "a run": ["" if row.estimate.seconds is None else format_duration(row.estimate.seconds) for row in rows],
     }
     lines: list[tuple[str, int | None]] = []
     for number, row in enumerate(rows):
@@ -179,7 +178,7 @@ def _total(expected: Forecast) -> str:
     if expected.seconds is None:
         return told
     side = f"{expected.workers} at a time" if expected.workers > 1 else "one after another"
-    return f"{told}, about {_span(*map(duration, expected.seconds))} on this machine, {side}"
+    return f"{told}, about {_span(*map(format_duration, expected.seconds))} on this machine, {side}"
 
 
 def _span(least: object, most: object) -> str:

@@ -13,7 +13,7 @@ from zoo.model.cost import Cost
 from zoo.report.records.records import Match
 from zoo.study.cells.expand import Expansion
 from zoo.study.cells.rounds import FIRST, Rounds
-from zoo.study.cells.state import Standing, standing_of
+from zoo.study.cells.state import CellStatus, get_cell_status
 from zoo.study.forecast.probe import Estimate, probe
 from zoo.study.match.quantities import costs, train_tokens
 from zoo.study.plan.setting import Cell, Setting
@@ -33,7 +33,7 @@ class Row:
     """
 
     setting: Setting
-    found: tuple[Standing[Cell], ...]
+    found: tuple[CellStatus[Cell], ...]
     least: int
     most: int
     estimate: Estimate
@@ -112,8 +112,8 @@ def forecast(
         Refused: for what is wrong with the data, or with a model that is to be made for them.
     """
     _require_costs(expansion.settings)
-    found: dict[tuple[str, str], list[Standing[Cell]]] = {}
-    for each in map(standing_of, rounds.cells):
+    found: dict[tuple[str, str], list[CellStatus[Cell]]] = {}
+    for each in map(get_cell_status, rounds.cells):
         found.setdefault((each.cell.arm, each.cell.task), []).append(each)
     rows = list(_rows(plan, expansion, bool(rounds.more), found))
     undone = [row.setting for row in rows if row.done < row.most]
@@ -131,7 +131,7 @@ def _key(setting: Setting) -> tuple[str, str]:
 
 
 def _rows(
-    plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[Standing[Cell]]]
+    plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[CellStatus[Cell]]]
 ) -> Iterator[Row]:
     """Without estimates."""
     for setting in expansion.settings:
