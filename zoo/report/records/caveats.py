@@ -46,9 +46,9 @@ def _list_facts(run: Run) -> Iterable[tuple[str, str]]:
 def _describe_weights(begun: Mapping[str, Any]) -> str:
     """Describes what became of the weights of the checkpoint that a run started from."""
     ways = [f"{name} ({how})" for name, how in begun["converted"].items()]
-    changed = {"converted": ways, "new": begun["new"], "unused": begun["left"]}
+    changed = {"converted": ways, "new": begun["new"], "left behind": begun["left"]}
     changes = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
-    return "; ".join(["all others loaded", *changes]) if changes else "all loaded"
+    return "; ".join(["all others kept", *changes]) if changes else "all kept"
 
 
 def format_training_time(runs: Sequence[Run]) -> str:
