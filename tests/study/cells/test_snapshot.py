@@ -115,11 +115,11 @@ def change_variable(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def change_code(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "installation_digest", lambda: "another")
+    monkeypatch.setattr(snapshot, "compute_installation_digest", lambda: "another")
 
 
 def change_machine(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "machine", lambda: "another")
+    monkeypatch.setattr(snapshot, "identify_machine", lambda: "another")
 
 
 def change_plugin(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
