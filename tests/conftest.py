@@ -95,12 +95,12 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Any:
     from tests.interruption import Stops
     from zoo.training import run as run_module
 
-    made = run_module._made
+    made = run_module._build_parts
 
     def with_stop(*given: Any) -> Any:
         *others, callbacks = made(*given)
         return *others, [*callbacks, Stops()]
 
-    monkeypatch.setattr(run_module, "_made", with_stop)
+    monkeypatch.setattr(run_module, "_build_parts", with_stop)
     monkeypatch.setattr(Stops, "what", None)
     return Stops

@@ -143,9 +143,9 @@ def test_every_logger_is_made_or_its_extra_is_named(name: str, tmp_path: Path, m
     monkeypatch.setenv("WANDB_MODE", "disabled")
     if importlib.util.find_spec(name) is None:
         with pytest.raises(Refused, match=rf"^logger\.{name}: .*: pip install 'transformer-zoo\[{name}\]'$"):
-            run._made_target("logger", name, given)
+            run._build_target("logger", name, given)
         pytest.skip(f"{name} is not installed: seen to be refused with the name of its extra")
-    run._made_target("logger", name, given)
+    run._build_target("logger", name, given)
 
 
 # ---------------------------------------------------------------------------------------------------- any component

@@ -129,13 +129,13 @@ def test_it_goes_on_bit_for_bit(llama: Path, rest: list[str], tmp_path: Path, mo
     swapped = ["model/attention=grouped_query", "model.attention.kv_heads=2", "model.dropout=0.1", "checkpoint=2"]
     config = checked("model=hub", f"model.path={llama}", *swapped, *rest)
     with monkeypatch.context() as patched:
-        original = run_module._made
+        original = run_module._build_parts
 
         def stopped(*given: Any) -> Any:
             *others, callbacks = original(*given)
             return *others, [*callbacks, Stop()]
 
-        patched.setattr(run_module, "_made", stopped)
+        patched.setattr(run_module, "_build_parts", stopped)
         with pytest.raises(RuntimeError, match="stopped"):
             train(config)
     assert run_folder(config).list_checkpoints()

@@ -153,7 +153,7 @@ def test_a_training_or_a_sweep_that_is_terminated_keeps_its_step_and_says_so(beg
                 re.MULTILINE,
             )
             steps.append(int(step))
-        assert f"going on from step {steps[0]}" in told
+        assert f"resuming from step {steps[0]}" in told
         assert 0 < steps[0] <= steps[1]
         (folder,) = where.glob("runs/*/checkpoints")
         assert any(path.name.startswith(f"step-{steps[1]}-") for path in folder.iterdir())

@@ -120,7 +120,7 @@ def test_damaged_checkpoints_are_named_and_set_aside(
     with caplog.at_level("INFO", "zoo"), pytest.raises(KeyboardInterrupt):
         train(config)
     assert f"{newest} is damaged" in caplog.text
-    assert "going on from step 3" in caplog.text
+    assert "resuming from step 3" in caplog.text
     assert {path.name for path in folder.path.parent.glob("stale/*/*")} == {newest.name, "newer.ckpt"}
     newest, before = folder.list_checkpoints()
     assert [path.name.split("-")[1] for path in (newest, before)] == ["9", "6"]
@@ -205,13 +205,13 @@ def test_what_other_code_or_data_made_is_set_aside(
     config = documents("steps=1")
     path, first = trained(config)
     before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-    facts = run_module._facts
+    facts = run_module._collect_facts
 
     def other(*given: Any) -> dict[str, Any]:
         found = facts(*given)
         return {**found, "fingerprints": {**found["fingerprints"], changed: "other"}}
 
-    monkeypatch.setattr(run_module, "_facts", other)
+    monkeypatch.setattr(run_module, "_collect_facts", other)
     _, second = trained(config)
     assert second["fingerprints"][changed] == "other"
     (aside,) = (path.parent / "stale").iterdir()

@@ -125,13 +125,13 @@ class Looks(Callback):
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> type[Looks]:
     """Every run gets this callback, though its config does not say so."""
-    made = run_module._made
+    made = run_module._build_parts
 
     def with_looks(*given: Any) -> Any:
         *others, callbacks = made(*given)
         return *others, [*callbacks, Looks()]
 
-    monkeypatch.setattr(run_module, "_made", with_looks)
+    monkeypatch.setattr(run_module, "_build_parts", with_looks)
     monkeypatch.setattr(Looks, "logged", [], raising=False)
     monkeypatch.setattr(Looks, "seen", [], raising=False)
     monkeypatch.setattr(Looks, "stop", None, raising=False)

@@ -113,7 +113,7 @@ def test_time_between_checkpoints_is_what_was_asked_or_what_they_cost(
         keep = Checkpoints(run_folder(documents()), 5000, seconds, 0, None, Interruption())
         trainer.global_step, now[0] = 0, 0.0
         written.clear()
-        keep._begun = 0.0
+        keep._last_written = 0.0
         for _ in range(450):
             trainer.global_step += 1
             now[0] += 1

@@ -46,13 +46,13 @@ class Watch(Callback):
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watching = Watch()
-    made = run_module._made
+    made = run_module._build_parts
 
     def with_watch(*given: Any) -> Any:
         *others, callbacks = made(*given)
         return *others, [*callbacks, watching]
 
-    monkeypatch.setattr(run_module, "_made", with_watch)
+    monkeypatch.setattr(run_module, "_build_parts", with_watch)
     return watching
 
 

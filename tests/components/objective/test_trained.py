@@ -73,13 +73,13 @@ def test_trained_interrupted_and_trained_on(
     done = zoo("train", *config(name, written, f"runs={tmp_path / 'undisturbed'}"))
     assert done.code == 0, done.err
     (first,) = (tmp_path / "undisturbed").iterdir()
-    made = run_module._made
+    made = run_module._build_parts
 
     def with_stop(*given: Any) -> Any:
         *others, callbacks = made(*given)
         return *others, [*callbacks, Stops()]
 
-    monkeypatch.setattr(run_module, "_made", with_stop)
+    monkeypatch.setattr(run_module, "_build_parts", with_stop)
     monkeypatch.setattr(Stops, "at", 2)
     again = checked(*config(name, written, f"runs={tmp_path / 'again'}"))
     with pytest.raises(KeyboardInterrupt):
