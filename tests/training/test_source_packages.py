@@ -64,7 +64,7 @@ OWN = [
 
 def forget_all() -> None:
     """As a new process would begin."""
-    for cached in (trace, packages._list_distributions, packages.parse):
+    for cached in (trace, packages._list_distributions, packages.parse_file):
         cached.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0].startswith("own_")]:
         del sys.modules[name]
