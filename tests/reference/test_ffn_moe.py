@@ -72,27 +72,27 @@ FAMILIES = {
     "mixtral": Family("mixtral", "MixtralSparseMoeBlock", {"intermediate_size": HIDDEN}, Router(top_k=3)),
     "qwen3": Family("qwen3_moe", "Qwen3MoeSparseMoeBlock", {"norm_topk_prob": True}, Router(top_k=3)),
     "qwen3_as_is": Family(
-        "qwen3_moe", "Qwen3MoeSparseMoeBlock", {"norm_topk_prob": False}, Router(top_k=3, normalise=False)
+        "qwen3_moe", "Qwen3MoeSparseMoeBlock", {"norm_topk_prob": False}, Router(top_k=3, normalize=False)
     ),
     "qwen2": Family(
         "qwen2_moe",
         "Qwen2MoeSparseMoeBlock",
         {"norm_topk_prob": False, "shared_expert_intermediate_size": 3 * HIDDEN},
-        Router(top_k=3, normalise=False),
+        Router(top_k=3, normalize=False),
         {"shared": 3, "shared_gate": True},
     ),
     "deepseek_v2": Family(
         "deepseek_v2",
         "DeepseekV2Moe",
         {**SHARED, **GROUPS, "topk_method": "group_limited_greedy"},
-        Router(top_k=3, normalise=False, **OURS),
+        Router(top_k=3, normalize=False, **OURS),
         {"shared": 2},
     ),
     "deepseek_v2_lite": Family(
         "deepseek_v2",
         "DeepseekV2Moe",
         {**SHARED, "topk_method": "greedy", "routed_scaling_factor": 1.0},
-        Router(top_k=3, normalise=False),
+        Router(top_k=3, normalize=False),
         {"shared": 2},
     ),
     "deepseek_v3": Family(
@@ -253,7 +253,7 @@ def test_operations_are_counted_and_idle_parameters_left_out(options: dict[str, 
         ({"shared_gate": True}, "shared_gate needs shared experts: got shared=0"),
         ({"clamp": 0.0}, "clamp must be positive: got clamp=0.0"),
         ({"router": Router(top_k=5)}, "router.top_k must be between 1 and 4: got router.top_k=5"),
-        ({"router": Router(top_k=1)}, "router.normalise must be false where router.top_k=1"),
+        ({"router": Router(top_k=1)}, "router.normalize must be false where router.top_k=1"),
         ({"router": Router(groups=3)}, "router.groups must divide experts: got router.groups=3, experts=4"),
         (
             {"router": Router(groups=2, top_groups=3)},

@@ -157,7 +157,7 @@ def test_a_correction_of_zero_stays_and_none_is_not_there() -> None:
 
 def two_way() -> Moe:
     """Ones go to the first of two experts, minus ones to the second."""
-    made = moe(experts=2, top_k=1, normalise=False, correction=0.125)
+    made = moe(experts=2, top_k=1, normalize=False, correction=0.125)
     with torch.no_grad():
         made.router.logits.weight[0], made.router.logits.weight[1] = 1.0, -1.0
     return made

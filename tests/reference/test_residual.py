@@ -195,7 +195,7 @@ def test_layerscale_is_a_layer_of_dino_2(length: int) -> None:
 # ----------------------------------------------------------------------------------------------- loops of the papers
 
 
-def normalised(x: Tensor) -> Tensor:
+def normalized(x: Tensor) -> Tensor:
     return (x - x.mean(dim=-1, keepdim=True)) / (x.var(dim=-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
 
 
@@ -233,7 +233,7 @@ def follows(ours: Residual, formula: Callable[[Tensor, Sequence[Sublayer]], Tens
 def test_deepnorm_is_the_formula(sublayers: int, layers: int, alpha: float) -> None:
     def formula(x: Tensor, parts: Sequence[Sublayer]) -> Tensor:
         for f in parts:
-            x = normalised(x * alpha + f(x))
+            x = normalized(x * alpha + f(x))
         return x
 
     follows(DeepNorm(DIM, plain_norm, sublayers, 0, layers), formula, sublayers, 7)
@@ -261,7 +261,7 @@ def test_highway_is_the_formula(length: int) -> None:
     def formula(x: Tensor, parts: Sequence[Sublayer]) -> Tensor:
         for i, f in enumerate(parts):
             t = 1 / (1 + torch.exp(-(x @ ours.gates[i].weight.T + ours.biases[i])))  # type: ignore[union-attr]
-            x = f(normalised(x)) * t + x * (1 - t)
+            x = f(normalized(x)) * t + x * (1 - t)
         return x
 
     follows(ours, formula, 2, length)
@@ -286,10 +286,10 @@ def hyper_formula(ours: HyperConnections, x: Tensor, parts: Sequence[Sublayer]) 
         write = [c.write[j] for j in range(n)]
         if c.norm is not None:
             for j in range(n):
-                moved = torch.tanh(torch.stack([normalised(h[j]) @ c.weight[k] for k in range(n + 2)]))
+                moved = torch.tanh(torch.stack([normalized(h[j]) @ c.weight[k] for k in range(n + 2)]))
                 mix[j] = [mix[j][k] + c.mix_scale * moved[k][..., None] for k in range(n + 1)]
                 write[j] = write[j] + c.write_scale * moved[n + 1][..., None]
-        out = f(normalised(sum(mix[j][0] * h[j] for j in range(n))))
+        out = f(normalized(sum(mix[j][0] * h[j] for j in range(n))))
         h = [sum(mix[j][k + 1] * h[j] for j in range(n)) + write[k] * out for k in range(n)]
     return sum(h)  # type: ignore[return-value]
 

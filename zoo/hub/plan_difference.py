@@ -42,7 +42,7 @@ def differences(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> 
     Args:
         one: the first.
         other: the second.
-        training: whether to look at dropout, initialisation and further losses too.
+        training: whether to look at dropout, initialization and further losses too.
     """
     found = list(_between(_model(one, training), _model(other, training), ""))
     several = len(one.stacks) + len(other.stacks) > 2

@@ -73,7 +73,7 @@ def model_problems(plan: ModelPlan) -> list[str]:
 
 
 def _end_problems(plan: ModelPlan) -> Iterator[str]:
-    """What initialisation, embedding and head say of their options."""
+    """What initialization, embedding and head say of their options."""
     norm = norm_of(plan.stacks[-1].base)
     makers: dict[str, Callable[[], object]] = {
         "initialization": lambda: make(plan.initialization),

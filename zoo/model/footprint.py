@@ -184,6 +184,6 @@ class _Fused(torch.autograd.Function):
         """``[batch, heads, query, value_dim]``, without values."""
         same = q.shape[-1] == v.shape[-1]  # then it lies in memory in the order of the queries
         out = torch.empty_like(q) if same else q.new_empty(*q.shape[:-1], v.shape[-1])
-        normaliser = q.new_empty(q.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(q, k, v, additive, out, normaliser)
+        normalizer = q.new_empty(q.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(q, k, v, additive, out, normalizer)
         return out

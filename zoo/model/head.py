@@ -24,7 +24,7 @@ class Head(nn.Module):
         dim: features per token.
         embedding: whose table is W, where they are tied.
         norm: makes the norm of the transform.
-        scale: what W map(x) is multiplied with; 1 unless the initialisation asks for another (μP).
+        scale: what W map(x) is multiplied with; 1 unless the initialization asks for another (μP).
         tied: W is the embedding's table (Press and Wolf 2017, arXiv:1608.05859); one of another width than
             ``dim`` is preceded by a linear map.
         bias: whether each token has a learned term.

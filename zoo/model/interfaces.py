@@ -63,7 +63,7 @@ class Component(nn.Module, ABC):
         return {}
 
     def after_step(self) -> None:
-        """Called after each optimiser step, which may have had several forward passes, on several devices (routers)."""
+        """Called after each optimizer step, which may have had several forward passes, on several devices (routers)."""
 
 
 def linear_flops(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Matrices with a role that initialisation and cost must know of."""
+"""Matrices with a role that initialization and cost must know of."""
 
 from __future__ import annotations
 

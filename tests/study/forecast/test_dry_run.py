@@ -75,7 +75,7 @@ def tokens(row: Setting) -> int:
 def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
     gated, moe = (
         arm("gated"),
-        arm("mixture of experts", ffn={"name": "moe", "experts": 4, "router": {"top_k": 1, "normalise": False}}),
+        arm("mixture of experts", ffn={"name": "moe", "experts": 4, "router": {"top_k": 1, "normalize": False}}),
     )
     lines = shown(PLAN, Expansion((gated, moe)))
     assert lines[0].split() == ["arm", "parameters", "FLOPs/token", "runs", "a", "run"]

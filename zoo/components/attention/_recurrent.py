@@ -148,7 +148,7 @@ class Network(Recurrent):
     """A network of torch with hidden states, read out by a matrix; its steps follow each other, token by token.
 
     Args:
-        network: batch first; its first weights are torch's, uniform in ± hidden_size^-0.5, in every initialisation.
+        network: batch first; its first weights are torch's, uniform in ± hidden_size^-0.5, in every initialization.
         dim: features per token.
         states: tensors ``[batch, hidden size]`` that it hands on.
     """

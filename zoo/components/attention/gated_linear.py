@@ -26,7 +26,7 @@ TEMPERATURE = 16.0
 class GatedLinearAttention(Recurrent):
     """S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = S_tᵀ q_t; α_t = sigmoid(W₂ W₁ x_t + b)^(1/16) for each feature.
 
-    Each head's output is normalised over its features and multiplied by silu of a gate. In the paper keys have half as
+    Each head's output is normalized over its features and multiplied by silu of a gate. In the paper keys have half as
     many features as the model, and values all.
 
     Args:

@@ -25,7 +25,7 @@ EPS = 1e-6
 class Retention(Recurrent):
     """S_t = γ S_{t-1} + k_t v_tᵀ, y_t = S_tᵀ q_t; head h forgets with γ = 1 - 2^(-5-h), whatever it reads.
 
-    Each head's output is normalised over its features and multiplied by silu of a gate. The paper has positions xPos.
+    Each head's output is normalized over its features and multiplied by silu of a gate. The paper has positions xPos.
 
     Args:
         dim: features per token.

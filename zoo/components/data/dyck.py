@@ -20,7 +20,7 @@ _BALANCED = "="
 class Dyck(Drawn):
     """Close the brackets that are open, the innermost first: [()( -> )], and [()] -> = as nothing is open.
 
-    Attention of fixed size cannot recognise brackets of two kinds at any depth (arXiv:1906.06755). Where the depth is
+    Attention of fixed size cannot recognize brackets of two kinds at any depth (arXiv:1906.06755). Where the depth is
     bounded, as here, two layers of soft attention can generate them, with a memory that grows with the logarithm of
     the kinds only, while a recurrent network's grows with the depth, too (arXiv:2105.11115).
 

@@ -19,7 +19,7 @@ class Parity(Strings):
     surely if it is soft (arXiv:1906.06755); for a given length weights exist that can (arXiv:2202.12172), and two
     layers are the fewest (arXiv:2602.05896). A linear recurrence whose transitions have positive eigenvalues only
     cannot either; negative ones help (arXiv:2411.12537). A Transformer that may write as many steps as there are bits
-    can recognise every regular language, this one included (arXiv:2310.07923).
+    can recognize every regular language, this one included (arXiv:2310.07923).
 
     Args:
         scratchpad: whether the parity of every beginning is to be written, the shortest first, not only of the whole.

@@ -18,12 +18,12 @@ from zoo.checks import require, require_between, require_divides, require_positi
 class Router:
     """How tokens choose experts.
 
-    To normalise softmax scores of the chosen is the same as a softmax over the chosen alone (Mixtral, gpt-oss).
+    To normalize softmax scores of the chosen is the same as a softmax over the chosen alone (Mixtral, gpt-oss).
 
     Args:
         score: what makes scores of the router's logits, over all experts or of each alone (DeepSeek-V3).
         top_k: experts that a token goes to.
-        normalise: whether the weights of the chosen add up to one.
+        normalize: whether the weights of the chosen add up to one.
         scaling: what the weights are multiplied with after that.
         groups: experts stand in groups, and a token chooses among those of its best groups only (DeepSeek-V2).
         top_groups: how many groups these are.
@@ -40,7 +40,7 @@ class Router:
 
     score: Literal["softmax", "sigmoid"] = "softmax"
     top_k: int = 2
-    normalise: bool = True
+    normalize: bool = True
     scaling: float = 1.0
     groups: int = 1
     top_groups: int = 1
@@ -66,8 +66,8 @@ class Router:
             f"got router.groups={self.groups}, experts={experts}",
         )
         require(
-            self.top_k > 1 or not self.normalise,
-            "router.normalise must be false where router.top_k=1: every weight would be one, and nothing be learned",
+            self.top_k > 1 or not self.normalize,
+            "router.normalize must be false where router.top_k=1: every weight would be one, and nothing be learned",
         )
 
 
@@ -105,7 +105,7 @@ class TopK(nn.Module):
         scores = logits.softmax(dim=-1) if self.router.score == "softmax" else logits.sigmoid()
         chosen = self._choose(scores.detach())
         weights = scores.gather(-1, chosen)
-        if self.router.normalise:
+        if self.router.normalize:
             weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-20)
         if self.training:
             self._remember(logits, scores, chosen, torch.ones_like(chosen[..., 0]) if real is None else real)

@@ -20,7 +20,7 @@ from zoo.registry import register
 class ProductKey(FeedForward):
     """Each head adds the ``top_k`` of ``keys``² values whose keys, pairs of two half keys, score best with its query.
 
-    The best pairs are among those of the best halves, so 2 * ``keys`` scores are enough. Queries are normalised over
+    The best pairs are among those of the best halves, so 2 * ``keys`` scores are enough. Queries are normalized over
     their own features; the paper does it over the batch, which would let tokens know of each other.
 
     Args:

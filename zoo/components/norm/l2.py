@@ -1,4 +1,4 @@
-"""Normalisation to unit length."""
+"""Normalization to unit length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation to a learned length."""
+"""Normalization to a learned length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causal and masked language modelling in one stack."""
+"""Causal and masked language modeling in one stack."""
 
 from __future__ import annotations
 

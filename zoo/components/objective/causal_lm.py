@@ -1,4 +1,4 @@
-"""Causal language modelling."""
+"""Causal language modeling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefix language modelling."""
+"""Prefix language modeling."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Generator:
 class ReplacedToken(Objective):
     """Say of each token whether a small generator, which fills masks in, has put it there.
 
-    The generator learns masked language modelling; what it proposes is drawn from its distribution and passes on no
+    The generator learns masked language modeling; what it proposes is drawn from its distribution and passes on no
     gradient. A proposal that is the original token counts as original. The loss is that of the generator plus
     ``weight`` times the binary cross-entropy of all real tokens. The metrics are those of the two classes.
 

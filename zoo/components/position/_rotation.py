@@ -20,7 +20,7 @@ def turn(x: Tensor, angles: Tensor, size: Tensor | float, *, interleaved: bool) 
         x: ``[batch, heads, length, width]``.
         angles: ``[batch or 1, 1, length, pairs]``; the turning is done in their precision.
         size: a number, or one for each angle.
-        interleaved: pairs are neighbours (2i, 2i + 1); else feature i goes with i + pairs.
+        interleaved: pairs are neighbors (2i, 2i + 1); else feature i goes with i + pairs.
     """
     width = 2 * angles.shape[-1]
     turned, rest = x[..., :width].to(angles.dtype), x[..., width:]

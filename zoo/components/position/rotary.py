@@ -26,7 +26,7 @@ class Rotary(Position):
         head_dim: features per head; even.
         causal: not used.
         base: the longest wavelength is 2π * base.
-        interleaved: pairs are neighbours (2i, 2i + 1); else feature i goes with i + width / 2.
+        interleaved: pairs are neighbors (2i, 2i + 1); else feature i goes with i + width / 2.
         fraction: only this share of the features turns, the first ones (GPT-NeoX 0.25, GLM 0.5).
         scaling: other frequencies for longer rows.
     Raises:

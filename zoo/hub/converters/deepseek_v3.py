@@ -28,7 +28,7 @@ FAMILY = Family(
         Equal("n_shared_experts", "ffn.shared", default=1, least=1),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
         Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 2.5),
-        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, True),
+        Equal("norm_topk_prob", "ffn.router.normalize", BOOL, True),
         Fixed("topk_method", "noaux_tc"),
         Fixed("scoring_func", "sigmoid"),
         *BALANCE,

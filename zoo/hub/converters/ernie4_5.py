@@ -1,4 +1,4 @@
-"""ERNIE 4.5 (2025), its dense models: Llama that turns neighbouring pairs."""
+"""ERNIE 4.5 (2025), its dense models: Llama that turns neighboring pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLM-4 (arXiv:2406.12793): Llama that turns half of each head, in neighbouring pairs, with biases on its inputs."""
+"""GLM-4 (arXiv:2406.12793): Llama that turns half of each head, in neighboring pairs, with biases on its inputs."""
 
 from __future__ import annotations
 

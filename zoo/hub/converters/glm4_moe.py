@@ -48,7 +48,7 @@ FAMILY = Family(
         experts("n_routed_experts", 128, "num_local_experts"),
         Equal("n_shared_experts", "ffn.shared", default=1, least=1),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
-        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, True),
+        Equal("norm_topk_prob", "ffn.router.normalize", BOOL, True),
         Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 1.0),
         Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.0),
         Idle(("output_router_logits",)),

@@ -43,7 +43,7 @@ FAMILY = Family(
         Unless("attention_bias", "attention.bias", "all", "none", False),
         experts("num_experts", 128, "num_local_experts"),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
-        Equal("norm_topk_prob", "ffn.router.normalise", BOOL, False),
+        Equal("norm_topk_prob", "ffn.router.normalize", BOOL, False),
         *BALANCE,
         Stepped(default=6144),
         Window(layer_types=None, default=4096, switch="use_sliding_window"),

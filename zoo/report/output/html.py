@@ -70,7 +70,7 @@ def _build_arms(study: Study, tables: Sequence[Table], runs: Sequence[Run]) -> d
     present, first = {run.arm for run in runs}, select_arms(study, tables)
     return {
         arm: {
-            "colour": number % COLORS,
+            "color": number % COLORS,
             "dash": " ".join(map(str, get_dash(number))),
             "present": arm in present,
             "drawn": arm in first,

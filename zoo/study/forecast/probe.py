@@ -56,7 +56,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Speed:
-    """What was measured, in seconds: all that happens once, an optimiser step, and an evaluation."""
+    """What was measured, in seconds: all that happens once, an optimizer step, and an evaluation."""
 
     once: float
     step: float

@@ -19,7 +19,7 @@ class Point:
 def search(
     measure: Callable[[int], float | None], start: int, most: int, target: float
 ) -> tuple[Point | None, Point | None]:
-    """The neighbours between which a growing quantity passes ``target``: the last below it, the first not below.
+    """The neighbors between which a growing quantity passes ``target``: the last below it, the first not below.
 
     By the secant through the last two points, as quantities are nearly straight in the knob; by halves where that is
     slow.
@@ -30,7 +30,7 @@ def search(
         most: the largest value.
         target: what is sought.
     Returns:
-        None for a neighbour that is not there.
+        None for a neighbor that is not there.
     """
     low = high = None
     last: list[Point] = []

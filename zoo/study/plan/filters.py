@@ -1,4 +1,4 @@
-"""Filters: lines such as ``norm != dyt or lr < 0.01``, which a run must fulfil to be in a plan.
+"""Filters: lines such as ``norm != dyt or lr < 0.01``, which a run must fulfill to be in a plan.
 
 They are read as Python expressions, of which only comparisons, ``and``, ``or``, ``not``, ``in``, lists and values are
 known; nothing is executed.
@@ -40,7 +40,7 @@ class Filter:
         return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self.tree))
 
     def holds(self, known: Mapping[str, Any]) -> bool:
-        """Whether a run fulfils it.
+        """Whether a run fulfills it.
 
         Args:
             known: of the run, what filters may ask.

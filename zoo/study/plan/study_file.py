@@ -60,7 +60,7 @@ class StudyPlan:
         until_decided: seeds are added until each arm has a verdict.
         kind: of plan.
         axes: of an arm, what filters may ask of it.
-        where: filters that all runs of the plan fulfil.
+        where: filters that all runs of the plan fulfill.
         words: of the command that asks for it, after ``zoo study``.
         allowed: modules and targets that its overrides may name besides those that any file may.
         request: arguments of ``zoo study`` that choose its runs; None if the plan is not that of a command.
