@@ -143,7 +143,7 @@ def test_the_verdicts_of_the_report_are_those_that_ended_the_study(
     run_rounds(plan, expansion, trainer, Policy(), board, print)
     assert [len(batch) for batch in trainer.launched] == [16, 3, 3, 2, 2]
     described, runs, _ = gather("heads", [])
-    assert (described.until_decided, described.most) == (True, 8)
+    assert (described.until_decided, described.max_seeds) == (True, 8)
     (table,) = build_tables(described, runs)
     found = {row.arm: (one.verdict, one.pairs) for row in table.rows if (one := table.get_comparison(row))}
     assert found == {"one": ("worse", 4), "wild": ("diverged", 5), "near": ("undecided", 8)}

@@ -154,7 +154,7 @@ def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
         assert f"zoo: {told}" in err
     with pytest.raises(Refused, match="got on_failure="):
         Policy("")
-    assert zoo("study", "heads", "--retries").err == "zoo: --retries must be given a value\n"
+    assert zoo("study", "heads", "--retries").err == "zoo: --retries: must be given a value\n"
     assert zoo("study", "heads", "--json").err == "zoo: --json: goes with --status or --dry-run\n"
 
 
