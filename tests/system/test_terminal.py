@@ -243,7 +243,7 @@ def test_an_error_of_a_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: Any) -> None:
         raise OSError(28, os.strerror(28), "here/file")
 
-    monkeypatch.setattr("zoo.cli.list.index", full)
+    monkeypatch.setattr("zoo.cli.list.get_index", full)
     assert zoo("list") == (1, "", f"zoo: here/file: {os.strerror(28)}\n")
 
 
@@ -259,6 +259,6 @@ def test_flags_may_stand_anywhere(words: list[str]) -> None:
 def test_a_terminal_that_cannot_redraw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Tty())
     monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(progress.progress("", 1), progress.RichBar)
+    assert isinstance(progress.make_progress_bar("", 1), progress.RichBar)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(progress.progress("", 1), progress.ProgressLines)
+    assert isinstance(progress.make_progress_bar("", 1), progress.ProgressLines)

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoo.checks import suggest
 from zoo.cli.parser import Given, Parser
 from zoo.registry import KINDS, get_index
+from zoo.system.names import check_path
 from zoo.system.terminal import say
 
 _FILES = ("pyproject.toml", "README.md", "{package}/__init__.py", "{package}/{name}.py", "tests/test_{name}.py")
@@ -27,7 +28,9 @@ def _problems(given: Given) -> Iterable[str]:
         yield f"{kind} {name!r} is taken by {get_index().get(kind, name).path}"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name) or keyword.iskeyword(name):
         yield f"NAME must be a Python name in lower case, of at most 64 characters: got {name!r}"
-    if folder.exists() and any(folder.iterdir()):
+    elif problems := list(check_path("FOLDER", str(folder))):
+        yield from problems
+    elif folder.exists() and any(folder.iterdir()):
         yield f"FOLDER must be empty or absent: got {folder}"
 
 
