@@ -146,7 +146,7 @@ def test_what_matters_in_training_only_is_told_as_left_behind(run: Run, tmp_path
 
 
 def test_that_a_source_was_seen_both_ways_is_told(run: Run, tmp_path: Path) -> None:
-    said = "was trained to see sources both ways"
+    said = "trained with bidirectional attention to sources"
     assert said in exported(run("gpt2"), tmp_path / "both")  # prefix_lm
     assert said not in exported(run("llama"), tmp_path / "causal")
 
