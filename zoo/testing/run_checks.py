@@ -10,20 +10,33 @@ from typing import Any
 
 from zoo.checks import Refused, suggest
 from zoo.registry import KINDS, Entry, forget, get_index, register
-from zoo.testing import cache_checks as caching
-from zoo.testing import computation_checks as computation
-from zoo.testing import cost_checks as costs
-from zoo.testing import data_checks as reading
-from zoo.testing import declaration_checks as declaration
-from zoo.testing import gradient_checks as gradients
-from zoo.testing import mask_checks as masks
-from zoo.testing import objective_checks as asking
-from zoo.testing import parameter_checks as parameters
-from zoo.testing import width_checks as widths
+from zoo.testing import (
+    cache_checks,
+    computation_checks,
+    cost_checks,
+    data_checks,
+    declaration_checks,
+    gradient_checks,
+    mask_checks,
+    objective_checks,
+    parameter_checks,
+    width_checks,
+)
 from zoo.testing.kit import BAD, Check, Outcome, checks_of, run_check
 from zoo.testing.subject import Subject, subjects
 
-MODULES = (declaration, computation, masks, caching, gradients, parameters, costs, asking, reading, widths)
+MODULES = (
+    declaration_checks,
+    computation_checks,
+    mask_checks,
+    cache_checks,
+    gradient_checks,
+    parameter_checks,
+    cost_checks,
+    objective_checks,
+    data_checks,
+    width_checks,
+)
 """Where the checks are; importing them fills the list."""
 
 
