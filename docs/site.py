@@ -13,7 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+LINK = re.compile(r"!?\[([^\]]*)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -47,9 +47,9 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         elif (ROOT / path).is_dir() and files.get_file_from_path(f"{uri}/README.md"):
             uri = f"{uri}/README.md"
         if files.get_file_from_path(uri) is None:
-            return f"]({config.repo_url}/blob/main/{path})" if config.repo_url else "](#)"
+            return match[1]
         link = posixpath.relpath(uri, posixpath.dirname(here) or ".")
-        return f"{match[1]}{link}{'#' + anchor if anchor else ''}{match[3]}"
+        return match[0].replace(f"({match[2]})", f"({link}{'#' + anchor if anchor else ''})")
 
     return LINK.sub(rewrite, markdown)
 

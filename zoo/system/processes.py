@@ -49,19 +49,16 @@ def identify_machine() -> str:
 
 def get_start_time(process: int) -> str | None:
     """Returns when a process started, in ticks since boot: None if it is not running, empty if it cannot be known."""
-    try:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         state, *fields = Path(f"/proc/{process}/stat").read_text(encoding="utf8").rpartition(")")[2].split()
         return None if state in "ZX" else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        pass
     if Path("/proc/self/stat").exists():
         return None
     try:
-        os.kill(process, 0)
+        with contextlib.suppress(PermissionError):  # it is another user's
+            os.kill(process, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:
-        pass
     return ""
 
 

@@ -21,9 +21,6 @@ class Scaled(Initialization):
     Source: Zhang et al. 2019, arXiv:1908.11365, as in OLMo, arXiv:2402.00838.
     """
 
-    def __init__(self) -> None:
-        pass
-
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
         """Fill with normal numbers of variance 1 / inputs, cut off at three standard deviations."""
         std = weight.shape[-1] ** -0.5

@@ -20,9 +20,6 @@ class Small(Initialization):
     arXiv:2204.06745.
     """
 
-    def __init__(self) -> None:
-        pass
-
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
         """Fill with normal numbers of variance 2 / (5 dim)."""
         nn.init.normal_(weight, std=math.sqrt(2 / (5 * dim)))

@@ -19,9 +19,6 @@ class Xavier(Initialization):
     as in Vaswani et al. 2017, arXiv:1706.03762.
     """
 
-    def __init__(self) -> None:
-        pass
-
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
         """Fill uniformly with variance 2 / (inputs + outputs)."""
         nn.init.xavier_uniform_(weight)
