@@ -10,9 +10,8 @@ import torch
 from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
-from zoo.hub.weight_transfer import start_from_checkpoint
-from zoo.model.build import assemble
 from zoo.model.variants.variant import Variant
+from zoo.training.initial_model import build_initial_model
 from zoo.training.random_streams import derive_seed
 from zoo.training.run import prepare_data
 
@@ -34,13 +33,9 @@ def build(*config: str | Mapping[str, Any]) -> Variant:
     if checked.plan is None:
         raise Refused("model: must be given")
     size = checked.plan.vocabulary or prepare_data(checked.config).vocabulary.size
-    model = checked.config["model"]
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(checked.config["seed"], "weights"))
-        built = assemble(checked.plan, size)
-        if "path" in model:
-            start_from_checkpoint(built, model["path"], model["sha256"])
-    return built
+        return build_initial_model(checked, size)
 
 
 def _compose(*config: str | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
 from zoo.config.targets import CALLED, TARGETS, find_targets, find_value_problems, import_target, suggest_install
 from zoo.data.prepare import Prepared, prepare
-from zoo.hub.weight_transfer import describe_start, start_from_checkpoint
+from zoo.hub.weight_transfer import describe_start
 from zoo.model import build
 from zoo.model.interfaces import Objective
 from zoo.model.parts import part_from_config
@@ -26,6 +26,7 @@ from zoo.model.variants.variant import Variant
 from zoo.runs.claim import Claim, ClaimLost
 from zoo.runs.run_folder import RunFolder
 from zoo.system.files import Damaged
+from zoo.training.initial_model import build_initial_model
 from zoo.training.job import Job
 from zoo.training.provenance import (
     collect_versions,
@@ -166,14 +167,12 @@ def _build_parts(
         line for section in CALLED for line in find_value_problems(section, config[section], training=True)
     ]:
         raise Refused("\n".join(problems))
-    from zoo.training.preflight import assemble_in_memory, require_trainer
+    from zoo.training.preflight import require_trainer
 
     require_trainer(config)
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(config["seed"], "weights"))
-        model = assemble_in_memory(checked.plan, prepared.vocabulary.size)
-        if "path" in config["model"]:
-            start_from_checkpoint(model, config["model"]["path"], config["model"]["sha256"])
+        model = build_initial_model(checked, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.initialize_readouts(objective)
     objective.longest(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
