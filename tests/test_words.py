@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,3 +115,17 @@ def test_docstrings_begin_with_a_verb_or_a_noun(room: str) -> None:
 
 def test_rooms_that_are_unfinished_are_there() -> None:
     assert set(ROOMS) >= UNFINISHED
+
+
+def test_names_of_the_package_in_docstrings_are_there() -> None:
+    """``zoo.room.module.name``, wherever it is written: the module exists, and the name stands in it."""
+    missing = []
+    for file in sorted(ROOT.rglob("*.py")):
+        for name in re.findall(r"(?<![\w./])zoo(?:\.\w+)+", file.read_text(encoding="utf8")):
+            path, rest = ROOT, name.split(".")[1:]
+            while rest and (path / rest[0]).is_dir():
+                path /= rest.pop(0)
+            source = path / (f"{rest.pop(0)}.py" if rest and (path / f"{rest[0]}.py").is_file() else "__init__.py")
+            if rest and rest[0] != "__file__" and not re.search(rf"\b{rest[0]}\b", source.read_text(encoding="utf8")):
+                missing.append(f"{file.relative_to(ROOT)}: {name}")
+    assert not missing

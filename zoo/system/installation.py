@@ -24,7 +24,7 @@ def compute_installation_digest() -> str:
     """Computes a SHA-256 over all files of zoo and its presets, and the names and versions of what is installed.
 
     Two processes with equal digests compose the same configs and write the same reports; packages of one's own that are
-    installed as editable, or not at all, are not included: see :func:`zoo.training.packages.trace`.
+    installed as editable, or not at all, are not included: see :func:`zoo.training.source_packages.trace`.
     """
     digest = hashlib.sha256(repr((platform.python_version(), *_distributions())).encode())
     for root in (_PACKAGE, find_package_folder("conf"), _PACKAGE.parent / "hydra_plugins"):

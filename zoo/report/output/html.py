@@ -29,7 +29,7 @@ def render_page(study: Study, runs: Sequence[Run]) -> str:
     """Renders the page.
 
     Raises:
-        Refused: as :func:`zoo.report.claims.table.summary` does.
+        Refused: as :func:`zoo.report.claims.table.build_tables` does.
     """
     tables, runs = build_tables(study, runs), drop_stale_results(runs)
     sections = [_build_section(study, table, [run for run in runs if run.task == table.task.name]) for table in tables]

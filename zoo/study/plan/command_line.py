@@ -34,7 +34,7 @@ def asked(
     Args:
         words: the name of a study or none, keys of a study, and overrides.
         allowed: modules whose classes and functions a study file may name.
-        request: that of the plan; see :class:`zoo.study.plan.StudyPlan`.
+        request: that of the plan; see :class:`zoo.study.plan.study_file.StudyPlan`.
     Returns:
         the study as :func:`zoo.study.plan.study_file.parse_plan` takes it, and the overrides that come last in all
         runs.
