@@ -139,7 +139,7 @@ def test_a_training_or_a_sweep_that_is_terminated_keeps_its_step_and_says_so(beg
             process = begin(where, *options, command=words)
             done = len(list(where.glob("runs/*/checkpoints/*.ckpt")))
             until = time.monotonic() + 60
-            while process.runs() and not (done and "going on" in process.out.read_text()):
+            while process.runs() and not (done and "resuming from step" in process.out.read_text()):
                 if not done and list(where.glob("runs/*/metrics.csv")):
                     break
                 assert time.monotonic() < until
