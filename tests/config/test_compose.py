@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from zoo.checks import Refused
 from zoo.config.compose import compose_run, find_override_problems, publish, to_plain
-from zoo.config.groups import list_choices, list_config_groups
+from zoo.config.groups import list_choices, list_config_groups, list_slots
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
 from zoo.system.installation import find_package_folder
@@ -91,3 +92,13 @@ def test_configs_composed_quickly_are_those_of_hydra() -> None:
     assert len({str(config) for config in whole}) == len(ALIKE)
     assert not GlobalHydra.instance().is_initialized()
     assert compose_run(ALIKE[3]) == whole[3]
+
+
+def test_hydra_itself_puts_a_component_into_every_slot() -> None:
+    """As ``zoo train`` and the launchers do, including slots that the preset leaves out."""
+    publish()
+    chosen = {group: get_index().get_names(kind)[0] for group, kind in list_slots()}
+    with initialize_config_dir(str(find_package_folder("conf")), version_base="1.3"):
+        config = compose("train", overrides=[f"{group}={name}" for group, name in chosen.items()])
+    for group, name in chosen.items():
+        assert OmegaConf.select(config, group.replace("/", ".")) == {"name": name}

@@ -51,6 +51,8 @@ def _publish(known: Index) -> None:
     store = ConfigStore.instance()
     sections = {name: DictConfig({}, flags={"struct": False}) for name in OPEN}
     store.store(name="open", node=DictConfig(sections), package="_global_")
+    slots = [group for group, _ in list_slots() if group.startswith("model/")]
+    store.store(name="slots", node={"defaults": [{group: None} for group in slots]}, package="_global_")
     store.store(group="hydra/job_logging", name="escaped", node=_LOGGING, package="hydra.job_logging")
     for group, kind in list_slots():
         *parents, slot = group.split("/")
