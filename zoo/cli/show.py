@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import say
@@ -24,8 +25,10 @@ PARSER.add_switch("--json", help="print all figures exactly, by module, as JSON"
 
 def run(given: Given) -> int:
     """Prints the composed model, which is built on the meta device."""
+    from zoo.cli.component_changes import note_component_changes
     from zoo.inspect.summary import describe, render
 
     described = describe(given.words)
+    note_component_changes(given.words, sys.stderr if given.json else None)
     say(json.dumps(described, indent=1, ensure_ascii=False)) if given.json else render(described)
     return 0

@@ -177,6 +177,7 @@ def _train(config: Any) -> float | None:
 
     checked = check_run(_composed(config))
     checked.require()
+    _note_component_changes()
     _keep_command()
     label = str(checked.config["label"])
     result = train(checked, wait=not _in_study())
@@ -201,6 +202,17 @@ def _in_study() -> bool:
     from hydra.core.hydra_config import HydraConfig
 
     return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
+
+
+def _note_component_changes() -> None:
+    """Notes them for a training that belongs to no study, whose dry run and report list them."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from zoo.cli.component_changes import note_component_changes
+
+    known = HydraConfig.get()
+    if known.job.config_name == "train" and not _in_study() and "LOCAL_RANK" not in os.environ:
+        note_component_changes([line for line in known.overrides.task if not line.startswith("++")])
 
 
 def _keep_command() -> None:

@@ -144,6 +144,12 @@ def find_carried_options(overrides: Sequence[str]) -> dict[str, Any]:
     return _get_composer(get_index(), GlobalHydra.instance().hydra).find_carried(overrides)
 
 
+def split_component_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits overrides into those that choose a component for a slot, and all others."""
+    components = [line for line in overrides if _is_component(parse_word(line))]
+    return components, [line for line in overrides if line not in components]
+
+
 def _swap_components(config: DictConfig, components: Sequence[Override]) -> dict[str, dict[str, Any]]:
     """Builds the chosen components by dotted slot, with the options carried over from the previous component."""
     kinds, parts = dict(list_slots()), {}

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoo.config.checking import CheckedConfig
-from zoo.model.schema import SLOTS, check_part
+from zoo.config.groups import list_slots
+from zoo.model.schema import STACKS, check_part, overlay_part
 from zoo.registry import get_index
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.tasks import Overrides
 
-_KINDS = {**{f"model.{slot}": slot for slot in SLOTS}, "model.cross": "attention", "data.tokenizer": "tokenizer"}
+_KINDS = {group.replace("/", "."): kind for group, kind in list_slots()}
 
 
 def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) -> tuple[str, ...]:
@@ -31,7 +32,9 @@ def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) ->
         return ()
     found = []
     for slot, kind in _KINDS.items():
-        old, new = (_at(config.config, slot) for config in (other, arm))
+        if not _select(arm.config, slot):
+            continue
+        old, new = (_get_part(config.config, slot, kind) for config in (other, arm))
         names = [part.get("name") for part in (old, new)]
         if None not in names and names[0] != names[1] and names[1] != "none":
             found += [
@@ -57,6 +60,17 @@ def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
             yield leaf, f"{leaf}={format_value(value)} dropped"
 
 
-def _at(config: Mapping[str, Any], slot: str) -> Mapping[str, Any]:
-    section, _, name = slot.partition(".")
-    return config[section].get(name) or {}
+def _get_part(config: Mapping[str, Any], slot: str, kind: str) -> Mapping[str, Any]:
+    """Gets the component in a slot; that of one stack overlays that of both."""
+    part = _select(config, slot)
+    if slot.split(".")[1] in STACKS:
+        part = check_part(kind, overlay_part(kind, config["model"][kind], part), "", [])
+    return part
+
+
+def _select(config: Mapping[str, Any], slot: str) -> Mapping[str, Any]:
+    found: Any = config
+    for key in slot.split("."):
+        found = found.get(key) or {}
+    chosen: Mapping[str, Any] = found
+    return chosen

@@ -1,0 +1,41 @@
+"""The note on options that a chosen component changes besides itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from zoo.checks import Refused
+from zoo.config.checking import check_run
+from zoo.config.compose import compose_run, split_component_overrides
+from zoo.study.cells.changes import further_changes
+from zoo.system.terminal import say
+
+
+def note_component_changes(overrides: Sequence[str], file: TextIO | None = None) -> None:
+    """Prints a note if the chosen components change more than the overrides say.
+
+    Options that two components share carry over. Options that the new one lacks are dropped, such as ``bias: all`` of
+    the preset ``gpt`` with ``model/attention=latent``, and options that both have can differ by their defaults.
+
+    Args:
+        overrides: words of the command line.
+        file: Output stream; standard output by default.
+    """
+    if changes := find_component_changes(overrides):
+        say(f"note: choosing components also changes these options: {'; '.join(changes)}", file=file, flush=True)
+
+
+def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Finds changes that the overrides do not name, compared with the components of the preset; empty if none."""
+    components, others = split_component_overrides(overrides)
+    slots = tuple(line.split("=")[0].replace("/", ".") + "." for line in components)
+    if not slots:
+        return ()
+    kept = [line for line in others if not line.lstrip("+~").startswith(slots)]
+    try:
+        before, after = check_run(compose_run(kept)), check_run(compose_run(overrides))
+    except Refused:  # the preset alone cannot be composed, so there is nothing to compare with
+        return ()
+    chosen = [line for line in overrides if line not in kept]
+    return further_changes(after, before, {line.split("=")[0]: None for line in chosen})
