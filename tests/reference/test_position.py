@@ -120,7 +120,7 @@ def test_learned_looks_at_positions_not_at_the_length_of_a_row(offset: int) -> N
     packed = torch.tensor([[0, 1, 2, 0, 1, 0, 1, 2]])
     assert learned.embed(torch.zeros(1, 8, 4), packed).shape == (1, 8, 4)
     assert learned.embed(torch.zeros(1, 0, 4), packed[:, :0]).shape == (1, 0, 4)
-    with pytest.raises(Refused, match="length=3: got a token at position 3"):
+    with pytest.raises(Refused, match="length=3 and a token at position 3"):
         learned.embed(torch.zeros(1, 1, 4), torch.tensor([[3]]))
     with pytest.raises(Refused, match="offset must not be negative: got offset=-1"):
         Learned(4, 1, 4, True, offset=-1)

@@ -172,7 +172,7 @@ def test_shaw_is_the_relative_key_of_transformers(length: int) -> None:
 
 
 def test_shaw_needs_queries_of_its_width() -> None:
-    with pytest.raises(Refused, match="queries of width head_dim: got width=6, head_dim=4"):
+    with pytest.raises(Refused, match="queries must be head_dim wide for position shaw: got width=6, head_dim=4"):
         made(Shaw).bias(torch.zeros(2, HEADS, 7, 6), QUERIES, KEYS)
     with pytest.raises(Refused, match="clip must be positive: got clip=0"):
         made(Shaw, clip=0)

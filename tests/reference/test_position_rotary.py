@@ -18,7 +18,7 @@ from x_transformers.x_transformers import RotaryEmbedding
 from x_transformers.x_transformers import apply_rotary_pos_emb as apply_x
 
 from zoo.checks import Refused
-from zoo.components.position._rotation import frequencies
+from zoo.components.position._rotation import compute_frequencies
 from zoo.components.position._scaling import Scaling
 from zoo.components.position.rotary import Rotary
 from zoo.components.position.xpos import XPos
@@ -66,10 +66,10 @@ def test_scaled_frequencies_are_those_of_transformers(
     ours: Scaling, theirs: dict[str, Any], width: int, base: float
 ) -> None:
     expected, size = ROPE_INIT_FUNCTIONS[theirs["rope_type"]](llama(width, base, theirs))
-    plain = frequencies(width, base, torch.zeros(1))
-    got = ours.scaled(plain, base)
+    plain = compute_frequencies(width, base, torch.zeros(1))
+    got = ours.scale_frequencies(plain, base)
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
-    assert ours.size == pytest.approx(size, rel=1e-6)
+    assert ours.rotation_scale == pytest.approx(size, rel=1e-6)
     assert not torch.allclose(got, plain, rtol=1e-3, atol=0)
 
 
@@ -79,7 +79,7 @@ def test_ntk_is_another_base(width: int, factor: float) -> None:
     """Dynamic NTK of twice the length with the factor f - 1 has the base of a fixed f."""
     config = llama(width, 10000.0, {"rope_type": "dynamic", "factor": factor - 1})
     expected, _ = ROPE_INIT_FUNCTIONS["dynamic"](config, seq_len=2 * config.max_position_embeddings)
-    got = Scaling("ntk", factor=factor).scaled(frequencies(width, 10000.0, torch.zeros(1)), 10000.0)
+    got = Scaling("ntk", factor=factor).scale_frequencies(compute_frequencies(width, 10000.0, torch.zeros(1)), 10000.0)
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6)
 
 
@@ -88,7 +88,7 @@ def test_both_factors_of_deepseek_can_be_written(mscale: float, mscale_all_dim: 
     rope = {"rope_type": "yarn", "factor": 40.0, "mscale": mscale, "mscale_all_dim": mscale_all_dim, "length": 4096}
     _, size = ROPE_INIT_FUNCTIONS["yarn"](llama(64, 10000.0, rope))
     assert size == pytest.approx(yarn_get_mscale(40.0, mscale) / yarn_get_mscale(40.0, mscale_all_dim))
-    assert Scaling("yarn", factor=40.0, length=4096, attention_factor=size).size == size
+    assert Scaling("yarn", factor=40.0, length=4096, attention_factor=size).rotation_scale == size
 
 
 def queries_and_keys(width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -176,13 +176,28 @@ def test_a_handed_width_that_cannot_turn_is_refused() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"kind": "linear", "factor": 2.0, "beta_fast": 8.0}, "scaling.beta_fast is for yarn: got kind=linear"),
-        ({"factor": 2.0}, "scaling.factor is for linear and ntk and yarn and llama3: got kind=none"),
-        ({"kind": "ntk", "factor": 2.0, "length": 64}, "scaling.length is for yarn and llama3: got kind=ntk"),
-        ({"kind": "yarn", "factor": 2.0, "length": 64, "high": 3.0}, "scaling.high is for llama3: got kind=yarn"),
-        ({"kind": "llama3", "factor": 2.0, "length": 64, "truncate": False}, "scaling.truncate is for yarn"),
-        ({"kind": "linear"}, "scaling.factor must be given: got scaling.kind=linear"),
-        ({"kind": "yarn", "factor": 2.0}, "scaling.length must be given: got scaling.kind=yarn"),
+        (
+            {"kind": "linear", "factor": 2.0, "beta_fast": 8.0},
+            "scaling.beta_fast requires scaling.kind yarn: got scaling.kind=linear",
+        ),
+        (
+            {"factor": 2.0},
+            "scaling.factor requires scaling.kind linear or ntk or yarn or llama3: got scaling.kind=none",
+        ),
+        (
+            {"kind": "ntk", "factor": 2.0, "length": 64},
+            "scaling.length requires scaling.kind yarn or llama3: got scaling.kind=ntk",
+        ),
+        (
+            {"kind": "yarn", "factor": 2.0, "length": 64, "high": 3.0},
+            "scaling.high requires scaling.kind llama3: got scaling.kind=yarn",
+        ),
+        (
+            {"kind": "llama3", "factor": 2.0, "length": 64, "truncate": False},
+            "scaling.truncate requires scaling.kind yarn",
+        ),
+        ({"kind": "linear"}, "scaling.factor must be given for scaling.kind=linear: got null"),
+        ({"kind": "yarn", "factor": 2.0}, "scaling.length must be given for scaling.kind=yarn: got null"),
         ({"kind": "linear", "factor": 1.0}, "scaling.factor must be above 1: got scaling.factor=1.0"),
         ({"kind": "llama3", "factor": 2.0, "length": 0}, "scaling.length must be positive: got scaling.length=0"),
         (
@@ -204,7 +219,9 @@ def test_a_scaling_is_refused_with_its_path_and_taken_from_a_config() -> None:
     base = {"variant": "decoder", "dim": 16, "layers": 1, "heads": 2, "hidden": 8, "attention": {"name": "multi_head"}}
     base |= {"ffn": {"name": "mlp"}, "norm": {"name": "rms"}, "residual": {"name": "pre"}}
     wrong = {**base, "position": {"name": "rotary", "scaling": {"kind": "linear"}}}
-    assert check(wrong)[2] == ["model.position.scaling.factor: scaling.factor must be given: got scaling.kind=linear"]
+    assert check(wrong)[2] == [
+        "model.position.scaling.factor: scaling.factor must be given for scaling.kind=linear: got null"
+    ]
     scaling = {"kind": "yarn", "factor": 4, "length": 64, "truncate": False}
     position = build({**base, "position": {"name": "rotary", "scaling": scaling}}, 8).reader.positions[0]
     assert isinstance(position, Rotary)

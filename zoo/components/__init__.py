@@ -1,1 +1,1 @@
-"""Components: one file each, in a folder for each kind."""
+"""Built-in components: one file for each component, one folder for each kind."""

@@ -1,1 +1,1 @@
-"""Position components: how a model knows where tokens stand."""
+"""Position components: how a model knows where each token is in the sequence."""

@@ -1,4 +1,4 @@
-"""Feature pairs that turn with position: what rotary and xpos have in common; not a component itself."""
+"""Rotation of feature pairs by angles that grow with the position, shared by ``rotary`` and ``xpos``."""
 
 from __future__ import annotations
 
@@ -6,30 +6,34 @@ import torch
 from torch import Tensor
 
 
-def frequencies(width: int, base: float, x: Tensor) -> Tensor:
-    """base^(-2i/width) for each of ``width / 2`` pairs, on the device of ``x`` and at least in float32."""
+def compute_frequencies(width: int, base: float, x: Tensor) -> Tensor:
+    """Returns base^(-2i / width) for each pair i, ``[width / 2]``, on the device of ``x`` and in float32 or wider."""
     dtype = torch.promote_types(x.dtype, torch.float32)
     exponents = torch.arange(0, width, 2, device=x.device, dtype=dtype) / width
     return base**-exponents
 
 
-def turn(x: Tensor, angles: Tensor, size: Tensor | float, *, interleaved: bool) -> Tensor:
-    """Turn the first pairs of features, as many as there are angles, and multiply them with ``size``; the rest stays.
+def rotate_pairs(x: Tensor, angles: Tensor, scale: Tensor | float, *, interleaved: bool) -> Tensor:
+    """Rotates the first ``pairs`` feature pairs by ``angles`` and multiplies them by ``scale``.
+
+    The remaining features are returned unchanged. The rotation is computed in the dtype of ``angles``.
 
     Args:
-        x: ``[batch, heads, length, width]``.
-        angles: ``[batch or 1, 1, length, pairs]``; the turning is done in their precision.
-        size: a number, or one for each angle.
-        interleaved: pairs are neighbors (2i, 2i + 1); else feature i goes with i + pairs.
+        x: queries or keys ``[batch, heads, length, width]``.
+        angles: angles in radians ``[batch or 1, 1, length, pairs]``, with ``2 * pairs <= width``.
+        scale: one factor for all pairs, or one for each angle.
+        interleaved: if True, a pair is the neighbors (2i, 2i + 1); otherwise it is (i, i + pairs).
+    Returns:
+        ``[batch, heads, length, width]`` in the dtype of ``x``.
     """
     width = 2 * angles.shape[-1]
-    turned, rest = x[..., :width].to(angles.dtype), x[..., width:]
-    cos, sin = angles.cos() * size, angles.sin() * size
+    rotated, rest = x[..., :width].to(angles.dtype), x[..., width:]
+    cos, sin = angles.cos() * scale, angles.sin() * scale
     if interleaved:
-        a, b = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+        a, b = rotated[..., 0::2], rotated[..., 1::2]  # each [batch, heads, length, pairs]
+        rotated = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
     else:
-        a, b = turned.chunk(2, dim=-1)
-        turned = torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-    turned = turned.to(x.dtype)
-    return torch.cat([turned, rest], dim=-1) if rest.shape[-1] else turned
+        a, b = rotated.chunk(2, dim=-1)
+        rotated = torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    rotated = rotated.to(x.dtype)
+    return torch.cat([rotated, rest], dim=-1) if rest.shape[-1] else rotated

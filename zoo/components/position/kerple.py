@@ -1,4 +1,4 @@
-"""Kernelised relative biases."""
+"""Kernelized relative position biases."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from zoo.registry import register
 @final
 @register("position", "kerple", paper="arXiv:2205.09921")
 class Kerple(Position):
-    """Scores fall with distance d by r₁ log(1 + r₂ d), or by r₁ d^r₂, with learned positive r₁ and r₂ of each head.
+    """Kernelized relative bias (KERPLE): subtracts r₁ log(1 + r₂ d) or r₁ d^r₂ from scores of tokens d positions apart.
 
-    Both ways alike where tokens see both ways. All layers that have the same position share the numbers. They stay in
-    their ranges by softplus, and by twice a sigmoid for the exponent, where the paper clamps.
+    Each head learns its own r₁ > 0 and r₂ > 0. In bidirectional attention the bias is symmetric. All layers with the
+    same position component share its parameters. A softplus keeps them positive, and twice a sigmoid keeps the exponent
+    below 2, where the paper clamps.
 
     Args:
-        dim: not used.
-        heads: heads.
-        head_dim: not used.
-        causal: not used.
-        kernel: log, or power with an exponent below 2; each is conditionally positive definite.
+        dim: unused.
+        heads: number of heads.
+        head_dim: unused.
+        causal: unused.
+        kernel: ``log``, or ``power`` with an exponent below 2; both are conditionally positive definite.
     Source: Chi et al. 2022.
     """
 
@@ -34,19 +35,20 @@ class Kerple(Position):
     ) -> None:
         super().__init__()
         self.kernel = kernel
-        # As published: what multiplies a logarithm and the exponent begin between 0 and 2, the others between 0 and 1.
+        # As published: the factor of a logarithm and the exponent start between 0 and 2, the others between 0 and 1.
         factor = torch.rand(heads).clamp(min=0.01) * (2 if kernel == "log" else 1)
         inner = torch.rand(heads).clamp(0.01, 0.99)
         self.factor = nn.Parameter(factor.expm1().log())
         self.inner = nn.Parameter(inner.expm1().log() if kernel == "log" else inner.logit())
 
     def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor:
-        """``[batch or 1, heads, query, key]``."""
+        """Returns ``[batch or 1, heads, query, key]``."""
         dtype = torch.promote_types(q.dtype, torch.float32)
+        # distance is [batch or 1, 1, query, key]; factor and inner are [heads, 1, 1].
         distance = (query_positions[:, :, None] - key_positions[:, None, :]).abs()[:, None].to(dtype)
         factor, inner = self.factor.to(dtype)[:, None, None], self.inner.to(dtype)[:, None, None]
         if self.kernel == "log":
-            fall = torch.log1p(F.softplus(inner) * distance)
+            decrease = torch.log1p(F.softplus(inner) * distance)
         else:
-            fall = distance ** (2 * torch.sigmoid(inner))
-        return (-F.softplus(factor) * fall).to(q.dtype)
+            decrease = distance ** (2 * torch.sigmoid(inner))
+        return (-F.softplus(factor) * decrease).to(q.dtype)

@@ -1,4 +1,4 @@
-"""Learned positions."""
+"""Learned position embeddings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from zoo.registry import register
 @final
 @register("position", "learned", paper="arXiv:1705.03122")
 class Learned(Position):
-    """x + a learned vector for each position.
+    """Absolute position embedding: adds a learned vector of each position to the token embeddings.
 
     Args:
         dim: features per token.
-        heads: not used.
-        head_dim: not used.
-        causal: not used.
-        length: positions that have a vector.
-        offset: rows of the table before that of position 0. It exists for the weights of published systems, whose
-            tables begin with rows that no token uses (BART and RoBERTa: 2).
+        heads: unused.
+        head_dim: unused.
+        causal: unused.
+        length: number of positions that have a vector.
+        offset: number of rows of the table before that of position 0. Tables of some published models start with rows
+            that no token uses (2 in BART and RoBERTa).
+    Raises:
+        Refused: if ``length`` is not positive or ``offset`` is negative.
     Source: Gehring et al. 2017.
     """
 
@@ -38,15 +40,17 @@ class Learned(Position):
         self.table = nn.Embedding(length + offset, dim)
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Add the vectors to ``[batch, length, dim]``.
+        """Adds the vectors of ``positions`` to ``x`` ``[batch, length, dim]``.
 
         Raises:
-            Refused: if a position has no vector; on accelerators the look-up itself fails.
+            Refused: if a position has no vector. On accelerators the embedding lookup fails instead.
         """
-        # To look at values would make an accelerator wait for them, and a compiler cannot.
+        # Reading a value synchronizes an accelerator, and torch.compile cannot branch on it.
         if positions.device.type == "cpu" and positions.numel() and not torch.compiler.is_compiling():
             largest = int(positions.max())
             if largest >= self.table.num_embeddings - self.offset:
-                raise Refused(f"position learned has length={self.limit}: got a token at position {largest}")
+                raise Refused(
+                    f"learned positions must be below length: got length={self.limit} and a token at position {largest}"
+                )
         vectors: Tensor = self.table(positions + self.offset)
         return x + vectors

@@ -1,4 +1,4 @@
-"""No positions."""
+"""No position encoding."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoo.registry import register
 @final
 @register("position", "none", paper="arXiv:2305.19466")
 class NoPosition(Position):
-    """Nothing tells where tokens stand but causality itself (NoPE).
+    """No position encoding (NoPE): only the causal mask tells the order of tokens.
 
     Args:
-        dim: not used.
-        heads: not used.
-        head_dim: not used.
-        causal: not used.
+        dim: unused.
+        heads: unused.
+        head_dim: unused.
+        causal: unused.
     Source: Kazemnejad et al. 2023.
     """
 

@@ -1,4 +1,4 @@
-"""Rotary positions."""
+"""Rotary position embeddings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor
 
 from zoo.checks import require, require_even
-from zoo.components.position._rotation import frequencies, turn
+from zoo.components.position._rotation import compute_frequencies, rotate_pairs
 from zoo.components.position._scaling import Scaling
 from zoo.model.interfaces import Position
 from zoo.registry import register
@@ -16,22 +16,23 @@ from zoo.registry import register
 @final
 @register("position", "rotary", paper="arXiv:2104.09864")
 class Rotary(Position):
-    """Turn feature pairs of queries and keys by p / base^(2i/width), so that products depend on distance.
+    """Rotary position embedding (RoPE): rotates feature pair i at position p by the angle p / base^(2i / width).
 
-    It has neither parameters nor buffers: frequencies come from the width it is handed, at least in float32.
+    Queries and keys are rotated, so that their products depend on relative distance. The component has neither
+    parameters nor buffers: frequencies follow from the width of its input and are computed in float32 or wider.
 
     Args:
-        dim: not used.
-        heads: not used.
+        dim: unused.
+        heads: unused.
         head_dim: features per head; even.
-        causal: not used.
-        base: the longest wavelength is 2π * base.
-        interleaved: pairs are neighbors (2i, 2i + 1); else feature i goes with i + width / 2.
-        fraction: only this share of the features turns, the first ones (GPT-NeoX 0.25, GLM 0.5).
-        scaling: other frequencies for longer rows.
+        causal: unused.
+        base: bounds the wavelengths, which grow from 2π towards 2π * base.
+        interleaved: if true, a pair is the neighbors (2i, 2i + 1); otherwise it is (i, i + width / 2).
+        fraction: share of the features that is rotated, from the first on (0.25 in GPT-NeoX, 0.5 in GLM).
+        scaling: scales the frequencies for rows longer than those of the original training.
     Raises:
-        Refused: if the number of features that turn is odd.
-    Source: Su et al. 2021; a fraction: Black et al. 2022 (arXiv:2204.06745).
+        Refused: if an option is out of range, or the number of rotated features is odd.
+    Source: Su et al. 2021; ``fraction``: Black et al. 2022 (arXiv:2204.06745).
     """
 
     def __init__(
@@ -50,30 +51,34 @@ class Rotary(Position):
         require(base > 1, f"base must be above 1: got base={base}")
         require(0 < fraction <= 1, f"fraction must be above 0 and at most 1: got fraction={fraction}")
         self.base, self.interleaved, self.fraction, self.scaling = base, interleaved, fraction, scaling
-        self._turned("head_dim", head_dim)
+        self._count_rotated("head_dim", head_dim)
 
     def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
-        """Turn ``[batch, heads, length, width]``."""
+        """Rotates queries ``[batch, heads, length, width]``."""
         return self._rotate(q, positions)
 
     def rotate_keys(self, k: Tensor, positions: Tensor) -> Tensor:
-        """Turn ``[batch, heads, length, width]``."""
+        """Rotates keys ``[batch, heads, length, width]``."""
         return self._rotate(k, positions)
 
     def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        width = self._turned("width", x.shape[-1])
-        speed = self.scaling.scaled(frequencies(width, self.base, x), self.base)
-        angles = positions[:, None, :, None].to(speed.dtype) * speed
-        return turn(x, angles, self.scaling.size, interleaved=self.interleaved)
+        width = self._count_rotated("width", x.shape[-1])
+        frequencies = self.scaling.scale_frequencies(compute_frequencies(width, self.base, x), self.base)
+        angles = positions[:, None, :, None].to(frequencies.dtype) * frequencies  # [batch or 1, 1, length, width / 2]
+        return rotate_pairs(x, angles, self.scaling.rotation_scale, interleaved=self.interleaved)
 
-    def _turned(self, name: str, width: int) -> int:
-        """How many of ``width`` features turn."""
+    def _count_rotated(self, name: str, width: int) -> int:
+        """Returns how many of ``width`` features are rotated.
+
+        Raises:
+            Refused: if the number is odd or not whole; ``name`` is what the message calls ``width``.
+        """
         if self.fraction == 1.0:
             require_even(name, width)
             return width
-        turned = round(self.fraction * width)
+        rotated = round(self.fraction * width)
         require(
-            turned > 0 and turned % 2 == 0 and abs(turned - self.fraction * width) < 1e-6,
+            rotated > 0 and rotated % 2 == 0 and abs(rotated - self.fraction * width) < 1e-6,
             f"fraction * {name} must be even: got fraction={self.fraction}, {name}={width}",
         )
-        return turned
+        return rotated

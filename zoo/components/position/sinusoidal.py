@@ -1,4 +1,4 @@
-"""Sinusoidal positions."""
+"""Sinusoidal position embeddings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from zoo.registry import register
 @final
 @register("position", "sinusoidal", paper="arXiv:1706.03762")
 class Sinusoidal(Position):
-    """x + [sin(p / base^(2i/dim)), cos(p / base^(2i/dim))], sines and cosines interleaved.
+    """Absolute position embedding: adds sin(p / base^(2i / dim)) to feature 2i and the cosine to feature 2i + 1.
 
     Args:
         dim: features per token; even.
-        heads: not used.
-        head_dim: not used.
-        causal: not used.
-        base: the longest wavelength is 2π * base.
+        heads: unused.
+        head_dim: unused.
+        causal: unused.
+        base: bounds the wavelengths, which grow from 2π towards 2π * base.
     Raises:
-        Refused: if ``dim`` is odd.
+        Refused: if ``dim`` is odd, or ``base`` is not positive.
     Source: Vaswani et al. 2017.
     """
 
@@ -35,8 +35,8 @@ class Sinusoidal(Position):
         self.dim, self.base = dim, base
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Add the waves to ``[batch, length, dim]``."""
+        """Adds sines and cosines of ``positions`` to ``x`` ``[batch, length, dim]``."""
         exponents = torch.arange(0, self.dim, 2, device=x.device, dtype=torch.float32) / self.dim
-        angles = positions[..., None].float() * self.base**-exponents
+        angles = positions[..., None].float() * self.base**-exponents  # [batch or 1, length, dim / 2]
         waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
         return x + waves.to(x.dtype)

@@ -1,4 +1,4 @@
-"""Bucketed relative biases, as in T5."""
+"""Bucketed relative position biases of T5."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from zoo.registry import register
 @final
 @register("position", "t5", paper="arXiv:1910.10683")
 class T5Bias(Position):
-    """Add to scores a learned number of the head and of the bucket of j - i: near distances one by one, far in logs.
+    """Relative bias of T5: adds a learned scalar for each head and bucket of j - i to the score of query i and key j.
 
-    Where tokens see both ways, half of the buckets are for keys that come later. All layers that have the same
-    position share its table, as in T5. T5 does not divide scores by √head_dim: that is ``scores.scale: 1.0``.
+    Small distances have a bucket each; larger ones share buckets whose widths grow logarithmically. In bidirectional
+    attention half of the buckets are for later keys. All layers with the same position component share its table, as in
+    T5. T5 does not divide scores by √head_dim, which is the attention's option ``scores.scale: 1.0``.
 
     Args:
-        dim: not used.
-        heads: heads; each has its own numbers.
-        head_dim: not used.
-        causal: whether all buckets are for keys that came before.
-        buckets: how many distances are told apart; the first half of a direction's buckets are single distances.
-        distance: from here on all distances of a direction share one bucket.
+        dim: unused.
+        heads: number of heads; each has its own biases.
+        head_dim: unused.
+        causal: whether all buckets are for the query's own and earlier positions.
+        buckets: number of buckets; the first half of those of a direction hold one distance each.
+        distance: distances from here on share the last bucket of their direction.
     Raises:
-        Refused: if ``buckets`` are too few or odd, or ``distance`` is not beyond the single distances.
+        Refused: if ``buckets`` is odd or too small, or ``distance`` is among those with a bucket of their own.
     Source: Raffel et al. 2019.
     """
 
@@ -43,23 +44,23 @@ class T5Bias(Position):
             f"buckets must be even and at least {multiple}: got buckets={buckets}",
         )
         self.causal, self.distance = causal, distance
-        self.each = buckets if causal else buckets // 2
-        self.near = self.each // 2
+        self.per_direction = buckets if causal else buckets // 2
+        self.exact = self.per_direction // 2
         require(
-            distance > self.near,
-            f"distance must be above {self.near}: got distance={distance}, buckets={buckets}",
+            distance > self.exact,
+            f"distance must be above {self.exact}: got distance={distance}, buckets={buckets}",
         )
         self.table = nn.Embedding(buckets, heads)
 
     def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor:
-        """``[batch or 1, heads, query, key]``."""
-        numbers: Tensor = self.table(self._bucket(key_positions[:, None, :] - query_positions[:, :, None]))
-        return numbers.permute(0, 3, 1, 2).to(q.dtype)
+        """Returns ``[batch or 1, heads, query, key]``."""
+        biases: Tensor = self.table(self._find_buckets(key_positions[:, None, :] - query_positions[:, :, None]))
+        return biases.permute(0, 3, 1, 2).to(q.dtype)  # from [batch or 1, query, key, heads]
 
-    def _bucket(self, ahead: Tensor) -> Tensor:
-        """The bucket of each distance; where ``causal``, a key that comes later (in a prefix) is at distance 0."""
-        far = -ahead.clamp(max=0) if self.causal else ahead.abs()
-        share = torch.log(far.clamp(min=1).float() / self.near) / math.log(self.distance / self.near)
-        logs = (self.near + (share * (self.each - self.near)).long()).clamp(max=self.each - 1)
-        bucket = torch.where(far < self.near, far, logs)
-        return bucket if self.causal else bucket + self.each * (ahead > 0)
+    def _find_buckets(self, offsets: Tensor) -> Tensor:
+        """Maps offsets j - i to buckets; if ``causal``, a later key (in a prefix) counts as distance 0."""
+        distance = -offsets.clamp(max=0) if self.causal else offsets.abs()
+        ratio = torch.log(distance.clamp(min=1).float() / self.exact) / math.log(self.distance / self.exact)
+        shared = (self.exact + (ratio * (self.per_direction - self.exact)).long()).clamp(max=self.per_direction - 1)
+        bucket = torch.where(distance < self.exact, distance, shared)
+        return bucket if self.causal else bucket + self.per_direction * (offsets > 0)

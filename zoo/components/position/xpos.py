@@ -1,4 +1,4 @@
-"""Rotary positions whose products fall with distance."""
+"""Rotary position embeddings with exponential decay."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require, require_even, require_positive
-from zoo.components.position._rotation import frequencies, turn
+from zoo.components.position._rotation import compute_frequencies, rotate_pairs
 from zoo.model.interfaces import Position
 from zoo.registry import register
 
-BEGIN = 0.4  # the paper's γ: ζ of the fastest pair is γ / (1 + γ)
+GAMMA = 0.4
+"""γ of the paper: ζ of the pair with the highest frequency is γ / (1 + γ)."""
 
 
 @final
 @register("position", "xpos", paper="arXiv:2212.10554")
 class XPos(Position):
-    """As rotary, and queries times ζ^(p/scale_base), keys times its inverse: products fall with distance.
+    """Rotary embedding with decay (xPos): also scales queries by ζ^(p / scale_base) and keys by its inverse.
 
-    ζ = (2i/width + 0.4) / 1.4, so fast pairs fall most. It is made for causal stacks: the product of a query with a
-    key that comes later grows with distance. It has neither parameters nor buffers.
+    Products of a query and an earlier key decay exponentially with distance. ζ = (2i / width + 0.4) / 1.4 < 1 for pair
+    i, so pairs with high frequencies decay fastest. xPos is designed for causal attention: products with later keys
+    grow with distance. The component has neither parameters nor buffers.
 
     Args:
-        dim: not used.
-        heads: not used.
+        dim: unused.
+        heads: unused.
         head_dim: features per head; even.
-        causal: not used.
-        base: the longest wavelength is 2π * base.
-        scale_base: positions after which a pair is multiplied with ζ once more.
+        causal: unused.
+        base: bounds the wavelengths, which grow from 2π towards 2π * base.
+        scale_base: number of positions over which a pair is scaled by one factor ζ.
     Raises:
-        Refused: if ``head_dim`` is odd.
+        Refused: if ``head_dim`` is odd, ``base`` is not above 1, or ``scale_base`` is not positive.
     Source: Sun et al. 2022.
     """
 
@@ -51,22 +53,22 @@ class XPos(Position):
         require(base > 1, f"base must be above 1: got base={base}")
         require_positive("scale_base", scale_base)
         self.base, self.scale_base = base, scale_base
-        # Beyond it keys of the fastest pair are more than 2^96 times what they were: near the end of float32.
-        self.limit = max(1, int(96 * scale_base / math.log2((1 + BEGIN) / BEGIN)))
+        # Beyond this position, keys are scaled by more than 2^96, close to the range of float32.
+        self.limit = max(1, int(96 * scale_base / math.log2((1 + GAMMA) / GAMMA)))
 
     def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
-        """Turn and shrink ``[batch, heads, length, width]``."""
+        """Rotates queries ``[batch, heads, length, width]`` and scales them down."""
         return self._rotate(q, positions, 1.0)
 
     def rotate_keys(self, k: Tensor, positions: Tensor) -> Tensor:
-        """Turn and grow ``[batch, heads, length, width]``."""
+        """Rotates keys ``[batch, heads, length, width]`` and scales them up."""
         return self._rotate(k, positions, -1.0)
 
     def _rotate(self, x: Tensor, positions: Tensor, sign: float) -> Tensor:
         width = x.shape[-1]
         require_even("width", width)
-        speed = frequencies(width, self.base, x)
-        place = positions[:, None, :, None].to(speed.dtype)
-        share = torch.arange(0, width, 2, device=x.device, dtype=speed.dtype) / width
-        zeta = (share + BEGIN) / (1 + BEGIN)
-        return turn(x, place * speed, zeta ** (sign * place / self.scale_base), interleaved=True)
+        frequencies = compute_frequencies(width, self.base, x)
+        p = positions[:, None, :, None].to(frequencies.dtype)  # [batch or 1, 1, length, 1]
+        ratio = torch.arange(0, width, 2, device=x.device, dtype=frequencies.dtype) / width
+        zeta = (ratio + GAMMA) / (1 + GAMMA)  # [width / 2]
+        return rotate_pairs(x, p * frequencies, zeta ** (sign * p / self.scale_base), interleaved=True)
