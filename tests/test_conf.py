@@ -90,7 +90,7 @@ def test_every_family_takes_a_step_with_its_own_objective(family: str, form: str
     assert run.plan is not None
     model = assemble(run.plan, prepared.vocabulary.size)
     objective = make_objective(run.config, prepared.vocabulary)
-    view = prepare(objective, prepared.train.batch(range(4)))
+    view = prepare(objective, prepared.train.get_batch(range(4)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     losses = []
     for _ in range(2):

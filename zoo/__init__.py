@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from zoo.data.batch import Batch, DocumentBatch, PairBatch
     from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
-    from zoo.data.special import COMMON, OURS, Required
+    from zoo.data.special_tokens import COMMON, OURS, Required
     from zoo.model.attend import Scores, attend
     from zoo.model.cache import Cache
     from zoo.model.initialization import Initialization
@@ -120,7 +120,7 @@ _NAMES = {
     "zoo.checks": "Refused require require_between require_divides require_even require_positive",
     "zoo.data.batch": "Batch DocumentBatch PairBatch",
     "zoo.data.interfaces": "Documents Pairs Split Tokenizer Vocabulary",
-    "zoo.data.special": "COMMON OURS Required",
+    "zoo.data.special_tokens": "COMMON OURS Required",
     "zoo.model.attend": "Scores attend",
     "zoo.model.cache": "Cache",
     "zoo.model.initialization": "Initialization",

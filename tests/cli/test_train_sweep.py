@@ -62,7 +62,7 @@ def test_a_run_that_fails_is_a_line_and_the_others_are_trained(tmp_path: Path) -
     data = ["data=text", "data.path=mine.txt,empty.txt", "steps=1"]
     (tmp_path / "empty.txt").write_text("  ")
     code, _, err = zoo("train", "-m", *words, *data)
-    assert (code, err) == (2, "zoo: data text: empty.txt is empty: 2 bytes, no text\n")
+    assert (code, err) == (2, "zoo: data text: empty.txt is empty: got 2 bytes without text\n")
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 1
     assert not (tmp_path / "multirun.yaml").exists()
     with pytest.raises(Refused, match="is empty"):

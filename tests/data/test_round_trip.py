@@ -14,8 +14,8 @@ from zoo.components.tokenizer.bytes import Bytes
 from zoo.components.tokenizer.characters import Characters
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer
-from zoo.data.prepare import Prepared, prepare
-from zoo.data.round_trip import lost_bytes
+from zoo.data.prepare import PreparedData, tokenize_data
+from zoo.data.round_trip import count_lost_bytes
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from zoo.data.round_trip import lost_bytes
     ],
 )
 def test_lost_bytes_are_those_of_characters_that_are_missing_or_added(text: str, decoded: str, lost: int) -> None:
-    assert lost_bytes(text, decoded) == lost
+    assert count_lost_bytes(text, decoded) == lost
 
 
 def words(folder: Path) -> TokenizerFile:
@@ -43,9 +43,9 @@ def words(folder: Path) -> TokenizerFile:
     return TokenizerFile(path=str(folder / "words.json"))
 
 
-def prepared(folder: Path, text: str, tokenizer: Tokenizer) -> Prepared:
+def prepared(folder: Path, text: str, tokenizer: Tokenizer) -> PreparedData:
     (folder / "a.txt").write_text(text)
-    return prepare(Text(path=str(folder / "a.txt"), validation=0.5), tokenizer, 2, folder / "cache")
+    return tokenize_data(Text(path=str(folder / "a.txt"), validation=0.5), tokenizer, 2, folder / "cache")
 
 
 def test_what_is_lost_is_counted_for_each_split(tmp_path: Path) -> None:

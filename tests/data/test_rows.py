@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.checks import Refused
-from zoo.data.ragged import Ragged
+from zoo.data.ragged import RaggedArray
 from zoo.data.rows import PackedDocuments, PaddedPairs
 
 PAD = 999
 
 
-def ragged(sequences: list[list[int]]) -> Ragged:
+def ragged(sequences: list[list[int]]) -> RaggedArray:
     offsets = np.cumsum([0, *map(len, sequences)]).astype(np.int64)
-    return Ragged(np.array([token for sequence in sequences for token in sequence], dtype=np.uint16), offsets)
+    return RaggedArray(np.array([token for sequence in sequences for token in sequence], dtype=np.uint16), offsets)
 
 
 def pack_plainly(documents: list[list[int]], length: int) -> list[list[tuple[int, int, int]]]:
@@ -45,7 +45,7 @@ def test_packing_is_the_plain_loop(documents: list[list[int]], length: int):
     rows = PackedDocuments(ragged(documents), length, PAD, 0)
     expected = torch.tensor(pack_plainly(documents, length))
     assert len(rows) == len(expected)
-    batch = rows.batch(range(len(rows)))
+    batch = rows.get_batch(range(len(rows)))
     for part, found in enumerate((batch.tokens, batch.segment, batch.position)):
         assert found.dtype == torch.long
         assert torch.equal(found, expected[:, :, part])
@@ -54,21 +54,21 @@ def test_packing_is_the_plain_loop(documents: list[list[int]], length: int):
 @given(documents=DOCUMENTS, length=st.integers(1, 9))
 def test_every_token_but_the_first_is_predicted_once(documents: list[list[int]], length: int):
     rows = PackedDocuments(ragged(documents), length, PAD, 0)
-    batch = rows.batch(range(len(rows)))
+    batch = rows.get_batch(range(len(rows)))
     targets = batch.tokens[:, 1:][batch.segment[:, 1:] >= 0]
     assert targets.tolist() == [token for document in documents for token in document][1:]
 
 
 def test_rows_come_in_the_order_asked_for():
     rows = PackedDocuments(ragged([list(range(50))]), 7, PAD, 0)
-    assert rows.batch([3, 0, 3]).tokens[:, 0].tolist() == [21, 0, 21]
-    assert rows.batch(np.array([2])).rows == 1
+    assert rows.get_batch([3, 0, 3]).tokens[:, 0].tolist() == [21, 0, 21]
+    assert rows.get_batch(np.array([2])).rows == 1
 
 
 @given(pairs=st.lists(st.tuples(*[st.lists(st.integers(0, 99), min_size=1, max_size=6)] * 2), min_size=1, max_size=6))
 def test_pairs_are_padded_to_the_longest(pairs: list[tuple[list[int], list[int]]]):
     sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
-    batch = PaddedPairs(ragged(sources), ragged(targets), PAD, 0).batch(range(len(pairs)))
+    batch = PaddedPairs(ragged(sources), ragged(targets), PAD, 0).get_batch(range(len(pairs)))
     for found, lengths, expected in (
         (batch.source, batch.source_length, sources),
         (batch.target, batch.target_length, targets),
@@ -82,12 +82,12 @@ def test_pairs_are_padded_to_the_longest(pairs: list[tuple[list[int], list[int]]
 @pytest.mark.parametrize("indices", [[-1], [0, 8], []])
 def test_rows_that_are_not_there_are_refused(indices: list[int]):
     with pytest.raises(Refused, match="got"):
-        PackedDocuments(ragged([list(range(50))]), 7, PAD, 0).batch(indices)
+        PackedDocuments(ragged([list(range(50))]), 7, PAD, 0).get_batch(indices)
 
 
 def test_batches_move():
-    documents = PackedDocuments(ragged([list(range(50))]), 7, PAD, 0).batch([0, 1]).to("meta")
-    pairs = PaddedPairs(ragged([[1], [2]]), ragged([[3], [4]]), PAD, 0).batch([0, 1]).to(torch.device("meta"))
+    documents = PackedDocuments(ragged([list(range(50))]), 7, PAD, 0).get_batch([0, 1]).to("meta")
+    pairs = PaddedPairs(ragged([[1], [2]]), ragged([[3], [4]]), PAD, 0).get_batch([0, 1]).to(torch.device("meta"))
     assert {documents.tokens.device.type, documents.segment.device.type, documents.position.device.type} == {"meta"}
     assert {pairs.source.device.type, pairs.target_length.device.type} == {"meta"}
     assert documents.rows == pairs.rows == 2
@@ -101,6 +101,6 @@ def test_packing_is_fast():
     times = []
     for _ in range(50):
         began = time.perf_counter()
-        rows.batch(chosen)
+        rows.get_batch(chosen)
         times.append(time.perf_counter() - began)
     assert min(times) < 1e-3

@@ -9,11 +9,11 @@ import pytest
 
 import zoo.checks
 from zoo.checks import Refused
-from zoo.data.split import held_out, require_fraction, share
+from zoo.data.split import hash_to_fraction, require_fraction, select_held_out
 
 
 def test_share_is_spread_evenly():
-    shares = [share(str(number)) for number in range(4000)]
+    shares = [hash_to_fraction(str(number)) for number in range(4000)]
     assert all(0 <= value < 1 for value in shares)
     for low in (0.0, 0.25, 0.5, 0.75):
         assert 850 < sum(low <= value < low + 0.25 for value in shares) < 1150
@@ -21,16 +21,16 @@ def test_share_is_spread_evenly():
 
 def test_side_does_not_depend_on_the_other_keys():
     keys = [f"key {number}" for number in range(500)]
-    assert held_out(keys, 0.2) & set(keys[:100]) == held_out(keys[:100], 0.2)
+    assert select_held_out(keys, 0.2) & set(keys[:100]) == select_held_out(keys[:100], 0.2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_something_is_held_out_of_few(count: int):
-    assert len(held_out([str(number) for number in range(count)], 1e-9)) == 1
+    assert len(select_held_out([str(number) for number in range(count)], 1e-9)) == 1
 
 
 def test_nothing_is_held_out_of_nothing():
-    assert held_out([], 0.5) == frozenset()
+    assert select_held_out([], 0.5) == frozenset()
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])

@@ -20,7 +20,7 @@ from zoo.checks import Refused
 from zoo.components.data._synthetic import alphabet
 from zoo.components.tokenizer.characters import Characters
 from zoo.data.interfaces import Pairs
-from zoo.data.prepare import prepare
+from zoo.data.prepare import tokenize_data
 from zoo.registry import get_index
 
 DRAWN = [
@@ -174,7 +174,7 @@ def test_modular_addition_is_the_whole_table():
 
 def test_facts_are_asked_as_they_were_told():
     facts = made("facts", facts=200, symbols=4, key=4, value=3)
-    assert facts.bits() == 200 * 3 * 2
+    assert facts.compute_target_bits() == 200 * 3 * 2
     train, validation = list(facts.pairs("train")), list(facts.pairs("validation"))
     assert train == validation
     assert len({key for key, _ in train}) == 200
@@ -362,8 +362,8 @@ def test_another_seed_gives_other_examples(name):
 @pytest.mark.parametrize("name", ALL)
 def test_one_symbol_is_one_token_and_none_is_unknown(name, tmp_path):
     source = made(name, **({"limit": 500, "validation": 0.2} if name in DRAWN else {}))
-    prepared = prepare(source, Characters(), 128, tmp_path)
-    batch = prepared.validation.batch(range(20))
+    prepared = tokenize_data(source, Characters(), 128, tmp_path)
+    batch = prepared.validation.get_batch(range(20))
     assert not (batch.source == prepared.vocabulary.unk).any()
     assert not (batch.target == prepared.vocabulary.unk).any()
     told = list(itertools.islice(source.pairs("validation"), 20))

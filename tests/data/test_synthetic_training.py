@@ -9,9 +9,8 @@ import torch
 
 from tests.conftest import tiny_config
 from zoo.components.tokenizer.characters import Characters
-from zoo.data.prepare import Prepared
-from zoo.data.prepare import prepare as prepare_data
-from zoo.data.special import Required
+from zoo.data.prepare import PreparedData, tokenize_data
+from zoo.data.special_tokens import Required
 from zoo.model.build import build
 from zoo.registry import get_index
 from zoo.testing.objective_checks import prepare
@@ -20,12 +19,12 @@ from zoo.training.evaluation import Evaluation
 SMALL: dict[str, Any] = {"symbols": 8, "train_length": 6, "limit": 6000}
 
 
-def prepared(name: str, cache: Any, **options: Any) -> Prepared:
+def prepared(name: str, cache: Any, **options: Any) -> PreparedData:
     required = Required(mask=True, sep=True)  # of masked_lm and prefix_lm
-    return prepare_data(get_index().get("data", name).load()(**options), Characters(), 32, cache, required)
+    return tokenize_data(get_index().get("data", name).load()(**options), Characters(), 32, cache, required)
 
 
-def exact_match(data: Prepared, variant: str, position: str, steps: int) -> float:
+def exact_match(data: PreparedData, variant: str, position: str, steps: int) -> float:
     """The share of held-out targets that a small model gets right as a whole, after so many steps."""
     over = {"dim": 64, "hidden": 128, "norm": {"name": "rms"}, "position": {"name": position}}
     model = build(tiny_config(variant, **over), data.vocabulary.size, seed=0)
@@ -35,13 +34,13 @@ def exact_match(data: Prepared, variant: str, position: str, steps: int) -> floa
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         rows = torch.randint(len(data.train), (32,), generator=generator).numpy()
-        loss = objective.loss(model, prepare(objective, data.train.batch(rows), step))["cross_entropy"]
+        loss = objective.loss(model, prepare(objective, data.train.get_batch(rows), step))["cross_entropy"]
         optimizer.param_groups[0]["lr"] = 3e-3 * min((step + 1) / 20, 1 - step / steps)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    view = prepare(objective, data.validation.batch(range(200)))
+    view = prepare(objective, data.validation.get_batch(range(200)))
     judge = Evaluation(objective, data.form, data.vocabulary.size, data.validation.bytes)
     with torch.no_grad():
         judge.update(*objective.answers(model.eval(), view), view)

@@ -10,7 +10,7 @@ from zoo.checks import Refused
 from zoo.components.data.pairs import TabSeparatedPairs
 from zoo.components.data.text import Text, cut
 from zoo.components.tokenizer.bytes import Bytes
-from zoo.data.prepare import prepare
+from zoo.data.prepare import tokenize_data
 
 
 def both(text: Text) -> list[str]:
@@ -72,8 +72,8 @@ def test_a_byte_order_mark_is_no_text(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "a.txt is empty: 0 bytes"),
-        (b" \n\n", "a.txt is empty: 3 bytes"),
+        (b"", "a.txt is empty: got 0 bytes"),
+        (b" \n\n", "a.txt is empty: got 3 bytes"),
         (b"ok\nca\xe9\n", r"a.txt is not UTF-8: byte 5 \(line 2\) is 0xe9"),
     ],
 )
@@ -112,8 +112,8 @@ def test_a_file_of_equal_size_and_time_is_read_anew(source: Any, way: str, tmp_p
         os.utime(path, ns=(10**18, 10**18))
 
     def rows() -> str:
-        prepared = prepare(source(path=str(file)), Bytes(), 64, tmp_path / "cache")
-        batch: Any = prepared.train.batch([0])
+        prepared = tokenize_data(source(path=str(file)), Bytes(), 64, tmp_path / "cache")
+        batch: Any = prepared.train.get_batch([0])
         return prepared.decode((batch.tokens if source is Text else batch.source)[0].tolist())
 
     before = rows()

@@ -76,8 +76,8 @@ def made(config: dict[str, Any], plan: ModelPlan, seed: int) -> tuple[Variant, O
     torch.manual_seed(seed)
     model, objective = assemble(plan, TOKENS).double().train(), make_objective(config, VOCABULARY).double().train()
     if not objective.uses_head:
-        model.rest_head()
-    model.rest_pooler()
+        model.freeze_head()
+    model.freeze_pooler()
     return model, objective
 
 

@@ -81,7 +81,7 @@ def test_exact_match_by_teacher_forcing_is_that_of_greedy_decoding(variant: str,
     assert config.plan is not None
     model = assemble(config.plan, prepared.vocabulary.size)
     asks = make_objective(config.config, prepared.vocabulary)
-    batch = prepared.train.batch(range(48))
+    batch = prepared.train.get_batch(range(48))
     view = prepare(asks, batch)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(300):

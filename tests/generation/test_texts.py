@@ -10,7 +10,7 @@ import torch
 
 from zoo.checks import Refused
 from zoo.components.tokenizer.characters import Characters
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.generation import Prompting, Sampling, fill, generate, search_texts, stream
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs

@@ -49,7 +49,7 @@ def test_a_run_answers_what_it_answered_in_training(name: str, runs: Path) -> No
     folder, result = trained(runs, *RUNS[name])
     source = open_model(folder)
     rows = prepare_data(checked(*RUNS[name]).config).validation
-    limit = 2 * int(rows.batch(range(len(rows))).target_length.max())  # type: ignore[union-attr]
+    limit = 2 * int(rows.get_batch(range(len(rows))).target_length.max())  # type: ignore[union-attr]
     texts = generate(source.model, source.prompting, [each["source"] for each in result["samples"]], tokens=limit)
     assert texts == [each["prediction"] for each in result["samples"]]
     assert len(set(texts)) > 1

@@ -10,7 +10,7 @@ import pytest
 
 from zoo.components.tokenizer.bpe import BytePairs
 from zoo.components.tokenizer.bytes import Bytes
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.generation import Prompting
 from zoo.generation.transcript import Transcript
 

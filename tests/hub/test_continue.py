@@ -87,7 +87,7 @@ def test_it_begins_at_the_loss_of_the_checkpoint(llama: Path, rest: list[str]) -
     model = LlamaForCausalLM.from_pretrained(llama).eval()
     loss, count = 0.0, 0
     for number in range(len(rows)):
-        batch = rows.batch([number])
+        batch = rows.get_batch([number])
         assert isinstance(batch, DocumentBatch)
         for document in batch.segment.unique():
             if document >= 0:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from zoo.config.checking import CheckedConfig, make_objective
-from zoo.data.order import indices
+from zoo.data.row_order import draw_row_indices
 from zoo.model import build
 from zoo.training.random_streams import derive_seed, make_generator
 from zoo.training.run import prepare_data
@@ -39,9 +39,9 @@ def expected(checked: CheckedConfig) -> dict[str, float]:
         model = build.assemble(checked.plan, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
     size = config["batch"] * config["accumulate"]
-    rows = indices(len(prepared.train), size, derive_seed(config["seed"], "order"), 0)
+    rows = draw_row_indices(len(prepared.train), size, derive_seed(config["seed"], "order"), 0)
     drawn = [make_generator(config["seed"], "objective", row) for row in range(size)]
-    view = objective.prepare(prepared.train.batch(rows), drawn)
+    view = objective.prepare(prepared.train.get_batch(rows), drawn)
     heard: dict[str, list[Any]] = {}
     for name, stack in model.stacks().items():
         for layer in stack.distinct():

@@ -38,7 +38,7 @@ def answers(config: CheckedConfig, path: Path) -> tuple[Any, list[tuple[torch.Te
         for number in range(math.ceil(len(prepared.validation) / 8)):
             rows = range(number * 8, min(len(prepared.validation), number * 8 + 8))
             drawn = [make_generator(0, "validation", row) for row in rows]
-            view = objective.prepare(prepared.validation.batch(rows), drawn)
+            view = objective.prepare(prepared.validation.get_batch(rows), drawn)
             logits = model.logits(model.hidden(view.inputs)).double()
             found.append((logits.log_softmax(-1), view.targets, view.valid))
     return prepared, found
@@ -135,7 +135,7 @@ def test_exact_match_is_told_by_length_of_the_source(pairs: Callable[..., Checke
             wrong = (8 * number + row) % 3 == 0
             if wrong:  # in one of its places
                 logits[row, view.valid[row].nonzero()[0]] = -logits[row, view.valid[row].nonzero()[0]]
-            length = int(prepared.validation.batch([8 * number + row]).source_length)
+            length = int(prepared.validation.get_batch([8 * number + row]).source_length)
             found.setdefault(str(length), []).append(not wrong)
         evaluation.update(logits[view.valid], view.targets[view.valid], view)
     evaluation.compute()

@@ -35,7 +35,7 @@ SPELLED = [
 def targets_of(config: dict[str, Any]) -> tuple[TextMetric, list[str]]:
     options = get_index().get("data", config["name"]).options
     data: Any = make(part_from_config("data", {option.name: option.default for option in options} | config, "data"))
-    return data.text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
+    return data.choose_text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
 
 
 @pytest.mark.parametrize("config", [*DRAWN, *SPELLED], ids=lambda c: " ".join(map(str, c.values())))

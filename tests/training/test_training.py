@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
 from zoo.config.checking import CheckedConfig, make_objective
-from zoo.data.order import indices
+from zoo.data.row_order import draw_row_indices
 from zoo.model.build import assemble
 from zoo.training import run as run_module
 from zoo.training.lightning_module import Training
@@ -67,9 +67,9 @@ def plain(config: CheckedConfig) -> Any:
 def view_of(config: CheckedConfig, prepared: Any, objective: Any, batch: int, number: int) -> Any:
     """A batch of a run, whose rows draw by their numbers in the order of the data."""
     seed = config.config["seed"]
-    rows = indices(len(prepared.train), batch, derive_seed(seed, "order"), number)
+    rows = draw_row_indices(len(prepared.train), batch, derive_seed(seed, "order"), number)
     drawn = [make_generator(seed, "objective", row) for row in range(number * batch, (number + 1) * batch)]
-    return objective.prepare(prepared.train.batch(rows), drawn)
+    return objective.prepare(prepared.train.get_batch(rows), drawn)
 
 
 def test_three_steps_equal_a_plain_loop(
@@ -220,7 +220,7 @@ def test_tokens_are_those_that_are_read(pairs: Callable[..., CheckedConfig], tra
     prepared = prepare_data(config.config)
     expected = 0
     for number in range(6):
-        batch = prepared.train.batch(indices(len(prepared.train), 8, derive_seed(0, "order"), number))
+        batch = prepared.train.get_batch(draw_row_indices(len(prepared.train), 8, derive_seed(0, "order"), number))
         expected += int((batch.source_length + 1).sum() + batch.target_length.sum())
     assert result["tokens"] == expected
 

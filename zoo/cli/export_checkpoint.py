@@ -65,7 +65,7 @@ def write_checkpoint(
         pickled: True to read ``pytorch_model.bin`` where there is no safetensors file.
         shard: largest number of bytes of a file; None for the default.
     """
-    from zoo.data.tokenizer_files import READABLE
+    from zoo.data.tokenizer_files import READABLE_FILES
     from zoo.hub.checkpoint_folder import SHARD
     from zoo.hub.export import export
     from zoo.hub.saved import load_saved
@@ -86,4 +86,4 @@ def write_checkpoint(
     if written.prefix:
         say("trained with bidirectional attention to sources; readers of this folder will apply causal attention")
     if read.tokenizer is None:
-        say(f"no tokenizer written: {Path(source)} has no {READABLE}")
+        say(f"no tokenizer written: {Path(source)} has no {READABLE_FILES}")

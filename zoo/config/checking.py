@@ -17,7 +17,7 @@ from zoo.checks import Incompatibility, Refused
 from zoo.config.checkpoint_start import resolve_checkpoint, suggest_head
 from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, find_target_problems, find_value_problems
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model import build
 from zoo.model.interfaces import Objective
 from zoo.model.parts import part_from_config

@@ -11,9 +11,9 @@ from typing import Any
 from zoo.checks import Refused
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
-from zoo.data.text_files import content_digest
-from zoo.data.tokenizer_files import READABLE, find_tokenizer, marked_special, read_tokenizer
+from zoo.data.special_tokens import Required
+from zoo.data.text_files import digest_file
+from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, get_special_tokens, read_tokenizer
 from zoo.hub.checkpoint_folder import describe, without_checkpoint
 from zoo.hub.companion_files import special_ids
 from zoo.hub.task_heads import KeptHead
@@ -159,14 +159,16 @@ def _use_tokenizer(
     if _replace_tokenizer(data, _ANY) is data:
         return data, 0
     if file is None:
-        problems.append(f"data.tokenizer: {folder} has no {READABLE}: choose a tokenizer, as by data/tokenizer=bytes")
+        problems.append(
+            f"data.tokenizer: {folder} has no {READABLE_FILES}: choose a tokenizer, as by data/tokenizer=bytes"
+        )
         return _replace_tokenizer(data, _ANY), 0
     spellings = _spell_special(folder, file)
     maker = TokenizerFile(path=str(file), **spellings)
     try:
         data = _replace_tokenizer(data, {"path": str(file), **spellings})
         built = maker.build((), required(data))
-        return data, Vocabulary.of(built, maker.special(built)).size
+        return data, Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built)).size
     except Refused:
         return data, 0  # reported where the data are checked
 
@@ -178,7 +180,7 @@ def _spell_special(folder: Path, file: Path) -> dict[str, str]:
     except Refused:
         return {}
     named = {role: built.id_to_token(ids[0]) for role, ids in special_ids(folder).items()}
-    return {role: name for role, name in named.items() if name is not None and name in marked_special(built)}
+    return {role: name for role, name in named.items() if name is not None and name in get_special_tokens(built)}
 
 
 def _replace_tokenizer(data: Any, tokenizer: Mapping[str, Any]) -> Any:
@@ -206,5 +208,5 @@ def digest_checkpoint(folder: Path) -> str:
         raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name} {content_digest(file)}\n".encode())
+        digest.update(f"{file.name} {digest_file(file)}\n".encode())
     return digest.hexdigest()

@@ -1,1 +1,1 @@
-"""Data: documents and pairs of texts, and how they become rows of tokens."""
+"""The data pipeline: from documents or pairs of texts to batches of tokens."""

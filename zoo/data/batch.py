@@ -1,4 +1,4 @@
-"""What a model is trained on at one step."""
+"""Batches of token rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class DocumentBatch:
     """Rows of packed documents.
 
     Attributes:
-        tokens: [row, length + 1], long; inputs are all but the last, targets all but the first.
-        segment: [row, length + 1], long; numbers the documents of a row from 0; -1 is padding.
-        position: [row, length + 1], long; counts from 0 within the part of a document that the row holds.
-        partner: for each row another row of the split, drawn at random, where the objective asks for one.
+        tokens: ``[row, length + 1]``, long. The inputs are ``tokens[:, :-1]``, the targets ``tokens[:, 1:]``.
+        segment: ``[row, length + 1]``, long. Index of the document within its row, from 0; -1 for padding.
+        position: ``[row, length + 1]``, long. Position within the part of the document that the row contains, from 0.
+        partner: a second batch with a random row of the split for each row, if the objective needs one.
     """
 
     tokens: Tensor
@@ -27,18 +27,18 @@ class DocumentBatch:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.tokens.shape[0]
 
     def to(self, device: torch.device | str) -> DocumentBatch:
-        """The same batch on ``device``; does not wait for the copy."""
+        """Copies the batch to ``device`` asynchronously (``non_blocking=True``)."""
         tokens, segment, position = (
             part.to(device, non_blocking=True) for part in (self.tokens, self.segment, self.position)
         )
         return DocumentBatch(tokens, segment, position, None if self.partner is None else self.partner.to(device))
 
     def select(self, rows: Sequence[int]) -> DocumentBatch:
-        """These rows, in this order."""
+        """Returns the batch of these rows, in this order."""
         chosen = list(rows)
         partner = None if self.partner is None else self.partner.select(rows)
         return DocumentBatch(self.tokens[chosen], self.segment[chosen], self.position[chosen], partner)
@@ -46,13 +46,13 @@ class DocumentBatch:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pairs of source and target, filled up with padding on the right.
+    """Pairs of source and target, padded on the right.
 
     Attributes:
-        source: [row, source], long; no special tokens.
-        target: [row, target], long; ends with eos.
-        source_length: [row], long; tokens of each source.
-        target_length: [row], long; tokens of each target, eos included.
+        source: ``[row, source]``, long, without special tokens.
+        target: ``[row, target]``, long, each ending with eos.
+        source_length: ``[row]``, long. Number of tokens of each source.
+        target_length: ``[row]``, long. Number of tokens of each target, including eos.
     """
 
     source: Tensor
@@ -62,16 +62,16 @@ class PairBatch:
 
     @property
     def rows(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return self.source.shape[0]
 
     def to(self, device: torch.device | str) -> PairBatch:
-        """The same batch on ``device``; does not wait for the copy."""
+        """Copies the batch to ``device`` asynchronously (``non_blocking=True``)."""
         parts = (self.source, self.target, self.source_length, self.target_length)
         return PairBatch(*(part.to(device, non_blocking=True) for part in parts))
 
     def select(self, rows: Sequence[int]) -> PairBatch:
-        """These pairs, in this order."""
+        """Returns the batch of these pairs, in this order."""
         chosen = list(rows)
         parts = (self.source, self.target, self.source_length, self.target_length)
         return PairBatch(*(part[chosen] for part in parts))

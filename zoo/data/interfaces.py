@@ -1,4 +1,4 @@
-"""What data and tokenizers promise; imports no torch."""
+"""Abstract classes of data sets and tokenizers; imports no torch."""
 
 from __future__ import annotations
 
@@ -7,97 +7,103 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from zoo.data.special import COMMON, NOWHERE, OURS, Required, Special, added_tokens
+from zoo.data.special_tokens import COMMON, NO_TOKEN, OURS, Required, SpecialTokens, get_added_special_tokens
 
 if TYPE_CHECKING:
     import tokenizers
 
 Split = Literal["train", "validation"]
 TextMetric = Literal["chrf", "bleu_13a", "bleu_intl", "bleu_zh", "bleu_char"]
-"""How written texts are scored: chrF of characters, or BLEU of words as a tokenizer of sacreBLEU divides them."""
+"""Metric for generated texts: chrF of characters, or BLEU of words as split by one of sacreBLEU's tokenizers."""
 
 
 class Documents(ABC):
-    """Texts to be continued or completed."""
+    """A data set of texts to continue or complete."""
 
     form: ClassVar[str] = "documents"
 
     @abstractmethod
     def identity(self) -> str:
-        """One line that changes whenever the texts may have changed; cheap, part of the cache's key."""
+        """Returns a line that changes whenever the texts may have changed; part of the cache key, so cheap."""
 
     @abstractmethod
     def documents(self, split: Split) -> Iterator[str]:
-        """The texts of a split, in an order that depends on nothing but ``identity``."""
+        """Iterates over the texts of a split, in an order that depends only on ``identity``."""
 
 
 class Pairs(ABC):
-    """Texts to be turned into other texts."""
+    """A data set of source texts to turn into target texts."""
 
     form: ClassVar[str] = "pairs"
 
     @abstractmethod
     def identity(self) -> str:
-        """One line that changes whenever the texts may have changed; cheap, part of the cache's key."""
+        """Returns a line that changes whenever the texts may have changed; part of the cache key, so cheap."""
 
     @abstractmethod
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
-        """Source and target of every pair of a split, in an order that depends on nothing but ``identity``."""
+        """Iterates over the sources and targets of a split, in an order that depends only on ``identity``."""
 
-    def bits(self) -> float | None:
-        """Of all targets of the validation split, where only memory can tell them; None where they can be found out."""
+    def compute_target_bits(self) -> float | None:
+        """Returns the entropy of all validation targets in bits if they can only be memorized, else None."""
         return None
 
-    def text_metric(self) -> TextMetric:
-        """How texts that a model writes are scored: chrF, unless targets are sentences of words that BLEU can count."""
+    def choose_text_metric(self) -> TextMetric:
+        """Returns the metric for generated texts: chrF by default, BLEU where targets are sentences of words."""
         return "chrf"
 
 
 class Tokenizer(ABC):
-    """Turns texts into tokens."""
+    """Builds a tokenizer, training it if it learns from texts."""
 
     @abstractmethod
     def identity(self) -> str:
-        """One line that changes whenever ``build`` may give another result for the same texts."""
+        """Returns a line that changes whenever ``build`` may give another result for the same texts."""
 
     @abstractmethod
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
-        """The tokenizer with pad, bos, eos and the special tokens ``required``, trained on ``texts`` if it learns."""
+        """Builds the tokenizer with pad, bos, eos and the special tokens in ``required``.
 
-    def special(self, built: tokenizers.Tokenizer) -> Special:
-        """How the special tokens of ``built`` are spelled; empty for those that it does not have."""
-        return OURS.among(added_tokens(built))
+        Args:
+            texts: the training texts; ignored by tokenizers that do not learn.
+            required: the special tokens that the objective needs.
+        """
+
+    def spell_special_tokens(self, built: tokenizers.Tokenizer) -> SpecialTokens:
+        """Returns the spellings of the special tokens of ``built``; empty for those that it does not have."""
+        return OURS.restrict(get_added_special_tokens(built))
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How many tokens there are, and the ids of the special ones: ``NOWHERE`` for what it does not have."""
+    """Number of tokens and ids of the special tokens; ``NO_TOKEN`` for those that the vocabulary does not have."""
 
     size: int
     pad: int
     bos: int
     eos: int
-    mask: int = NOWHERE
-    sep: int = NOWHERE
-    unk: int = NOWHERE
+    mask: int = NO_TOKEN
+    sep: int = NO_TOKEN
+    unk: int = NO_TOKEN
     sentinels: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, built: tokenizers.Tokenizer, special: Special) -> Vocabulary:
-        """Look the special tokens up; ``size`` is one more than the largest id, holes included."""
+    def from_tokenizer(cls, built: tokenizers.Tokenizer, special: SpecialTokens) -> Vocabulary:
+        """Looks up the ids of the special tokens; ``size`` is the largest id plus one, even if ids are unused."""
         ids = built.get_vocab(with_added_tokens=True)
         return cls(
             size=max(ids.values()) + 1,
             pad=ids[special.pad],
             bos=ids[special.bos],
             eos=ids[special.eos],
-            mask=ids.get(special.mask, NOWHERE),
-            sep=ids.get(special.sep, NOWHERE),
-            unk=ids.get(special.unk, NOWHERE),
+            mask=ids.get(special.mask, NO_TOKEN),
+            sep=ids.get(special.sep, NO_TOKEN),
+            unk=ids.get(special.unk, NO_TOKEN),
             sentinels=tuple(ids[sentinel] for sentinel in special.sentinels if sentinel in ids),
         )
 
-    def unwritable(self) -> list[int]:
-        """The ids that no text may be encoded to: all special ones but ``unk``."""
+    @property
+    def reserved_ids(self) -> list[int]:
+        """Sorted ids that no text may be encoded to: all special tokens except ``unk``."""
         special = {self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels}
-        return sorted(special - {self.unk, NOWHERE})
+        return sorted(special - {self.unk, NO_TOKEN})

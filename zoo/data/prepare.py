@@ -1,4 +1,4 @@
-"""From texts to rows of tokens: trains the tokenizer, encodes both splits once, and keeps the result on disk."""
+"""Prepares a data set: trains the tokenizer, encodes both splits once, and caches the result on disk."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ import numpy as np
 import tokenizers
 
 from zoo.checks import Refused, require_positive
-from zoo.data import store
-from zoo.data.encode import SplitSize, SplitWriter, columns, dtype_of, records, texts
+from zoo.data.encode import SplitSize, SplitWriter, choose_dtype, list_columns, read_records, read_texts
 from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
 from zoo.data.rows import PackedDocuments, PaddedPairs, Rows
-from zoo.data.special import COMMON, Required, added_tokens, protect
+from zoo.data.special_tokens import COMMON, Required, get_added_special_tokens, protect_special_tokens
+from zoo.data.store import Metadata, StoredData, load_stored_data, store_data
 
-# Raised whenever the same source and tokenizer would be stored differently.
 _FORMAT = 2
+"""Version of the cache format; to be incremented with every change of what is stored."""
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _log = logging.getLogger("zoo")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A data set as tokens.
+class PreparedData:
+    """A tokenized data set.
 
     Attributes:
         form: ``documents`` or ``pairs``.
-        vocabulary: its size, and the ids of the special tokens.
-        tokenizer: what turned the texts into tokens.
-        fingerprint: sha256 over the texts of both splits and how they become tokens: equal if and only if the data are,
-            whatever special tokens the objective needs.
-        train: rows to learn from.
-        validation: rows to be judged by.
-        lost: by split, the share of its UTF-8 bytes that the tokenizer does not give back.
+        vocabulary: number of tokens and ids of the special tokens.
+        tokenizer: the tokenizer of the texts.
+        fingerprint: SHA-256 over the texts of both splits and the tokenization rules. Equal if and only if the data
+            are equal, whatever special tokens the objective needs.
+        train: training rows.
+        validation: validation rows.
+        lost: fraction of the UTF-8 bytes that are lost when the tokens are decoded, by split.
     """
 
     form: str
@@ -51,71 +51,72 @@ class Prepared:
     lost: Mapping[str, float]
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text, without special ones around it."""
+        """Returns the tokens of a text, without special tokens around it."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens; special ones are skipped."""
+        """Returns the text of tokens, skipping special tokens."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def prepare(
+def tokenize_data(
     source: Documents | Pairs, tokenizer: Tokenizer, length: int, cache: Path, required: Required = COMMON
-) -> Prepared:
-    """Make the data ready for training, or find it in ``cache``.
+) -> PreparedData:
+    """Tokenizes a data set, or loads it from ``cache``.
 
     Args:
-        source: where the texts come from.
-        tokenizer: trained on the training split only.
-        length: tokens of a row; what a pair may take with its special tokens.
+        source: the data set.
+        tokenizer: the tokenizer, trained on the training split only.
+        length: tokens in a row of documents; maximum number of tokens of a pair, including special tokens.
         cache: folder for prepared data; several processes may use it at once.
         required: special tokens of the objective.
 
     Raises:
-        Refused: if a split is empty, training has not one full row, a pair is longer than ``length``, or the texts
-            themselves are refused.
+        Refused: if a split is empty, the training split does not fill one row, a pair is longer than ``length``, or a
+            text cannot be read or encoded.
     """
     require_positive("length", length)
-    folder = cache / _key(source, tokenizer, required)
-    stored = store.read(folder)
+    folder = cache / _compute_cache_key(source, tokenizer, required)
+    stored = load_stored_data(folder)
     if stored is None:
-        store.write(folder, partial(_fill, source, tokenizer, required))
-        stored = store.read(folder)
+        store_data(folder, partial(_encode_splits, source, tokenizer, required))
+        stored = load_stored_data(folder)
     if stored is None:
         raise Refused(f"prepared data in {folder} cannot be read back: is the disk full?")
-    train, validation = (_rows(source.form, stored, split, length) for split in _SPLITS)
-    return Prepared(
+    train, validation = (_make_rows(source.form, stored, split, length) for split in _SPLITS)
+    return PreparedData(
         source.form, stored.vocabulary, stored.tokenizer, stored.fingerprint, train, validation, stored.lost
     )
 
 
-def _key(source: Documents | Pairs, tokenizer: Tokenizer, required: Required) -> str:
+def _compute_cache_key(source: Documents | Pairs, tokenizer: Tokenizer, required: Required) -> str:
     parts = (str(_FORMAT), source.form, source.identity(), tokenizer.identity(), str(required), tokenizers.__version__)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
-def _fill(source: Documents | Pairs, tokenizer: Tokenizer, required: Required, folder: Path) -> store.Meta:
-    """Write the columns of both splits into ``folder``."""
+def _encode_splits(source: Documents | Pairs, tokenizer: Tokenizer, required: Required, folder: Path) -> Metadata:
+    """Writes the columns of both splits to ``folder``."""
     _log.info("tokenizing %s: %s", source.identity(), tokenizer.identity())
-    built = protect(tokenizer.build(texts(source, "train"), required))
-    vocabulary = Vocabulary.of(built, tokenizer.special(built))
-    kept, dtype = columns(source.form, vocabulary), dtype_of(vocabulary)
+    built = protect_special_tokens(tokenizer.build(read_texts(source, "train"), required))
+    vocabulary = Vocabulary.from_tokenizer(built, tokenizer.spell_special_tokens(built))
+    columns, dtype = list_columns(source.form, vocabulary), choose_dtype(vocabulary)
     digest = hashlib.sha256()
     sizes: dict[str, SplitSize] = {}
     for split in _SPLITS:
-        writer = SplitWriter(split, built, vocabulary, kept, folder, dtype)
-        sizes[split] = writer.write(records(source, split), digest)
+        writer = SplitWriter(split, built, vocabulary, columns, folder, dtype)
+        sizes[split] = writer.write(read_records(source, split), digest)
     text = built.to_str()
-    digest.update(_rules(built).encode())
-    names = tuple(f"{split}.{column.name}" for split in _SPLITS for column in kept)
-    sized, lost = ({split: getattr(size, part) for split, size in sizes.items()} for part in ("bytes", "lost"))
-    return store.Meta(text, vocabulary, dtype, digest.hexdigest(), sized, lost, names)
+    digest.update(_serialize_rules(built).encode())
+    names = tuple(f"{split}.{column.name}" for split in _SPLITS for column in columns)
+    split_bytes = {split: size.bytes for split, size in sizes.items()}
+    lost = {split: size.lost for split, size in sizes.items()}
+    return Metadata(text, vocabulary, dtype, digest.hexdigest(), split_bytes, lost, names)
 
 
-def _rules(built: tokenizers.Tokenizer) -> str:
-    """How ``built`` divides texts into tokens, which does not depend on the special tokens that it has."""
-    rules, special = json.loads(built.to_str()), added_tokens(built)
+def _serialize_rules(built: tokenizers.Tokenizer) -> str:
+    """Serializes the rules by which ``built`` splits texts into tokens, leaving out its special tokens."""
+    rules, special = json.loads(built.to_str()), get_added_special_tokens(built)
     rules["added_tokens"] = [token["content"] for token in rules["added_tokens"] if not token["special"]]
     vocabulary = rules["model"].get("vocab")
     if isinstance(vocabulary, dict):
@@ -125,7 +126,7 @@ def _rules(built: tokenizers.Tokenizer) -> str:
     return json.dumps({**rules, "post_processor": None}, sort_keys=True)
 
 
-def _rows(form: str, stored: store.Stored, split: Split, length: int) -> Rows:
+def _make_rows(form: str, stored: StoredData, split: Split, length: int) -> Rows:
     pad, size = stored.vocabulary.pad, stored.bytes[split]
     if form == Documents.form:
         documents = PackedDocuments(stored.columns[f"{split}.document"], length, pad, size)
@@ -137,21 +138,21 @@ def _rows(form: str, stored: store.Stored, split: Split, length: int) -> Rows:
 
 
 def _require_one_row(documents: PackedDocuments, split: Split) -> None:
-    # Validation may be shorter: its only row is padded, and still predicts every token once.
+    # The validation split may be shorter: its only row is padded, and still predicts every token once.
     tokens = len(documents.stream.values)
     if split == "train" and tokens < documents.length + 1:
         raise Refused(
-            f"training has fewer tokens than one row: got {tokens} tokens, length + 1 = {documents.length + 1}"
+            f"the train split must fill one row of length + 1 = {documents.length + 1} tokens: got {tokens} tokens"
         )
 
 
 def _require_fit(pairs: PaddedPairs, split: Split, length: int) -> None:
-    # A decoder reads bos source sep target eos as one row; eos is stored with the target.
-    needed = pairs.source.lengths() + pairs.target.lengths() + 2
+    # A decoder reads "bos source sep target eos" as one row; eos is stored with the target.
+    needed = pairs.source.lengths + pairs.target.lengths + 2
     over = int(np.count_nonzero(needed > length))
     if over:
         longest = int(needed.max())
         raise Refused(
             f"{over} of {len(pairs)} {split} pairs are longer than length={length}: "
-            f"the longest has {longest} tokens, 3 special ones included"
+            f"the longest has {longest} tokens, including 3 special tokens"
         )

@@ -1,4 +1,4 @@
-"""How much of a text a tokenizer does not give back."""
+"""Measures how much of a text is lost when its tokens are decoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import tokenizers
 from zoo.data.ragged import Integers
 
 
-def lost_bytes(text: str, decoded: str) -> int:
-    """UTF-8 bytes of characters that one of two texts has and the other has not, whichever of the two lacks more.
+def count_lost_bytes(text: str, decoded: str) -> int:
+    """Counts the UTF-8 bytes that are missing from or added to a decoded text, whichever is more.
 
-    Zero if and only if they are equal. Characters are counted and not aligned, so that it takes one pass: a word read
-    as unknown counts with all its characters, a letter that became small with one, an added space with one.
+    Zero if and only if the texts are equal. Characters are counted rather than aligned, which takes one pass: an
+    unknown word counts with all its characters, a lower-cased letter or an added space as one.
     """
     if text == decoded:
         return 0
@@ -26,6 +26,6 @@ def lost_bytes(text: str, decoded: str) -> int:
 
 
 def decode_texts(tokenizer: tokenizers.Tokenizer, rows: Sequence[Integers], unknown: int | None) -> list[str]:
-    """Texts of rows of tokens, in which what the tokenizer does not know leaves no trace."""
+    """Decodes rows of tokens to texts, without special and unknown tokens."""
     known = [row[row != unknown] if unknown is not None else row for row in rows]
     return list(tokenizer.decode_batch([row.tolist() for row in known], skip_special_tokens=True))

@@ -1,4 +1,4 @@
-"""The rows of a split, and how packed documents and padded pairs are made into batches."""
+"""Rows of a split: packed documents or padded pairs, served in batches."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ import torch
 
 from zoo.checks import Refused
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
-from zoo.data.ragged import Ragged
+from zoo.data.ragged import RaggedArray
 
 
 class Rows(ABC):
-    """The rows of a split. ``bytes``: UTF-8 bytes of its texts; of pairs, those of the targets."""
+    """The rows of a split.
+
+    Attributes:
+        bytes: UTF-8 bytes of the documents, or of the targets of pairs.
+    """
 
     bytes: int
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
 
     @abstractmethod
-    def batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
-        """These rows, in this order."""
+    def get_batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
+        """Returns the batch of these rows, in this order."""
 
 
 @dataclass(frozen=True)
 class PackedDocuments(Rows):
-    """Documents one after the other, cut into rows of ``length + 1`` tokens that overlap by one.
+    """Concatenated documents, cut into rows of ``length + 1`` tokens that overlap by one token.
 
-    So ``row[:-1]`` and ``row[1:]`` of all rows give every token but the very first as a target exactly once. The
-    last row is filled up with padding.
+    With inputs ``row[:-1]`` and targets ``row[1:]``, every token except the very first is a target exactly once. The
+    last row is padded.
     """
 
-    stream: Ragged
+    stream: RaggedArray
     length: int
     pad: int
     bytes: int
@@ -49,44 +53,41 @@ class PackedDocuments(Rows):
     def __len__(self) -> int:
         return -(-(len(self.stream.values) - 1) // self.length)
 
-    def batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> DocumentBatch:
-        """These rows, in this order."""
-        starts = self._starts(indices)
-        places = starts + self._span
+    def get_batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> DocumentBatch:
+        """Returns the batch of these rows, in this order."""
+        starts = _check_indices(indices, len(self))[:, None] * self.length  # [row, 1]
+        places = starts + self._span  # [row, length + 1], indices into the stream
         inside = places < len(self.stream.values)
         places = np.minimum(places, len(self.stream.values) - 1)
         document = np.searchsorted(self.stream.offsets, places, side="right") - 1
-        begins = np.maximum(self.stream.offsets[document], starts)
+        begins = np.maximum(self.stream.offsets[document], starts)  # where the visible part of the document begins
         tokens = np.where(inside, self.stream.values[places], self.pad).astype(np.int64)
         segment = np.where(inside, document - document[:, :1], -1)
         position = np.where(inside, places - begins, 0)
         return DocumentBatch(torch.from_numpy(tokens), torch.from_numpy(segment), torch.from_numpy(position))
 
-    def _starts(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> Any:
-        return _checked(indices, len(self))[:, None] * self.length
-
 
 @dataclass(frozen=True)
 class PaddedPairs(Rows):
-    """Pairs, each filled up to the longest of its batch."""
+    """Pairs, padded to the longest of their batch."""
 
-    source: Ragged
-    target: Ragged
+    source: RaggedArray
+    target: RaggedArray
     pad: int
     bytes: int
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> PairBatch:
-        """These pairs, in this order."""
-        chosen = _checked(indices, len(self))
+    def get_batch(self, indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> PairBatch:
+        """Returns the batch of these pairs, in this order."""
+        chosen = _check_indices(indices, len(self))
         source, source_length = self.source.gather(chosen, self.pad)
         target, target_length = self.target.gather(chosen, self.pad)
         return PairBatch(*(torch.from_numpy(part) for part in (source, target, source_length, target_length)))
 
 
-def _checked(indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]], rows: int) -> Any:
+def _check_indices(indices: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]], rows: int) -> Any:
     chosen = np.asarray(indices, dtype=np.int64)
     if len(chosen) == 0:
         raise Refused("a batch must have at least one row: got 0 indices")

@@ -1,4 +1,4 @@
-"""Which texts are held out: decided by a hash, so that neither order nor process nor seed can change it."""
+"""Hash-based selection of held-out texts, independent of order, process and seed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from zoo.checks import Refused
 
 
 def require_fraction(validation: float) -> None:
-    """Refuse a held-out fraction that leaves one of the splits empty by definition."""
+    """Raises :class:`Refused` for a held-out fraction outside the open interval (0, 1)."""
     if not 0 < validation < 1:
         raise Refused(f"validation must be greater than 0 and less than 1: got validation={validation}")
 
 
-def share(key: str) -> float:
-    """A number in [0, 1) that looks random and depends on ``key`` alone."""
+def hash_to_fraction(key: str) -> float:
+    """Maps a key to a pseudo-random number in [0, 1) that depends on the key alone."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def held_out(keys: Collection[str], validation: float) -> frozenset[str]:
-    """About the fraction ``validation`` of ``keys``, and at least one.
+def select_held_out(keys: Collection[str], validation: float) -> frozenset[str]:
+    """Selects about the fraction ``validation`` of ``keys``, and at least one key.
 
-    A key's side does not depend on the other keys, except where none would be held out: then it is the one with
-    the smallest hash.
+    Whether a key is held out does not depend on the other keys. The only exception: if no key would be held out, the
+    key with the smallest hash is.
     """
-    chosen = frozenset(key for key in keys if share(key) < validation)
-    return chosen or frozenset(sorted(keys, key=lambda key: (share(key), key))[:1])
+    chosen = frozenset(key for key in keys if hash_to_fraction(key) < validation)
+    return chosen or frozenset(sorted(keys, key=lambda key: (hash_to_fraction(key), key))[:1])

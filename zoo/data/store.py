@@ -1,4 +1,4 @@
-"""A prepared data set on disk: complete or absent, whoever is killed and however many prepare at once."""
+"""Prepared data sets on disk: complete or absent, even after a kill or with several writers at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import tokenizers
 
 from zoo.data.interfaces import Vocabulary
-from zoo.data.ragged import Ragged
-from zoo.data.special import protect
+from zoo.data.ragged import RaggedArray
+from zoo.data.special_tokens import protect_special_tokens
 from zoo.system.files import (
     Damaged,
     clear_drafts,
@@ -27,7 +27,7 @@ from zoo.system.files import (
     write_file,
 )
 
-_META = "meta.json"
+_METADATA = "meta.json"
 _TOKENIZER = "tokenizer.json"
 _MANIFEST = "manifest.sha256"
 """Lists all files with their SHA-256, as ``sha256sum --check`` reads it."""
@@ -35,52 +35,61 @@ _log = logging.getLogger("zoo")
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What was found in a folder of the cache."""
+class StoredData:
+    """A prepared data set that was read from the cache; for its attributes see :class:`Metadata`."""
 
     tokenizer: tokenizers.Tokenizer
     vocabulary: Vocabulary
     fingerprint: str
     bytes: Mapping[str, int]
     lost: Mapping[str, float]
-    columns: Mapping[str, Ragged]
+    columns: Mapping[str, RaggedArray]
 
 
-def read(folder: Path) -> Stored | None:
-    """What ``folder`` holds, or None if it is absent. One that is damaged is set aside, which is logged, and absent."""
+def load_stored_data(folder: Path) -> StoredData | None:
+    """Loads a prepared data set; returns None if it is absent or damaged.
+
+    A damaged folder is set aside, with a warning.
+    """
     if not folder.is_dir():
         return None
     try:
-        return _open(folder)
+        return _load(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
         with contextlib.suppress(FileNotFoundError):  # another process was faster
-            _log.warning("prepared data in %s: %s: set aside as %s, and made again", folder, error, set_aside(folder))
+            aside = set_aside(folder)
+            _log.warning("prepared data in %s: %s: set aside as %s, and tokenized again", folder, error, aside)
         return None
 
 
-def _open(folder: Path) -> Stored:
-    _require_as_listed(folder)
-    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+def _load(folder: Path) -> StoredData:
+    _require_manifest(folder)
+    meta = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
     text = (folder / _TOKENIZER).read_text(encoding="utf-8")
     vocabulary = Vocabulary(**{**meta["vocabulary"], "sentinels": tuple(meta["vocabulary"]["sentinels"])})
-    return Stored(
-        protect(tokenizers.Tokenizer.from_str(text)),
+    return StoredData(
+        protect_special_tokens(tokenizers.Tokenizer.from_str(text)),
         vocabulary,
         meta["fingerprint"],
         meta["bytes"],
         meta["lost"],
-        {name: Ragged.open(folder / name, meta["dtype"]) for name in meta["columns"]},
+        {name: RaggedArray.open(folder / name, meta["dtype"]) for name in meta["columns"]},
     )
 
 
-def write(folder: Path, fill: Callable[[Path], Meta]) -> None:
-    """Let ``fill`` write into a fresh folder and put it in place in one step; who comes second yields to the first."""
+def store_data(folder: Path, fill: Callable[[Path], Metadata]) -> None:
+    """Writes a prepared data set and publishes it atomically; of several writers, the first wins.
+
+    Args:
+        folder: final path of the data set.
+        fill: writes the columns to the folder that it is given, and returns their metadata.
+    """
     clear_drafts(folder.parent, folder.name)
     draft = make_draft_path(folder)
     draft.mkdir(parents=True)
     try:
         meta = fill(draft)
-        write_file(draft / _META, json.dumps(meta.as_json(), indent=1))
+        write_file(draft / _METADATA, json.dumps(meta.as_json(), indent=1))
         write_file(draft / _TOKENIZER, meta.tokenizer)
         write_file(
             draft / _MANIFEST, "".join(f"{compute_digest(file)}  {file.name}\n" for file in sorted(draft.iterdir()))
@@ -91,8 +100,18 @@ def write(folder: Path, fill: Callable[[Path], Meta]) -> None:
 
 
 @dataclass(frozen=True)
-class Meta:
-    """What is known of the files of a folder, apart from their content."""
+class Metadata:
+    """Description of the files of a prepared data set.
+
+    Attributes:
+        tokenizer: content of ``tokenizer.json``.
+        vocabulary: number of tokens and ids of the special tokens.
+        dtype: of the token ids.
+        fingerprint: SHA-256 over texts and tokenization rules.
+        bytes: UTF-8 bytes to predict, by split.
+        lost: fraction of the bytes that are lost when the tokens are decoded, by split.
+        columns: names of the stored columns, as ``train.source``.
+    """
 
     tokenizer: str
     vocabulary: Vocabulary
@@ -103,7 +122,7 @@ class Meta:
     columns: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As it is written."""
+        """Returns the content of ``meta.json``; the tokenizer has its own file."""
         return {name: value for name, value in asdict(self).items() if name != "tokenizer"}
 
 
@@ -111,12 +130,12 @@ def _publish(draft: Path, folder: Path) -> None:
     try:
         publish_folder(draft, folder)
     except OSError:
-        if not (folder / _META).exists():
+        if not (folder / _METADATA).exists():
             raise
 
 
-def _require_as_listed(folder: Path) -> None:
-    """See that each file is as it was written: all are read once."""
+def _require_manifest(folder: Path) -> None:
+    """Raises :class:`Damaged` unless the files match the SHA-256 digests in the manifest."""
     lines = (folder / _MANIFEST).read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     if listed.keys() != {file.name for file in folder.iterdir()} - {_MANIFEST}:

@@ -1,4 +1,4 @@
-"""Files that users name: found, read as UTF-8 and told apart, with errors that say which and where."""
+"""User-supplied files: existence checks, UTF-8 decoding and content hashes, with precise errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zoo.system.files import compute_digest
 from zoo.system.input_files import read_bytes
 
 
-def existing(owner: str, path: str) -> Path:
-    """The file or folder that option ``path`` of ``owner`` names."""
+def require_path(owner: str, path: str) -> Path:
+    """Returns the file or folder that option ``path`` of ``owner`` names; raises :class:`Refused` if it is missing."""
     if not path:
         raise Refused(f"{owner}: path must name a file or folder: got path=''")
     found = Path(path).expanduser()
@@ -23,16 +23,20 @@ def existing(owner: str, path: str) -> Path:
     return found
 
 
-def existing_file(owner: str, path: str) -> Path:
-    """The file that option ``path`` of ``owner`` names."""
-    found = existing(owner, path)
+def require_file(owner: str, path: str) -> Path:
+    """Returns the file that option ``path`` of ``owner`` names; raises :class:`Refused` if it is missing."""
+    found = require_path(owner, path)
     if not found.is_file():
         raise Refused(f"{owner}: path must be a file: got path={path}")
     return found
 
 
-def read_text(owner: str, file: Path) -> str:
-    """The text of a UTF-8 file, line ends as they are, without a byte order mark; an empty file is refused."""
+def read_nonempty_text(owner: str, file: Path) -> str:
+    """Reads a UTF-8 file without its byte order mark; line ends stay as they are.
+
+    Raises:
+        Refused: if the file is not UTF-8 or contains only whitespace.
+    """
     data = read_bytes(file)
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
@@ -41,29 +45,29 @@ def read_text(owner: str, file: Path) -> str:
         where = f"byte {error.start} (line {line}) is 0x{data[error.start]:02x}"
         raise Refused(f"{owner}: {file} is not UTF-8: {where}") from None
     if not text.strip():
-        raise Refused(f"{owner}: {file} is empty: {len(data)} bytes, no text")
+        raise Refused(f"{owner}: {file} is empty: got {len(data)} bytes without text")
     return text
 
 
-def signature(files: Iterable[Path]) -> str:
-    """A hash of paths and contents, which are read as a stream; sizes and times of change are not trusted."""
+def digest_files(files: Iterable[Path]) -> str:
+    """Returns a hash of paths and contents; sizes and modification times are not trusted."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.resolve()}\0{content_digest(file)}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{file.resolve()}\0{digest_file(file)}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 
-def content_digest(file: Path) -> str:
-    """sha256 of a file's content in hexadecimal.
+def digest_file(file: Path) -> str:
+    """Returns the SHA-256 of a file's content in hexadecimal.
 
-    A process reads a file once, until it is another one or was written to: beside size and time of change, which
-    anyone can set, that is told by its number and the time at which the file system itself saw a change.
+    The digest is cached until the file is replaced or written to. Size and modification time, which anyone can set, do
+    not suffice to detect that: inode and change time (ctime) are compared too.
     """
     stat = file.stat()
     seen = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    return _digest(file.resolve(), seen)
+    return _digest_cached(file.resolve(), seen)
 
 
 @functools.lru_cache(maxsize=8192)
-def _digest(file: Path, seen: tuple[int, ...]) -> str:
+def _digest_cached(file: Path, seen: tuple[int, ...]) -> str:
     return compute_digest(file)

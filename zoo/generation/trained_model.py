@@ -11,8 +11,8 @@ import tokenizers
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import NOWHERE
-from zoo.data.tokenizer_files import READABLE
+from zoo.data.special_tokens import NO_TOKEN
+from zoo.data.tokenizer_files import READABLE_FILES
 from zoo.generation.prompting import Prompting
 from zoo.hub.saved import Saved, load_saved
 from zoo.model.variants.variant import Variant
@@ -53,7 +53,7 @@ def build_prompting(found: Saved) -> Prompting:
         Refused: if there is no tokenizer, or the model was not trained to predict tokens.
     """
     if found.tokenizer is None:
-        raise Refused(f"{found.folder} has no {READABLE}, which a prompt needs")
+        raise Refused(f"{found.folder} has no {READABLE_FILES}, which a prompt needs")
     tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # a copy that parses special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -75,7 +75,7 @@ def _build_checkpoint_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -
         tokenizer,
         frozenset(found.ends),
         start=start,
-        mask=None if mask == NOWHERE else mask,
+        mask=None if mask == NO_TOKEN else mask,
         shown=frozenset(found.vocabulary.sentinels),
     )
 
@@ -104,7 +104,7 @@ def _build_run_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Promp
         tokenizer,
         frozenset(found.ends),
         own_rules=False,
-        mask=None if vocabulary.mask == NOWHERE else vocabulary.mask,
+        mask=None if vocabulary.mask == NO_TOKEN else vocabulary.mask,
         shown=frozenset(vocabulary.sentinels),
         **around(found.model.name, name, vocabulary),
     )

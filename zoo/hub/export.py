@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers.processors import TemplateProcessing
 
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import NOWHERE
+from zoo.data.special_tokens import NO_TOKEN
 from zoo.hub.checkpoint_folder import SHARD, Origin, describe, save
 from zoo.hub.companion_files import TOKENIZER_FILES
 from zoo.hub.plan_difference import Difference, differences
@@ -100,7 +100,7 @@ def _added_tokens(source: Saved, origin: Origin) -> tuple[dict[str, Any], dict[s
 
 def _ids(vocabulary: Vocabulary) -> dict[str, int]:
     """The ids of the special tokens that there are, by role."""
-    return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NOWHERE}
+    return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NO_TOKEN}
 
 
 def _sees_prefix(source: Saved) -> bool:

@@ -12,8 +12,8 @@ import tokenizers
 from zoo.checks import Refused, suggest
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer, Vocabulary
-from zoo.data.special import NOWHERE, protect
-from zoo.data.tokenizer_files import READABLE, find_tokenizer, read_tokenizer
+from zoo.data.special_tokens import NO_TOKEN, protect_special_tokens
+from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
 from zoo.hub.checkpoint_folder import Origin, load, read_origin, without_checkpoint
 from zoo.hub.companion_files import ROLES, special_ids
 from zoo.hub.native import OWN
@@ -41,7 +41,7 @@ class Saved:
         model: in evaluation mode.
         tokenizer: None if a checkpoint has none. That of a run reads special tokens in a text as plain characters and
             adds none; that of a checkpoint does what its file says.
-        vocabulary: the ids of special tokens; ``NOWHERE`` where a checkpoint has none for a role.
+        vocabulary: the ids of special tokens; ``NO_TOKEN`` where a checkpoint has none for a role.
         ends: all ids that end a text; a checkpoint may have several.
     """
 
@@ -56,7 +56,7 @@ class Saved:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens; special ones are skipped."""
         if self.tokenizer is None:
-            raise Refused(f"{self.folder} has no tokenizer that can be read ({READABLE}), which texts need")
+            raise Refused(f"{self.folder} has no tokenizer that can be read ({READABLE_FILES}), which texts need")
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
@@ -90,7 +90,7 @@ def _run(run: RunFolder) -> Saved:
     _, plan, problems = build.check(without_checkpoint(config["model"]))
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
-    built = protect(read_tokenizer(folder / "tokenizer.json"))
+    built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
     maker: Any = build.make(part_from_config("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
     vocabulary = _vocabulary_of_run(maker, built)
     model = on_meta(plan, vocabulary.size)
@@ -130,7 +130,7 @@ def _read_run_config(path: Path) -> dict[str, Any]:
 
 
 def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabulary:
-    return Vocabulary.of(built, maker.special(built))
+    return Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built))
 
 
 def _checkpoint(folder: Path, pickled: bool) -> Saved:
@@ -139,16 +139,16 @@ def _checkpoint(folder: Path, pickled: bool) -> Saved:
     file, said = find_tokenizer(folder), special_ids(folder)
     built = None if file is None else read_tokenizer(file)
     spelled = {} if file is None or built is None else _spelled(file, built)
-    ids = {role: said[role][0] if role in said else spelled.get(role, NOWHERE) for role in ROLES}
+    ids = {role: said[role][0] if role in said else spelled.get(role, NO_TOKEN) for role in ROLES}
     sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
-    ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NOWHERE)
+    ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
     return Saved(folder, False, config, model, built, vocabulary, ends)
 
 
 def _spelled(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
     """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
-    special, ids = TokenizerFile(path=str(file)).special(built), built.get_vocab(with_added_tokens=True)
+    special, ids = TokenizerFile(path=str(file)).spell_special_tokens(built), built.get_vocab(with_added_tokens=True)
     names = {role: getattr(special, role) for role in ROLES}
     names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}
     return {name: ids[spelling] for name, spelling in names.items() if spelling in ids}

@@ -12,7 +12,7 @@ from zoo.checks import Refused
 from zoo.config.checking import check_data, check_objective, find_required_tokens
 from zoo.config.checkpoint_start import resolve_checkpoint_config
 from zoo.config.compose import compose_run
-from zoo.data.special import OURS
+from zoo.data.special_tokens import OURS
 from zoo.hub.task_heads import KeptHead
 from zoo.model import build
 from zoo.model.cost import bill, buffers, cost, on_meta
@@ -100,7 +100,7 @@ def find_vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mappi
     if problems:
         raise Refused("\n".join(problems))
     if (size := given["data"]["tokenizer"].get("vocabulary")) is not None:
-        return int(size) + len(OURS.spellings(find_required_tokens(config)))
+        return int(size) + len(OURS.list_required(find_required_tokens(config)))
     from zoo.training.run import prepare_data
 
     return prepare_data(config).vocabulary.size

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from zoo.checks import require_between
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model.cache import Cache
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import BatchedLinear

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required, protect
+from zoo.data.special_tokens import Required, protect_special_tokens
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import Subject, built_alone
 
@@ -50,7 +50,7 @@ def splits_do_not_begin_alike(subject: Subject) -> None:
 @check("tokenizer", "build: pre-tokenizer and decoder")
 def texts_come_back_from_their_tokens(subject: Subject) -> None:
     """Texts that it was built on are decoded to what they were."""
-    built = protect(built_alone(subject).build(TEXTS))
+    built = protect_special_tokens(built_alone(subject).build(TEXTS))
     for text in TEXTS[:5]:
         back = built.decode(built.encode(text, add_special_tokens=False).ids, skip_special_tokens=False)
         fail_unless(back == text, repr(text), repr(back))
@@ -60,9 +60,9 @@ def texts_come_back_from_their_tokens(subject: Subject) -> None:
 def special_tokens_are_no_texts(subject: Subject) -> None:
     """All special tokens are there, and no text is encoded to one of them."""
     made = built_alone(subject)
-    built = protect(made.build(TEXTS, Required(mask=True, sep=True, sentinels=3)))
-    vocabulary = Vocabulary.of(built, made.special(built))
-    special = set(vocabulary.unwritable())
+    built = protect_special_tokens(made.build(TEXTS, Required(mask=True, sep=True, sentinels=3)))
+    vocabulary = Vocabulary.from_tokenizer(built, made.spell_special_tokens(built))
+    special = set(vocabulary.reserved_ids)
     fail_unless(len(special) == 8, "pad, bos, eos, mask, sep and three sentinels", f"ids {sorted(special)}")
     used = {token for text in TEXTS for token in built.encode(text, add_special_tokens=False).ids}
     fail_unless(not used & special, "no special token in a text", f"ids {sorted(used & special)}")

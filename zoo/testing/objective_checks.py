@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import NOWHERE
+from zoo.data.special_tokens import NO_TOKEN
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.model.variants.variant import Variant
@@ -67,8 +67,8 @@ def objective(subject: Subject) -> Objective:
     required = asked.required(form, max(sum(row) for row in DOCUMENTS))
     vocabulary = replace(
         VOCABULARY,
-        mask=VOCABULARY.mask if required.mask else NOWHERE,
-        sep=VOCABULARY.sep if required.sep else NOWHERE,
+        mask=VOCABULARY.mask if required.mask else NO_TOKEN,
+        sep=VOCABULARY.sep if required.sep else NO_TOKEN,
         sentinels=VOCABULARY.sentinels[: required.sentinels],
     )
     with torch.random.fork_rng():

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from zoo.data.batch import DocumentBatch, PairBatch
-from zoo.data.order import indices
+from zoo.data.row_order import draw_row_indices
 from zoo.data.rows import Rows
 from zoo.model.interfaces import Objective, View
 from zoo.training.random_streams import derive_seed, make_generator
@@ -81,7 +81,7 @@ class TrainingBatches(IterableDataset[MicroBatch]):
     def _prepare_view(self, number: int) -> View:
         """Prepares a micro-batch; the randomness of a row depends only on its number in the order."""
         share = slice(self.share.rank, None, self.share.world)
-        chosen = indices(len(self.rows), self.batch, derive_seed(self.seed, "order"), number)[share].tolist()
+        chosen = draw_row_indices(len(self.rows), self.batch, derive_seed(self.seed, "order"), number)[share].tolist()
         numbers = range(number * self.batch, (number + 1) * self.batch)[share]
         generators = [make_generator(self.seed, "objective", row) for row in numbers]
         return prepare_rows(self.rows, self.objective, chosen, generators)
@@ -129,12 +129,12 @@ def prepare_rows(
         chosen: indices of rows.
         generators: generator of each row; a partner row is drawn first, if the objective needs one.
     """
-    batch = rows.batch(chosen)
+    batch = rows.get_batch(chosen)
     if isinstance(batch, PairBatch):
         return replace(objective.prepare(batch, generators), source_length=batch.source_length)
     if objective.needs_partner:
         partners = [_draw_partner(row, len(rows), drawn) for row, drawn in zip(chosen, generators, strict=True)]
-        partner = rows.batch(partners)
+        partner = rows.get_batch(partners)
         batch = replace(batch, partner=partner if isinstance(partner, DocumentBatch) else None)
     return objective.prepare(batch, generators)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.prepare import Prepared
+from zoo.data.prepare import PreparedData
 from zoo.model.interfaces import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
@@ -35,7 +35,7 @@ class Job:
 
     config: Mapping[str, Any]
     folder: RunFolder
-    prepared: Prepared
+    prepared: PreparedData
     plan: ModelPlan
     model: Variant
     objective: Objective

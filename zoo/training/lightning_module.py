@@ -48,8 +48,8 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.model, self.objective, self.evaluation = model, objective, evaluation
         if not objective.uses_head:
-            model.rest_head()
-        model.rest_pooler()
+            model.freeze_head()
+        model.freeze_pooler()
         self._optimizer, self._schedule, self._seed = optimizer, schedule, seed
         self.tokens, self.seconds, self.diverged = torch.zeros((), dtype=torch.long), 0.0, False
         self.evaluated: dict[str, float] = {}

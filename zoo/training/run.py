@@ -16,7 +16,7 @@ import torch
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
 from zoo.config.targets import CALLED, TARGETS, find_targets, find_value_problems, import_target, suggest_install
-from zoo.data.prepare import Prepared, prepare
+from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.hub.weight_transfer import describe_start
 from zoo.model import build
 from zoo.model.interfaces import Objective
@@ -157,7 +157,7 @@ def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
 
 
 def _build_parts(
-    checked: CheckedConfig, prepared: Prepared
+    checked: CheckedConfig, prepared: PreparedData
 ) -> tuple[ModelPlan, Variant, Objective, list[Logger], list[Callback]]:
     """Builds model, objective, loggers and callbacks, each of which may still be refused."""
     config = checked.config
@@ -191,12 +191,12 @@ def _build_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def prepare_data(config: Mapping[str, Any]) -> Prepared:
+def prepare_data(config: Mapping[str, Any]) -> PreparedData:
     """Tokenizes the data of a checked config, with the special tokens that its objective needs."""
     data, required = config["data"], find_required_tokens(config)
     source: Any = build.make(part_from_config("data", data, "data"))
     tokenizer: Any = build.make(part_from_config("tokenizer", data["tokenizer"], "data.tokenizer"))
-    return prepare(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
+    return tokenize_data(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
 
 
 def _find_valid_result(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -230,7 +230,7 @@ def _find_change(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | N
     return next((what for what, new in pairs if before.get("fingerprints", {}).get(what) != new), None)
 
 
-def _collect_facts(config: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
+def _collect_facts(config: Mapping[str, Any], prepared: PreparedData) -> dict[str, Any]:
     return {
         "fingerprints": {"data": prepared.fingerprint, **compute_fingerprints(config)},
         "versions": collect_versions(),

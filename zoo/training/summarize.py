@@ -78,7 +78,7 @@ def _build_source(job: Job) -> Any:
 
 def _compute_stored_bits(job: Job, module: Training) -> dict[str, float]:
     """Computes the bits that each parameter stores of random targets: their entropy minus the remaining loss."""
-    bits = _build_source(job).bits() if job.prepared.form == Pairs.form else None
+    bits = _build_source(job).compute_target_bits() if job.prepared.form == Pairs.form else None
     if bits is None:
         return {}
     missing = module.evaluated["target_nll"] / math.log(2) * len(job.prepared.validation)
@@ -90,7 +90,7 @@ def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]]
     if job.prepared.form != Pairs.form:
         return [], None
     rows, decode = job.prepared.validation, job.prepared.decode
-    batch = rows.batch(_spread_rows(len(rows), _WRITTEN))
+    batch = rows.get_batch(_spread_rows(len(rows), _WRITTEN))
     if not isinstance(batch, PairBatch):
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
@@ -111,7 +111,7 @@ def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]]
     if named is not None:  # classes, not texts
         return shown, None
     predictions, targets = ([text[key] for text in texts] for key in ("prediction", "target"))
-    return shown, score_texts(_build_source(job).text_metric(), predictions, targets)
+    return shown, score_texts(_build_source(job).choose_text_metric(), predictions, targets)
 
 
 def _spread_rows(rows: int, most: int) -> list[int]:

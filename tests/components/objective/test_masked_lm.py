@@ -51,7 +51,7 @@ def test_special_and_padding_are_never_chosen_and_each_row_has_one(
         assert (view.targets[view.valid] >= 14).all()
         assert (view.inputs.segment[view.valid] >= 0).all()  # type: ignore[index]
         assert view.valid.any(dim=1).all(), "at least one a row"
-    words = set(vocabulary.unwritable())
+    words = set(vocabulary.reserved_ids)
     assert words == {0, 1, 2, 3, 4, *range(6, 14)}
 
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer as Built
 from zoo.checks import Refused
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required, protect
+from zoo.data.special_tokens import Required, protect_special_tokens
 
 BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "[", "]", "PAD"]
 
@@ -39,8 +39,8 @@ def plain(path: Path, words: list[str]) -> str:
 
 
 def opened(tokenizer: TokenizerFile, required: Required = ALL) -> tuple[Built, Vocabulary]:
-    built = protect(tokenizer.build([], required))
-    return built, Vocabulary.of(built, tokenizer.special(built))
+    built = protect_special_tokens(tokenizer.build([], required))
+    return built, Vocabulary.from_tokenizer(built, tokenizer.spell_special_tokens(built))
 
 
 def test_common_spellings_are_found_and_the_rest_is_added(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_a_text_cannot_write_special_tokens(tmp_path: Path):
     built, vocabulary = opened(TokenizerFile(path=bert(tmp_path / "t.json")))
     ids = built.encode("the [PAD] <extra_0>", add_special_tokens=False).ids
     assert ids[:4] == [5, 8, 10, 9]
-    assert not set(ids) & set(vocabulary.unwritable())
+    assert not set(ids) & set(vocabulary.reserved_ids)
 
 
 def test_spellings_can_be_given(tmp_path: Path):
@@ -100,17 +100,17 @@ def test_a_hole_in_the_ids_counts(tmp_path: Path):
 
 def test_texts_that_it_reads_as_special_tokens_are_refused(tmp_path: Path):
     from zoo.components.data.text import Text
-    from zoo.data.prepare import prepare
+    from zoo.data.prepare import tokenize_data
 
     (tmp_path / "texts.txt").write_text("word word\nword </s> word\n" * 20)
     path = plain(tmp_path / "t.json", ["<unk>", "<pad>", "</s>", "word"])
     text = Text(path=str(tmp_path / "texts.txt"), unit="file")
     with pytest.raises(Refused, match="train document 0 contains '</s>'"):
-        prepare(text, TokenizerFile(path=path, eos="</s>"), 4, tmp_path / "cache")
+        tokenize_data(text, TokenizerFile(path=path, eos="</s>"), 4, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{}", "is no tokenizer.json"), ("", "is empty"), ("[1", "is no tokeni")]
+    ("content", "message"), [("{}", "is not a valid tokenizer.json"), ("", "is empty"), ("[1", "is not a valid tokeni")]
 )
 def test_bad_files_are_refused(tmp_path: Path, content: str, message: str):
     path = tmp_path / "t.json"

@@ -97,8 +97,10 @@ def test_the_files_beside_a_vocabulary_are_part_of_its_identity(tmp_path: Path) 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("the\n[UNK]\n")
-    with pytest.raises(Refused, match=r"must have all special tokens: sep_token=\[SEP\], pad_token=\[PAD\]"):
+    with pytest.raises(
+        Refused, match=r"must contain all special tokens: it lacks sep_token=\[SEP\], pad_token=\[PAD\]"
+    ):
         read_tokenizer(tmp_path / "vocab.txt")
     folder = write_byte_level(tmp_path / "gpt1", "openai-gpt", ["<unk>"])
-    with pytest.raises(Refused, match=r"read for gpt2, roberta, bart: got model_type 'openai-gpt'"):
+    with pytest.raises(Refused, match=r"can only be read for gpt2, roberta, bart: got model_type 'openai-gpt'"):
         read_tokenizer(folder / "vocab.json")

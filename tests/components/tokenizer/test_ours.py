@@ -15,7 +15,7 @@ from zoo.components.tokenizer.bpe import BytePairs
 from zoo.components.tokenizer.bytes import Bytes
 from zoo.components.tokenizer.characters import Characters
 from zoo.data.interfaces import Tokenizer, Vocabulary
-from zoo.data.special import NOWHERE, OURS, Required, protect
+from zoo.data.special_tokens import NO_TOKEN, OURS, Required, protect_special_tokens
 
 TEXTS = [
     "the cat sat on the mat, the hat sat on the cat",
@@ -25,7 +25,7 @@ TEXTS = [
 ]
 MAKERS: dict[str, Tokenizer] = {"bytes": Bytes(), "characters": Characters(), "bpe": BytePairs(vocabulary=262)}
 ALL = Required(mask=True, sep=True, sentinels=4)
-BUILT = {name: protect(maker.build(TEXTS, ALL)) for name, maker in MAKERS.items()}
+BUILT = {name: protect_special_tokens(maker.build(TEXTS, ALL)) for name, maker in MAKERS.items()}
 
 
 def round_trip(built: Built, text: str) -> str:
@@ -53,7 +53,7 @@ def test_a_byte_is_a_token(text: str):
 
 
 def test_an_unknown_character_is_unknown():
-    vocabulary = Vocabulary.of(BUILT["characters"], OURS)
+    vocabulary = Vocabulary.from_tokenizer(BUILT["characters"], OURS)
     ids = BUILT["characters"].encode("c§§t", add_special_tokens=False).ids
     assert [token == vocabulary.unk for token in ids] == [False, True, True, False]
 
@@ -63,9 +63,9 @@ def test_special_tokens_come_first_in_their_order(name: str):
     unknown = ["<unk>"] if name == "characters" else []
     expected = ["<pad>", "<bos>", "<eos>", "<mask>", "<sep>", *unknown, *(f"<extra_{i}>" for i in range(4))]
     assert [BUILT[name].id_to_token(i) for i in range(len(expected))] == expected
-    vocabulary = Vocabulary.of(BUILT[name], MAKERS[name].special(BUILT[name]))
+    vocabulary = Vocabulary.from_tokenizer(BUILT[name], MAKERS[name].spell_special_tokens(BUILT[name]))
     assert (vocabulary.pad, vocabulary.bos, vocabulary.eos) == (0, 1, 2)
-    assert (vocabulary.mask, vocabulary.sep, vocabulary.unk) == (3, 4, 5 if unknown else NOWHERE)
+    assert (vocabulary.mask, vocabulary.sep, vocabulary.unk) == (3, 4, 5 if unknown else NO_TOKEN)
     assert vocabulary.sentinels == tuple(range(len(expected) - 4, len(expected)))
     assert vocabulary.size == BUILT[name].get_vocab_size()
 
@@ -74,29 +74,31 @@ def test_special_tokens_come_first_in_their_order(name: str):
 @pytest.mark.parametrize("required", [Required(), Required(mask=True), Required(sep=True), Required(sentinels=2)])
 def test_no_more_special_tokens_than_required(name: str, required: Required):
     """And texts become the same tokens, whatever is required."""
-    built = protect(MAKERS[name].build(TEXTS, required))
-    vocabulary = Vocabulary.of(built, MAKERS[name].special(built))
+    built = protect_special_tokens(MAKERS[name].build(TEXTS, required))
+    vocabulary = Vocabulary.from_tokenizer(built, MAKERS[name].spell_special_tokens(built))
     more = required.mask + required.sep + required.sentinels + (name == "characters")
     ordinary = {"bytes": 256, "bpe": 262, "characters": len(set("".join(TEXTS)))}[name]
     assert vocabulary.size == 3 + more + ordinary
-    assert (vocabulary.mask != NOWHERE, vocabulary.sep != NOWHERE) == (required.mask, required.sep)
+    assert (vocabulary.mask != NO_TOKEN, vocabulary.sep != NO_TOKEN) == (required.mask, required.sep)
     assert len(vocabulary.sentinels) == required.sentinels
     assert [built.encode(text).tokens for text in TEXTS] == [BUILT[name].encode(text).tokens for text in TEXTS]
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@given(parts=st.lists(st.sampled_from([*OURS.spellings(ALL, unknown=True), "a", " ", "<", "ß"])))
+@given(parts=st.lists(st.sampled_from([*OURS.list_required(ALL, unknown=True), "a", " ", "<", "ß"])))
 def test_no_text_can_write_a_special_token(name: str, parts: list[str]):
     text = "".join(parts)
-    reloaded = protect(Built.from_str(BUILT[name].to_str()))
+    reloaded = protect_special_tokens(Built.from_str(BUILT[name].to_str()))
     for built in (BUILT[name], reloaded):
         ids = built.encode(text, add_special_tokens=False).ids
-        assert not set(ids) & set(Vocabulary.of(built, MAKERS[name].special(built)).unwritable())
+        assert not set(ids) & set(
+            Vocabulary.from_tokenizer(built, MAKERS[name].spell_special_tokens(built)).reserved_ids
+        )
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_reloaded_it_is_the_same(name: str):
-    reloaded = protect(Built.from_str(BUILT[name].to_str()))
+    reloaded = protect_special_tokens(Built.from_str(BUILT[name].to_str()))
     for text in TEXTS:
         assert reloaded.encode(text).ids == BUILT[name].encode(text).ids
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from zoo.checks import Refused
-from zoo.data.text_files import content_digest
+from zoo.data.text_files import digest_file
 
 # Installed packages, tests, and tables that Python's build wrote: not what people wrote to be read.
 _SKIPPED = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "pydoc_data", "__pycache__"})
@@ -44,7 +44,7 @@ def identity() -> str:
     """Version of Python, and a hash of the names and contents of its source files."""
     digest = hashlib.sha256()
     for name, file in _files():
-        digest.update(f"{name}\0{content_digest(file)}\n".encode())
+        digest.update(f"{name}\0{digest_file(file)}\n".encode())
     return f"python={platform.python_version()} files={digest.hexdigest()[:16]}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.checks import require, require_between
 from zoo.data.interfaces import Pairs, Split
-from zoo.data.split import require_fraction, share
+from zoo.data.split import hash_to_fraction, require_fraction
 
 # Digits and letters first, because they are read easily; then the unified ideographs of Unicode 1.1.
 _IDEOGRAPHS = range(0x4E00, 0x9FA6)
@@ -114,7 +114,7 @@ class Drawn(Pairs):
             if source in seen:
                 continue
             seen.add(source)
-            if (share(source) < self.validation) is (split == "validation"):
+            if (hash_to_fraction(source) < self.validation) is (split == "validation"):
                 yield source, target
 
 

@@ -59,7 +59,7 @@ class Facts(Pairs):
         sizes = f"facts={self.facts} symbols={len(self.alphabet)} key={self.key} value={self.value} seed={self.seed}"
         return f"facts 1 {sizes} python={sys.version_info.major}.{sys.version_info.minor}"
 
-    def bits(self) -> float:
+    def compute_target_bits(self) -> float:
         """Of all values."""
         return self.facts * self.value * math.log2(len(self.alphabet))
 

@@ -11,8 +11,8 @@ from typing import Any, final
 
 from zoo.checks import Refused, require_positive, suggest
 from zoo.data.interfaces import Documents, Split
-from zoo.data.split import require_fraction, share
-from zoo.data.text_files import signature
+from zoo.data.split import hash_to_fraction, require_fraction
+from zoo.data.text_files import digest_files
 from zoo.registry import register
 
 
@@ -73,7 +73,7 @@ class HuggingFace(Documents):
         """Options, the version of ``datasets``, and paths and contents of local files."""
         _datasets()
         folder = Path(self.path).expanduser()
-        local = signature(sorted(file for file in folder.rglob("*") if file.is_file())) if folder.is_dir() else "hub"
+        local = digest_files(sorted(file for file in folder.rglob("*") if file.is_file())) if folder.is_dir() else "hub"
         splits = f"train_split={self.train_split} validation_split={self.validation_split} validation={self.validation}"
         which = f"path={self.path} subset={self.subset} revision={self.revision} column={self.column}"
         return f"hf {which} {splits} documents={self.limit} datasets={version('datasets')} files={local}"
@@ -84,7 +84,7 @@ class HuggingFace(Documents):
         if own is not None:
             return self._texts(self.train_split if split == "train" else own)
         texts = self._texts(self.train_split)
-        return (text for text in texts if (share(text) < self.validation) is (split == "validation"))
+        return (text for text in texts if (hash_to_fraction(text) < self.validation) is (split == "validation"))
 
     def _own_validation_split(self) -> str | None:
         with _refusing(self.path):

@@ -9,7 +9,7 @@ from typing import final
 from zoo.checks import require_between
 from zoo.components.data._synthetic import alphabet
 from zoo.data.interfaces import Pairs, Split
-from zoo.data.split import require_fraction, share
+from zoo.data.split import hash_to_fraction, require_fraction
 from zoo.registry import register
 
 
@@ -47,5 +47,5 @@ class ModularAddition(Pairs):
         symbols = alphabet("modulus", self.modulus)
         for a, b in product(range(self.modulus), repeat=2):
             source = symbols[a] + symbols[b]
-            if (share(source) < self.validation) is (split == "validation"):
+            if (hash_to_fraction(source) < self.validation) is (split == "validation"):
                 yield source, symbols[(a + b) % self.modulus]

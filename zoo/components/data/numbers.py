@@ -9,7 +9,7 @@ from typing import Literal, final
 
 from zoo.checks import Refused, require_between
 from zoo.data.interfaces import Pairs, Split, TextMetric
-from zoo.data.split import held_out, require_fraction
+from zoo.data.split import require_fraction, select_held_out
 from zoo.registry import register
 
 Language = Literal[
@@ -97,13 +97,13 @@ class Numbers(Pairs):
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
         """Spellings of the numbers of a split, in counting order."""
-        held = held_out([str(number) for number in range(self.limit)], self.validation)
+        held = select_held_out([str(number) for number in range(self.limit)], self.validation)
         source, target = speller(self.source), speller(self.target)
         for number in range(self.limit):
             if (str(number) in held) is (split == "validation"):
                 yield source(number), target(number)
 
-    def text_metric(self) -> TextMetric:
+    def choose_text_metric(self) -> TextMetric:
         """BLEU where the target language writes a number in several words, chrF where it joins them."""
         return _BLEU.get(self.target, "chrf")
 

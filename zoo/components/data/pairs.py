@@ -7,8 +7,8 @@ from typing import final
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Pairs, Split, TextMetric
-from zoo.data.split import held_out, require_fraction
-from zoo.data.text_files import existing_file, read_text, signature
+from zoo.data.split import require_fraction, select_held_out
+from zoo.data.text_files import digest_files, read_nonempty_text, require_file
 from zoo.registry import register
 
 
@@ -39,20 +39,20 @@ class TabSeparatedPairs(Pairs):
 
     def identity(self) -> str:
         """Options, and the file's path and content."""
-        return f"pairs validation={self.validation} files={signature([existing_file('data pairs', self.path)])}"
+        return f"pairs validation={self.validation} files={digest_files([require_file('data pairs', self.path)])}"
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
         """The pairs of a split, from top to bottom."""
         pairs = self._read()
-        held = held_out({source for source, _ in pairs}, self.validation)
+        held = select_held_out({source for source, _ in pairs}, self.validation)
         return (pair for pair in pairs if (pair[0] in held) is (split == "validation"))
 
-    def text_metric(self) -> TextMetric:
+    def choose_text_metric(self) -> TextMetric:
         """As chosen."""
         return self.metric
 
     def _read(self) -> list[tuple[str, str]]:
-        text = read_text("data pairs", existing_file("data pairs", self.path))
+        text = read_nonempty_text("data pairs", require_file("data pairs", self.path))
         lines = text.removesuffix("\n").split("\n")
         return [self._pair(number, line.removesuffix("\r")) for number, line in enumerate(lines, start=1)]
 

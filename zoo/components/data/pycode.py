@@ -8,7 +8,7 @@ from typing import final
 
 from zoo.components.data import _stdlib as stdlib
 from zoo.data.interfaces import Documents, Split
-from zoo.data.split import held_out, require_fraction
+from zoo.data.split import require_fraction, select_held_out
 from zoo.registry import register
 
 
@@ -37,7 +37,7 @@ class PyCode(Documents):
 
     def documents(self, split: Split) -> Iterator[str]:
         """The files of a split, sorted by path."""
-        held = held_out(self._files, self.validation)
+        held = select_held_out(self._files, self.validation)
         return (text for name, text in self._files.items() if (name in held) is (split == "validation"))
 
     @cached_property

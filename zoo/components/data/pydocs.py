@@ -11,7 +11,7 @@ from typing import final
 from zoo.checks import Refused
 from zoo.components.data import _stdlib as stdlib
 from zoo.data.interfaces import Documents, Split
-from zoo.data.split import held_out, require_fraction
+from zoo.data.split import require_fraction, select_held_out
 from zoo.registry import register
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -43,7 +43,7 @@ class PyDocs(Documents):
 
     def documents(self, split: Split) -> Iterator[str]:
         """The documents of a split: topics sorted by name, then files sorted by path."""
-        held = held_out(self._documents, self.validation)
+        held = select_held_out(self._documents, self.validation)
         return (text for name, text in self._documents.items() if (name in held) is (split == "validation"))
 
     @cached_property

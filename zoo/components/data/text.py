@@ -9,8 +9,8 @@ from typing import Literal, final
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Documents, Split
-from zoo.data.split import held_out, require_fraction
-from zoo.data.text_files import existing, read_text, signature
+from zoo.data.split import require_fraction, select_held_out
+from zoo.data.text_files import digest_files, read_nonempty_text, require_path
 from zoo.registry import register
 
 _BLANK_LINES = re.compile(r"(?:\r?\n[ \t]*){2,}")
@@ -51,19 +51,19 @@ class Text(Documents):
 
     def identity(self) -> str:
         """Options, and the paths and contents of the files."""
-        return f"text unit={self.unit} validation={self.validation} files={signature(self._files())}"
+        return f"text unit={self.unit} validation={self.validation} files={digest_files(self._files())}"
 
     def documents(self, split: Split) -> Iterator[str]:
         """The documents of a split: files sorted by path, each from top to bottom."""
-        texts = [text for file in self._files() for text in self._units(read_text("data text", file))]
+        texts = [text for file in self._files() for text in self._units(read_nonempty_text("data text", file))]
         if len(texts) == 1:
             train, validation = cut(texts[0], self.validation)
             return iter([train if split == "train" else validation])
-        held = held_out(texts, self.validation)
+        held = select_held_out(texts, self.validation)
         return (text for text in texts if (text in held) is (split == "validation"))
 
     def _files(self) -> list[Path]:
-        path = existing("data text", self.path)
+        path = require_path("data text", self.path)
         if path.is_file():
             return [path]
         files = sorted(file for file in path.rglob(self.pattern) if file.is_file())

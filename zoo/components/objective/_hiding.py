@@ -25,7 +25,7 @@ class Hiding:
 
     def __init__(self, vocabulary: Vocabulary, rate: float) -> None:
         require_between("rate", rate, 0.01, 0.99)
-        special = set(vocabulary.unwritable())
+        special = set(vocabulary.reserved_ids)
         self.writable = torch.tensor([i for i in range(vocabulary.size) if i not in special])
         self.mask, self.rate = vocabulary.mask, rate
 

@@ -12,7 +12,7 @@ from zoo.components.objective._rows import stacked
 from zoo.components.objective._spans import documents_of, random_spans
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.registry import register
 

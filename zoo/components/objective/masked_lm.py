@@ -11,7 +11,7 @@ from zoo.components.objective._hiding import Hiding
 from zoo.components.objective._rows import joined, padding
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.registry import register
 

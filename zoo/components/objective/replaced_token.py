@@ -16,7 +16,7 @@ from zoo.components.objective._hiding import Hiding
 from zoo.components.objective._rows import uniform
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model.interfaces import Inputs, Objective, Readable, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register

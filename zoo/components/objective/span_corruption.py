@@ -19,7 +19,7 @@ from zoo.components.objective._spans import (
 )
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.data.special import Required
+from zoo.data.special_tokens import Required
 from zoo.model.interfaces import Objective, View
 from zoo.registry import register
 

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from zoo.checks import Refused
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import COMMON, OURS, Required
+from zoo.data.special_tokens import COMMON, OURS, Required
 from zoo.registry import register
 
 _BYTES = 256
@@ -51,7 +51,7 @@ class BytePairs(Tokenizer):
         built = tokenizers.Tokenizer(models.BPE())
         built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         built.decoder = decoders.ByteLevel()
-        special = OURS.spellings(required)
+        special = OURS.list_required(required)
         built.train_from_iterator(texts, self._trainer(special))
         if (given := built.get_vocab_size() - len(special)) < self.vocabulary:
             message = "bpe: the texts gave %d tokens, vocabulary=%d was asked for"

@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import COMMON, OURS, Required
+from zoo.data.special_tokens import COMMON, OURS, Required
 from zoo.registry import register
 
 
@@ -27,7 +27,7 @@ class Bytes(Tokenizer):
 
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
         """The special tokens, then byte ``b`` at ``b`` plus their number; ``texts`` is not read."""
-        special = OURS.spellings(required)
+        special = OURS.list_required(required)
         spellings = [*special, *byte_characters()]
         # A byte-pair encoding without merges: each character stays a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[])

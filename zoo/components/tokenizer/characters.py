@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models
 
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import COMMON, OURS, Required
+from zoo.data.special_tokens import COMMON, OURS, Required
 from zoo.registry import register
 
 
@@ -25,7 +25,7 @@ class Characters(Tokenizer):
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
         """The special tokens, then the characters of ``texts`` in the order of Unicode."""
         characters = sorted({character for text in texts for character in set(text)})
-        special = OURS.spellings(required, unknown=True)
+        special = OURS.list_required(required, unknown=True)
         spellings = [*special, *characters]
         # A byte-pair encoding without merges: each character stays a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[], unk_token=OURS.unk)

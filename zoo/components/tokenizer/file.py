@@ -12,9 +12,9 @@ from tokenizers import AddedToken
 
 from zoo.checks import Refused, suggest
 from zoo.data.interfaces import Tokenizer
-from zoo.data.special import COMMON, OURS, Required, Special
-from zoo.data.text_files import existing_file
-from zoo.data.tokenizer_files import marked_special, read_tokenizer
+from zoo.data.special_tokens import COMMON, OURS, Required, SpecialTokens
+from zoo.data.text_files import require_file
+from zoo.data.tokenizer_files import get_special_tokens, read_tokenizer
 from zoo.registry import register
 
 # How published tokenizers spell each role; the first that is in the vocabulary counts.
@@ -83,14 +83,14 @@ class TokenizerFile(Tokenizer):
         built = self._load()
         built.no_truncation()
         built.no_padding()
-        spellings = self.special(built).spellings(required)
+        spellings = self.spell_special_tokens(built).list_required(required)
         built.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in spellings])
         return built
 
-    def special(self, built: tokenizers.Tokenizer) -> Special:
+    def spell_special_tokens(self, built: tokenizers.Tokenizer) -> SpecialTokens:
         """How the file, or else we, spell the special tokens; ``built`` need not have what we spell."""
-        ids, marked = built.get_vocab(with_added_tokens=True), marked_special(built)
-        return Special(
+        ids, marked = built.get_vocab(with_added_tokens=True), get_special_tokens(built)
+        return SpecialTokens(
             pad=self._spelling("pad", ids, marked),
             bos=self._spelling("bos", ids, marked),
             eos=self._spelling("eos", ids, marked),
@@ -110,7 +110,7 @@ class TokenizerFile(Tokenizer):
         return given
 
     def _load(self) -> tokenizers.Tokenizer:
-        return read_tokenizer(existing_file("tokenizer file", self.path))
+        return read_tokenizer(require_file("tokenizer file", self.path))
 
 
 def _sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:

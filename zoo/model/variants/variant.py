@@ -69,13 +69,13 @@ class Variant(nn.Module, ABC):
         out: Tensor = self.head(hidden)
         return out
 
-    def rest_head(self) -> None:
+    def freeze_head(self) -> None:
         """Train nothing that the head alone has, for objectives that do not ask for logits."""
         shared = {id(parameter) for parameter in self.embedding.parameters()}
         for parameter in () if self.head is None else self.head.parameters():
             parameter.requires_grad_(id(parameter) in shared)
 
-    def rest_pooler(self) -> None:
+    def freeze_pooler(self) -> None:
         """Train no pooler, for objectives do not ask for what it pools."""
         for name, parameter in self.named_parameters():
             if name.startswith("pooler."):

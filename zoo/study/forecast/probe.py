@@ -169,10 +169,10 @@ class _Clocked(Rows):
     def __len__(self) -> int:
         return min(len(self.rows), self.most)
 
-    def batch(self, indices: Any) -> Batch:
+    def get_batch(self, indices: Any) -> Batch:
         """As the rows have it."""
         self.times.append(_now())
-        return self.rows.batch(indices)
+        return self.rows.get_batch(indices)
 
 
 def _usual(times: Sequence[float]) -> float:

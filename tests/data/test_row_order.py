@@ -6,36 +6,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.checks import Refused
-from zoo.data.order import indices, order
+from zoo.data.row_order import draw_row_indices, shuffle_rows
 
 
 @given(rows=st.integers(1, 300), seed=st.integers(0, 2**32), epoch=st.integers(0, 100))
 def test_order_is_a_permutation(rows: int, seed: int, epoch: int):
-    assert sorted(order(rows, seed, epoch)) == list(range(rows))
+    assert sorted(shuffle_rows(rows, seed, epoch)) == list(range(rows))
 
 
 def test_epochs_and_seeds_differ():
-    orders = {tuple(order(50, seed, epoch)) for seed in range(4) for epoch in range(4)}
+    orders = {tuple(shuffle_rows(50, seed, epoch)) for seed in range(4) for epoch in range(4)}
     assert len(orders) == 16
 
 
 @given(rows=st.integers(1, 40), batch=st.integers(1, 100), seed=st.integers(0, 9))
 def test_batches_in_a_row_are_the_epochs_in_a_row(rows: int, batch: int, seed: int):
     steps = 3 * rows // batch + 1
-    stream = np.concatenate([indices(rows, batch, seed, step) for step in range(steps)])
-    epochs = np.concatenate([order(rows, seed, epoch) for epoch in range(len(stream) // rows + 1)])
+    stream = np.concatenate([draw_row_indices(rows, batch, seed, step) for step in range(steps)])
+    epochs = np.concatenate([shuffle_rows(rows, seed, epoch) for epoch in range(len(stream) // rows + 1)])
     assert stream.tolist() == epochs[: len(stream)].tolist()
 
 
 def test_a_batch_does_not_depend_on_what_was_asked_before():
-    later = indices(10, 4, 3, 7).tolist()
-    order.cache_clear()
-    assert indices(10, 4, 3, 7).tolist() == later
+    later = draw_row_indices(10, 4, 3, 7).tolist()
+    shuffle_rows.cache_clear()
+    assert draw_row_indices(10, 4, 3, 7).tolist() == later
 
 
 def test_the_cached_order_cannot_be_written_to():
     with pytest.raises(ValueError, match="read-only"):
-        order(5, 0, 0)[0] = 1
+        shuffle_rows(5, 0, 0)[0] = 1
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_the_cached_order_cannot_be_written_to():
 )
 def test_bad_arguments_are_refused(arguments: tuple[int, int, int, int], message: str):
     with pytest.raises(Refused, match=message):
-        indices(*arguments)
+        draw_row_indices(*arguments)
