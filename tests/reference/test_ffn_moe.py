@@ -248,12 +248,12 @@ def test_operations_are_counted_and_idle_parameters_left_out(options: dict[str, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"experts": 0}, "experts must be at least 2, for there is nothing to choose: got experts=0"),
+        ({"experts": 0}, "experts must be at least 2, since one leaves no choice: got experts=0"),
         ({"shared": -1}, "shared must not be negative: got shared=-1"),
         ({"shared_gate": True}, "shared_gate needs shared experts: got shared=0"),
         ({"clamp": 0.0}, "clamp must be positive: got clamp=0.0"),
         ({"router": Router(top_k=5)}, "router.top_k must be between 1 and 4: got router.top_k=5"),
-        ({"router": Router(top_k=1)}, "router.normalize must be false where router.top_k=1"),
+        ({"router": Router(top_k=1)}, "router.normalize must be false if router.top_k=1"),
         ({"router": Router(groups=3)}, "router.groups must divide experts: got router.groups=3, experts=4"),
         (
             {"router": Router(groups=2, top_groups=3)},

@@ -113,12 +113,12 @@ def test_bpe_merges_what_is_frequent():
 def test_bpe_tells_when_there_is_too_little_text(caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO", "zoo"):
         built = BytePairs(vocabulary=5000).build(["abab abab"])
-    assert f"gave {built.get_vocab_size() - 3} tokens, vocabulary=5000" in caplog.text
+    assert f"{built.get_vocab_size() - 3} tokens were trained for vocabulary=5000" in caplog.text
 
 
 @pytest.mark.parametrize("vocabulary", [0, 255])
 def test_bpe_without_room_is_refused(vocabulary: int):
-    with pytest.raises(Refused, match=rf"at least 256, the bytes: got vocabulary={vocabulary}"):
+    with pytest.raises(Refused, match=rf"at least 256, one token per byte: got vocabulary={vocabulary}"):
         BytePairs(vocabulary=vocabulary)
 
 

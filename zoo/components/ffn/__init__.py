@@ -1,1 +1,1 @@
-"""Feed-forward components: what is done to each token alone."""
+"""Feed-forward components: transform each token independently."""

@@ -1,4 +1,4 @@
-"""Several gated perceptrons of one shape; not a component itself."""
+"""Batched weights of gated experts; not a component itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from zoo.model.projections import BatchedLinear
 
 @final
 class Experts(nn.Module):
-    """down(activation(gate(x)) * up(x)), ``count`` times.
+    """Computes down(activation(gate(x)) * up(x)) with the weights of each of ``count`` experts.
 
     Args:
-        count: experts.
+        count: number of experts.
         dim: features per token.
-        hidden: features of gate and of up of one expert.
-        activation: the function on the gate.
+        hidden: output features of gate and up of one expert.
+        activation: activation function of the gate.
         bias: whether the three layers have biases.
         clamp: as in ``gated``.
         up_offset: as in ``gated``.
@@ -48,19 +48,19 @@ class Experts(nn.Module):
         self.activate, self.clamp, self.up_offset = ACTIVATIONS[activation], clamp, up_offset
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[count, tokens, dim]`` to the same shape: expert n works on ``x[n]``."""
-        out: Tensor = self.down(self._product(self.gate(x), self.up(x)))
+        """Applies expert n to ``x[n]``, for ``[count, tokens, dim]``, keeping the shape."""
+        out: Tensor = self.down(self._combine(self.gate(x), self.up(x)))
         return out
 
-    def each(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """``count`` times ``[tokens, dim]`` to the same shapes, for experts with different numbers of tokens."""
+    def forward_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Applies expert n to ``parts[n]`` of shape ``[tokens, dim]``, with any number of tokens for each expert."""
         pairs = zip(self.gate.each(parts), self.up.each(parts), strict=True)
-        return self.down.each([self._product(gate, up) for gate, up in pairs])
+        return self.down.each([self._combine(gate, up) for gate, up in pairs])
 
     @property
     def size(self) -> int:
-        """Parameters of one expert."""
+        """Number of parameters of one expert."""
         return sum(parameter.numel() for parameter in self.parameters()) // self.count
 
-    def _product(self, gate: Tensor, up: Tensor) -> Tensor:
+    def _combine(self, gate: Tensor, up: Tensor) -> Tensor:
         return gate_product(gate, up, self.activate, self.clamp, self.up_offset)

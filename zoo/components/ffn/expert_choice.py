@@ -1,4 +1,4 @@
-"""Experts that choose tokens."""
+"""Mixture of experts with expert-choice routing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from zoo.registry import register
 @final
 @register("ffn", "expert_choice", paper="arXiv:2202.09368")
 class ExpertChoice(FeedForward):
-    """Each expert takes the tokens of a document that score best with it, always as many: load is even by design.
+    """Mixture of experts in which each expert selects its top tokens of a document, so that the load is balanced.
 
-    A token goes to as many experts as chose it, which may be none. Scores are a softmax over experts.
+    A token is processed by every expert that selects it, possibly by none. Scores are a softmax over the experts.
 
     Args:
         dim: features per token.
-        hidden: features of gate and of up of one expert.
-        experts: how many there are; gated perceptrons.
-        capacity: experts that a token goes to on average; an expert takes ⌈tokens * capacity / experts⌉.
-        activation: the function on the gate.
-        bias: whether experts have biases.
+        hidden: output features of gate and up of one expert.
+        experts: number of experts, each a gated MLP.
+        capacity: average number of experts per token; each expert selects ⌈tokens * capacity / experts⌉ tokens.
+        activation: activation function of the gate.
+        bias: whether the experts have biases.
+    Raises:
+        Refused: if there are fewer than 2 experts, or if ``capacity`` is not positive or exceeds ``experts``.
     Source: Zhou et al. 2022.
     """
 
@@ -49,13 +51,13 @@ class ExpertChoice(FeedForward):
         super().__init__()
         self.experts = Experts(experts, dim, hidden, activation, bias)
         require_positive("capacity", capacity)
-        require(experts > 1, f"experts must be at least 2, for there is nothing to choose: got experts={experts}")
+        require(experts > 1, f"experts must be at least 2, since one leaves no choice: got experts={experts}")
         require_between("capacity", capacity, 0, experts)
         self.capacity = capacity
         self.router = nn.Linear(dim, experts, bias=False)
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         scores = self.router(x).softmax(dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
         if tokens.segment is None:
             return self._mix(x, scores, None)
@@ -63,32 +65,32 @@ class ExpertChoice(FeedForward):
         return documents.together(self._mix(documents.apart(x), documents.apart(scores), documents.lengths))
 
     def _mix(self, x: Tensor, scores: Tensor, lengths: Tensor | None) -> Tensor:
-        """Documents ``[documents, longest, dim]`` of these lengths, None being the longest, to the same shape."""
+        """Maps documents ``[documents, longest, dim]`` to the same shape; None: all have the length ``longest``."""
         documents, longest, dim = x.shape
-        count = self._taken(longest)
-        if lengths is not None:  # behind a document's end there is nothing to choose
+        count = self._count_selected(longest)
+        if lengths is not None:  # padding after the end of a document is never selected before its tokens
             beyond = torch.arange(longest, device=x.device) >= lengths[:, None]
             scores = scores.masked_fill(beyond[..., None], -1.0)
         weights, chosen = scores.transpose(1, 2).topk(count, dim=-1)  # [documents, experts, count]
-        if lengths is not None:  # a shorter document has room for fewer
-            taken = torch.tensor([self._taken(length) for length in lengths.tolist()], device=x.device)
-            weights = weights.masked_fill(torch.arange(count, device=x.device) >= taken[:, None, None], 0.0)
+        if lengths is not None:  # experts select fewer tokens of a shorter document
+            counts = torch.tensor([self._count_selected(length) for length in lengths.tolist()], device=x.device)
+            weights = weights.masked_fill(torch.arange(count, device=x.device) >= counts[:, None, None], 0.0)
         place = (chosen + longest * torch.arange(documents, device=x.device)[:, None, None]).transpose(0, 1).flatten(1)
         out = self.experts(x.flatten(0, 1)[place])
         out = (out * weights.transpose(0, 1).flatten(1)[..., None]).to(x.dtype)
         return x.new_zeros(documents * longest, dim).index_add(0, place.flatten(), out.flatten(0, 1)).view_as(x)
 
-    def _taken(self, length: int) -> int:
-        """How many tokens an expert takes of a document."""
+    def _count_selected(self, length: int) -> int:
+        """Returns the number of tokens that each expert selects from a document of ``length`` tokens."""
         return math.ceil(length * self.capacity / self.experts.count)
 
     def flops(self, mask: Mask) -> int:
-        """The router for each token, and what each expert takes of each document."""
+        """Counts the router for each token, and the experts for the tokens that they select."""
         segment = mask.query.segment
         lengths = [mask.query.length] if segment is None else Documents(segment).lengths.tolist()
-        rows = sum(self._taken(length) for length in lengths)
-        return mask.query.length * linear_flops(self.router) + rows * linear_flops(self.experts)
+        selected = sum(self._count_selected(length) for length in lengths)
+        return mask.query.length * linear_flops(self.router) + selected * linear_flops(self.experts)
 
     def active(self) -> int:
-        """The router, and ``capacity`` experts: what a token has on average."""
+        """Counts the router and ``capacity`` experts, the average per token."""
         return super().active() - round((self.experts.count - self.capacity) * self.experts.size)

@@ -1,4 +1,4 @@
-"""The gated perceptron."""
+"""Gated linear units."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ from zoo.registry import register
 @final
 @register("ffn", "gated", paper="arXiv:2002.05202")
 class Gated(FeedForward):
-    """down(activation(gate(x)) * up(x)): SwiGLU with silu, GeGLU with gelu, GLU with sigmoid, bilinear with identity.
+    """Gated MLP: computes down(activation(gate(x)) * up(x)).
+
+    The activation determines the variant: SwiGLU with ``silu``, GeGLU with ``gelu``, GLU with ``sigmoid``, and the
+    bilinear layer with ``identity``.
 
     Args:
         dim: features per token.
-        hidden: features of gate and of up, as given; two thirds of an ungated width cost the same.
-        activation: the function on the gate.
+        hidden: output features of gate and up; two thirds of the width of an ungated MLP cost the same.
+        activation: activation function of the gate.
         bias: whether the three layers have biases.
-        dropout: probability that a hidden feature is zeroed in training.
-        clamp: gate is at most this, and up between its negative and this (gpt-oss, 2025); null is no limit.
-        up_offset: what is added to up; 1 lets a gate pass where up is zero (gpt-oss).
+        dropout: probability of zeroing a hidden feature in training.
+        clamp: upper bound of gate, and bound of the absolute value of up (gpt-oss, 2025); null for no bound.
+        up_offset: value added to up; with 1, the gate passes where up is zero (gpt-oss).
+    Raises:
+        Refused: if ``hidden`` or ``clamp`` is not positive, or if ``dropout`` is not between 0 and 0.99.
     Source: Shazeer 2020.
     """
 
@@ -53,7 +58,7 @@ class Gated(FeedForward):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         hidden = gate_product(self.gate(x), self.up(x), self.activate, self.clamp, self.up_offset)
         out: Tensor = self.down(self.dropout(hidden))
         return out

@@ -1,4 +1,4 @@
-"""The two-layer perceptron."""
+"""Two-layer MLP."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from zoo.registry import register
 @final
 @register("ffn", "mlp", paper="arXiv:1706.03762")
 class Mlp(FeedForward):
-    """down(activation(up(x))).
+    """Two-layer MLP: computes down(activation(up(x))).
 
     Args:
         dim: features per token.
         hidden: features between the two layers.
-        activation: the function between them.
+        activation: activation function between the two layers.
         bias: whether both layers have biases.
-        dropout: probability that a hidden feature is zeroed in training.
+        dropout: probability of zeroing a hidden feature in training.
+    Raises:
+        Refused: if ``hidden`` is not positive, or if ``dropout`` is not between 0 and 0.99.
     Source: Vaswani et al. 2017.
     """
 
@@ -40,6 +42,6 @@ class Mlp(FeedForward):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         out: Tensor = self.down(self.dropout(self.activate(self.up(x))))
         return out

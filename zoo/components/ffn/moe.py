@@ -1,4 +1,4 @@
-"""The mixture of experts."""
+"""Mixture of experts with token-choice routing."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from zoo.registry import register
 @final
 @register("ffn", "moe", paper="arXiv:1701.06538")
 class Moe(FeedForward):
-    """Each token goes to its ``router.top_k`` best experts, and none is dropped: the weighted sum of gated perceptrons.
+    """Weighted sum of the outputs of the ``router.top_k`` experts selected for each token; no token is dropped.
 
     Args:
         dim: features per token.
-        hidden: features of gate and of up of one expert.
-        experts: how many there are.
-        shared: further experts that every token goes to; they are one perceptron (DeepSeekMoE, arXiv:2401.06066).
-        shared_gate: whether each token weighs the shared experts by a sigmoid (Qwen2).
-        activation: the function on the gate.
-        bias: whether experts have biases.
-        clamp: gate is at most this, and up between its negative and this (gpt-oss, 2025); null is no limit.
-        up_offset: what is added to up (gpt-oss: 1).
-        router: how tokens choose experts, and what keeps the load even.
+        hidden: output features of gate and up of one expert.
+        experts: number of experts to select from, each a gated MLP.
+        shared: number of shared experts, which process every token, as one MLP (DeepSeekMoE, arXiv:2401.06066).
+        shared_gate: whether the output of the shared experts is multiplied by a sigmoid gate for each token (Qwen2).
+        activation: activation function of the gate.
+        bias: whether the experts have biases.
+        clamp: upper bound of gate, and bound of the absolute value of up (gpt-oss, 2025); null for no bound.
+        up_offset: value added to up (gpt-oss: 1).
+        router: options of the routing and of the load balancing.
     Raises:
-        Refused: if the router cannot choose so many, or an option of it would do nothing.
+        Refused: if the options of the router are invalid for the number of experts, or if one would have no effect.
     Source: Shazeer et al. 2017; Jiang et al. 2024 (arXiv:2401.04088).
     """
 
@@ -55,7 +55,7 @@ class Moe(FeedForward):
         router: Router = Router(),
     ) -> None:
         super().__init__()
-        require(experts > 1, f"experts must be at least 2, for there is nothing to choose: got experts={experts}")
+        require(experts > 1, f"experts must be at least 2, since one leaves no choice: got experts={experts}")
         require(shared >= 0, f"shared must not be negative: got shared={shared}")
         require(shared > 0 or not shared_gate, f"shared_gate needs shared experts: got shared={shared}")
         self.router = TopK(dim, experts, router)
@@ -68,7 +68,7 @@ class Moe(FeedForward):
         self.shared_gate = nn.Linear(dim, 1, bias=False) if shared_gate else None
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         real = None if tokens.segment is None else (tokens.segment >= 0).expand(x.shape[:2])
         chosen, weights = self.router(x, real)
         experts = _dispatch(self.experts, x.flatten(0, 1), chosen.flatten(0, 1))
@@ -80,26 +80,26 @@ class Moe(FeedForward):
         return out
 
     def flops(self, mask: Mask) -> int:
-        """Router, shared experts, and ``top_k`` of the others for each token."""
+        """Counts the router, the shared experts and ``top_k`` other experts for each token."""
         return super().flops(mask) - mask.query.length * linear_flops(self.experts) // self.experts.count * self._idle
 
     def active(self) -> int:
-        """All but the experts that a token does not go to."""
+        """Counts all parameters except those of the experts that are not selected for a token."""
         return super().active() - self.experts.size * self._idle
 
     def branch_weights(self) -> Iterator[Tensor]:
-        """Those of experts; the router only steers."""
+        """Yields the matrices of the experts, without the router, which only selects."""
         for part in (self.experts, self.shared):
             for module in part.modules() if part is not None else ():
                 if isinstance(module, nn.Linear | BatchedLinear):
                     yield module.weight
 
     def losses(self) -> dict[str, Tensor]:
-        """The router's."""
+        """Returns the losses of the router."""
         return self.router.losses()
 
     def after_step(self) -> None:
-        """The router's."""
+        """Updates the load balancing of the router."""
         self.router.after_step()
 
     @property
@@ -107,17 +107,17 @@ class Moe(FeedForward):
         return self.experts.count - self.router.router.top_k
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # how many tokens an expert has is known at run time
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # the number of tokens per expert is known only at run time
 def _dispatch(experts: Experts, x: Tensor, chosen: Tensor) -> Tensor:
-    """Tokens ``[tokens, dim]`` through their experts ``[tokens, top_k]``: ``[tokens, top_k, dim]``."""
-    order = chosen.flatten().argsort(stable=True)  # all that goes to the first expert, then to the second, …
-    parts = torch.split(x[order // chosen.shape[1]], _sizes(experts.count, chosen))
-    out = torch.cat(experts.each(parts))[order.argsort()]
+    """Applies the experts ``chosen``, ``[tokens, top_k]``, to ``[tokens, dim]``; returns ``[tokens, top_k, dim]``."""
+    order = chosen.flatten().argsort(stable=True)  # grouped by expert
+    parts = torch.split(x[order // chosen.shape[1]], _count_tokens(experts.count, chosen))
+    out = torch.cat(experts.forward_each(parts))[order.argsort()]
     return out.view(*chosen.shape, -1)
 
 
-def _sizes(experts: int, chosen: Tensor) -> list[int]:
-    """How many tokens each expert has; on the meta device, where nobody knows, as if load were even."""
+def _count_tokens(experts: int, chosen: Tensor) -> list[int]:
+    """Returns the number of tokens of each expert; assumes an even load on the meta device, which has no values."""
     if chosen.is_meta:
         return [(chosen.numel() + i) // experts for i in range(experts)]
     sizes: list[int] = chosen.flatten().bincount(minlength=experts).tolist()

@@ -1,4 +1,4 @@
-"""No feed-forward."""
+"""No feed-forward sublayer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.registry import register
 @final
 @register("ffn", "none")
 class NoFeedForward(FeedForward):
-    """Tokens are not worked on alone: the layer has no feed-forward sublayer, and no norm for it.
+    """Omits the feed-forward sublayer of the layer, and its norm.
 
     Args:
-        dim: features per token.
-        hidden: not used.
+        dim: features per token; unused.
+        hidden: unused.
     """
 
     absent: ClassVar[bool] = True
@@ -28,5 +28,5 @@ class NoFeedForward(FeedForward):
         super().__init__()
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """Zero: nothing is added to a token."""
+        """Returns zeros of the shape of ``x``."""
         return torch.zeros_like(x)

@@ -1,4 +1,4 @@
-"""The product-key memory."""
+"""Product-key memory."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from zoo.registry import register
 @final
 @register("ffn", "product_key", paper="arXiv:1907.05242")
 class ProductKey(FeedForward):
-    """Each head adds the ``top_k`` of ``keys``² values whose keys, pairs of two half keys, score best with its query.
+    """Sum over heads of the softmax-weighted ``top_k`` of ``keys``² learned values with the best-scoring keys.
 
-    The best pairs are among those of the best halves, so 2 * ``keys`` scores are enough. Queries are normalized over
-    their own features; the paper does it over the batch, which would let tokens know of each other.
+    A key is a pair of half keys, and its score is the sum of their scores. The best pairs consist of the best half
+    keys, so 2 * ``keys`` scores per head are enough. Queries are normalized over their features; the paper normalizes
+    them over the batch, by which tokens would influence each other.
 
     Args:
-        dim: features per token and of a value.
-        hidden: not used.
-        keys: keys of each half.
-        heads: queries per token, each with keys of its own; all share the values.
-        key_dim: features of a query and of a key, half of them for each half.
-        top_k: values that a head reads; at least 2.
+        dim: features per token and per value.
+        hidden: unused.
+        keys: number of keys of each half.
+        heads: number of queries per token, each with its own keys; all share the values.
+        key_dim: features of a query and of a key, divided equally between the two halves.
+        top_k: number of values that a head reads; at least 2.
     Raises:
-        Refused: if ``key_dim`` is odd, or ``top_k`` not between 2 and ``keys``.
+        Refused: if ``key_dim`` is odd, or if ``top_k`` is not between 2 and ``keys``.
     Source: Lample et al. 2019.
     """
 
@@ -42,31 +43,31 @@ class ProductKey(FeedForward):
         require_positive("heads", heads)
         require_positive("key_dim", key_dim)
         require_even("key_dim", key_dim)
-        require_between("top_k", top_k, 2, keys)  # the weight of a single value is one, and nothing would be learned
+        require_between("top_k", top_k, 2, keys)  # a single value has weight 1, so keys and queries get no gradient
         self.count, self.heads, self.top_k = keys, heads, top_k
         self.query = nn.Linear(dim, heads * key_dim)
         self.keys = BatchedLinear(heads * 2, key_dim // 2, keys)
         self.values = nn.Embedding(keys**2, dim)
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         q = self.query(x.flatten(0, 1)).unflatten(-1, (self.heads, -1))
         halves = F.layer_norm(q, q.shape[-1:]).view(len(q), self.heads * 2, -1)
         scores = self.keys(halves.transpose(0, 1)).transpose(0, 1).unflatten(1, (self.heads, 2))
         best, chosen = scores.topk(self.top_k, dim=-1)  # [tokens, heads, 2, top_k]
         pairs = (best[:, :, 0, :, None] + best[:, :, 1, None, :]).flatten(-2)
         values = (chosen[:, :, 0, :, None] * self.count + chosen[:, :, 1, None, :]).flatten(-2)
-        total, which = pairs.topk(self.top_k, dim=-1)
+        total, indices = pairs.topk(self.top_k, dim=-1)
         weights = total.softmax(dim=-1).to(self.values.weight.dtype)
-        read = values.gather(-1, which)
+        read = values.gather(-1, indices)
         out = F.embedding_bag(read.flatten(1), self.values.weight, per_sample_weights=weights.flatten(1), mode="sum")
         return out.view_as(x)
 
     def active(self) -> int:
-        """All but the values that a token does not read."""
+        """Counts all parameters except the values that a token does not read."""
         read = min(self.heads * self.top_k, self.values.num_embeddings)
         return super().active() - (self.values.num_embeddings - read) * self.values.embedding_dim
 
     def branch_weights(self) -> Iterator[Tensor]:
-        """The values; queries and keys only steer."""
+        """Yields the values, without queries and keys, which only select."""
         yield self.values.weight

@@ -1,4 +1,4 @@
-"""The soft mixture of experts."""
+"""Soft mixture of experts."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from zoo.registry import register
 @final
 @register("ffn", "soft_moe", paper="arXiv:2308.00951")
 class SoftMoe(FeedForward):
-    """softmax(L) experts(softmax(Lᵀ) x), L = x̂ Φ̂: experts work on slots, each a mean of all tokens of a document.
+    """Computes softmax(L) experts(softmax(Lᵀ) x) with L = x̂ Φ̂: experts process slots, weighted means of tokens.
 
-    Token vectors and slot vectors are brought to length one, and slot vectors multiplied with one learned number.
+    The means are over the tokens of a document. Tokens x and slot vectors Φ are scaled to unit norm, and the slot
+    vectors are multiplied by a learned scalar.
 
     Args:
         dim: features per token.
-        hidden: features of gate and of up of one expert.
-        experts: how many there are; gated perceptrons.
-        slots: means that each expert works on, of each document.
-        activation: the function on the gate.
-        bias: whether experts have biases.
+        hidden: output features of gate and up of one expert.
+        experts: number of experts, each a gated MLP.
+        slots: number of slots per expert and document.
+        activation: activation function of the gate.
+        bias: whether the experts have biases.
+    Raises:
+        Refused: if ``slots`` is not positive.
     Source: Puigcerver et al. 2024.
     """
 
@@ -53,20 +56,20 @@ class SoftMoe(FeedForward):
         self.scale = nn.Parameter(torch.ones(()))
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape."""
+        """Maps ``[batch, length, dim]`` to the same shape."""
         if tokens.segment is None:
             return self._mix(x, None)
         documents = Documents(tokens.segment.expand(x.shape[:2]))
         return documents.together(self._mix(documents.apart(x), documents.lengths))
 
     def _mix(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        """Documents ``[documents, longest, dim]`` of these lengths, None being the longest, to the same shape."""
+        """Maps documents ``[documents, longest, dim]`` to the same shape; None: all have the length ``longest``."""
         logits = F.linear(F.normalize(x, dim=-1), self.scale * F.normalize(self.slots.weight, dim=-1))
-        seen = logits
+        masked = logits
         if lengths is not None:
             beyond = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
-            seen = logits.masked_fill(beyond[..., None], -torch.inf)
-        means = seen.softmax(dim=1).mT.to(x.dtype) @ x  # [documents, experts * slots, dim]
+            masked = logits.masked_fill(beyond[..., None], -torch.inf)
+        means = masked.softmax(dim=1).mT.to(x.dtype) @ x  # [documents, experts * slots, dim]
         documents, slots, dim = means.shape
         slots //= self.experts.count
         out = self.experts(means.view(documents, self.experts.count, slots, dim).transpose(0, 1).flatten(1, 2))
@@ -75,7 +78,7 @@ class SoftMoe(FeedForward):
         return mixed
 
     def flops(self, mask: Mask) -> int:
-        """Logits and two averages for each token, and the experts for each slot of each document."""
+        """Counts the logits and two weighted means for each token, and the experts for each slot of each document."""
         segment = mask.query.segment
         documents = 1 if segment is None else len(Documents(segment).lengths)
         slots = self.slots.out_features // self.experts.count

@@ -1,1 +1,1 @@
-"""Initializations: the first weights of a model, and what follows from them for learning rates and logits."""
+"""Initializations: initial weights of a model, and the scales of learning rates and logits that go with them."""

@@ -14,9 +14,9 @@ from zoo.registry import register
 @final
 @register("initialization", "gpt2")
 class Gpt2(Initialization):
-    """Draws from a normal distribution, and divides outputs of sublayers by the root of their number in the stack.
+    """Draws from a normal distribution, and divides the output matrices of sublayers by √(number of sublayers).
 
-    The residual stream then keeps its size as layers are added.
+    The variance of the residual stream then does not grow with the number of layers.
 
     Source: Radford et al. 2019, Language Models are Unsupervised Multitask Learners (GPT-2).
 
@@ -31,11 +31,11 @@ class Gpt2(Initialization):
         self.std = std
 
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std``."""
         nn.init.normal_(weight, std=self.std)
 
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std``."""
         nn.init.normal_(weight, std=self.std)
 
     def compute_output_gain(self, layer: int, layers: int, sublayers: int) -> float:

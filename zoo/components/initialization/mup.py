@@ -16,20 +16,23 @@ from zoo.registry import register
 @final
 @register("initialization", "mup", paper="arXiv:2203.03466")
 class MaximalUpdate(Initialization):
-    """Scales first weights, learning rates, and logits so that a rate tuned at one width carries over to others.
+    """Scales initial weights, learning rates and logits so that a learning rate transfers across model widths.
 
-    Matrices are normal with ``std * sqrt(base_dim / inputs)`` and a learning rate multiplied by ``base_dim / inputs``;
-    tables and an untied head are normal with ``std``; logits are multiplied by ``base_dim / inputs`` of the head's
-    matrix, as for Adam. Rates carry over as long as ``head_dim`` is held fixed and heads are added (else the scale of
-    the scores should be proportional to 1 / head_dim). Every matrix gets its rate, those of recurrent networks and of
-    objectives too, whose first values are their own; the matrix with which an objective reads scores out begins with
-    ``std * base_dim / inputs``. What is not a linear map keeps its first values and its rate.
+    The rules are those for Adam. A matrix is drawn from a normal distribution with standard deviation
+    ``std * sqrt(base_dim / inputs)``, and its learning rate is multiplied by ``base_dim / inputs``. Embedding tables
+    and an untied head are drawn with standard deviation ``std``. Logits are multiplied by ``base_dim / inputs``, with
+    the inputs of the head's matrix. The learning rate transfers if ``head_dim`` is held fixed and the number of heads
+    grows (otherwise, attention scores should be scaled in proportion to 1 / head_dim).
+
+    Matrices of recurrent networks and of objectives keep their own initial values, but their learning rates are scaled
+    too. The output matrix of an objective is drawn with standard deviation ``std * base_dim / inputs``. Parameters that
+    are not matrices of linear maps keep their initial values and their learning rate.
 
     Source: Yang et al. 2022, arXiv:2203.03466.
 
     Args:
         std: standard deviation at ``base_dim`` inputs.
-        base_dim: number of inputs at which rates stay as they are: the ``dim`` that the learning rate was tuned at.
+        base_dim: number of inputs at which the learning rate is unchanged: the ``dim`` at which it was tuned.
     Raises:
         Refused: if ``std`` is not above 0 and at most 1, or ``base_dim`` is not positive.
     """
@@ -42,19 +45,19 @@ class MaximalUpdate(Initialization):
         self.std, self.base_dim = std, base_dim
 
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std * sqrt(base_dim / inputs)``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std * sqrt(base_dim / inputs)``."""
         nn.init.normal_(weight, std=self.std * math.sqrt(self.compute_rate_factor(weight.shape[-1])))
 
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std``."""
         nn.init.normal_(weight, std=self.std)
 
     def initialize_head(self, weight: Tensor, dim: int) -> None:
-        """Fill as a table: its outputs do not grow in number with the width."""
+        """Fills ``weight`` like a table, since the number of its outputs does not grow with the width."""
         self.initialize_table(weight, dim)
 
     def initialize_readouts(self, module: nn.Module) -> None:
-        """Fill readouts with normal numbers of ``std * base_dim / inputs``."""
+        """Fills readouts from a normal distribution with standard deviation ``std * base_dim / inputs``."""
         roles = parameter_roles(module)
         for name, inputs in count_inputs(module).items():
             if roles[name] == "readout":

@@ -13,7 +13,7 @@ from zoo.registry import register
 @final
 @register("initialization", "normal")
 class Normal(Initialization):
-    """Draws all matrices and tables from a normal distribution.
+    """Draws all matrices and embedding tables from a normal distribution.
 
     Source: Radford et al. 2018, Improving Language Understanding by Generative Pre-Training (GPT).
 
@@ -28,9 +28,9 @@ class Normal(Initialization):
         self.std = std
 
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std``."""
         nn.init.normal_(weight, std=self.std)
 
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of ``std``."""
+        """Fills ``weight`` from a normal distribution with standard deviation ``std``."""
         nn.init.normal_(weight, std=self.std)

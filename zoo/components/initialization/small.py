@@ -14,20 +14,20 @@ from zoo.registry import register
 @final
 @register("initialization", "small", paper="arXiv:1910.05895")
 class Small(Initialization):
-    """Draws normally with variance 2 / (5 dim), and outputs of sublayers with deviation 2 / (layers sqrt(dim)).
+    """Draws from a normal distribution with variance 2 / (5 dim), and output matrices with std 2 / (layers sqrt(dim)).
 
-    Source: Nguyen and Salazar 2019, arXiv:1910.05895; outputs as in Wang and Komatsuzaki 2021 (GPT-J) and GPT-NeoX,
-    arXiv:2204.06745.
+    Source: Nguyen and Salazar 2019, arXiv:1910.05895; output matrices as in Wang and Komatsuzaki 2021 (GPT-J) and
+    GPT-NeoX, arXiv:2204.06745.
     """
 
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of variance 2 / (5 dim)."""
+        """Fills ``weight`` from a normal distribution with variance 2 / (5 dim)."""
         nn.init.normal_(weight, std=math.sqrt(2 / (5 * dim)))
 
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of variance 2 / (5 dim)."""
+        """Fills ``weight`` from a normal distribution with variance 2 / (5 dim)."""
         nn.init.normal_(weight, std=math.sqrt(2 / (5 * dim)))
 
     def compute_output_gain(self, layer: int, layers: int, sublayers: int) -> float:
-        """Returns the factor that leads to a standard deviation of 2 / (layers sqrt(dim))."""
+        """Returns the factor that gives output matrices a standard deviation of 2 / (layers sqrt(dim))."""
         return math.sqrt(10) / layers  # 2 / (layers sqrt(dim)), over sqrt(2 / (5 dim))

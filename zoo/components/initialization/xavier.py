@@ -13,16 +13,18 @@ from zoo.registry import register
 @final
 @register("initialization", "xavier")
 class Xavier(Initialization):
-    """Draws matrices uniformly with variance 2 / (inputs + outputs), and tables normally with variance 1 / width.
+    """Draws matrices from a uniform distribution with variance 2 / (inputs + outputs).
+
+    Embedding tables are drawn from a normal distribution with variance 1 / width.
 
     Source: Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward neural networks; tables
     as in Vaswani et al. 2017, arXiv:1706.03762.
     """
 
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill uniformly with variance 2 / (inputs + outputs)."""
+        """Fills ``weight`` from a uniform distribution with variance 2 / (inputs + outputs)."""
         nn.init.xavier_uniform_(weight)
 
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill with normal numbers of variance 1 / width."""
+        """Fills ``weight`` from a normal distribution with variance 1 / width."""
         nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)

@@ -1,1 +1,1 @@
-"""Norm components: what brings the features of a token to a common size."""
+"""Norm components: normalize the features of each token."""

@@ -1,4 +1,4 @@
-"""The error function in place of a norm."""
+"""Dynamic error function (Derf), a replacement for normalization."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoo.registry import register
 @final
 @register("norm", "derf", paper="arXiv:2512.10938")
 class DynamicErf(Norm):
-    """erf(α x + s) * weight + bias, each feature by itself; α and s are learned, s begins at zero.
+    """Applies erf(α x + s) * weight + bias to each feature; α and s are learned, and s is initialized to zero.
 
-    Like ``dyt``, it averages nothing over features: erf is bounded.
+    Like ``dyt``, it computes no statistics over the features: erf is bounded.
 
     Args:
         dim: features per token.
-        alpha: first value of α.
-        weight: whether there is a learned factor for each feature.
-        bias: whether there is a learned term for each feature.
+        alpha: initial value of α.
+        weight: whether to learn a scale for each feature.
+        bias: whether to learn a bias for each feature.
     Raises:
         Refused: if ``alpha`` is not positive.
     Source: Chen et al. 2025.
@@ -38,7 +38,7 @@ class DynamicErf(Norm):
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Maps ``[…, dim]`` to the same shape."""
         y = torch.erf(self.alpha * x + self.shift)
         y = y if self.weight is None else y * self.weight
         return y if self.bias is None else y + self.bias

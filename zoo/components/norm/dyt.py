@@ -1,4 +1,4 @@
-"""A squashing function in place of a norm."""
+"""Dynamic tanh (DyT), a replacement for normalization."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoo.registry import register
 @final
 @register("norm", "dyt", paper="arXiv:2503.10622")
 class DynamicTanh(Norm):
-    """tanh(α x) * weight + bias, each feature by itself; α is learned.
+    """Applies tanh(α x) * weight + bias to each feature, with a learned α.
 
-    Nothing is averaged over features: what tames a token is that tanh is bounded.
+    It computes no statistics over the features; instead, tanh bounds them.
 
     Args:
         dim: features per token.
-        alpha: first value of α.
-        weight: whether there is a learned factor for each feature.
-        bias: whether there is a learned term for each feature.
+        alpha: initial value of α.
+        weight: whether to learn a scale for each feature.
+        bias: whether to learn a bias for each feature.
     Raises:
         Refused: if ``alpha`` is not positive.
     Source: Zhu et al. 2025.
@@ -37,7 +37,7 @@ class DynamicTanh(Norm):
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Maps ``[…, dim]`` to the same shape."""
         y = torch.tanh(self.alpha * x)
         y = y if self.weight is None else y * self.weight
         return y if self.bias is None else y + self.bias

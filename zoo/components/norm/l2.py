@@ -1,4 +1,4 @@
-"""Normalization to unit length."""
+"""L2 normalization."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from zoo.registry import register
 @final
 @register("norm", "l2", paper="arXiv:2410.01131")
 class L2Norm(Norm):
-    """x / max(‖x‖, eps): a point on the unit sphere; * weight, where asked for.
+    """Scales the features of a token to unit L2 norm: x / max(‖x‖, eps), optionally multiplied by a learned weight.
 
     Args:
         dim: features per token.
-        eps: the least length that is divided by.
-        weight: whether there is a learned factor for each feature.
+        eps: lower bound of the denominator.
+        weight: whether to learn a scale for each feature.
     Raises:
         Refused: if ``eps`` is not positive.
     Source: Loshchilov et al. 2024 (nGPT).
@@ -35,6 +35,6 @@ class L2Norm(Norm):
         self.weight = nn.Parameter(torch.ones(dim)) if weight else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Normalizes ``[…, dim]``, keeping the shape."""
         unit = F.normalize(x, dim=-1, eps=self.eps)
         return unit if self.weight is None else unit * self.weight

@@ -16,13 +16,15 @@ from zoo.registry import register
 @final
 @register("norm", "layer", paper="arXiv:1607.06450")
 class LayerNorm(Norm):
-    """(x - mean) / √(variance + eps) * weight + bias, over the features of a token.
+    """Normalizes the features of a token by mean and variance: (x - mean) / √(variance + eps) * weight + bias.
 
     Args:
         dim: features per token.
-        eps: added to the variance.
-        weight: whether there is a learned factor for each feature.
-        bias: whether there is a learned term for each feature.
+        eps: value added to the variance.
+        weight: whether to learn a scale for each feature.
+        bias: whether to learn a bias for each feature.
+    Raises:
+        Refused: if ``eps`` is not positive.
     Source: Ba et al. 2016.
     """
 
@@ -35,5 +37,5 @@ class LayerNorm(Norm):
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Normalizes ``[…, dim]``, keeping the shape."""
         return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)

@@ -1,4 +1,4 @@
-"""No norm."""
+"""No normalization."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from zoo.registry import register
 @final
 @register("norm", "none")
 class NoNorm(Norm):
-    """x itself.
+    """Returns x unchanged.
 
     Args:
-        dim: features per token; not used.
+        dim: features per token; unused.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Returns ``x``."""
         return x

@@ -16,15 +16,15 @@ from zoo.registry import register
 @final
 @register("norm", "rms", paper="arXiv:1910.07467")
 class RmsNorm(Norm):
-    """x / √(mean of x² + eps) * weight, over the features of a token.
+    """Divides the features of a token by their root mean square: x / √(mean(x²) + eps) * weight.
 
     Args:
         dim: features per token.
-        eps: added to the mean square.
-        weight: whether there is a learned factor for each feature.
-        unit_offset: the factor is 1 + weight, and weight begins at zero (Gemma).
+        eps: value added to the mean square.
+        weight: whether to learn a scale for each feature.
+        unit_offset: whether the scale is 1 + weight, with a weight initialized to zero (Gemma).
     Raises:
-        Refused: if ``eps`` is not positive, or ``unit_offset`` has no weight to act on.
+        Refused: if ``eps`` is not positive, or if ``unit_offset`` is set without ``weight``.
     Source: Zhang and Sennrich 2019.
     """
 
@@ -38,9 +38,9 @@ class RmsNorm(Norm):
         self.weight = nn.Parameter(torch.full((dim,), 0.0 if unit_offset else 1.0)) if weight else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Normalizes ``[…, dim]``, keeping the shape."""
         if self.weight is None or not self.unit_offset:
             return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
-        # In bfloat16 the sum 1 + weight would lose most of a small weight.
+        # In bfloat16, 1 + weight would round away most of a small weight.
         wide = torch.promote_types(x.dtype, torch.float32)
         return F.rms_norm(x.to(wide), x.shape[-1:], 1 + self.weight.to(wide), self.eps).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Normalization to a learned length."""
+"""Scale normalization (ScaleNorm)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from zoo.registry import register
 @final
 @register("norm", "scale", paper="arXiv:1910.05895")
 class ScaleNorm(Norm):
-    """x / max(‖x‖, eps) * g, with one learned length g for all features; it begins at √dim.
+    """Scales the features of a token to a learned L2 norm: x / max(‖x‖, eps) * g, with g initialized to √dim.
 
     Args:
         dim: features per token.
-        eps: the least length that is divided by.
+        eps: lower bound of the denominator.
     Raises:
         Refused: if ``eps`` is not positive.
     Source: Nguyen and Salazar 2019.
@@ -34,5 +34,5 @@ class ScaleNorm(Norm):
         self.g = nn.Parameter(torch.full((1,), dim**0.5))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Normalizes ``[…, dim]``, keeping the shape."""
         return self.g * F.normalize(x, dim=-1, eps=self.eps)

@@ -1,1 +1,1 @@
-"""Residual components: how sublayers are wired together, and where norms stand."""
+"""Residual components: connect sublayers to the residual stream and place the norms."""

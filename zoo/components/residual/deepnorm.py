@@ -1,4 +1,4 @@
-"""A stronger way around, for very deep stacks."""
+"""DeepNorm: scaled residual connections for very deep stacks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from zoo.registry import register
 @final
 @register("residual", "deepnorm", paper="arXiv:2203.00555")
 class DeepNorm(Residual):
-    """norm(α x + f(x)) for each sublayer f, with α > 1, and sublayers that begin smaller.
+    """Computes norm(α x + f(x)) for each sublayer f, with α > 1 and smaller initial weights in the sublayers.
 
-    With n sublayers in the whole stack, α is n^¼, and the first weights of values, outputs and feed-forwards are
-    multiplied with (4n)^-¼: the paper's rule for an encoder or a decoder alone, and for the decoder of an
-    encoder-decoder. Its rule for the encoder of an encoder-decoder also counts the decoder's layers, which a stack
-    does not know: there, too, the stack's own rule is taken. The paper begins with xavier matrices.
+    For a stack of n sublayers, α = n^¼, and the initial weights of values, outputs and feed-forward layers are
+    multiplied by (4n)^-¼. This is the paper's rule for an encoder-only or a decoder-only model and for the decoder of
+    an encoder-decoder. The paper's rule for the encoder of an encoder-decoder also depends on the depth of the
+    decoder, which a stack does not know; the rule above is used there as well. The paper uses Xavier initialization.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack.
     Source: Wang et al. 2022.
     """
 
@@ -39,7 +39,7 @@ class DeepNorm(Residual):
         self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
             x = norm(self.alpha * x + sublayer(x))
         return x

@@ -1,4 +1,4 @@
-"""A gate between a sublayer and the way around it."""
+"""Highway connections: a learned gate between a sublayer and its input."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from zoo.registry import register
 @final
 @register("residual", "highway", paper="arXiv:1505.00387")
 class Highway(Residual):
-    """t * f(norm(x)) + (1 - t) * x for each sublayer f, where t = σ(W x + b); one more norm ends the stack.
+    """Computes t * f(norm(x)) + (1 - t) * x for each sublayer f, with the gate t = σ(W x + b).
+
+    The stack ends with a final norm.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
-        initial: first value of b; negative lets most of x pass at first.
-    Source: Srivastava et al. 2015; the norm is that of ``pre``.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
+        initial: initial value of b; a negative value carries most of x through at first.
+    Source: Srivastava et al. 2015; norms are placed as in ``pre``.
     """
 
     final_norm: ClassVar[bool] = True
@@ -42,11 +44,11 @@ class Highway(Residual):
         super().__init__()
         self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
         self.gates = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in range(sublayers))
-        # Apart from their Linear, whose bias would begin at zero with all others.
+        # Not the biases of the Linear modules, since initialization sets those to zero.
         self.biases = nn.ParameterList(torch.full((dim,), initial) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, gate, bias, sublayer in zip(self.norms, self.gates, self.biases, sublayers, strict=True):
             t = torch.sigmoid(gate(x) + bias)
             x = t * sublayer(norm(x)) + (1 - t) * x

@@ -1,4 +1,4 @@
-"""Several residual streams, and learned connections between them and the sublayers."""
+"""Hyper-connections: several residual streams with learned connections to the sublayers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from zoo.registry import register
 
 @final
 class Connection(nn.Module):
-    """How one sublayer reads the streams, how they mix meanwhile, and how much of its output each takes.
+    """Weights that connect one sublayer to the streams: those of its input, of the mixing, and of its output.
 
     Args:
         dim: features per token.
-        streams: how many there are.
-        first: the stream that is read at first.
-        norm: of the streams, from which the dynamic weights come; None leaves the static ones.
+        streams: number of streams.
+        first: index of the stream that the sublayer reads at initialization.
+        norm: norm of the streams that the dynamic weights are computed from; None for static weights only.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix"}
@@ -33,7 +33,7 @@ class Connection(nn.Module):
         super().__init__()
         read = torch.zeros(streams, 1)
         read[first] = 1.0
-        # Static coefficients, which do not decay: [streams, 1 + streams], flattened.
+        # Static weights [streams, 1 + streams], flattened so that they have one axis and are exempt from weight decay.
         self.mix = nn.Parameter(torch.cat([read, torch.eye(streams)], dim=1).flatten())
         self.write = nn.Parameter(torch.ones(streams))
         self.norm = norm
@@ -43,13 +43,18 @@ class Connection(nn.Module):
             self.write_scale = nn.Parameter(torch.full((1,), 0.01))
 
     def forward(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the sublayer reads of ``[batch, length, streams, dim]``, the mixed streams, the weights of writing."""
+        """Reads from the streams ``[batch, length, streams, dim]`` and mixes them.
+
+        Returns:
+            the input of the sublayer ``[batch, length, dim]``; the mixed streams ``[batch, length, streams, dim]``; and
+            the weights of its output, ``[streams]`` or ``[batch, length, streams]``.
+        """
         mix: Tensor = self.mix.view(h.shape[-2], -1)
         write: Tensor = self.write
         if self.norm is not None:
-            moved = torch.tanh(F.linear(self.norm(h), self.weight))
-            mix = mix + self.mix_scale * moved[..., :-1]
-            write = write + self.write_scale * moved[..., -1]
+            dynamic = torch.tanh(F.linear(self.norm(h), self.weight))
+            mix = mix + self.mix_scale * dynamic[..., :-1]
+            write = write + self.write_scale * dynamic[..., -1]
         mixed = mix.mT @ h
         return mixed[..., 0, :], mixed[..., 1:, :], write
 
@@ -60,20 +65,21 @@ class Connection(nn.Module):
 @final
 @register("residual", "hyper", paper="arXiv:2409.19606")
 class HyperConnections(Residual):
-    """H ← Aᵀ H + b f(norm(aᵀ H)) for each sublayer f, with learned a, A and b; H holds several streams of x.
+    """Computes H ← Aᵀ H + b f(norm(aᵀ H)) for each sublayer f, with learned a, A and b; H is a stack of streams.
 
-    All streams begin as x and are summed at the end, where one more norm stands. At first each sublayer reads one
-    stream, each in turn, and all streams take all of its output: the model begins as with ``pre``. The paper also
-    multiplies the first output matrices of sublayers with √streams; here they begin as everywhere.
+    Every stream starts as x; the streams are summed after the last layer and passed to a final norm. At
+    initialization, the sublayers read the streams in turn, one each, and their outputs are added to all streams, so
+    that the model is equivalent to one with ``pre``. The paper also multiplies the initial output matrices of sublayers
+    by √streams; here they are initialized like those of any other model.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0: it decides which stream is read at first.
-        layers: how many layers there are; not used.
-        streams: how many rows H has.
-        dynamic: a, A and b also depend on the token, by tanh(norm(H) W).
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; it selects the stream that each sublayer reads at initialization.
+        layers: number of layers in the stack; unused.
+        streams: number of residual streams, the rows of H.
+        dynamic: whether a, A and b also depend on the token, through tanh(norm(H) W).
     Raises:
         Refused: if ``streams`` is not positive.
     Source: Zhu et al. 2024.
@@ -102,25 +108,25 @@ class HyperConnections(Residual):
         )
 
     def widen(self, x: Tensor) -> Tensor:
-        """``[batch, length, dim]`` to streams ``[batch, length, streams, dim]``, all alike."""
+        """Copies ``[batch, length, dim]`` to every stream; returns ``[batch, length, streams, dim]``."""
         return x.unsqueeze(-2).expand(*x.shape[:-1], self.streams, self.dim)
 
     def narrow(self, x: Tensor) -> Tensor:
-        """The sum of the streams."""
+        """Sums the streams ``[batch, length, streams, dim]`` to ``[batch, length, dim]``."""
         return x.sum(dim=-2)
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass streams ``[batch, length, streams, dim]`` through the sublayers, which see one ``[…, dim]``."""
+        """Applies the sublayers, each to ``[batch, length, dim]``, to streams ``[batch, length, streams, dim]``."""
         for connection, norm, sublayer in zip(self.connections, self.norms, sublayers, strict=True):
             read, mixed, write = connection(x)
             x = mixed + write.unsqueeze(-1) * sublayer(norm(read)).unsqueeze(-2)
         return x
 
     def flops(self, mask: Mask) -> int:
-        """The mixing, and the product that makes dynamic weights."""
-        mixing = sum(2 * c.mix.numel() * self.dim for c in self._connections())
-        weights = sum(2 * self.streams * c.weight.numel() for c in self._connections() if c.norm is not None)
+        """Counts the mixing, and the matrix product that computes the dynamic weights."""
+        mixing = sum(2 * c.mix.numel() * self.dim for c in self._list_connections())
+        weights = sum(2 * self.streams * c.weight.numel() for c in self._list_connections() if c.norm is not None)
         return mask.query.length * (mixing + weights)
 
-    def _connections(self) -> list[Connection]:
+    def _list_connections(self) -> list[Connection]:
         return [connection for connection in self.connections if isinstance(connection, Connection)]

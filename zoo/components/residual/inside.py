@@ -1,4 +1,4 @@
-"""Norm of what each sublayer adds."""
+"""Norm of each sublayer's output, inside the residual branch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from zoo.registry import register
 @final
 @register("residual", "inside", paper="arXiv:2501.00656")
 class InsideNorm(Residual):
-    """x + norm(f(x)) for each sublayer f; one more norm ends the stack.
+    """Computes x + norm(f(x)) for each sublayer f; the stack ends with a final norm.
 
-    The norm stands after the sublayer, but the way around it stays free, unlike in ``post``.
+    Unlike in ``post``, the skip connection is not normalized.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
-    Source: OLMo 2 (Walsh et al. 2024); Liu et al. 2021 (Swin V2) before it.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
+    Source: Walsh et al. 2024 (OLMo 2); earlier in Liu et al. 2021 (Swin V2).
     """
 
     final_norm: ClassVar[bool] = True
@@ -34,7 +34,7 @@ class InsideNorm(Residual):
         self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
             x = x + norm(sublayer(x))
         return x

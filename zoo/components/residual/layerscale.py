@@ -1,4 +1,4 @@
-"""A learned factor for each feature that a sublayer adds."""
+"""LayerScale: a learned scale for each feature of a sublayer's output."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from zoo.registry import register
 @final
 @register("residual", "layerscale", paper="arXiv:2103.17239")
 class LayerScale(Residual):
-    """x + λ * f(norm(x)) for each sublayer f, with a small learned λ for each feature; one more norm ends the stack.
+    """Computes x + λ * f(norm(x)) for each sublayer f, with a learned λ for each feature that starts small.
+
+    The stack ends with a final norm.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are: they decide λ's first value.
-        initial: first value of λ; None: 0.1 up to 18 layers, 1e-5 up to 24, 1e-6 beyond, as in the paper.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; it determines the default of ``initial``.
+        initial: initial value of λ; null for 0.1 up to 18 layers, 1e-5 up to 24 and 1e-6 beyond, as in the paper.
     Raises:
         Refused: if ``initial`` is not positive.
     Source: Touvron et al. 2021 (CaiT).
@@ -50,7 +52,7 @@ class LayerScale(Residual):
         self.scales = nn.ParameterList(torch.full((dim,), initial) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, scale, sublayer in zip(self.norms, self.scales, sublayers, strict=True):
             x = x + scale * sublayer(norm(x))
         return x

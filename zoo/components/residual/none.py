@@ -14,14 +14,14 @@ from zoo.registry import register
 @final
 @register("residual", "none")
 class NoResidual(Residual):
-    """f(norm(x)) for each sublayer f: no way around it; one more norm ends the stack.
+    """Computes f(norm(x)) for each sublayer f, without a skip connection; the stack ends with a final norm.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
     """
 
     final_norm: ClassVar[bool] = True
@@ -31,7 +31,7 @@ class NoResidual(Residual):
         self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
             x = sublayer(norm(x))
         return x

@@ -1,4 +1,4 @@
-"""All sublayers of a layer at once."""
+"""Parallel sublayers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zoo.registry import register
 @final
 @register("residual", "parallel", paper="arXiv:2204.02311")
 class ParallelResidual(Residual):
-    """x + Σ f(norm(x)) over the sublayers f, which all read the same x; one more norm ends the stack.
+    """Computes x + Σ f(norm(x)) over all sublayers f of the layer in parallel; the stack ends with a final norm.
 
-    With a single sublayer this is ``pre``.
+    With a single sublayer this is equivalent to ``pre``.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
-        norms: one for all sublayers, or each its own.
-    Source: Chowdhery et al. 2022 (PaLM); Wang and Komatsuzaki 2021 (GPT-J); Black et al. 2022 (GPT-NeoX: each).
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
+        norms: whether the sublayers share one norm or each have their own.
+    Source: Chowdhery et al. 2022 (PaLM); Wang and Komatsuzaki 2021 (GPT-J); Black et al. 2022 (GPT-NeoX, ``each``).
     """
 
     final_norm: ClassVar[bool] = True
@@ -44,10 +44,10 @@ class ParallelResidual(Residual):
         self.norms = nn.ModuleList(norm(dim) for _ in range(1 if norms == "one" else sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
-        read = [norm(x) for norm in self.norms]
-        if len(read) == 1:
-            read *= len(sublayers)
-        for sublayer, own in zip(sublayers, read, strict=True):
-            x = x + sublayer(own)
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
+        inputs = [norm(x) for norm in self.norms]
+        if len(inputs) == 1:
+            inputs *= len(sublayers)
+        for sublayer, normalized in zip(sublayers, inputs, strict=True):
+            x = x + sublayer(normalized)
         return x

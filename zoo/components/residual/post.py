@@ -1,4 +1,4 @@
-"""Norm after each residual sum."""
+"""Post-norm: normalization after each residual addition."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from zoo.registry import register
 @final
 @register("residual", "post", paper="arXiv:1706.03762")
 class PostNorm(Residual):
-    """norm(x + f(x)) for each sublayer f.
+    """Computes norm(x + f(x)) for each sublayer f.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
     Source: Vaswani et al. 2017.
     """
 
@@ -32,7 +32,7 @@ class PostNorm(Residual):
         self.norms = nn.ModuleList(norm(dim) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
             x = norm(x + sublayer(x))
         return x

@@ -1,4 +1,4 @@
-"""Norm before each sublayer."""
+"""Pre-norm: normalization before each sublayer."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from zoo.registry import register
 @final
 @register("residual", "pre", paper="arXiv:2002.04745")
 class PreNorm(Residual):
-    """x + f(norm(x)) for each sublayer f; one more norm ends the stack.
+    """Computes x + f(norm(x)) for each sublayer f; the stack ends with a final norm.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0.
-        layers: how many layers there are; not used.
-        first_norm: whether the first sublayer of layer 0 reads norm(x); false where x comes with a norm, as
-            ``input_norm`` gives it to the embeddings.
-    Source: Xiong et al. 2020; no first norm: Warner et al. 2024 (ModernBERT, arXiv:2412.13663).
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0.
+        layers: number of layers in the stack; unused.
+        first_norm: whether the input of the first sublayer of layer 0 is normalized; set it to false if the embeddings
+            are normalized already, by ``input_norm``.
+    Source: Xiong et al. 2020; without the first norm: Warner et al. 2024 (ModernBERT, arXiv:2412.13663).
     """
 
     final_norm: ClassVar[bool] = True
@@ -40,11 +40,11 @@ class PreNorm(Residual):
         first_norm: bool = True,
     ) -> None:
         super().__init__()
-        made = [norm(dim) if first_norm or layer + i > 0 else nn.Identity() for i in range(sublayers)]
-        self.norms = nn.ModuleList(made)
+        norms = [norm(dim) if first_norm or layer + i > 0 else nn.Identity() for i in range(sublayers)]
+        self.norms = nn.ModuleList(norms)
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for norm, sublayer in zip(self.norms, sublayers, strict=True):
             x = x + sublayer(norm(x))
         return x

@@ -1,4 +1,4 @@
-"""A gate that begins closed, in place of norms."""
+"""ReZero: residual branches scaled by a learned scalar that starts at zero."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from zoo.registry import register
 @final
 @register("residual", "rezero", paper="arXiv:2003.04887")
 class ReZero(Residual):
-    """x + α f(x) for each sublayer f, with one learned α for a layer that begins at zero; there are no norms.
+    """Computes x + α f(x) for each sublayer f, with one learned α per layer, initialized to zero, and no norms.
 
     Args:
-        dim: features per token; not used.
-        norm: makes a norm of a given width; not used.
-        sublayers: how many sublayers the layer has; not used.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
+        dim: features per token; unused.
+        norm: constructs a norm of a given width; unused.
+        sublayers: number of sublayers in the layer; unused.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
     Source: Bachlechner et al. 2020.
     """
 
@@ -33,7 +33,7 @@ class ReZero(Residual):
         self.alpha = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for sublayer in sublayers:
             x = x + self.alpha * sublayer(x)
         return x

@@ -1,4 +1,4 @@
-"""Norms before and after each sublayer."""
+"""Sandwich norm: normalization before and after each sublayer."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.registry import register
 @final
 @register("residual", "sandwich", paper="arXiv:2105.13290")
 class SandwichNorm(Residual):
-    """x + norm(f(norm(x))), with two norms for each sublayer f; one more norm ends the stack.
+    """Computes x + norm(f(norm(x))) with two norms for each sublayer f; the stack ends with a final norm.
 
     Args:
         dim: features per token.
-        norm: makes a norm of a given width.
-        sublayers: how many sublayers the layer has.
-        layer: which layer this is, from 0; not used.
-        layers: how many layers there are; not used.
-    Source: Ding et al. 2021 (CogView); Gemma 2 and 3.
+        norm: constructs a norm of a given width.
+        sublayers: number of sublayers in the layer.
+        layer: index of the layer, from 0; unused.
+        layers: number of layers in the stack; unused.
+    Source: Ding et al. 2021 (CogView); also in Gemma 2 and 3.
     """
 
     final_norm: ClassVar[bool] = True
@@ -33,7 +33,7 @@ class SandwichNorm(Residual):
         self.after = nn.ModuleList(norm(dim) for _ in range(sublayers))
 
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``[batch, length, dim]`` through the sublayers."""
+        """Applies the sublayers to ``[batch, length, dim]``, keeping the shape."""
         for before, after, sublayer in zip(self.before, self.after, sublayers, strict=True):
             x = x + after(sublayer(before(x)))
         return x

@@ -1,1 +1,1 @@
-"""Tokenizers: how texts become tokens."""
+"""Tokenizers: turn text into tokens."""

@@ -1,4 +1,4 @@
-"""One token per byte."""
+"""Byte-level tokenization without merges."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from zoo.registry import register
 @final
 @register("tokenizer", "bytes", paper="arXiv:2105.13626")
 class Bytes(Tokenizer):
-    """The 256 bytes of UTF-8: nothing to train, and every text comes back as it was.
+    """UTF-8 bytes as tokens; needs no training, and is lossless for any text.
 
     Source: Xue et al. 2022 (ByT5).
     """
 
     def identity(self) -> str:
-        """There are no options."""
+        """Returns the name, since there are no options."""
         return "bytes"
 
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
-        """The special tokens, then byte ``b`` at ``b`` plus their number; ``texts`` is not read."""
+        """Assigns ids to the special tokens, then id ``len(special) + b`` to byte ``b``; ``texts`` is not read."""
         special = OURS.list_required(required)
-        spellings = [*special, *byte_characters()]
-        # A byte-pair encoding without merges: each character stays a token.
+        spellings = [*special, *list_byte_characters()]
+        # A byte-pair encoding without merges: each character is a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[])
         built = tokenizers.Tokenizer(model)
         built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -38,8 +38,8 @@ class Bytes(Tokenizer):
         return built
 
 
-def byte_characters() -> list[str]:
-    """The printable character by which byte-level tokenizers write each byte, as GPT-2 has it."""
+def list_byte_characters() -> list[str]:
+    """Returns the printable character that represents each byte in byte-level tokenizers, as in GPT-2."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]

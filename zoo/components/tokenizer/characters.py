@@ -1,4 +1,4 @@
-"""One token per character."""
+"""Character-level tokenization."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from zoo.registry import register
 @final
 @register("tokenizer", "characters")
 class Characters(Tokenizer):
-    """Each character of the training split; any other is <unk>, which cannot be turned back."""
+    """Characters of the training split as tokens; any other character becomes <unk> and cannot be recovered."""
 
     def identity(self) -> str:
-        """There are no options."""
+        """Returns the name, since there are no options."""
         return "characters"
 
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
-        """The special tokens, then the characters of ``texts`` in the order of Unicode."""
+        """Assigns ids to the special tokens, then to the characters of ``texts`` in Unicode order."""
         characters = sorted({character for text in texts for character in set(text)})
         special = OURS.list_required(required, unknown=True)
         spellings = [*special, *characters]
-        # A byte-pair encoding without merges: each character stays a token.
+        # A byte-pair encoding without merges: each character is a token.
         model = models.BPE(vocab={spelling: i for i, spelling in enumerate(spellings)}, merges=[], unk_token=OURS.unk)
         built = tokenizers.Tokenizer(model)
         built.decoder = decoders.Fuse()

@@ -1,4 +1,4 @@
-"""A tokenizer that somebody else trained."""
+"""Pretrained tokenizer, read from a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo.data.text_files import require_file
 from zoo.data.tokenizer_files import get_special_tokens, read_tokenizer
 from zoo.registry import register
 
-# How published tokenizers spell each role; the first that is in the vocabulary counts.
-_COMMON = {
+# Spellings of the special tokens in published tokenizers; the first one in the vocabulary is used.
+_COMMON_SPELLINGS = {
     "pad": (OURS.pad, "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<｜▁pad▁｜>"),
     "bos": (
         OURS.bos,
@@ -39,23 +39,23 @@ _COMMON = {
 @final
 @register("tokenizer", "file")
 class TokenizerFile(Tokenizer):
-    """A ``tokenizer.json`` of Hugging Face tokenizers, used as it is.
+    """Pretrained tokenizer from a ``tokenizer.json`` of Hugging Face Tokenizers.
 
-    Special tokens that it lacks and the objective needs are added behind its own. Rules of the file that cut texts
-    short, pad them or put special tokens around them are switched off: rows are packed here.
+    Special tokens that the objective needs and the file lacks are added after its own. Truncation, padding and
+    templates of special tokens in the file are disabled, because rows are packed here.
 
     Args:
-        path: the file; in place of a ``tokenizer.json`` it may be the ``vocab.txt`` of a BERT, or the ``vocab.json`` of
-            a GPT-2, RoBERTa or BART with ``merges.txt`` beside it.
-        pad: spelling of the token that fills rows up; unset: the first common one that the file has, else <pad>.
-        bos: the same for the begin of a document; else <bos>.
-        eos: the same for its end; else <eos>.
-        mask: the same for a hidden token; else <mask>.
-        sep: the same for the separator; else <sep>.
-        unk: the same for the unknown; else <unk>.
+        path: path of the file: a ``tokenizer.json``, the ``vocab.txt`` of a BERT, or the ``vocab.json`` of a GPT-2,
+            RoBERTa or BART with ``merges.txt`` beside it.
+        pad: padding token; null for the first common spelling in the vocabulary, otherwise <pad>.
+        bos: beginning-of-document token; null as for ``pad``, otherwise <bos>.
+        eos: end-of-document token; null as for ``pad``, otherwise <eos>.
+        mask: mask token; null as for ``pad``, otherwise <mask>.
+        sep: separator token; null as for ``pad``, otherwise <sep>.
+        unk: token for unknown text; null as for ``pad``, otherwise <unk>.
 
     Raises:
-        Refused: if there is no such file, it is no tokenizer, or it has no token of a spelling that was given.
+        Refused: if the file does not exist or is not a tokenizer, or if it lacks a token that an option names.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class TokenizerFile(Tokenizer):
         self.spellings = {"pad": pad, "bos": bos, "eos": eos, "mask": mask, "sep": sep, "unk": unk}
 
     def identity(self) -> str:
-        """The options, and a hash of the tokenizer, whatever files it is made of."""
+        """Returns the options and a hash of the tokenizer, which does not depend on the format of its files."""
         digest = hashlib.sha256(self._load().to_str().encode()).hexdigest()
         given = " ".join(f"{role}={spelling}" for role, spelling in self.spellings.items())
         return f"file {given} sha256={digest}"
 
     def build(self, texts: Iterable[str], required: Required = COMMON) -> tokenizers.Tokenizer:
-        """The tokenizer of the file with the special tokens ``required`` that it lacks; ``texts`` is not read."""
+        """Loads the tokenizer and adds the special tokens of ``required`` that it lacks; ``texts`` is not read."""
         built = self._load()
         built.no_truncation()
         built.no_padding()
@@ -88,24 +88,24 @@ class TokenizerFile(Tokenizer):
         return built
 
     def spell_special_tokens(self, built: tokenizers.Tokenizer) -> SpecialTokens:
-        """How the file, or else we, spell the special tokens; ``built`` need not have what we spell."""
+        """Returns the spellings of the special tokens in the file, or our own for those that ``built`` may lack."""
         ids, marked = built.get_vocab(with_added_tokens=True), get_special_tokens(built)
         return SpecialTokens(
-            pad=self._spelling("pad", ids, marked),
-            bos=self._spelling("bos", ids, marked),
-            eos=self._spelling("eos", ids, marked),
-            mask=self._spelling("mask", ids, marked),
-            sep=self._spelling("sep", ids, marked),
-            unk=self._spelling("unk", ids, marked),
-            sentinels=_sentinels(ids),
+            pad=self._choose_spelling("pad", ids, marked),
+            bos=self._choose_spelling("bos", ids, marked),
+            eos=self._choose_spelling("eos", ids, marked),
+            mask=self._choose_spelling("mask", ids, marked),
+            sep=self._choose_spelling("sep", ids, marked),
+            unk=self._choose_spelling("unk", ids, marked),
+            sentinels=_find_sentinels(ids),
         )
 
-    def _spelling(self, role: str, ids: Mapping[str, int], marked: Set[str]) -> str:
-        given, common = self.spellings[role], _COMMON[role]
+    def _choose_spelling(self, role: str, ids: Mapping[str, int], marked: Set[str]) -> str:
+        given, common = self.spellings[role], _COMMON_SPELLINGS[role]
         if given is None:
             return next((spelling for spelling in common if spelling in marked), common[0])
         if given not in ids:
-            known = [spelling for spellings in _COMMON.values() for spelling in spellings if spelling in ids]
+            known = [spelling for spellings in _COMMON_SPELLINGS.values() for spelling in spellings if spelling in ids]
             raise Refused(f"tokenizer file: {self.path} has no token for {role}={given}: {suggest(given, set(known))}")
         return given
 
@@ -113,10 +113,10 @@ class TokenizerFile(Tokenizer):
         return read_tokenizer(require_file("tokenizer file", self.path))
 
 
-def _sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:
-    """Ours if the file has them, else T5's own; none if it has neither."""
+def _find_sentinels(ids: Mapping[str, int]) -> tuple[str, ...]:
+    """Finds our sentinels in the vocabulary, or else those of T5; empty if it has neither."""
     for spelling in ("<extra_{}>", "<extra_id_{}>"):
-        named = tuple(itertools.takewhile(ids.__contains__, map(spelling.format, itertools.count())))
-        if named:
-            return named
+        found = tuple(itertools.takewhile(ids.__contains__, map(spelling.format, itertools.count())))
+        if found:
+            return found
     return ()
