@@ -64,11 +64,11 @@ class StudySweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the study; leaves with 1 if a cell has no result."""
-        from zoo.study.run_study import sweep
-        from zoo.study.train_cells import Policy  # Hydra imports this module for every command
+        from zoo.study.run_study import run_study
+        from zoo.study.train_cells import FailurePolicy  # Hydra imports this module for every command
 
-        policy = Policy(self.on_failure, self.retries, self._abreast())
-        left = sweep(self.study, arguments, self._launch, dry_run=self.dry_run, policy=policy)
+        policy = FailurePolicy(self.on_failure, self.retries, self._abreast())
+        left = run_study(self.study, arguments, self._launch, dry_run=self.dry_run, policy=policy)
         if left and not self.dry_run:
             raise SystemExit(1)
 

@@ -31,7 +31,8 @@ from zoo.config.groups import list_choices
 from zoo.model.build import VARIANTS
 from zoo.registry import KINDS, get_index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
-from zoo.study.plan.study_file import STUDY_OPTIONS, TASK_OPTIONS
+from zoo.study.plan.study_file import STUDY_OPTIONS
+from zoo.study.plan.tasks import TASK_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 NAMED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

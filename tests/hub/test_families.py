@@ -12,8 +12,8 @@ import yaml
 from tests.command import ON_CPU, checked, zoo
 from tests.hub.test_presets import FAMILIES
 from tests.interruption import Stops, same
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import read_study
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import read_study
 from zoo.training.run import run_folder, train
 
 PRESETS = ["transformer_2017", *FAMILIES]
@@ -50,6 +50,6 @@ def test_every_family_can_be_an_arm(tmp_path: Path) -> None:
     tasks = {"text": {"metrics": ["loss"], "overrides": {"data": "pydocs"}}}
     study = {"question": "Which?", "baseline": "gpt2", "seeds": [1], "arms": arms, "tasks": tasks}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    found = expand(read_study(tmp_path / "study.yaml"))
+    found = expand_plan(read_study(tmp_path / "study.yaml"))
     assert [setting.arm for setting in found.settings] == PRESETS
     assert found.not_applicable == ()

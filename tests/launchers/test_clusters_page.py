@@ -36,7 +36,7 @@ def test_commands_are_understood(words: list[str], tmp_path: Path, monkeypatch: 
         return 0
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("zoo.study.run_study.sweep", instead)
+    monkeypatch.setattr("zoo.study.run_study.run_study", instead)
     code, _, err = zoo(*words)
     assert code == 0, err
     assert made == ["RayLauncher" if "hydra/launcher=ray" in words else "SlurmLauncher"]

@@ -18,8 +18,8 @@ from zoo.runs.claim import Claim, find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_record
-from zoo.study.cells.state import get_cell_status
-from zoo.study.plan.setting import Cell
+from zoo.study.cells.cell_status import get_cell_status
+from zoo.study.plan.cell import Cell
 from zoo.system.files import Damaged
 from zoo.training.run import find_status, train
 

@@ -15,16 +15,16 @@ from tests.study.processes import Begin, Process
 from tests.study.test_study import STUDY
 from tests.study.test_train_cells import cells, fail, finish  # noqa: F401 (a fixture)
 from zoo.runs.claim import Claim
+from zoo.study.cells.cell_status import estimate_seconds_left, get_cell_status
+from zoo.study.cells.known_cells import KnownCells
 from zoo.study.cells.overview import print_statuses
-from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import estimate_seconds_left, get_cell_status
-from zoo.study.dashboard import Board, followed
-from zoo.study.plan.setting import Cell, Setting
+from zoo.study.dashboard import Dashboard, show_dashboard
+from zoo.study.plan.cell import Cell, Setting
 from zoo.system import tables
 from zoo.training.run import run_folder
 
 
-def drawn(board: Board, height: int = 40) -> list[str]:
+def drawn(board: Dashboard, height: int = 40) -> list[str]:
     out = io.StringIO()
     console = tables.Terminal(out, width=100)
     console.height = height
@@ -41,8 +41,8 @@ def begin_training(cell: Cell, csv: str = "") -> Claim:
 
 
 def test_the_board_shows_what_runs_and_what_failed(cells: list[Cell]) -> None:  # noqa: F811
-    board = Board(abreast=2)
-    board.rounds = Rounds(tuple(cells), more=3)
+    board = Dashboard(parallel_runs=2)
+    board.known = KnownCells(tuple(cells), more=3)
     assert drawn(board)[-1] == "0 of 4 runs done; up to 3 more will follow"
     finish(cells[0], seconds=100)
     fail(cells[1])
@@ -60,16 +60,16 @@ def test_the_board_shows_what_runs_and_what_failed(cells: list[Cell]) -> None:  
 
 def test_the_board_fits_the_terminal(cells: list[Cell]) -> None:  # noqa: F811
     setting = Setting("two", "numbers", cells[0].overrides, cells[0].checked)
-    many = [setting.cell(seed) for seed in range(30)]
-    board = Board()
-    board.rounds = Rounds(tuple(many))
+    many = [setting.build_cell(seed) for seed in range(30)]
+    board = Dashboard()
+    board.known = KnownCells(tuple(many))
     for cell in many[:10]:
         fail(cell)
     for cell in many[10:]:
         begin_training(cell)
     lines = drawn(board, height=20)
     assert len(lines) <= 20
-    assert lines.count("and 11 more run") == 1
+    assert lines.count("and 11 more running") == 1
     assert lines.count("and 5 more failed") == 1
 
 
@@ -77,13 +77,13 @@ def test_time_is_told_by_the_pace_before_any_run_is_done(cells: list[Cell]) -> N
     begin_training(cells[0], "step,tokens,seconds,train/loss\n1,5,30,2.5\n")
     found = [get_cell_status(cell) for cell in cells]
     assert estimate_seconds_left(found) == pytest.approx(30 + 3 * 60)
-    assert estimate_seconds_left(found, abreast=3) == pytest.approx((30 + 3 * 60) / 3)
-    assert estimate_seconds_left(found, abreast=8) == pytest.approx(60)  # no sooner than the longest
+    assert estimate_seconds_left(found, parallel_runs=3) == pytest.approx((30 + 3 * 60) / 3)
+    assert estimate_seconds_left(found, parallel_runs=8) == pytest.approx(60)  # no sooner than the longest
 
 
 def test_runs_that_choose_a_learning_rate_are_told_apart(cells: list[Cell]) -> None:  # noqa: F811
     setting = Setting("two", "numbers", cells[0].overrides, cells[0].checked)
-    tuning = [setting.cell(101, rate, tuning=True) for rate in (0.1, 0.2)]
+    tuning = [setting.build_cell(101, rate, tuning=True) for rate in (0.1, 0.2)]
     out = io.StringIO()
     print_statuses([get_cell_status(cell) for cell in (*tuning, cells[0])], 5, tables.Terminal(out, width=120))
     rows = [re.split(r"  +", line.strip()) for line in out.getvalue().splitlines()]
@@ -93,7 +93,7 @@ def test_runs_that_choose_a_learning_rate_are_told_apart(cells: list[Cell]) -> N
 
 
 def test_where_there_is_no_terminal_nothing_is_turned_aside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with followed(Board(), tmp_path / "log") as tell:
+    with show_dashboard(Dashboard(), tmp_path / "log") as tell:
         os.write(1, b"of a run\n")
         tell("of the study")
     assert capfd.readouterr() == ("of a run\n", "of the study\n")
@@ -132,7 +132,7 @@ def test_in_a_terminal_there_is_a_live_table_and_what_runs_print_is_kept_apart(b
     process: Process = begin(tmp_path, "--retries", "1", out=Path(terminal.path))
     process.wait()
     shown, log = terminal.text(), (tmp_path / "runs" / "reports" / "heads" / "study.log").read_text()
-    assert "what runs print: runs/reports/heads/study.log" in shown
+    assert "output of the runs: runs/reports/heads/study.log" in shown
     assert "1 of 2 runs done" in shown
     assert "no result: numbers broken seed 1: Refused: trainer: lightning.Trainer refuses its arguments" in shown
     assert "report: " in shown

@@ -18,14 +18,15 @@ from tests.study.test_train_cells import Launcher, fail, finish
 from zoo.config.compose import compose_run
 from zoo.config.targets import find_target_problems
 from zoo.report import build_tables
-from zoo.study.cells.expand import Expansion, expand
-from zoo.study.cells.load import read_study
-from zoo.study.cells.rounds import due
-from zoo.study.dashboard import Board
-from zoo.study.plan.setting import Cell
+from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.known_cells import list_known_cells
+from zoo.study.cells.load_plan import read_study
+from zoo.study.dashboard import Dashboard
+from zoo.study.gather_study import gather_study
+from zoo.study.plan.cell import Cell
 from zoo.study.plan.study_file import StudyPlan
-from zoo.study.run_study import gather, run_rounds
-from zoo.study.train_cells import Policy
+from zoo.study.run_study import run_due_cells
+from zoo.study.train_cells import FailurePolicy
 from zoo.training.run import run_folder
 
 RATES = {"learning_rates": {"values": [0.001, 0.003, 0.01], "seeds": [101]}}
@@ -41,7 +42,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump({**STUDY, "seeds": [1, 2], **over}, sort_keys=False))
         plan = read_study(path)
-        return plan, expand(plan, ["threads=1"])
+        return plan, expand_plan(plan, ["threads=1"])
 
     return make
 
@@ -54,7 +55,7 @@ class Trainer(Launcher):
     ) -> None:
         rates = (None,) if plan.rates is None else plan.rates.values
         seeds = (*plan.seeds, *(() if plan.rates is None else plan.rates.seeds))
-        super().__init__([s.cell(n, r) for s in expansion.settings for n in seeds for r in rates], **does)
+        super().__init__([s.build_cell(n, r) for s in expansion.settings for n in seeds for r in rates], **does)
         self.loss = loss
         self.labels: list[str] = []
 
@@ -77,15 +78,15 @@ def by_rate(cell: Cell) -> float:
 
 def test_runs_follow_when_their_learning_rate_is_known(study: Callable[..., tuple[StudyPlan, Expansion]]) -> None:
     plan, expansion = study(**RATES)
-    trainer, board = Trainer(plan, expansion, by_rate), Board()
-    assert run_rounds(plan, expansion, trainer, Policy(), board, print) == {}
+    trainer, board = Trainer(plan, expansion, by_rate), Dashboard()
+    assert run_due_cells(plan, expansion, trainer, FailurePolicy(), board, print) == {}
     runs = ["two lr 0.003 seed 1", "two lr 0.003 seed 2", "one lr 0.01 seed 1", "one lr 0.01 seed 2"]
     assert trainer.launched == [TUNING, runs]
-    assert [cell.name.removeprefix("numbers ") for cell in board.rounds.cells] == TUNING + runs
+    assert [cell.name.removeprefix("numbers ") for cell in board.known.cells] == TUNING + runs
     assert trainer.labels[0] == 'label="1/6 numbers two lr 0.001 seed 101"'
     assert trainer.labels[-1] == 'label="10/10 numbers one lr 0.01 seed 2"'
 
-    described, found, _ = gather("heads", [])
+    described, found, _ = gather_study("heads", [])
     (table,) = build_tables(described, found)
     assert [(row.arm, row.done) for row in table.rows] == [("two", 2), ("one", 2)]
     assert [(run.arm, run.rate, run.seed) for run in found if not run.tuning] == [
@@ -100,7 +101,7 @@ def test_a_learning_rate_that_failed_is_tried_again_and_then_counts_as_lost(
 ) -> None:
     plan, expansion = study(**RATES)
     trainer = Trainer(plan, expansion, by_rate, **{"two lr 0.003 seed 101": [fail, fail]})
-    run_rounds(plan, expansion, trainer, Policy(retries=1), Board(), print)
+    run_due_cells(plan, expansion, trainer, FailurePolicy(retries=1), Dashboard(), print)
     assert trainer.launched[:2] == [TUNING, ["two lr 0.003 seed 101"]]
     assert trainer.launched[2][:2] == ["two lr 0.001 seed 1", "two lr 0.001 seed 2"]
 
@@ -111,17 +112,17 @@ def test_a_learning_rate_that_did_not_finish_keeps_its_arm_waiting(
     """As whoever looks at the folders later would see it."""
     plan, expansion = study(**RATES)
     killed = [lambda cell: run_folder(cell.checked).record_start({}, {})] * 2
-    trainer, board = Trainer(plan, expansion, by_rate, **{"two lr 0.01 seed 101": killed}), Board()
-    run_rounds(plan, expansion, trainer, Policy(), board, print)
+    trainer, board = Trainer(plan, expansion, by_rate, **{"two lr 0.01 seed 101": killed}), Dashboard()
+    run_due_cells(plan, expansion, trainer, FailurePolicy(), board, print)
     assert trainer.launched == [TUNING, ["two lr 0.01 seed 101"], ["one lr 0.01 seed 1", "one lr 0.01 seed 2"]]
-    assert board.rounds.more == 2
-    assert board.rounds == due(plan, expansion)
+    assert board.known.more == 2
+    assert board.known == list_known_cells(plan, expansion)
 
 
 def test_a_failure_that_stops_a_study_stops_its_rounds(study: Callable[..., tuple[StudyPlan, Expansion]]) -> None:
     plan, expansion = study(**RATES)
     trainer = Trainer(plan, expansion, by_rate, **{"one lr 0.01 seed 101": [fail]})
-    run_rounds(plan, expansion, trainer, Policy("stop", abreast=6), Board(), print)
+    run_due_cells(plan, expansion, trainer, FailurePolicy("stop", parallel_runs=6), Dashboard(), print)
     assert trainer.launched == [TUNING]
 
 
@@ -139,10 +140,10 @@ def test_the_verdicts_of_the_report_are_those_that_ended_the_study(
         place = list(arms).index(cell.arm)
         return noise[(cell.seed + 3 * place) % 8] * (1 + place) + (30 if cell.arm == "one" else 0)
 
-    trainer, board = Trainer(plan, expansion, loss), Board()
-    run_rounds(plan, expansion, trainer, Policy(), board, print)
+    trainer, board = Trainer(plan, expansion, loss), Dashboard()
+    run_due_cells(plan, expansion, trainer, FailurePolicy(), board, print)
     assert [len(batch) for batch in trainer.launched] == [16, 3, 3, 2, 2]
-    described, runs, _ = gather("heads", [])
+    described, runs, _ = gather_study("heads", [])
     assert (described.until_decided, described.max_seeds) == (True, 8)
     (table,) = build_tables(described, runs)
     found = {row.arm: (one.verdict, one.pairs) for row in table.rows if (one := table.get_comparison(row))}
@@ -154,17 +155,17 @@ def test_what_other_code_made_is_not_mixed_with_new_results(
     study: Callable[..., tuple[StudyPlan, Expansion]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, expansion = study(**RATES)
-    run_rounds(plan, expansion, Trainer(plan, expansion, by_rate), Policy(), Board(), print)
+    run_due_cells(plan, expansion, Trainer(plan, expansion, by_rate), FailurePolicy(), Dashboard(), print)
     monkeypatch.setattr("zoo.training.run.hash_code", lambda: "other")
-    _, runs, _ = gather("heads", [])
+    _, runs, _ = gather_study("heads", [])
     assert len(runs) == 10  # all is old, and told as that
     assert all(run.stale and run.result for run in runs)
-    assert len(due(plan, expansion).cells) == 6  # to be run again, first of all the learning rates
+    assert len(list_known_cells(plan, expansion).cells) == 6  # to be run again, first of all the learning rates
     monkeypatch.setattr("tests.study.test_train_cells.hash_code", lambda: "other")
-    tuning = due(plan, expansion).cells
+    tuning = list_known_cells(plan, expansion).cells
     for cell in tuning:
         finish(cell, loss=by_rate(cell))
-    described, runs, _ = gather("heads", [])
+    described, runs, _ = gather_study("heads", [])
     (table,) = build_tables(described, runs)
     assert [(row.arm, row.done, row.stale) for row in table.rows] == [("two", 0, 2), ("one", 0, 2)]
     assert not any(cell.values for row in table.rows for cell in row.cells)
@@ -175,7 +176,7 @@ def test_runs_that_are_done_are_looked_up_and_not_launched_composed_or_asked_abo
 ) -> None:
     """Of 40 runs of two arms: two compositions, one look at the data, no import of an optimizer or trainer."""
     plan, expansion = study(seeds=20)
-    cells = expansion.cells(plan.seeds)
+    cells = expansion.build_cells(plan.seeds)
     for cell in cells:
         finish(cell, loss=1.0)
         file = run_folder(cell.checked).path / "result.json"
@@ -191,15 +192,15 @@ def test_runs_that_are_done_are_looked_up_and_not_launched_composed_or_asked_abo
 
         monkeypatch.setattr(f"{where}.{name}", call)
 
-    counted("zoo.study.cells.expand", "compose_run", compose_run)
+    counted("zoo.study.cells.expand_plan", "compose_run", compose_run)
     counted("zoo.config.checking", "find_target_problems", find_target_problems)
     counted("zoo.study.run_study", "hash_data", lambda config: "as today")
     trainer = Trainer(plan, expansion, by_rate)
-    run_rounds(plan, expand(plan, ["threads=1"]), trainer, Policy(), Board(), print)
+    run_due_cells(plan, expand_plan(plan, ["threads=1"]), trainer, FailurePolicy(), Dashboard(), print)
     assert (trainer.launched, len(cells)) == ([], 40)
     assert calls == {"compose_run": 2, "hash_data": 1}
     counted("zoo.study.run_study", "hash_data", lambda config: "another")
-    run_rounds(plan, expansion, trainer, Policy(), Board(), print)
+    run_due_cells(plan, expansion, trainer, FailurePolicy(), Dashboard(), print)
     assert [len(batch) for batch in trainer.launched] == [40]
 
 

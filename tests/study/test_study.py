@@ -20,10 +20,10 @@ from tests.command import ON_CPU, SMALL, TINY, zoo
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
 from zoo.model.cost import cost, on_meta
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import read_study
-from zoo.study.plan.study_file import find_study
-from zoo.study.train_cells import launched
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import read_study
+from zoo.study.plan.find_study import find_study
+from zoo.study.train_cells import launch_jobs
 from zoo.system.installation import find_package_folder
 from zoo.system.signals import handle_command_signals
 from zoo.training.run import find_status
@@ -109,7 +109,7 @@ def test_arms_tasks_and_seeds_are_expanded(study: Path, tmp_path: Path) -> None:
     more = {**STUDY["tasks"], "long": {"metrics": ["loss"], "overrides": {"data": "numbers", "data.limit": 50}}}
     further = {**STUDY["overrides"], "model.position.length": 128}
     plan = read_study(write(tmp_path, seeds=[1, 5], tasks=more, overrides=further))
-    cells = expand(plan, ["steps=7"]).cells(plan.seeds)
+    cells = expand_plan(plan, ["steps=7"]).build_cells(plan.seeds)
     assert [cell.name for cell in cells] == [
         f"{task} {arm} seed {seed}" for task in ("numbers", "long") for arm in ("two", "one") for seed in (1, 5)
     ]
@@ -209,7 +209,7 @@ def test_three_variants_are_alike_in_parameters() -> None:
 
 def three_variants() -> list[Any]:
     plan = read_study(find_study("three_variants"))
-    return expand(plan).cells(plan.seeds)
+    return expand_plan(plan).build_cells(plan.seeds)
 
 
 def test_three_variants_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_launcher_that_dies_is_told(capsys: pytest.CaptureFixture[str]) -> Non
     def launch(jobs: Any) -> None:
         raise RuntimeError(f"workers died\nat {len(jobs)} jobs")
 
-    launched(launch, [["a=1"], ["a=2"]])
+    launch_jobs(launch, [["a=1"], ["a=2"]])
     assert capsys.readouterr().err == "the launcher failed: RuntimeError: at 2 jobs\n"
 
 
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_a_study_whatever_its_workers_say() -> None:
     kept = signal.signal(signal.SIGINT, before)
     try:
         with pytest.raises(KeyboardInterrupt), handle_command_signals():
-            launched(launch, [["a=1"]])
+            launch_jobs(launch, [["a=1"]])
         assert signal.getsignal(signal.SIGINT) is before
     finally:
         signal.signal(signal.SIGINT, kept)

@@ -17,12 +17,12 @@ from tests.study.test_study import BASIC, STUDY
 from zoo.checks import Refused
 from zoo.runs.claim import Claim
 from zoo.study import train_cells as cells_module
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import read_study
+from zoo.study.cells.cell_status import count_states, estimate_seconds_left, get_cell_status
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import read_study
 from zoo.study.cells.overview import print_statuses
-from zoo.study.cells.state import count_states, estimate_seconds_left, get_cell_status
-from zoo.study.plan.setting import Cell
-from zoo.study.train_cells import Policy, run_cells
+from zoo.study.plan.cell import Cell
+from zoo.study.train_cells import FailurePolicy, run_cells
 from zoo.system.tables import Terminal
 from zoo.training.provenance import hash_code, hash_components
 from zoo.training.run import _list_components, run_folder
@@ -36,7 +36,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     path.parent.mkdir()
     path.write_text(yaml.safe_dump({**STUDY, "seeds": [1, 2]}, sort_keys=False))
     plan = read_study(path)
-    return expand(plan, ["threads=1"]).cells(plan.seeds)
+    return expand_plan(plan, ["threads=1"]).build_cells(plan.seeds)
 
 
 def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
@@ -79,24 +79,24 @@ ALL = ["two seed 1", "two seed 2", "one seed 1", "one seed 2"]
 
 def test_each_is_launched_once(cells: list[Cell]) -> None:
     launcher = Launcher(cells)
-    assert run_cells(cells, launcher, Policy()) == {}
+    assert run_cells(cells, launcher, FailurePolicy()) == {}
     assert launcher.launched == [ALL]
 
 
 @pytest.mark.parametrize(
     ("policy", "launched"),
     [
-        (Policy(), [ALL]),
-        (Policy(retries=1), [ALL, ["two seed 2"]]),
-        (Policy(retries=2), [ALL, ["two seed 2"], ["two seed 2"]]),
-        (Policy(retries=3), [ALL, ["two seed 2"], ["two seed 2"]]),
-        (Policy("stop"), [["two seed 1"], ["two seed 2"]]),
-        (Policy("stop", abreast=2), [ALL[:2]]),
-        (Policy("stop", 1, 2), [ALL[:2], ALL[2:], ["two seed 2"]]),
-        (Policy("stop", 2, 4), [ALL, ["two seed 2"], ["two seed 2"]]),
+        (FailurePolicy(), [ALL]),
+        (FailurePolicy(retries=1), [ALL, ["two seed 2"]]),
+        (FailurePolicy(retries=2), [ALL, ["two seed 2"], ["two seed 2"]]),
+        (FailurePolicy(retries=3), [ALL, ["two seed 2"], ["two seed 2"]]),
+        (FailurePolicy("stop"), [["two seed 1"], ["two seed 2"]]),
+        (FailurePolicy("stop", parallel_runs=2), [ALL[:2]]),
+        (FailurePolicy("stop", 1, 2), [ALL[:2], ALL[2:], ["two seed 2"]]),
+        (FailurePolicy("stop", 2, 4), [ALL, ["two seed 2"], ["two seed 2"]]),
     ],
 )
-def test_what_follows_a_failure(policy: Policy, launched: list[list[str]], cells: list[Cell]) -> None:
+def test_what_follows_a_failure(policy: FailurePolicy, launched: list[list[str]], cells: list[Cell]) -> None:
     """One fails twice."""
     launcher = Launcher(cells, two_seed_2=[fail, fail])
     run_cells(cells, launcher, policy)
@@ -106,7 +106,7 @@ def test_what_follows_a_failure(policy: Policy, launched: list[list[str]], cells
 def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
     killed = [lambda cell: run_folder(cell.checked).record_start({}, {})] * 3
     launcher = Launcher(cells, one_seed_1=killed)
-    run_cells(cells, launcher, Policy())
+    run_cells(cells, launcher, FailurePolicy())
     assert launcher.launched == [ALL, ["one seed 1"]]
     assert get_cell_status(cells[2]).state == "interrupted"
 
@@ -114,7 +114,7 @@ def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
 def test_what_a_launcher_says_of_a_failure_is_kept(cells: list[Cell]) -> None:
     """For what is refused before there is a folder."""
     launcher = Launcher(cells, one_seed_1=[lambda cell: "Refused: no"])
-    assert run_cells(cells, launcher, Policy()) == {cells[2].checked.hash: "Refused: no"}
+    assert run_cells(cells, launcher, FailurePolicy()) == {cells[2].checked.hash: "Refused: no"}
     assert launcher.launched == [ALL]
 
 
@@ -137,10 +137,10 @@ def test_what_others_train_is_left_to_them_and_looked_at_again(
 
     monkeypatch.setattr(cells_module.time, "sleep", sleep)
     launcher = Launcher(cells)
-    run_cells(cells, launcher, Policy())
+    run_cells(cells, launcher, FailurePolicy())
     assert launcher.launched == [ALL[2:], ALL[:2]]
     assert len(looks) == 2
-    waited = f"waiting for what others train: numbers two seed 1: process {os.getpid()} on "
+    waited = f"waiting for other processes to finish: numbers two seed 1: process {os.getpid()} on "
     assert capsys.readouterr().err.count(waited) == 1
 
 
@@ -153,7 +153,7 @@ def test_policies_that_are_none_are_refused(cells: list[Cell]) -> None:
         assert code == 2
         assert f"zoo: {told}" in err
     with pytest.raises(Refused, match="got on_failure="):
-        Policy("")
+        FailurePolicy("")
     assert zoo("study", "heads", "--retries").err == "zoo: --retries: must be given a value\n"
     assert zoo("study", "heads", "--json").err == "zoo: --json: goes with --status or --dry-run\n"
 

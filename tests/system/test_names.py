@@ -68,7 +68,7 @@ def test_a_name_is_refused_before_anything_is_made(
 
 def test_a_study_says_its_name_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that stands where the command is called; a name that the file gives would be nobody's."""
-    from zoo.study.cells.load import load_plan
+    from zoo.study.cells.load_plan import load_plan
 
     monkeypatch.chdir(tmp_path)
     text = "question: x\nseeds: 1\narms: {a: {}, b: {steps: 1}}\ntasks: {t: {metrics: [loss]}}\n"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from zoo.cli.hydra_flags import drop_hydra_overrides
-from zoo.cli.report import gather_runs
+from zoo.config.hydra_overrides import drop_hydra_overrides
 from zoo.report import Run, Study
+from zoo.study.gather_runs import gather_runs
 
 RunStatus = Literal["done", "stale", "failed", "not finished"]
 _SCALARS = ("diverged", "steps", "tokens", "seconds", "energy_joules")

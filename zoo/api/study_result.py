@@ -12,11 +12,11 @@ import polars as pl
 from zoo.api.results_frame import RunStatus, build_frame, find_status
 from zoo.api.train_run import run_command
 from zoo.checks import Refused, require
-from zoo.cli.hydra_flags import drop_hydra_overrides
-from zoo.cli.report import gather_runs
+from zoo.config.hydra_overrides import drop_hydra_overrides
 from zoo.report import Run, Study, build_tables, print_summary, write_report
 from zoo.report.claims.answer import format_answer
 from zoo.runs.run_result import RunResult
+from zoo.study.gather_runs import gather_runs
 from zoo.system.html_tables import format_html_text
 from zoo.system.names import require_path
 from zoo.system.tables import capture_text

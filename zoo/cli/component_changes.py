@@ -8,7 +8,7 @@ from typing import TextIO
 from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run, split_component_overrides
-from zoo.study.cells.changes import further_changes
+from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
 
 
@@ -38,4 +38,4 @@ def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:
     except Refused:  # the preset alone cannot be composed, so there is nothing to compare with
         return ()
     chosen = [line for line in overrides if line not in kept]
-    return further_changes(after, before, {line.split("=")[0]: None for line in chosen})
+    return find_side_changes(after, before, {line.split("=")[0]: None for line in chosen})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.checks import Refused
 from zoo.cli.parser import Parser
+from zoo.config.hydra_overrides import is_for_hydra
 
 _SWITCH: dict[str, Any] = {"nargs": 0}
 _CFG = ("job", "hydra", "all")
@@ -42,21 +42,3 @@ def build_hydra_command(flags: Sequence[str], overrides: Sequence[str]) -> list[
     from zoo.config.overrides import quote_if_needed
 
     return [*flags, *(word if is_for_hydra(word) else quote_if_needed(word) for word in overrides)]
-
-
-def is_for_hydra(override: str) -> bool:
-    """True if an override is about Hydra and not about a run."""
-    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
-
-
-def drop_hydra_overrides(overrides: Sequence[str]) -> list[str]:
-    """Returns the overrides that are about runs."""
-    return [word for word in overrides if not is_for_hydra(word)]
-
-
-def refuse_unknown_overrides(overrides: Sequence[str]) -> None:
-    """Refuses overrides that Hydra could not apply, all at once."""
-    from zoo.config.compose import find_override_problems
-
-    if problems := find_override_problems(overrides):
-        raise Refused("\n".join(problems.values()))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from zoo.cli.hydra_flags import (
-    add_hydra_flags,
-    build_hydra_command,
-    drop_hydra_overrides,
-    is_for_hydra,
-    refuse_unknown_overrides,
-)
+from zoo.cli.hydra_flags import add_hydra_flags, build_hydra_command
 from zoo.cli.parser import Given, Parser
 from zoo.cli.train import launch_hydra
+from zoo.config.hydra_overrides import drop_hydra_overrides, is_for_hydra, refuse_unknown_overrides
 from zoo.system.terminal import say
 
 if TYPE_CHECKING:
@@ -71,42 +66,41 @@ add_hydra_flags(PARSER, sweeps=False)
 
 def run(given: Given) -> int:
     """Runs the study as a sweep of Hydra; with --status or --dry-run prints it."""
-    if given.status and not given.watch and (known := _recall(given)) is not None:
+    if given.status and not given.watch and (known := _load_snapshot(given)) is not None:
         _show(known, as_json=given.json)
         return 0
     hydras = [word for word in given.words if is_for_hydra(word)]
     refuse_unknown_overrides(hydras)
-    study, further = resolve_study(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
-    from zoo.study.plan.command_line import as_override
-    from zoo.study.run_study import forecast, local_launcher, look, watch
+    from zoo.study.choose_launcher import choose_launcher
+    from zoo.study.plan.command_line import build_study_override, resolve_study
+    from zoo.study.run_study import build_forecast_json
+    from zoo.study.watch_study import get_overview, watch_study
 
-    launcher = local_launcher([*hydras, *further])
+    study, further = resolve_study(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
+    launcher = choose_launcher([*hydras, *further])
     threads = drop_hydra_overrides(launcher)
     if given.watch:
-        watch(study, [*threads, *further])
+        watch_study(study, [*threads, *further])
         return 0
     if given.status:
-        _show(look(study, [*threads, *further]), as_json=given.json)
+        _show(get_overview(study, [*threads, *further]), as_json=given.json)
         return 0
     if given.json:
-        say(json.dumps(forecast(study, [*threads, *further]), indent=1, ensure_ascii=False))
+        say(json.dumps(build_forecast_json(study, [*threads, *further]), indent=1, ensure_ascii=False))
         return 0
-    sweeper = ["hydra/sweeper=zoo_study", as_override(study), *_sweeper_options(given)]
+    sweeper = ["hydra/sweeper=zoo_study", build_study_override(study), *_sweeper_options(given)]
     return launch_hydra(build_hydra_command(["-m", *given.forwarded], [*sweeper, *launcher, *hydras, *further]))
 
 
-def _recall(given: Given) -> Overview | None:
-    """Returns where a study stands by the cells that were kept of it, without composing; None if there are none."""
-    from zoo.study.cells.snapshot import Request, recall
+def _load_snapshot(given: Given) -> Overview | None:
+    """Returns the status of a study from its snapshot, which needs neither torch nor Hydra; None if there is none."""
+    from zoo.study.cells.snapshot import load_snapshot
+    from zoo.study.cells.study_request import StudyRequest
+    from zoo.study.plan.request_words import list_request_words
 
-    words = _request_words(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
-    request = None if words is None else Request.read(words)
-    return None if request is None else recall(request)
-
-
-def _request_words(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str]) -> list[str] | None:
-    """Returns the words that choose the runs of a study; None if flags of Hydra may choose them too."""
-    return None if flags else [*words, *(f"--allow-target={module}" for module in allowed)]
+    words = list_request_words(drop_hydra_overrides(given.words), given.allow_target, given.forwarded)
+    request = None if words is None else StudyRequest.read(words)
+    return None if request is None else load_snapshot(request)
 
 
 def _show(overview: Overview, *, as_json: bool) -> None:
@@ -116,26 +110,6 @@ def _show(overview: Overview, *, as_json: bool) -> None:
     from zoo.system.tables import Terminal
 
     overview.print(Terminal())
-
-
-def resolve_study(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, list[str]]:
-    """Reads the study that a command line gives.
-
-    Args:
-        words: the name of a study or none, keys of a study, and overrides of its runs.
-        allowed: modules whose classes and functions a study file may name.
-        flags: flags of Hydra on the same line.
-    Returns:
-        the study as :func:`zoo.study.cells.load.load_plan` takes it, and the overrides that come last in all runs.
-
-    Raises:
-        Refused: if it is no study, or an override cannot be applied.
-    """
-    from zoo.study.plan.command_line import asked
-
-    study, further = asked(words, allowed, _request_words(words, allowed, flags))
-    refuse_unknown_overrides(further)
-    return study, further
 
 
 def _sweeper_options(given: Given) -> list[str]:

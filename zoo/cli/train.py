@@ -10,14 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.checks import Refused
-from zoo.cli.hydra_flags import (
-    add_hydra_flags,
-    build_hydra_command,
-    drop_hydra_overrides,
-    is_for_hydra,
-    refuse_unknown_overrides,
-)
+from zoo.cli.hydra_flags import add_hydra_flags, build_hydra_command
 from zoo.cli.parser import Given, Parser
+from zoo.config.hydra_overrides import drop_hydra_overrides, is_for_hydra, refuse_unknown_overrides
 from zoo.system.signals import (
     GRACE,
     Interrupted,
@@ -58,7 +53,7 @@ def run(given: Given) -> int:
     """Checks all overrides at once, and hands over to Hydra."""
     from zoo.config.checking import check_run
     from zoo.config.compose import compose_run, find_carried_options
-    from zoo.study.plan.setting import override
+    from zoo.config.format_override import format_override
 
     overrides = drop_hydra_overrides(given.words)
     refuse_unknown_overrides([word for word in given.words if is_for_hydra(word)])
@@ -66,7 +61,7 @@ def run(given: Given) -> int:
         check_run(compose_run(overrides)).require()
     elif not {"--hydra-help", "--info", "-i"} & set(given.forwarded):
         refuse_unknown_overrides(overrides)
-    carried = [override(f"++{key}", value) for key, value in find_carried_options(overrides).items()]
+    carried = [format_override(f"++{key}", value) for key, value in find_carried_options(overrides).items()]
     code = launch_hydra(build_hydra_command(given.forwarded, [*carried, *given.words]))
     chooses_sweeper = any(word.startswith("hydra/sweeper") for word in given.words)
     if {"-m", "--multirun"} & set(given.forwarded) and not chooses_sweeper:

@@ -1,4 +1,4 @@
-"""Where a study stands while it runs: a table that stays in the terminal and keeps up."""
+"""Dashboard of a running study: a table in the terminal that is redrawn every second."""
 
 from __future__ import annotations
 
@@ -15,101 +15,97 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from zoo.study.cells.overview import first_line_of_error, format_loss, format_silence, format_step, summarize_with
-from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import CellStatus, estimate_seconds_left, get_cell_status
-from zoo.study.plan.setting import Cell, name_cell
-from zoo.study.train_cells import Tell, say_error
+from zoo.study.cells.cell_status import CellStatus, estimate_seconds_left, get_cell_status
+from zoo.study.cells.known_cells import KnownCells
+from zoo.study.cells.overview import format_loss, format_progress, format_silence, format_step, get_first_error_line
+from zoo.study.plan.cell import Cell, name_cell
+from zoo.study.train_cells import PrintLine, print_error_line
 from zoo.system.tables import Column, Terminal, fit_table
 
-_FAILED = 5  # failures that are shown while a study runs
+_MAX_FAILED = 5  # failed runs that are shown
 
 
-# ---------------------------------------------------------------------------------------------- while it runs
-
-
-class Board:
-    """What is shown of a study while it runs, read from the folders of its runs whenever it is drawn.
+class Dashboard:
+    """Renderable status of a running study, read from the folders of its runs whenever it is drawn.
 
     Args:
-        abreast: runs that go on side by side.
+        parallel_runs: Number of runs that run at a time.
     """
 
-    def __init__(self, abreast: int = 1) -> None:
-        self.rounds, self.abreast = Rounds(()), abreast
+    def __init__(self, parallel_runs: int = 1) -> None:
+        self.known, self.parallel_runs = KnownCells(()), parallel_runs
         self._last: dict[str, CellStatus[Cell]] = {}
 
-    def found(self) -> list[CellStatus[Cell]]:
-        """Where all runs stand; one that is done is not looked at again."""
-        return [self._get_status(cell) for cell in self.rounds.cells]
+    def get_statuses(self) -> list[CellStatus[Cell]]:
+        """Returns the status of all runs; finished runs are not read again."""
+        return [self._get_status(cell) for cell in self.known.cells]
 
     def _get_status(self, cell: Cell) -> CellStatus[Cell]:
         last = self._last.get(cell.hash)
         if last is None or last.state != "done":
-            with contextlib.suppress(OSError):  # a folder is just being set aside: what was seen last will do
+            with contextlib.suppress(OSError):  # a stale run is just being moved away: the last status is kept
                 last = self._last[cell.hash] = get_cell_status(cell)
         return last or CellStatus(cell, "planned")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        found = self.found()
-        running = [each for each in found if each.state == "running"]
-        failed = [each for each in found if each.state == "failed"]
-        room = max(2, console.height - _FAILED - 6)
-        shown = running[:room]
+        statuses = self.get_statuses()
+        running = [status for status in statuses if status.state == "running"]
+        failed = [status for status in statuses if status.state == "failed"]
+        rows = max(2, console.height - _MAX_FAILED - 6)
+        shown = running[:rows]
         columns = [
-            Column("running", [name_cell(each.cell) for each in shown], left=True),
-            Column("step", [format_step(each) for each in shown]),
-            Column("loss", [format_loss(each) for each in shown], dropped=2),
-            Column("heard from", [format_silence(each) for each in shown], left=True, dropped=1),
+            Column("running", [name_cell(status.cell) for status in shown], left=True),
+            Column("step", [format_step(status) for status in shown]),
+            Column("loss", [format_loss(status) for status in shown], dropped=2),
+            Column("last update", [format_silence(status) for status in shown], left=True, dropped=1),
         ]
-        lines = "\n".join(f"{name_cell(each.cell)}  {format_step(each)}" for each in shown)
+        lines = "\n".join(f"{name_cell(status.cell)}  {format_step(status)}" for status in shown)
         yield fit_table(console, columns) or Text(lines)
-        yield from _shortened(len(running) - room, "run")
-        for each in failed[-_FAILED:]:
-            told = f"failed: {name_cell(each.cell)}: {first_line_of_error(each)}"
-            yield Text(told, "red", no_wrap=True, overflow="ellipsis")
-        yield from _shortened(len(failed) - _FAILED, "failed")
-        left = estimate_seconds_left([each for each in found if each.state != "failed"], self.abreast)
-        steps = sum(1 - each.share_left for each in found)
-        last = Table.grid(padding=(0, 1))
-        last.add_row(
-            ProgressBar(total=len(found) or 1, completed=steps, width=20), summarize_with(found, self.rounds.more, left)
-        )
-        yield last
+        yield from _describe_hidden(len(running) - rows, "running")
+        for status in failed[-_MAX_FAILED:]:
+            line = f"failed: {name_cell(status.cell)}: {get_first_error_line(status)}"
+            yield Text(line, "red", no_wrap=True, overflow="ellipsis")
+        yield from _describe_hidden(len(failed) - _MAX_FAILED, "failed")
+        left = estimate_seconds_left([each for each in statuses if each.state != "failed"], self.parallel_runs)
+        progress = sum(1 - status.share_left for status in statuses)
+        bar = ProgressBar(total=len(statuses) or 1, completed=progress, width=20)
+        last_line = Table.grid(padding=(0, 1))
+        last_line.add_row(bar, format_progress(statuses, self.known.more, left))
+        yield last_line
 
 
-def _shortened(number: int, what: str) -> Iterator[Text]:
-    if number > 0:
-        yield Text(f"and {number} more {what}")
+def _describe_hidden(count: int, state: str) -> Iterator[Text]:
+    if count > 0:
+        yield Text(f"and {count} more {state}")
 
 
 @contextlib.contextmanager
-def followed(board: Board, log: Path) -> Iterator[Tell]:
-    """Keep the board in the terminal, if there is one, and yield what shows a line above it.
+def show_dashboard(dashboard: Dashboard, log: Path) -> Iterator[PrintLine]:
+    """Shows the dashboard in the terminal, if there is one, and yields a function that prints a line above it.
 
-    What runs print would tear it: while it stands there, this process and those that it begins, whatever the launcher,
-    write to ``log`` instead. Where there is no terminal, runs print their own lines.
+    Output of the runs would break the dashboard. While it is shown, this process and its children write to ``log``
+    instead, whatever the launcher. Without a terminal, runs print their own lines.
     """
     if not Terminal().is_interactive:
-        yield say_error
+        yield print_error_line
         return
-    with _apart(log) as terminal:
+    with _redirect_terminal(log) as terminal:
         console = Terminal(file=terminal)
-        console.print_line(f"what runs print: {log}")
-        with keeping(board, console):
+        console.print_line(f"output of the runs: {log}")
+        with build_live_display(dashboard, console):
             yield console.print_line
 
 
-def keeping(board: Board, console: Console) -> Live:
-    """Draws the board once a second."""
-    return Live(board, console=console, refresh_per_second=1, redirect_stdout=False, redirect_stderr=False)
+def build_live_display(dashboard: Dashboard, console: Console) -> Live:
+    """Returns a context manager that draws the dashboard once a second."""
+    return Live(dashboard, console=console, refresh_per_second=1, redirect_stdout=False, redirect_stderr=False)
 
 
 @contextlib.contextmanager
-def _apart(log: Path) -> Iterator[TextIO]:
-    """Turn what goes to the terminal to a file, and yield the terminal.
+def _redirect_terminal(log: Path) -> Iterator[TextIO]:
+    """Redirects output to the terminal into a file, and yields a stream to the terminal.
 
-    That is done to the numbers of the open files, which processes that are begun inherit.
+    The file descriptors themselves are redirected, since child processes inherit these.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     streams = {stream: os.dup(stream.fileno()) for stream in (sys.stdout, sys.stderr) if stream.isatty()}
@@ -120,7 +116,7 @@ def _apart(log: Path) -> Iterator[TextIO]:
                 os.dup2(file.fileno(), stream.fileno())
             yield shown
         finally:
-            for stream, kept in streams.items():
+            for stream, saved in streams.items():
                 stream.flush()
-                os.dup2(kept, stream.fileno())
-                os.close(kept)
+                os.dup2(saved, stream.fileno())
+                os.close(saved)

@@ -1,254 +1,161 @@
-"""Runs the cells of a study that are missing, through any Hydra launcher, and reports on all of them."""
+"""Runs the missing cells of a study through a Hydra launcher, and writes the report."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from zoo.checks import Refused
-from zoo.report import Run, Study, Task, print_folder, print_summary, read_run, write_report
-from zoo.study.cells.expand import Expansion, expand
-from zoo.study.cells.load import load_plan
-from zoo.study.cells.overview import Overview, later, print_question, summarize
-from zoo.study.cells.rounds import Outcome, Rounds, due, outcomes
+from zoo.report import print_folder, print_summary, write_report
+from zoo.study.cells.cell_status import CellStatus, get_cell_status
+from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.known_cells import list_known_cells
+from zoo.study.cells.load_plan import load_plan
+from zoo.study.cells.outcomes import Outcome, build_outcome_reader
+from zoo.study.cells.overview import format_more, print_question
 from zoo.study.cells.snapshot import Recorder
-from zoo.study.cells.state import CellStatus, get_cell_status
-from zoo.study.dashboard import Board, followed, keeping
-from zoo.study.plan.setting import Cell
-from zoo.study.plan.study_file import StudyPlan, TaskPlan
-from zoo.study.train_cells import Launch, Policy, Tell, run_cells
+from zoo.study.dashboard import Dashboard, show_dashboard
+from zoo.study.gather_study import describe_study, locate_report, read_cell_run
+from zoo.study.plan.cell import Cell
+from zoo.study.plan.study_file import StudyPlan
+from zoo.study.train_cells import FailurePolicy, Launch, PrintLine, run_cells
+from zoo.study.watch_study import record_overview
 from zoo.system.tables import Terminal
-from zoo.training.run import find_result, find_status, hash_data, run_folder
+from zoo.training.run import find_result, find_status, hash_data
 
 
-def sweep(study: str, further: Sequence[str], launch: Launch, *, dry_run: bool, policy: Policy) -> int:
-    """Run a study and write its report.
+def run_study(study: str, overrides: Sequence[str], launch: Launch, *, dry_run: bool, policy: FailurePolicy) -> int:
+    """Runs a study and writes its report.
 
-    What is there already is not run again; the state of a cell is that of its folder, whoever made it.
+    Runs that have a result are not repeated, whichever process trained them.
 
     Args:
-        study: name, folder or file; or what a command line asked for.
-        further: overrides for all cells.
-        launch: runs lists of overrides, each one training; its word on success is not taken.
-        dry_run: print the cells and stop.
-        policy: what follows a failure.
+        study: Name, folder, or file of the study; or JSON, see :func:`zoo.study.plan.study_file.parse_plan`.
+        overrides: Overrides of all runs, applied last.
+        launch: Launches trainings, each given by its overrides. Its return value does not decide whether a run
+            succeeded; the folder of the run does.
+        dry_run: If True, prints the runs and trains nothing.
+        policy: Handling of failed runs.
     Returns:
-        how many cells have no result.
+        Number of runs without a result.
     """
     recorder = Recorder()
     plan = load_plan(study)
-    expansion = expand(plan, further)
-    rounds, terminal = due(plan, expansion), Terminal()
-    missing = [cell for cell in rounds.cells if find_status(cell.checked) != "done"]
+    expansion = expand_plan(plan, overrides)
+    known, terminal = list_known_cells(plan, expansion), Terminal()
+    missing = [cell for cell in known.cells if find_status(cell.checked) != "done"]
     print_question(plan.name, plan.question, terminal)
     if dry_run:
-        from zoo.study.forecast.dry_run import show as show_plan  # late, as Lightning is: it takes a few steps
+        from zoo.study.forecast.dry_run import print_dry_run  # imports Lightning, as it trains a few steps
 
-        show_plan(plan, expansion, rounds, terminal)
+        print_dry_run(plan, expansion, known, terminal)
         return len(missing)
-    known = len(rounds.cells)
-    terminal.print_line(f"{known} runs, {known - len(missing)} there already{later(rounds.more)}")
-    begun, board, folder = time.monotonic(), Board(policy.abreast), _report_folder(plan, expansion)
-    with followed(board, folder / "study.log") as tell:
-        said = run_rounds(plan, expansion, launch, policy, board, tell)
-    cells = board.rounds.cells
-    left = [each for each in map(get_cell_status, cells) if each.state != "done"]
-    described, runs = _study(plan, expansion, board.rounds, further), [_run(cell) for cell in cells]
+    count = len(known.cells)
+    terminal.print_line(f"{count} runs, {count - len(missing)} there already{format_more(known.more)}")
+    started, folder = time.monotonic(), locate_report(plan, expansion)
+    dashboard = Dashboard(policy.parallel_runs)
+    with show_dashboard(dashboard, folder / "study.log") as print_line:
+        errors = run_due_cells(plan, expansion, launch, policy, dashboard, print_line)
+    cells = dashboard.known.cells
+    unfinished = [status for status in map(get_cell_status, cells) if status.state != "done"]
+    described = describe_study(plan, expansion, dashboard.known, overrides)
+    runs = [read_cell_run(cell) for cell in cells]
     page = write_report(described, runs, folder, renumber=True)
     print_summary(described, runs, terminal)
-    terminal.print_line(f"{len(cells) - len(left)} of {len(cells)} runs done in {time.monotonic() - begun:.0f} s")
-    for each in left:
-        told = f"no result: {each.cell.name}: {_why(each, said)}  {run_folder(each.cell.checked).path}"
-        terminal.print_line(told, style="red")
+    terminal.print_line(
+        f"{len(cells) - len(unfinished)} of {len(cells)} runs done in {time.monotonic() - started:.0f} s"
+    )
+    for status in unfinished:
+        why, path = _explain_missing(status, errors), status.cell.folder.path
+        terminal.print_line(f"no result: {status.cell.name}: {why}  {path}", style="red")
     print_folder(page, folder, terminal)
-    _look(plan, expansion, recorder)
-    return len(left)
+    record_overview(plan, expansion, recorder)
+    return len(unfinished)
 
 
-def forecast(study: str, further: Sequence[str]) -> dict[str, Any]:
-    """What a dry run prints, for machines."""
-    from zoo.study.forecast.dry_run import as_json as plan_as_json
+def build_forecast_json(study: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns the content of a dry run as JSON types."""
+    from zoo.study.forecast.dry_run import build_dry_run_json
 
     plan = load_plan(study)
-    expansion = expand(plan, further)
-    return plan_as_json(plan, expansion, due(plan, expansion))
+    expansion = expand_plan(plan, overrides)
+    return build_dry_run_json(plan, expansion, list_known_cells(plan, expansion))
 
 
-def run_rounds(
-    plan: StudyPlan, expansion: Expansion, launch: Launch, policy: Policy, board: Board, tell: Tell
+def run_due_cells(
+    plan: StudyPlan,
+    expansion: Expansion,
+    launch: Launch,
+    policy: FailurePolicy,
+    dashboard: Dashboard,
+    print_line: PrintLine,
 ) -> dict[str, str]:
-    """Run what is due, then look again, until nothing new is.
+    """Runs all known cells, and repeats this until no further cells become known.
 
-    A result counts once it was seen here that today's code and data made it: those that are there already are looked
-    up, and the other runs are launched, each of which sees for itself.
+    A result counts once this call has verified that the current code and data produced it: existing results are
+    verified here, other runs are launched and verify it themselves.
 
     Args:
-        plan: of the study.
-        expansion: its arms on its tasks.
-        launch: runs cells.
-        policy: on failures.
-        board: is told what is due.
-        tell: prints a line.
+        plan: Plan of the study.
+        expansion: Arms of the study on its tasks.
+        launch: Launches trainings.
+        policy: Handling of failed runs.
+        dashboard: Receives the known cells.
+        print_line: Prints a line.
     Returns:
-        what runs died of by the word of the launcher, by hash.
+        Errors of runs as reported by the launcher, by hash.
     """
-    look, seen, said, is_there = outcomes(plan), set[str](), dict[str, str](), results_there()
+    read_outcome, has_valid_result = build_outcome_reader(plan), build_result_check()
+    verified: set[str] = set()
+    errors: dict[str, str] = {}
 
-    def look_at_seen(cell: Cell) -> Outcome:
-        return look(cell) if cell.checked.hash in seen else None
+    def read_verified_outcome(cell: Cell) -> Outcome:
+        return read_outcome(cell) if cell.hash in verified else None
 
     while True:
-        board.rounds = due(plan, expansion, look_at_seen)
-        new = [cell for cell in board.rounds.cells if cell.checked.hash not in seen]
+        dashboard.known = list_known_cells(plan, expansion, read_verified_outcome)
+        new = [cell for cell in dashboard.known.cells if cell.hash not in verified]
         if not new:
-            return said
-        cells = [cell for cell in new if not is_there(cell)]
-        seen |= {cell.checked.hash for cell in new} - {cell.checked.hash for cell in cells}
-        said |= run_cells(cells, launch, policy, before=len(seen), tell=tell)
-        seen |= {cell.checked.hash for cell in cells}
-        if policy.on_failure == "stop" and any(find_status(cell.checked) != "done" for cell in cells):
-            return said
+            return errors
+        missing = [cell for cell in new if not has_valid_result(cell)]
+        verified |= {cell.hash for cell in new} - {cell.hash for cell in missing}
+        errors |= run_cells(missing, launch, policy, before=len(verified), print_line=print_line)
+        verified |= {cell.hash for cell in missing}
+        if policy.on_failure == "stop" and any(find_status(cell.checked) != "done" for cell in missing):
+            return errors
 
 
-def results_there() -> Callable[[Cell], bool]:
-    """A function that is true for cells with a result that today's code and data made; data are looked at once.
+def build_result_check() -> Callable[[Cell], bool]:
+    """Returns a function that is true for cells whose result was produced by the current code and data.
 
-    Where data cannot be prepared here, as on a cluster's login node, no result counts: each run looks for itself.
+    Each data set is hashed once. Where data cannot be prepared, as on the login node of a cluster, no result counts,
+    and each run verifies its own.
     """
-    known: dict[str, str | None] = {}
+    hashes: dict[str, str | None] = {}
 
-    def data_of(config: Mapping[str, Any]) -> str | None:
+    def hash_known_data(config: Mapping[str, Any]) -> str | None:
         key = json.dumps([config["data"], config["cache"]], sort_keys=True)
-        if key not in known:
+        if key not in hashes:
             try:
-                known[key] = hash_data(config)
+                hashes[key] = hash_data(config)
             except (Refused, OSError):
-                known[key] = None
-        return known[key]
+                hashes[key] = None
+        return hashes[key]
 
-    def is_there(cell: Cell) -> bool:
+    def has_valid_result(cell: Cell) -> bool:
         if find_status(cell.checked) != "done":
             return False
-        data = data_of(cell.checked.config)
+        data = hash_known_data(cell.checked.config)
         return data is not None and find_result(cell.checked, data) is not None
 
-    return is_there
+    return has_valid_result
 
 
-def look(study: str, further: Sequence[str]) -> Overview:
-    """Returns where a study stands, also while it runs elsewhere, and keeps which runs it has for the next look."""
-    recorder = Recorder()
-    plan = load_plan(study)
-    return _look(plan, expand(plan, further), recorder)
-
-
-def _look(plan: StudyPlan, expansion: Expansion, recorder: Recorder) -> Overview:
-    rounds = due(plan, expansion, recorder.note(outcomes(plan)))
-    overview = Overview(plan.name, plan.question, rounds.cells, rounds.more, expansion.not_applicable)
-    recorder.keep(plan.request, overview, rounds.cells)
-    return overview
-
-
-def watch(study: str, further: Sequence[str]) -> None:
-    """Print where a study stands until all runs are done."""
-    plan = load_plan(study)
-    expansion, terminal = expand(plan, further), Terminal()
-    print_question(plan.name, plan.question, terminal)
-    _watch(plan, expansion, terminal)
-
-
-def _watch(plan: StudyPlan, expansion: Expansion, terminal: Terminal) -> None:
-    """Keep the board in a terminal; elsewhere print a line whenever the number of finished runs changes."""
-    board, last = Board(), -1
-    with keeping(board, terminal) if terminal.is_interactive else contextlib.nullcontext():
-        while True:
-            board.rounds = due(plan, expansion)
-            found = board.found()
-            done = sum(each.state == "done" for each in found)
-            if done != last and not terminal.is_interactive:
-                terminal.print_line(summarize(found, board.rounds.more))
-            if not board.rounds.more and done == len(found):
-                return
-            last = done
-            time.sleep(1)
-
-
-def gather(study: str, further: Sequence[str]) -> tuple[Study, list[Run], Path]:
-    """A study, its runs as they stand, and the folder of its report."""
-    plan = load_plan(study)
-    expansion = expand(plan, ["threads=1", *further])
-    rounds = due(plan, expansion)
-    if not any(find_status(cell.checked) == "done" for cell in rounds.cells):
-        rounds = due(plan, expansion, outcomes(plan, stale=True))  # where all is old, that is what there is to report
-    return (
-        _study(plan, expansion, rounds, further),
-        [_run(cell) for cell in rounds.cells],
-        _report_folder(plan, expansion),
-    )
-
-
-def _report_folder(plan: StudyPlan, expansion: Expansion) -> Path:
-    return Path(expansion.settings[0].checked.config["runs"]) / "reports" / plan.name
-
-
-def _study(plan: StudyPlan, expansion: Expansion, rounds: Rounds, further: Sequence[str]) -> Study:
-    return Study(
-        name=plan.name,
-        question=plan.question,
-        expected=plan.expected,
-        baseline=plan.baseline,
-        arms=plan.arms,
-        tasks=tuple(_task(task, rounds, expansion) for task in plan.tasks),
-        not_applicable=expansion.not_applicable,
-        command=shlex.join(["zoo", "study", *plan.words, *further]),
-        against=plan.against,
-        factors=plan.factors,
-        matches=expansion.matches,
-        until_decided=plan.until_decided,
-        max_seeds=len(plan.seeds) if plan.until_decided else 0,
-    )
-
-
-def _task(task: TaskPlan, rounds: Rounds, expansion: Expansion) -> Task:
-    """The task, with what a reader must know of its runs besides its note."""
-    also = [
-        f"{arm} also changes: {', '.join(what)}." for (arm, of), what in expansion.further.items() if of == task.name
-    ]
-    note = " ".join([task.note, *rounds.notes[task.name], *also]).strip()
-    return Task(task.name, task.comparable, task.metrics, note, task.margin, task.of, task.size)
-
-
-def _run(cell: Cell) -> Run:
-    run = read_run(run_folder(cell.checked).path, cell.arm, cell.task, cell.seed)
-    return replace(run, rate=cell.rate, tuning=cell.tuning, stale=find_status(cell.checked) == "stale")
-
-
-def _why(each: CellStatus[Cell], said: Mapping[str, str]) -> str:
-    if each.error:
-        return each.error
-    if each.state == "running":
-        return f"{each.process} trains it"
-    return said.get(each.cell.checked.hash, "it was not begun" if each.state == "planned" else "it did not finish")
-
-
-def local_launcher(arguments: Sequence[str]) -> list[str]:
-    """The launcher that a study takes unless it is told another: as many processes as cores, one thread each.
-
-    Not where a GPU is trained on, which one run has at a time.
-    """
-    import joblib
-    import torch
-
-    gpu = torch.cuda.is_available() and not {"trainer=cpu", "trainer.accelerator=cpu"} & set(arguments)
-    chosen = any(argument.startswith("hydra/launcher=") for argument in arguments)
-    threads = [] if any(argument.startswith("threads=") for argument in arguments) else ["threads=1"]
-    if chosen or gpu or sys.platform == "win32":
-        return threads
-    return [*threads, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={joblib.cpu_count()}"]
+def _explain_missing(status: CellStatus[Cell], errors: Mapping[str, str]) -> str:
+    if status.error:
+        return status.error
+    if status.state == "running":
+        return f"{status.process} is training it"
+    return errors.get(status.cell.hash, "it was not started" if status.state == "planned" else "it did not finish")

@@ -1,37 +1,40 @@
-"""Has the cells of a study trained: each once, by us or by others that work on the same runs, failures dealt with."""
+"""Trains the cells of a study: each once, by this process or by others that share the runs."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.checks import require
-from zoo.study.cells.state import CellStatus, get_cell_status
-from zoo.study.plan.setting import Cell, override
+from zoo.config.format_override import format_override
+from zoo.study.cells.cell_status import CellStatus, get_cell_status
+from zoo.study.plan.cell import Cell
 from zoo.system.signals import raise_if_interrupted
 from zoo.system.terminal import say
 
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[str | None]]
-Tell = Callable[[str], None]
-_LOOK = 1.0  # seconds between looks at what others train
+"""Launches trainings, each given by its overrides; returns the error of each, as far as the launcher knows it."""
+PrintLine = Callable[[str], None]
+_POLL_SECONDS = 1.0  # between looks at runs that other processes train
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What follows a failure.
+class FailurePolicy:
+    """Handling of failed runs.
 
     Args:
-        on_failure: ``go_on`` with the other runs; or ``stop``: what was begun ends, and nothing else is begun.
-        retries: how often a run that failed is tried again.
-        abreast: runs that the launcher has going at a time; so many are launched together where one may stop all.
+        on_failure: ``"go_on"`` with the other runs; or ``"stop"``, which finishes running ones and starts no others.
+        retries: Number of times that a failed run is tried again.
+        parallel_runs: Number of runs that the launcher runs at a time. With ``on_failure="stop"`` no more than this
+            are launched together.
     """
 
     on_failure: str = "go_on"
     retries: int = 0
-    abreast: int = 1
+    parallel_runs: int = 1
 
     def __post_init__(self) -> None:
         choices = ("go_on", "stop")
@@ -39,78 +42,85 @@ class Policy:
         require(self.retries >= 0, f"retries must not be negative: got retries={self.retries}")
 
 
-def say_error(line: str) -> None:
-    """Tell it where errors go."""
+def print_error_line(line: str) -> None:
+    """Prints a line to the standard error."""
     say(line, file=sys.stderr, flush=True)
 
 
 def run_cells(
-    cells: Sequence[Cell], launch: Launch, policy: Policy, *, before: int = 0, tell: Tell = say_error
+    cells: Sequence[Cell],
+    launch: Launch,
+    policy: FailurePolicy,
+    *,
+    before: int = 0,
+    print_line: PrintLine = print_error_line,
 ) -> dict[str, str]:
-    """Launch cells until each has a result or was tried often enough.
+    """Launches cells until each has a result or has failed too often.
 
-    What others train is left to them, and looked at again when all else is done.
+    Cells that other processes are training are left to them, and checked again when all others have ended.
 
     Args:
-        cells: each once.
-        launch: runs lists of overrides, each one training.
-        policy: what follows a failure.
-        before: runs of the study that were launched earlier; numbers go on from there.
-        tell: shows a line.
+        cells: Distinct cells.
+        launch: Launches trainings.
+        policy: Handling of failed runs.
+        before: Number of earlier runs of the study, from which the numbers of runs continue.
+        print_line: Prints a line.
     Returns:
-        what runs died of by the word of the launcher, by hash.
+        Errors of runs as reported by the launcher, by hash.
     """
-    said: dict[str, str] = {}
-    tried: Counter[str] = Counter()
-    numbers = {cell.checked.hash: number for number, cell in enumerate(cells, before + 1)}
-    pending, told = list(cells), ""
+    errors: dict[str, str] = {}
+    attempts: Counter[str] = Counter()
+    numbers = {cell.hash: number for number, cell in enumerate(cells, before + 1)}
+    pending, announced = list(cells), ""
     while pending:
         ready = [cell for cell in pending if get_cell_status(cell).state != "running"]
         if not ready:
-            told = _waiting(pending, told, tell)
-            time.sleep(_LOOK)
+            announced = _print_waiting(pending, announced, print_line)
+            time.sleep(_POLL_SECONDS)
             continue
-        batch = ready if policy.on_failure == "go_on" else ready[: policy.abreast]
-        labels = [
-            override("label", f"{numbers[cell.checked.hash]}/{before + len(cells)} {cell.name}") for cell in batch
-        ]
-        errors = launched(launch, [(*cell.overrides, label) for cell, label in zip(batch, labels, strict=True)], tell)
-        said |= {cell.checked.hash: error for cell, error in zip(batch, errors, strict=False) if error}
-        tried.update(cell.checked.hash for cell in batch)
+        batch = ready if policy.on_failure == "go_on" else ready[: policy.parallel_runs]
+        labels = [f"{numbers[cell.hash]}/{before + len(cells)} {cell.name}" for cell in batch]
+        jobs = [(*cell.overrides, format_override("label", label)) for cell, label in zip(batch, labels, strict=True)]
+        found = launch_jobs(launch, jobs, print_line)
+        errors |= {cell.hash: error for cell, error in zip(batch, found, strict=False) if error}
+        attempts.update(cell.hash for cell in batch)
         ended = [get_cell_status(cell) for cell in batch]
-        again = [each.cell for each in ended if _again(each, tried, said, policy.retries)]
+        again = [status.cell for status in ended if _should_retry(status, attempts, errors, policy.retries)]
         if policy.on_failure == "stop" and any(each.state != "done" and each.cell not in again for each in ended):
             break
         pending = [cell for cell in pending if cell not in batch] + again
-    return said
+    return errors
 
 
-def _again(each: CellStatus[Cell], tried: Counter[str], said: dict[str, str], retries: int) -> bool:
-    """Whether a cell is to be launched once more.
+def _should_retry(
+    status: CellStatus[Cell], attempts: Mapping[str, int], errors: Mapping[str, str], retries: int
+) -> bool:
+    """True if a cell is to be launched again.
 
-    One that died without a word, with its own process or that of another that had it, is worth a second try anyway.
+    A run that ended without an error, such as one whose process was killed, is tried twice in any case.
     """
-    if each.state in ("done", "running"):
-        return each.state == "running"
-    hash = each.cell.checked.hash
-    silent = each.state == "interrupted" or (each.state != "failed" and hash not in said)
-    return tried[hash] <= max(retries, 1 if silent else 0)
+    if status.state in ("done", "running"):
+        return status.state == "running"
+    is_silent = status.state == "interrupted" or (status.state != "failed" and status.cell.hash not in errors)
+    return attempts[status.cell.hash] <= max(retries, 1 if is_silent else 0)
 
 
-def _waiting(pending: Sequence[Cell], told: str, tell: Tell) -> str:
-    """Say what is waited for, if it was not said already."""
-    waits = "; ".join(f"{cell.name}: {get_cell_status(cell).process}" for cell in pending)
+def _print_waiting(pending: Sequence[Cell], announced: str, print_line: PrintLine) -> str:
+    """Prints the runs that are waited for, unless they are those announced last; returns their names."""
+    processes = "; ".join(f"{cell.name}: {get_cell_status(cell).process}" for cell in pending)
     names = ", ".join(cell.name for cell in pending)
-    if names != told:
-        tell(f"waiting for what others train: {waits}")
+    if names != announced:
+        print_line(f"waiting for other processes to finish: {processes}")
     return names
 
 
-def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say_error) -> Sequence[str | None]:
-    """Launch; what a launcher itself dies of is told, and the folders say what is missing.
+def launch_jobs(
+    launch: Launch, jobs: Sequence[Sequence[str]], print_line: PrintLine = print_error_line
+) -> Sequence[str | None]:
+    """Launches trainings, and prints the error of the launcher itself if it fails.
 
     Raises:
-        Interrupted: if runs came back because a signal asked the command to end.
+        Interrupted: If a signal asked the command to end.
     """
     try:
         found = launch(jobs)
@@ -119,5 +129,5 @@ def launched(launch: Launch, jobs: Sequence[Sequence[str]], tell: Tell = say_err
     except Exception as error:
         raise_if_interrupted()
         lines = [line for line in str(error).splitlines() if line.strip()]
-        tell(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}")
+        print_line(f"the launcher failed: {type(error).__name__}: {lines[-1] if lines else ''}")
         return ()

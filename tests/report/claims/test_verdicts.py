@@ -19,7 +19,7 @@ from zoo.report.claims.format import format_amount, format_chance, format_probab
 from zoo.report.claims.verdicts import format_design
 from zoo.report.records.metrics import Metric
 from zoo.statistics import compare, compute_detectable_effect
-from zoo.study.cells.load import read_study
+from zoo.study.cells.load_plan import read_study
 from zoo.system.tables import Terminal
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import yaml
 
 from tests.command import zoo
 from tests.study.test_study import STUDY
-from zoo.study import run_study
-from zoo.study.cells import snapshot
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import read_study
+from zoo.study import watch_study
+from zoo.study.cells import snapshot, study_request
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import read_study
 from zoo.training.run import compute_fingerprints, run_folder
 
 OLD = 1_000_000_000
@@ -37,7 +37,7 @@ def finish(path: Path, number: int = 9) -> list[Path]:
     """Give the first runs of a study results of today's code, without training them."""
     plan = read_study(path)
     folders = []
-    for cell in expand(plan, ["threads=1"]).cells(plan.seeds)[:number]:
+    for cell in expand_plan(plan, ["threads=1"]).build_cells(plan.seeds)[:number]:
         folder = run_folder(cell.checked).path
         folder.mkdir(parents=True, exist_ok=True)
         result = {"metrics": {"loss": 1.0}, "fingerprints": compute_fingerprints(cell.checked.config)}
@@ -62,8 +62,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def composed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often the plan of a study was composed since this was asked last."""
     calls: list[str] = []
-    look = run_study.look
-    monkeypatch.setattr(run_study, "look", lambda *given: calls.append("") or look(*given))
+    get_overview = watch_study.get_overview
+    monkeypatch.setattr(watch_study, "get_overview", lambda *given: calls.append("") or get_overview(*given))
 
     def count() -> int:
         number = len(calls)
@@ -115,11 +115,11 @@ def change_variable(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def change_code(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "compute_installation_digest", lambda: "another")
+    monkeypatch.setattr(study_request, "compute_installation_digest", lambda: "another")
 
 
 def change_machine(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "identify_machine", lambda: "another")
+    monkeypatch.setattr(study_request, "identify_machine", lambda: "another")
 
 
 def change_plugin(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,15 +17,16 @@ from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.model.build import build
 from zoo.report.records.records import Match
-from zoo.study.cells.expand import Expansion
-from zoo.study.cells.rounds import Rounds, due
-from zoo.study.cells.state import CellStatus
+from zoo.study.cells.cell_status import CellStatus
+from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.known_cells import KnownCells, list_known_cells
 from zoo.study.forecast import dry_run, forecast
-from zoo.study.forecast.probe import Estimate
+from zoo.study.forecast.estimate_run_times import Estimate
 from zoo.study.match import quantities
+from zoo.study.plan.cell import Cell, Setting
 from zoo.study.plan.controls import Rates
-from zoo.study.plan.setting import Cell, Setting
-from zoo.study.plan.study_file import StudyPlan, TaskPlan
+from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.tasks import TaskPlan
 from zoo.system.tables import Terminal
 
 LINES = ("model=llama", "model.dim=32", "model.layers=1", "model.heads=2", *NUMBERS, *ON_CPU)
@@ -52,24 +53,24 @@ def arm(name: str, optimizer: dict[str, Any] | None = None, **model: Any) -> Set
 def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run takes ten seconds, and there are four cores."""
 
-    def probe(settings: Sequence[Setting], tell: Callable[[str], None]) -> dict[tuple[str, str], Estimate]:
+    def estimate(settings: Sequence[Setting], tell: Callable[[str], None]) -> dict[tuple[str, str], Estimate]:
         return {(each.arm, each.task): Estimate(10.0) for each in settings}
 
-    monkeypatch.setattr(forecast, "probe", probe)
+    monkeypatch.setattr(forecast, "estimate_run_times", estimate)
     monkeypatch.setattr("joblib.cpu_count", lambda: 4)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
-def shown(plan: StudyPlan, expansion: Expansion, rounds: Rounds | None = None) -> list[str]:
+def shown(plan: StudyPlan, expansion: Expansion, rounds: KnownCells | None = None) -> list[str]:
     """Lines on a terminal of 80 columns."""
     out = io.StringIO()
-    rounds = due(plan, expansion) if rounds is None else rounds
-    dry_run.show(plan, expansion, rounds, Terminal(out, width=80))
+    rounds = list_known_cells(plan, expansion) if rounds is None else rounds
+    dry_run.print_dry_run(plan, expansion, rounds, Terminal(out, width=80))
     return [line.replace("\N{NO-BREAK SPACE}", " ").rstrip() for line in out.getvalue().splitlines()]
 
 
 def tokens(row: Setting) -> int:
-    return quantities.shape(row.checked).length * 8 * 100
+    return quantities.measure_row_shape(row.checked).length * 8 * 100
 
 
 def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
@@ -81,7 +82,10 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
     assert lines[0].split() == ["arm", "parameters", "FLOPs/token", "runs", "a", "run"]
     assert lines[1] == "numbers"
     size = sum(
-        p.numel() for p in build(gated.checked.config["model"], quantities.shape(gated.checked).vocabulary).parameters()
+        p.numel()
+        for p in build(
+            gated.checked.config["model"], quantities.measure_row_shape(gated.checked).vocabulary
+        ).parameters()
     )
     row = next(line for line in lines if "gated" in line).split()
     assert row[:3] == ["gated", f"{size / 1000:.1f}", "k"]
@@ -130,7 +134,7 @@ def test_seeds_that_are_left_out_are_not_counted() -> None:
 def test_learning_rates_come_first_and_seeds_may_be_added() -> None:
     plan = replace(PLAN, seeds=tuple(range(1, 21)), until_decided=True, rates=Rates((0.001, 0.01), (101, 102)))
     expansion = Expansion((arm("gated"), arm("mlp", hidden=96)))
-    rounds = due(plan, expansion, lambda cell: None)
+    rounds = list_known_cells(plan, expansion, lambda cell: None)
     assert {cell.tuning for cell in rounds.cells} == {True}
     lines = shown(plan, expansion, rounds)
     assert next(line for line in lines if "mlp" in line).split()[-5:] == ["8", "to", "24", "10", "s"]
@@ -157,7 +161,7 @@ def test_what_is_there_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_fails_at_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        forecast, "probe", lambda settings, tell: {("gated", "numbers"): Estimate(None, "out of memory")}
+        forecast, "estimate_run_times", lambda settings, tell: {("gated", "numbers"): Estimate(None, "out of memory")}
     )
     lines = shown(PLAN, Expansion((arm("gated"),)))
     assert "fails: numbers gated: out of memory" in lines
@@ -175,7 +179,7 @@ def test_problems_with_the_data_are_told_at_once() -> None:
 def test_every_cell_as_json() -> None:
     moved = {("mlp", "numbers"): Match("parameters", "model.hidden", 64, 96, 1000.0, 1002.0)}
     expansion = Expansion((composed(), arm("mlp", hidden=96)), (("lstm", "numbers", "why"),), moved)
-    told = json.loads(json.dumps(dry_run.as_json(PLAN, expansion, due(PLAN, expansion))))
+    told = json.loads(json.dumps(dry_run.build_dry_run_json(PLAN, expansion, list_known_cells(PLAN, expansion))))
     assert told["runs"] == {"least": 6, "most": 6}
     assert told["seconds"] == {"least": 15.0, "most": 15.0}
     assert told["not_applicable"] == [{"arm": "lstm", "task": "numbers", "why": "why"}]
@@ -190,7 +194,7 @@ def test_every_cell_as_json() -> None:
     assert cell["seconds"] == 10.0
     assert cell["train_tokens"] == tokens(composed())
     assert cell["train_flops"] == cell["flops_per_token"] * cell["train_tokens"]
-    model = build(found.config["model"], quantities.shape(found).vocabulary)
+    model = build(found.config["model"], quantities.measure_row_shape(found).vocabulary)
     assert cell["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -207,6 +211,6 @@ def test_many_settings_of_few_models_are_costed_by_model(monkeypatch: pytest.Mon
         arm(f"{width} {rate}", {"lr": rate / 1e4}, hidden=width) for width in (201, 202, 203) for rate in range(1, 21)
     ]
     expansion = Expansion(tuple(settings))
-    lines = shown(replace(PLAN, seeds=(1,)), expansion, Rounds(tuple(expansion.cells([1]))))
+    lines = shown(replace(PLAN, seeds=(1,)), expansion, KnownCells(tuple(expansion.build_cells([1]))))
     assert lines[-1].startswith("60 runs; ")
     assert len(made) == 2 * 3  # for what is needed, and for what is executed

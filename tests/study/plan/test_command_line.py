@@ -15,31 +15,32 @@ from omegaconf import OmegaConf
 
 from tests.study.plan.test_study_file import written
 from zoo.checks import Refused
-from zoo.study.cells.load import load_plan
-from zoo.study.plan.command_line import as_override, asked
-from zoo.study.plan.setting import override
-from zoo.study.plan.study_file import Matching, Rates, StudyPlan
-from zoo.study.plan.values import from_word
-from zoo.study.run_study import local_launcher
+from zoo.config.format_override import format_override
+from zoo.study.cells.load_plan import load_plan
+from zoo.study.choose_launcher import choose_launcher
+from zoo.study.plan.command_line import build_study_override, parse_study_command
+from zoo.study.plan.controls import Matching, Rates
+from zoo.study.plan.parse_yaml import parse_value
+from zoo.study.plan.study_file import StudyPlan
 
 ARMS = "arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}"
 COMMON = ["model=gpt/tiny", "data=numbers", "data.length=64"]
 
 
 def plan(*words: str) -> StudyPlan:
-    return load_plan(asked(words)[0])
+    return load_plan(parse_study_command(words)[0])
 
 
 # ------------------------------------------------------------------------------------------------- without a file
 
 
 def test_a_study_without_a_file() -> None:
-    study, further = asked([*COMMON, ARMS, "seeds=5", "threads=2", "~optimizer.weight_decay"])
+    study, further = parse_study_command([*COMMON, ARMS, "seeds=5", "threads=2", "~optimizer.weight_decay"])
     found = load_plan(study)
     assert further == ["threads=2"]  # of the machine, not of the question
     assert found.arms == {"baseline": {}, "rms": {"model/norm": "rms"}, "dyt": {"model/norm": "dyt"}}
     assert (found.baseline, found.seeds, found.kind) == ("baseline", (1, 2, 3, 4, 5), "arms")
-    assert [override(*pair) for pair in found.overrides.items()] == [*COMMON, "~optimizer.weight_decay"]
+    assert [format_override(*pair) for pair in found.overrides.items()] == [*COMMON, "~optimizer.weight_decay"]
     ((task),) = found.tasks
     assert (task.name, task.metrics, task.margin) == ("numbers", ("target_nll", "exact_match"), None)
     assert found.question == "Do rms and dyt differ from the baseline on numbers?"
@@ -101,7 +102,7 @@ def test_a_question_and_a_name_are_made_of_the_plan(kind: str, question: str, na
 
 def test_keys_replace_those_of_a_file(tmp_path: Path) -> None:
     path = str(written(tmp_path, match="parameters", expected="much"))
-    study, further = asked([path, "seeds=3", "match=none", "steps=5", "margin=2", "metrics=perplexity"])
+    study, further = parse_study_command([path, "seeds=3", "match=none", "steps=5", "margin=2", "metrics=perplexity"])
     found = load_plan(study)
     assert further == ["steps=5"]
     assert (found.seeds, found.matching, found.expected) == ((1, 2, 3), None, "much")
@@ -140,7 +141,7 @@ def test_keys_replace_those_of_a_file(tmp_path: Path) -> None:
 )
 def test_what_is_no_study_is_refused(words: list[str], told: str) -> None:
     with pytest.raises(Refused) as refused:
-        asked(words)
+        parse_study_command(words)
     assert str(refused.value).startswith(told)
 
 
@@ -173,7 +174,7 @@ def test_mistakes_are_told_without_a_file_too() -> None:
     ],
 )
 def test_values_are_read_as_a_person_writes_them(text: str, value: Any) -> None:
-    assert from_word("key", text) == value
+    assert parse_value("key", text) == value
 
 
 ANY = st.one_of(st.text(max_size=12), st.text(alphabet="\"'\\ab{}[],:=$ \n\t#~", max_size=12))
@@ -183,7 +184,7 @@ ANY = st.one_of(st.text(max_size=12), st.text(alphabet="\"'\\ab{}[],:=$ \n\t#~",
 @given(ANY)
 @example("a\\\n")
 def test_overrides_keep_every_character(text: str) -> None:
-    read = OverridesParser.create().parse_override(override("key", [text, {"a": text}, text])).value()
+    read = OverridesParser.create().parse_override(format_override("key", [text, {"a": text}, text])).value()
     assert read == [text, {"a": text}, text]
 
 
@@ -192,9 +193,11 @@ def test_overrides_keep_every_character(text: str) -> None:
 def test_a_study_reaches_the_sweeper_with_every_character(name: str, value: str) -> None:
     arms = {"a": {}, name: {"label": value}}
     words = [*COMMON, "seeds=1", f"question={value}", f"arms={json.dumps(arms)}", "baseline=a"]
-    with mock.patch("zoo.study.plan.command_line._data", return_value=("numbers", "pairs")):  # which takes a second
-        study, _ = asked(words)
-    line = OverridesParser.create().parse_override(as_override(study))
+    with mock.patch(
+        "zoo.study.plan.command_line._find_data_form", return_value=("numbers", "pairs")
+    ):  # which takes a second
+        study, _ = parse_study_command(words)
+    line = OverridesParser.create().parse_override(build_study_override(study))
     config = OmegaConf.create({"study": line.value()})
     arrived = json.loads(OmegaConf.to_container(config, resolve=True)["study"])
     assert arrived["question"] == value
@@ -215,4 +218,4 @@ def test_runs_go_at_once_but_not_on_one_gpu(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     monkeypatch.setattr("joblib.cpu_count", lambda: 6)
-    assert local_launcher(words) == chosen
+    assert choose_launcher(words) == chosen

@@ -8,24 +8,24 @@ import pytest
 
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
-from zoo.study.plan.designs import KINDS, Arms
-from zoo.study.plan.path import path
-from zoo.study.plan.setting import override
-from zoo.study.plan.tasks import layered
+from zoo.config.format_override import format_override
+from zoo.study.plan.designs import READERS, Arms
+from zoo.study.plan.preset_path import read_path
+from zoo.study.plan.tasks import merge_overrides
 
 RMS, GATED, ROTARY = {"model/norm": "rms"}, {"model/ffn": "gated"}, {"model/position": "rotary"}
 
 
 def read(kind: str, given: Any) -> Arms:
     problems: list[str] = []
-    found = KINDS[kind](given, problems)
+    found = READERS[kind](given, problems)
     assert problems == []
     return found
 
 
 def problems_of(kind: str, given: Any) -> list[str]:
     problems: list[str] = []
-    KINDS[kind](given, problems)
+    READERS[kind](given, problems)
     return problems
 
 
@@ -127,19 +127,19 @@ def test_what_is_no_plan_of_its_kind_is_refused(kind: str, given: Any, told: str
 def test_who_chooses_another_component_keeps_what_was_said_of_options_that_it_has_too() -> None:
     below = {"model/norm": "layer", "model.norm.eps": 1.0, "model.norms": 2, "+model.norm.new": 3, "steps": 1}
     kept = {"model.norm.eps": 1.0, "model.norms": 2, "steps": 1}
-    assert layered(below, {"model/norm": "rms"}) == {**kept, "model/norm": "rms"}
-    assert layered(below, {"model/norm": "none"}) == {"model.norms": 2, "steps": 1, "model/norm": "none"}
+    assert merge_overrides(below, {"model/norm": "rms"}) == {**kept, "model/norm": "rms"}
+    assert merge_overrides(below, {"model/norm": "none"}) == {"model.norms": 2, "steps": 1, "model/norm": "none"}
     nested = {"model.attention.scores.window": 4, "~model.attention.qk_norm": None, "model.attention.rank": 2}
-    assert layered(nested, {"model/attention": "grouped_query"}) == {
+    assert merge_overrides(nested, {"model/attention": "grouped_query"}) == {
         "model.attention.scores.window": 4,
         "~model.attention.qk_norm": None,
         "model/attention": "grouped_query",
     }
-    assert layered({"model.norm.bias": "all"}, {"model/norm": "layer"}) == {"model/norm": "layer"}
-    assert layered(below, {"model/norm": "layer", "steps": 2}) == below | {"steps": 2}
+    assert merge_overrides({"model.norm.bias": "all"}, {"model/norm": "layer"}) == {"model/norm": "layer"}
+    assert merge_overrides(below, {"model/norm": "layer", "steps": 2}) == below | {"steps": 2}
     both = {"model.norm.bias": False, "model/norm": "rms"}
-    assert layered(below, both) == {**kept, **both}
-    assert layered({"model.encoder.norm.eps": 1}, {"model/norm": "rms"})["model.encoder.norm.eps"] == 1
+    assert merge_overrides(below, both) == {**kept, **both}
+    assert merge_overrides({"model.encoder.norm.eps": 1}, {"model/norm": "rms"})["model.encoder.norm.eps"] == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- paths
@@ -147,11 +147,11 @@ def test_who_chooses_another_component_keeps_what_was_said_of_options_that_it_ha
 
 def walk(given: Any, common: Any = (), fixed: Any = ()) -> tuple[Arms, list[str]]:
     problems: list[str] = []
-    return path(given, dict(common), fixed, problems), problems
+    return read_path(given, dict(common), fixed, problems), problems
 
 
 def run_hash(overrides: Any) -> str:
-    return check_run(compose_run([override(key, value) for key, value in overrides.items()])).hash
+    return check_run(compose_run([format_override(key, value) for key, value in overrides.items()])).hash
 
 
 @pytest.mark.parametrize(

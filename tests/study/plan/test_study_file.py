@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from zoo.checks import Refused
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import load_plan, read_study
-from zoo.study.plan.study_file import Matching, Rates, StudyPlan, find_study
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import load_plan, read_study
+from zoo.study.plan.controls import Matching, Rates
+from zoo.study.plan.find_study import find_study
+from zoo.study.plan.study_file import StudyPlan
 
 STUDY: dict[str, Any] = {
     "question": "Does it matter?",
@@ -157,7 +159,7 @@ def test_a_mistake_is_told_with_its_value(
     read: Any, tmp_path: Path, given: Any, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "zoo.study.cells.load._find_problems_of_arms", lambda plan: []
+        "zoo.study.cells.load_plan._find_arm_problems", lambda plan: []
     )  # what is wrong with arms too takes seconds
     with pytest.raises(Refused) as refused:
         read(**given)
@@ -243,7 +245,7 @@ def test_a_file_that_never_ends_is_refused(text: str, told: str, tmp_path: Path)
 )
 def test_what_a_study_asks_for_has_limits(read: Any, given: dict[str, Any], told: str) -> None:
     with pytest.raises(Refused, match=told):
-        expand(read(**given))
+        expand_plan(read(**given))
 
 
 def test_a_large_study_is_within_the_limits(read: Any) -> None:

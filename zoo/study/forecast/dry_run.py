@@ -10,12 +10,12 @@ from rich.text import Text
 
 from zoo.report.claims.format import format_mismatch
 from zoo.report.records.records import Match
-from zoo.study.cells.expand import Expansion
-from zoo.study.cells.rounds import Rounds
-from zoo.study.cells.state import CellStatus, count_states
-from zoo.study.forecast.forecast import Forecast, Row, forecast
-from zoo.study.match.quantities import executed, measure, train_tokens
-from zoo.study.plan.setting import Cell
+from zoo.study.cells.cell_status import CellStatus, count_states
+from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.known_cells import KnownCells
+from zoo.study.forecast.forecast import Forecast, ForecastRow, forecast_study
+from zoo.study.match.quantities import count_executed_flops, count_train_tokens, measure_quantity
+from zoo.study.plan.cell import Cell
 from zoo.study.plan.study_file import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
@@ -23,52 +23,54 @@ from zoo.training.run import run_folder
 from zoo.units import format_count, format_duration, is_different
 
 
-def show(plan: StudyPlan, expansion: Expansion, rounds: Rounds, terminal: Terminal) -> None:
+def print_dry_run(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, terminal: Terminal) -> None:
     """Print a row for each arm and task; what is left out and why; what comes first; and what all of it takes.
 
     Raises:
         Refused: for what is wrong with the data, or with a model that is to be made for them.
     """
     with terminal.status("") as status:
-        expected = forecast(
+        expected = forecast_study(
             plan, expansion, rounds, lambda line: status.update(Text(escape_controls(f"a few steps of {line}")))
         )
     _print_table(expected.rows, terminal)
-    for line in _lines(plan, expansion, rounds, expected):
+    for line in _list_remarks(plan, expansion, rounds, expected):
         terminal.print_line(line)
 
 
-def as_json(plan: StudyPlan, expansion: Expansion, rounds: Rounds) -> dict[str, Any]:
+def build_dry_run_json(plan: StudyPlan, expansion: Expansion, rounds: KnownCells) -> dict[str, Any]:
     """All that is known, for machines: every run with what ``zoo train`` would be told, its folder and its cost.
 
     Raises:
-        Refused: as ``show``.
+        Refused: as ``print_dry_run``.
     """
-    expected = forecast(plan, expansion, rounds)
+    expected = forecast_study(plan, expansion, rounds)
     matched = {(row.setting.arm, row.setting.task): row.match for row in expected.rows if row.match}
     return {
         "study": plan.name,
         "question": plan.question,
-        "runs": _ends(expected.runs),
-        "tokens": _ends(expected.tokens),
-        "seconds": None if expected.seconds is None else _ends(expected.seconds),
+        "runs": _build_range(expected.runs),
+        "tokens": _build_range(expected.tokens),
+        "seconds": None if expected.seconds is None else _build_range(expected.seconds),
         "workers": expected.workers,
         "not_applicable": [{"arm": arm, "task": task, "why": why} for arm, task, why in expansion.not_applicable],
-        "also_changed": [{"arm": arm, "task": task, "what": what} for (arm, task), what in expansion.further.items()],
+        "also_changed": [
+            {"arm": arm, "task": task, "what": what} for (arm, task), what in expansion.side_changes.items()
+        ],
         "left_out": [{"arm": arm, "task": task, "seeds": seeds} for arm, task, seeds in expansion.left_out],
         "matched": [
             {"arm": arm, "task": task, **asdict(moved), "mismatch": moved.mismatch}
             for (arm, task), moved in matched.items()
         ],
-        "cells": [_cell(row, each) for row in expected.rows for each in row.found],
+        "cells": [_build_cell_json(row, each) for row in expected.rows for each in row.found],
     }
 
 
-def _ends(ends: tuple[float, float]) -> dict[str, float]:
+def _build_range(ends: tuple[float, float]) -> dict[str, float]:
     return dict(zip(("least", "most"), ends, strict=True))
 
 
-def _cell(row: Row, each: CellStatus[Cell]) -> dict[str, Any]:
+def _build_cell_json(row: ForecastRow, each: CellStatus[Cell]) -> dict[str, Any]:
     cell = each.cell
     return {
         **{key: getattr(cell, key) for key in ("task", "arm", "seed", "rate", "tuning")},
@@ -77,9 +79,9 @@ def _cell(row: Row, each: CellStatus[Cell]) -> dict[str, Any]:
         "folder": str(run_folder(cell.checked).path),
         "state": each.state,
         **asdict(row.costs),
-        "executed_flops_per_token": executed(cell.checked),
-        "train_flops": measure(cell.checked, "train_flops"),
-        "train_tokens": train_tokens(cell.checked),
+        "executed_flops_per_token": count_executed_flops(cell.checked),
+        "train_flops": measure_quantity(cell.checked, "train_flops"),
+        "train_tokens": count_train_tokens(cell.checked),
         **asdict(row.estimate),
     }
 
@@ -87,15 +89,15 @@ def _cell(row: Row, each: CellStatus[Cell]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------- the table
 
 
-def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
+def _print_table(rows: Sequence[ForecastRow], terminal: Terminal) -> None:
     """A row an arm, under the name of its task; columns that would be empty are left out."""
     columns = {
-        "parameters": [_parameters(row) for row in rows],
-        "FLOPs/token": [_flops(row) for row in rows],
-        "moved": [_moved(row.match) for row in rows],
-        "rate": [_rate(row) for row in rows],
-        "runs": [_span(row.least, row.most) for row in rows],
-        "state": [_state(row) for row in rows],
+        "parameters": [_format_parameters(row) for row in rows],
+        "FLOPs/token": [_format_flops(row) for row in rows],
+        "moved": [_format_match(row.match) for row in rows],
+        "rate": [_format_rate(row) for row in rows],
+        "runs": [_format_range(row.least, row.most) for row in rows],
+        "state": [_format_states(row) for row in rows],
         "a run": ["" if row.estimate.seconds is None else format_duration(row.estimate.seconds) for row in rows],
     }
     lines: list[tuple[str, int | None]] = []
@@ -110,21 +112,21 @@ def _print_table(rows: Sequence[Row], terminal: Terminal) -> None:
     print_table(terminal, drawn, styles={place: "bold" for place, (_, number) in enumerate(lines) if number is None})
 
 
-def _flops(row: Row) -> str:
+def _format_flops(row: ForecastRow) -> str:
     """Those of the method, and those that are executed where they differ."""
-    needed, done = row.costs.flops_per_token, executed(row.setting.checked)
+    needed, done = row.costs.flops_per_token, count_executed_flops(row.setting.checked)
     return (
         f"{format_count(needed)}\n{format_count(done)} executed" if is_different(done, needed) else format_count(needed)
     )
 
 
-def _parameters(row: Row) -> str:
+def _format_parameters(row: ForecastRow) -> str:
     active = row.costs.active_parameters
     some = f"\n{format_count(active)} active" if active != row.costs.parameters else ""
     return f"{format_count(row.costs.parameters)}{some}"
 
 
-def _moved(moved: Match | None) -> str:
+def _format_match(moved: Match | None) -> str:
     """What moved, and what is left between the arm and the baseline."""
     if moved is None or (moved.before == moved.after and not moved.why):
         return ""
@@ -132,13 +134,13 @@ def _moved(moved: Match | None) -> str:
     return f"{change}{format_mismatch(moved.mismatch)}"
 
 
-def _rate(row: Row) -> str:
+def _format_rate(row: ForecastRow) -> str:
     """The learning rate that was chosen, if one was."""
     rates = {each.cell.rate for each in row.found if not each.cell.tuning and each.cell.rate is not None}
     return "\n".join(f"{rate:g}" for rate in sorted(rates))
 
 
-def _state(row: Row) -> str:
+def _format_states(row: ForecastRow) -> str:
     """States of its runs; nothing where none was begun."""
     counted = count_states(row.found)
     return "" if set(counted) <= {"planned"} else "\n".join(f"{many} {state}" for state, many in counted.items())
@@ -147,7 +149,7 @@ def _state(row: Row) -> str:
 # ---------------------------------------------------------------------------------------------------------- and below
 
 
-def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Forecast) -> Iterator[str]:
+def _list_remarks(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, expected: Forecast) -> Iterator[str]:
     """What the table does not say."""
     for row in expected.rows:
         if row.estimate.error:
@@ -155,7 +157,9 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
         if row.match and row.match.why:
             yield f"not matched: {row.name}, {format_mismatch(row.match.mismatch)}: {row.match.why}"
     yield from (f"not applicable: {task} {arm}: {why}" for arm, task, why in expansion.not_applicable)
-    yield from (f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.further.items())
+    yield from (
+        f"also changed: {task} {arm}: {', '.join(what)}" for (arm, task), what in expansion.side_changes.items()
+    )
     for arm, task, seeds in expansion.left_out:
         some = "" if len(seeds) == len(plan.seeds) else f": seeds {', '.join(map(str, seeds))}"
         yield f"left out by where: {task} {arm}{some}"
@@ -167,19 +171,19 @@ def _lines(plan: StudyPlan, expansion: Expansion, rounds: Rounds, expected: Fore
     yield from (f"{task}: {note}" for task, notes in rounds.notes.items() for note in notes)
     if plan.until_decided:
         yield f"seeds are added until each arm has a verdict, up to {len(plan.seeds)}"
-    yield _total(expected)
+    yield _format_total(expected)
 
 
-def _total(expected: Forecast) -> str:
+def _format_total(expected: Forecast) -> str:
     done = sum(row.done for row in expected.rows)
     there = f", {done} there already" if done else ""
-    read = f"; {_span(*map(format_count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
-    told = f"{_span(*expected.runs)} runs{there}{read}"
+    read = f"; {_format_range(*map(format_count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
+    told = f"{_format_range(*expected.runs)} runs{there}{read}"
     if expected.seconds is None:
         return told
     side = f"{expected.workers} at a time" if expected.workers > 1 else "one after another"
-    return f"{told}, about {_span(*map(format_duration, expected.seconds))} on this machine, {side}"
+    return f"{told}, about {_format_range(*map(format_duration, expected.seconds))} on this machine, {side}"
 
 
-def _span(least: object, most: object) -> str:
+def _format_range(least: object, most: object) -> str:
     return f"{least}" if least == most else f"{least} to {most}"

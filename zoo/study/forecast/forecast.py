@@ -11,17 +11,18 @@ import torch
 from zoo.checks import Refused
 from zoo.model.cost import Cost
 from zoo.report.records.records import Match
-from zoo.study.cells.expand import Expansion
-from zoo.study.cells.rounds import FIRST, Rounds
-from zoo.study.cells.state import CellStatus, get_cell_status
-from zoo.study.forecast.probe import Estimate, probe
-from zoo.study.match.quantities import costs, train_tokens
-from zoo.study.plan.setting import Cell, Setting
+from zoo.study.cells.cell_status import CellStatus, get_cell_status
+from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.known_cells import KnownCells
+from zoo.study.cells.seed_counts import FIRST_SEEDS
+from zoo.study.forecast.estimate_run_times import Estimate, estimate_run_times
+from zoo.study.match.quantities import count_train_tokens, measure_cost
+from zoo.study.plan.cell import Cell, Setting
 from zoo.study.plan.study_file import StudyPlan
 
 
 @dataclass(frozen=True)
-class Row:
+class ForecastRow:
     """An arm on a task.
 
     Attributes:
@@ -47,7 +48,7 @@ class Row:
     @property
     def costs(self) -> Cost:
         """Of its model."""
-        return costs(self.setting.checked)
+        return measure_cost(self.setting.checked)
 
     @property
     def done(self) -> int:
@@ -59,7 +60,7 @@ class Row:
 class Forecast:
     """All arms on all tasks."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ForecastRow, ...]
 
     @property
     def runs(self) -> tuple[int, int]:
@@ -69,7 +70,7 @@ class Forecast:
     @property
     def tokens(self) -> tuple[int, int]:
         """That the runs that are to be made read, padding included; at least, and at most."""
-        each = [(train_tokens(row.setting.checked), row) for row in self.rows]
+        each = [(count_train_tokens(row.setting.checked), row) for row in self.rows]
         return (
             sum(tokens * (row.least - row.done) for tokens, row in each),
             sum(tokens * (row.most - row.done) for tokens, row in each),
@@ -97,8 +98,8 @@ class Forecast:
         return max(1, cores // max((config["threads"] or cores for config in configs), default=cores))
 
 
-def forecast(
-    plan: StudyPlan, expansion: Expansion, rounds: Rounds, tell: Callable[[str], None] = lambda line: None
+def forecast_study(
+    plan: StudyPlan, expansion: Expansion, rounds: KnownCells, tell: Callable[[str], None] = lambda line: None
 ) -> Forecast:
     """Look at what is there, and take a few steps of what is not.
 
@@ -115,34 +116,41 @@ def forecast(
     found: dict[tuple[str, str], list[CellStatus[Cell]]] = {}
     for each in map(get_cell_status, rounds.cells):
         found.setdefault((each.cell.arm, each.cell.task), []).append(each)
-    rows = list(_rows(plan, expansion, bool(rounds.more), found))
+    rows = list(_list_rows(plan, expansion, bool(rounds.more), found))
     undone = [row.setting for row in rows if row.done < row.most]
-    estimates = probe(undone, tell)
+    estimates = estimate_run_times(undone, tell)
     return Forecast(
         tuple(
-            Row(row.setting, row.found, row.least, row.most, estimates.get(_key(row.setting), row.estimate), row.match)
+            ForecastRow(
+                row.setting,
+                row.found,
+                row.least,
+                row.most,
+                estimates.get(_get_key(row.setting), row.estimate),
+                row.match,
+            )
             for row in rows
         )
     )
 
 
-def _key(setting: Setting) -> tuple[str, str]:
+def _get_key(setting: Setting) -> tuple[str, str]:
     return setting.arm, setting.task
 
 
-def _rows(
+def _list_rows(
     plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[CellStatus[Cell]]]
-) -> Iterator[Row]:
+) -> Iterator[ForecastRow]:
     """Without estimates."""
     for setting in expansion.settings:
-        here = tuple(found.get(_key(setting), ()))
+        here = tuple(found.get(_get_key(setting), ()))
         seeds = sum(seed not in setting.left_out for seed in plan.seeds)
         tuning = [] if plan.rates is None else [seed for seed in plan.rates.seeds if seed not in setting.left_out]
         tries = 0 if plan.rates is None else len(plan.rates.values) * len(tuning)
-        first = min(FIRST, seeds) if plan.until_decided else seeds
+        first = min(FIRST_SEEDS, seeds) if plan.until_decided else seeds
         least = max(tries + first, len(here))
         most = tries + seeds if plan.until_decided and more else least
-        yield Row(setting, here, least, most, Estimate(None), expansion.matches.get(_key(setting)))
+        yield ForecastRow(setting, here, least, most, Estimate(None), expansion.matches.get(_get_key(setting)))
 
 
 def _require_costs(settings: Sequence[Setting]) -> None:
@@ -150,7 +158,7 @@ def _require_costs(settings: Sequence[Setting]) -> None:
     problems = []
     for setting in settings:
         try:
-            costs(setting.checked)
+            measure_cost(setting.checked)
         except Refused as error:
             problems += [f"{setting.task} {setting.arm}: {line}" for line in str(error).splitlines()]
     if problems:

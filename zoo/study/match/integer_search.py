@@ -16,7 +16,7 @@ class Point:
     reached: float
 
 
-def search(
+def search_integer(
     measure: Callable[[int], float | None], start: int, most: int, target: float
 ) -> tuple[Point | None, Point | None]:
     """The neighbors between which a growing quantity passes ``target``: the last below it, the first not below.
@@ -35,7 +35,7 @@ def search(
     low = high = None
     last: list[Point] = []
     guess, slow, bottom, top = start, 0, 0, most + 1
-    while (point := _nearby(measure, guess, bottom, top)) is not None:
+    while (point := _find_nearby(measure, guess, bottom, top)) is not None:
         gap = top - bottom
         if point.reached < target:
             low, bottom = point, point.value
@@ -43,12 +43,12 @@ def search(
             high, top = point, point.value
         last = [*last, point][-2:]
         slow = slow + 1 if low and high and 2 * (top - bottom) > gap else 0
-        straight = _secant([low, high] if low and high else last, target, most)
+        straight = _intersect_secant([low, high] if low and high else last, target, most)
         guess = (bottom + top) // 2 if slow > 1 else round(min(max(straight, bottom + 1), top - 1))
     return low, high
 
 
-def _nearby(measure: Callable[[int], float | None], guess: int, bottom: int, top: int) -> Point | None:
+def _find_nearby(measure: Callable[[int], float | None], guess: int, bottom: int, top: int) -> Point | None:
     """The nearest value to ``guess``, between ``bottom`` and ``top`` and neither, that has a quantity."""
     for away in range(_GAP):
         for value in {guess - away, guess + away}:
@@ -59,7 +59,7 @@ def _nearby(measure: Callable[[int], float | None], guess: int, bottom: int, top
     return None
 
 
-def _secant(points: list[Point], target: float, most: int) -> float:
+def _intersect_secant(points: list[Point], target: float, most: int) -> float:
     """Where a straight line through one or two points reaches ``target``; far away where they do not differ."""
     *before, last = points
     value, reached = (before[0].value, before[0].reached) if before else (0, 0.0)

@@ -18,7 +18,7 @@ from zoo.training.run import prepare_data
 
 
 @dataclass(frozen=True)
-class Shape:
+class RowShape:
     """Of the first batch of the validation split, on which results tell their cost too.
 
     Args:
@@ -40,7 +40,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class _Model:
+class _CostKey:
     """A plan, told apart from others by the config that it was made from."""
 
     config: str
@@ -50,10 +50,10 @@ class _Model:
     plan: ModelPlan = field(compare=False)
 
 
-_shapes: dict[str, Shape] = {}
+_shapes: dict[str, RowShape] = {}
 
 
-def shape(checked: CheckedConfig) -> Shape:
+def measure_row_shape(checked: CheckedConfig) -> RowShape:
     """Of the rows of a checked config; the data are tokenized if they are not yet.
 
     Raises:
@@ -63,66 +63,66 @@ def shape(checked: CheckedConfig) -> Shape:
     keys = [config["data"], config["objective"], config["model"]["variant"], config["batch"], config["cache"]]
     known = json.dumps(keys, sort_keys=True)
     if known not in _shapes:
-        _shapes[known] = _shape(checked)
+        _shapes[known] = _measure_row_shape(checked)
     return _shapes[known]
 
 
-def _shape(checked: CheckedConfig) -> Shape:
+def _measure_row_shape(checked: CheckedConfig) -> RowShape:
     prepared = prepare_data(checked.config)
     with torch.random.fork_rng():
         objective = make_objective(checked.config, prepared.vocabulary)
     inputs = ValidationViews(prepared.validation, objective, checked.config["batch"], Share())[0].inputs
     source = 0 if inputs.source is None else inputs.source.shape[1]
-    return Shape(prepared.vocabulary.size, inputs.tokens.shape[1], source, len(prepared.validation))
+    return RowShape(prepared.vocabulary.size, inputs.tokens.shape[1], source, len(prepared.validation))
 
 
-def costs(checked: CheckedConfig) -> Cost:
+def measure_cost(checked: CheckedConfig) -> Cost:
     """Parameters and operations of a checked config, as its result will tell them."""
-    return _cost(_model(checked))
+    return _measure_cost(_build_key(checked))
 
 
-def executed(checked: CheckedConfig) -> int | None:
+def count_executed_flops(checked: CheckedConfig) -> int | None:
     """Operations that the implementation executes in training, for each token read; None where they are not known."""
-    return _executed(_model(checked))
+    return _count_executed_flops(_build_key(checked))
 
 
-def train_tokens(checked: CheckedConfig) -> int:
+def count_train_tokens(checked: CheckedConfig) -> int:
     """Tokens that a run reads, padding included."""
     config = checked.config
-    return int(shape(checked).tokens * config["batch"] * config["accumulate"] * config["steps"])
+    return int(measure_row_shape(checked).tokens * config["batch"] * config["accumulate"] * config["steps"])
 
 
-def measure(checked: CheckedConfig, quantity: str) -> int:
+def measure_quantity(checked: CheckedConfig, quantity: str) -> int:
     """One of ``QUANTITIES``: parameters, operations, or bytes that decoding remembers of a row (none in an encoder).
 
     Raises:
         Refused: for what is wrong with the data, or if the model cannot be made for them.
     """
     if quantity == "cache_bytes":
-        return _cache_bytes(_model(checked))
+        return _measure_cache_bytes(_build_key(checked))
     if quantity == "train_flops":
-        return costs(checked).flops_per_token * train_tokens(checked)
-    return int(getattr(costs(checked), quantity))
+        return measure_cost(checked).flops_per_token * count_train_tokens(checked)
+    return int(getattr(measure_cost(checked), quantity))
 
 
-def _model(checked: CheckedConfig) -> _Model:
+def _build_key(checked: CheckedConfig) -> _CostKey:
     if checked.plan is None:
         raise Refused("model: must be given")
-    rows = shape(checked)
+    rows = measure_row_shape(checked)
     config = json.dumps(checked.config["model"], sort_keys=True)
-    return _Model(config, rows.vocabulary, rows.length, rows.source, checked.plan)
+    return _CostKey(config, rows.vocabulary, rows.length, rows.source, checked.plan)
 
 
 @functools.cache
-def _cost(model: _Model) -> Cost:
+def _measure_cost(model: _CostKey) -> Cost:
     return cost(on_meta(model.plan, model.vocabulary), model.length, model.source)
 
 
 @functools.cache
-def _executed(model: _Model) -> int | None:
+def _count_executed_flops(model: _CostKey) -> int | None:
     return executed_flops_per_token(on_meta(model.plan, model.vocabulary), model.length, model.source)
 
 
 @functools.cache
-def _cache_bytes(model: _Model) -> int:
+def _measure_cache_bytes(model: _CostKey) -> int:
     return cache_bytes(on_meta(model.plan, model.vocabulary), model.length, model.source)

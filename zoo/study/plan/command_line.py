@@ -10,23 +10,26 @@ from typing import Any
 
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
+from zoo.config.format_override import format_override
+from zoo.config.hydra_overrides import refuse_unknown_overrides
 from zoo.config.overrides import parse_word
 from zoo.config.targets import find_targets
 from zoo.registry import get_index
 from zoo.report.records.flat_configs import shorten_keys
 from zoo.study.plan.designs import BASELINE
-from zoo.study.plan.setting import override
-from zoo.study.plan.study_file import PLANS, SECTIONS, STUDY_OPTIONS, find_study
-from zoo.study.plan.values import from_word
+from zoo.study.plan.find_study import find_study
+from zoo.study.plan.parse_yaml import parse_value
+from zoo.study.plan.request_words import list_request_words
+from zoo.study.plan.study_file import PLANS, SECTIONS, STUDY_OPTIONS
 
 KEYS = frozenset((*(option.name for option in STUDY_OPTIONS), *SECTIONS, "metrics", "margin", "name"))
 """Words that are about the study; all others are overrides of its runs."""
-_TEXTS = ("question", "expected", "baseline", "name", "where")
-_METRICS = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
-_NOT_THE_QUESTION = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
+_TEXT_KEYS = ("question", "expected", "baseline", "name", "where")
+_METRICS_BY_FORM = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
+_KEYS_OUTSIDE_NAME = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
 
 
-def asked(
+def parse_study_command(
     words: Sequence[str], allowed: Sequence[str] = (), request: Sequence[str] | None = None
 ) -> tuple[str, list[str]]:
     """What the words after ``zoo study`` ask for, flags and what is Hydra's taken away.
@@ -45,41 +48,59 @@ def asked(
     names = [word for word in words if "=" not in word and not word.startswith("~")]
     if len(names) > 1:
         raise Refused(f"one study at a time: got {', '.join(names)}")
-    given, rest = take_keys([word for word in words if word not in names])
+    given, rest = split_keys([word for word in words if word not in names])
     if names:
-        found = {**given, "from": str(find_study(names[0])), "words": [names[0], *_said(words, given)]}
+        found = {**given, "from": str(find_study(names[0])), "words": [names[0], *_select_study_words(words, given)]}
     elif any(kind in given for kind in PLANS):
         further = [word for word in rest if word.startswith("threads=")]
         own = [word for word in rest if word not in further]
-        found, rest = {**_whole(given, own), "words": [word for word in words if word not in further]}, further
+        found, rest = {**_build_study(given, own), "words": [word for word in words if word not in further]}, further
     else:
         raise Refused(f"name a study, or ask for one with {', '.join(f'{kind}={{…}}' for kind in PLANS)}: got neither")
     found["words"] += [f"--allow-target={module}" for module in allowed]
     found["request"] = request
-    found["allowed"] = [*allowed, *_targets([word for word in words if word not in names])]
+    found["allowed"] = [*allowed, *_find_word_targets([word for word in words if word not in names])]
     return json.dumps(found).replace("$", r"\u0024"), rest  # or Hydra would resolve it
 
 
-def as_override(study: str) -> str:
+def resolve_study(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, list[str]]:
+    """Reads the study that a command line gives.
+
+    Args:
+        words: the name of a study or none, keys of a study, and overrides of its runs.
+        allowed: modules whose classes and functions a study file may name.
+        flags: flags of Hydra on the same line.
+    Returns:
+        the study as :func:`zoo.study.cells.load_plan.load_plan` takes it, and the overrides that come last in all runs.
+
+    Raises:
+        Refused: if it is no study, or an override cannot be applied.
+    """
+    study, further = parse_study_command(words, allowed, list_request_words(words, allowed, flags))
+    refuse_unknown_overrides(further)
+    return study, further
+
+
+def build_study_override(study: str) -> str:
     """What tells the sweeper the study."""
-    return override("hydra.sweeper.study", study)
+    return format_override("hydra.sweeper.study", study)
 
 
-def _targets(words: Sequence[str]) -> list[str]:
+def _find_word_targets(words: Sequence[str]) -> list[str]:
     """Targets that the command line itself names."""
     found: list[str] = []
     for word in words:
         key, _, text = word.partition("=")
         if "_target_" in word:
-            found += (str(target) for _, target in find_targets({key.lstrip("+"): from_word(key, text)}))
+            found += (str(target) for _, target in find_targets({key.lstrip("+"): parse_value(key, text)}))
     return found
 
 
-def _said(words: Sequence[str], given: Mapping[str, Any]) -> list[str]:
+def _select_study_words(words: Sequence[str], given: Mapping[str, Any]) -> list[str]:
     return [word for word in words if word.partition("=")[0] in given]
 
 
-def take_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[str, Any], list[str]]:
+def split_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[str, Any], list[str]]:
     """Keys of a study with their values, and the words that are left.
 
     Raises:
@@ -94,46 +115,46 @@ def take_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[s
             continue
         if key in found:
             raise Refused(f"{key}: stands twice: got {word}")
-        found[key] = _value(key, text)
+        found[key] = _parse_value(key, text)
     return found, rest
 
 
-def _value(key: str, text: str) -> Any:
-    if key in _TEXTS and not (key == "where" and text.lstrip().startswith("[")):
+def _parse_value(key: str, text: str) -> Any:
+    if key in _TEXT_KEYS and not (key == "where" and text.lstrip().startswith("[")):
         return None if (key, text) == ("baseline", "null") else text
-    value = from_word(key, text)
+    value = parse_value(key, text)
     return [value] if key == "metrics" and isinstance(value, str) else value
 
 
 # ------------------------------------------------------------------------------------------------- without a file
 
 
-def _whole(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+def _build_study(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
     """A study that no file tells of: one task, named by its data; arms, against one without overrides."""
     found = dict(given)
-    found["overrides"] = {**_overrides(words), **(given.get("overrides") or {})}
+    found["overrides"] = {**_parse_overrides(words), **(given.get("overrides") or {})}
     arms = given.get("arms")
     if isinstance(arms, Mapping) and "baseline" not in given:
         found["arms"] = {BASELINE: {}, **arms}
         found["baseline"] = BASELINE
-    data, form = _data(found["overrides"])
+    data, form = _find_data_form(found["overrides"])
     if "tasks" not in given:
         task = {key: found.pop(key) for key in ("metrics", "margin") if key in found}
-        found["tasks"] = {data: {"metrics": _METRICS[form], **task}}
+        found["tasks"] = {data: {"metrics": _METRICS_BY_FORM[form], **task}}
     else:
         for key in (key for key in ("metrics", "margin") if key in given):
             raise Refused(f"{key}: belongs to a task where tasks are given: got {key}={given[key]}")
     kind = next(kind for kind in PLANS if kind in given)
-    parts = _parts(kind, given[kind])
-    told = {**{key: what for key, what in given.items() if key not in _NOT_THE_QUESTION}, "on": found["overrides"]}
+    parts = _list_varied_parts(kind, given[kind])
+    told = {**{key: what for key, what in given.items() if key not in _KEYS_OUTSIDE_NAME}, "on": found["overrides"]}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
     slug = re.sub(r"\W+", "-", "-".join([*parts, "on", data]).lower()).strip("-")
     found.setdefault("name", f"{slug if len(slug) <= 48 else slug[:48].rstrip('-')}-{digest}")
-    found.setdefault("question", f"{_question(kind, parts)} on {data}?")
+    found.setdefault("question", f"{_ask_question(kind, parts)} on {data}?")
     return found
 
 
-def _overrides(words: Sequence[str]) -> dict[str, Any]:
+def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     """Overrides as a study writes them."""
     found = {}
     for word in words:
@@ -145,17 +166,17 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _data(overrides: Mapping[str, Any]) -> tuple[str, str]:
+def _find_data_form(overrides: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the data and the form of its rows; what is wrong with it is told with all else."""
     try:
-        given = compose_run([override(key, value) for key, value in overrides.items()])
+        given = compose_run([format_override(key, value) for key, value in overrides.items()])
         name = str(given["data"]["name"])
         return name, str(get_index().get("data", name).load().form)  # type: ignore[attr-defined]
     except (Refused, KeyError, TypeError):
         return "data", "documents"
 
 
-def _parts(kind: str, given: Any) -> list[str]:
+def _list_varied_parts(kind: str, given: Any) -> list[str]:
     """What the plan varies, in words."""
     if not isinstance(given, Mapping):
         return [kind]
@@ -166,7 +187,7 @@ def _parts(kind: str, given: Any) -> list[str]:
     return [str(key) for key in given if key != BASELINE]
 
 
-def _question(kind: str, parts: Sequence[str]) -> str:
+def _ask_question(kind: str, parts: Sequence[str]) -> str:
     every = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
     match kind:
         case "grid":

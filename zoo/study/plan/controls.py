@@ -11,7 +11,7 @@ from zoo.checks import suggest
 from zoo.registry.options import Many, Option, Scalar, check_options
 
 UNTIL_DECIDED = "until_decided"
-_MOST, _LEAST = 20, 4
+_DEFAULT_MAX_SEEDS, _MIN_MAX_SEEDS = 20, 4
 _TUNING_SEEDS = (101,)
 
 QUANTITIES = ("parameters", "active_parameters", "flops_per_token", "train_flops", "cache_bytes")
@@ -56,12 +56,12 @@ def read_seeds(given: Any, most: int | None, problems: list[str]) -> Seeds:
     before = len(problems)
     if most is not None and given != UNTIL_DECIDED:
         problems.append(f"max_seeds: goes with seeds: {UNTIL_DECIDED}: got max_seeds={most}")
-    if most is not None and most < _LEAST:
-        problems.append(f"max_seeds: must be at least {_LEAST}, for fewer decide nothing: got {most}")
+    if most is not None and most < _MIN_MAX_SEEDS:
+        problems.append(f"max_seeds: must be at least {_MIN_MAX_SEEDS}, for fewer decide nothing: got {most}")
     if most is not None and most > limits.SEEDS:
         return Seeds()  # a problem that is known already
     if given == UNTIL_DECIDED:
-        return Seeds(tuple(range(1, (most if most is not None else _MOST) + 1)), True)
+        return Seeds(tuple(range(1, (most if most is not None else _DEFAULT_MAX_SEEDS) + 1)), True)
     if isinstance(given, int) and not isinstance(given, bool):
         if given < 1:
             problems.append(f"seeds: must be at least one: got {given}")

@@ -11,8 +11,8 @@ from typing import Any
 
 from zoo import limits
 from zoo.report.records.flat_configs import format_value, shorten_keys
-from zoo.study.plan.tasks import Overrides, layered
-from zoo.study.plan.values import mapping, named, overrides
+from zoo.study.plan.read_overrides import read_mapping, read_named_overrides, read_overrides
+from zoo.study.plan.tasks import Overrides, merge_overrides
 
 BASELINE, FULL = "baseline", "full"
 
@@ -36,18 +36,18 @@ class Arms:
     axes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def arms(given: Any, problems: list[str]) -> Arms:
+def read_arms(given: Any, problems: list[str]) -> Arms:
     """Arms as they are named, each with its overrides."""
-    found = named(given, "arms", problems)
-    return Arms({} if _too_many("arms", len(found), problems) else found)
+    found = read_named_overrides(given, "arms", problems)
+    return Arms({} if _has_too_many_arms("arms", len(found), problems) else found)
 
 
-def grid(given: Any, problems: list[str]) -> Arms:
+def read_grid(given: Any, problems: list[str]) -> Arms:
     """Every combination of values of some keys; an arm is named by its values."""
-    axes = mapping(given, "grid", problems)
+    axes = read_mapping(given, "grid", problems)
     if not axes:
         problems.append("grid: must not be empty")
-    overrides(axes, "grid", problems)
+    read_overrides(axes, "grid", problems)
     keys = {key: key.lstrip("+").replace("/", ".") for key in axes}
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
@@ -57,10 +57,10 @@ def grid(given: Any, problems: list[str]) -> Arms:
             problems.append(f"grid.{key}: values must differ: got {format_value(values)}")
         if list(keys.values()).count(keys[key]) > 1:
             problems.append(f"grid.{key}: stands twice, as a choice and as a value")
-    if _too_many("grid", math.prod(len(values) for values in axes.values()), problems):
+    if _has_too_many_arms("grid", math.prod(len(values) for values in axes.values()), problems):
         return Arms({})
     short = shorten_keys(keys.values())
-    names = {key: short[whole] if short[whole] not in FIELDS else whole for key, whole in keys.items()}
+    names = {key: short[whole] if short[whole] not in RUN_FIELDS else whole for key, whole in keys.items()}
     found: dict[str, Overrides] = {}
     values_of: dict[str, Mapping[str, Any]] = {}
     for chosen in itertools.product(*axes.values()):
@@ -70,39 +70,39 @@ def grid(given: Any, problems: list[str]) -> Arms:
     return Arms(found, axes=values_of)
 
 
-def one_at_a_time(given: Any, problems: list[str]) -> Arms:
+def read_one_at_a_time(given: Any, problems: list[str]) -> Arms:
     """Each part alone, all together, and all without each; what is left out is compared with all."""
-    parts = named(given, "one_at_a_time", problems)
+    parts = read_named_overrides(given, "one_at_a_time", problems)
     if 0 < len(parts) < 3:
         told = "of one, alone and all are the same" if len(parts) == 1 else "two are a plan of pairs"
         problems.append(f"one_at_a_time: must have at least three parts, for {told}: got {', '.join(parts)}")
-    if _too_many("one_at_a_time", 2 + 2 * len(parts), problems):
+    if _has_too_many_arms("one_at_a_time", 2 + 2 * len(parts), problems):
         return Arms({})
-    _apart(parts, "one_at_a_time", problems)
+    _check_disjoint(parts, "one_at_a_time", problems)
     found: dict[str, Overrides] = {BASELINE: {}}
     found |= {f"+ {name}": what for name, what in parts.items()}
-    found[FULL] = layered(*parts.values())
+    found[FULL] = merge_overrides(*parts.values())
     without = {f"{FULL} - {name}": [what for other, what in parts.items() if other != name] for name in parts}
-    found |= {name: layered(*rest) for name, rest in without.items()}
+    found |= {name: merge_overrides(*rest) for name, rest in without.items()}
     return Arms(found, BASELINE, dict.fromkeys(without, FULL))
 
 
-def pairs(given: Any, problems: list[str]) -> Arms:
+def read_pairs(given: Any, problems: list[str]) -> Arms:
     """Two factors: each level of each alone, and every combination."""
-    factors = mapping(given, "pairs", problems)
+    factors = read_mapping(given, "pairs", problems)
     if len(factors) != 2:
         problems.append(f"pairs: must have two factors: got {', '.join(factors) or 'none'}")
         return Arms({})
-    levels = {factor: named(what, f"pairs.{factor}", problems) for factor, what in factors.items()}
-    if _too_many("pairs", math.prod(1 + len(own) for own in levels.values()), problems):
+    levels = {factor: read_named_overrides(what, f"pairs.{factor}", problems) for factor, what in factors.items()}
+    if _has_too_many_arms("pairs", math.prod(1 + len(own) for own in levels.values()), problems):
         return Arms({})
     for factor, own in levels.items():
         if BASELINE in own:
             problems.append(f"pairs.{factor}.{BASELINE}: is the level that every factor has without being given one")
-        if factor in FIELDS:
+        if factor in RUN_FIELDS:
             problems.append(f"pairs.{factor}: a factor needs another name: it means something else in filters")
     together = {factor: dict.fromkeys(key for what in own.values() for key in what) for factor, own in levels.items()}
-    _apart(together, "pairs", problems)
+    _check_disjoint(together, "pairs", problems)
     common = Counter(level for own in levels.values() for level in own)
     found: dict[str, Overrides] = {}
     of: dict[str, tuple[str, str]] = {}
@@ -110,33 +110,33 @@ def pairs(given: Any, problems: list[str]) -> Arms:
         chosen = [(factor, level) for factor, level in zip(levels, (one, two), strict=True) if level]
         told = [level if max(common.values()) == 1 else f"{factor}={level}" for factor, level in chosen]
         name = " + ".join(told) or BASELINE
-        found[name] = layered(*(levels[factor][level] for factor, level in chosen))
+        found[name] = merge_overrides(*(levels[factor][level] for factor, level in chosen))
         of[name] = (one, two)
     ordered = sorted(found, key=lambda name: sum(map(bool, of[name])))
     axes = {arm: dict(zip(levels, (level or BASELINE for level in of[arm]), strict=True)) for arm in ordered}
     return Arms({arm: found[arm] for arm in ordered}, BASELINE, {}, {arm: of[arm] for arm in ordered}, axes)
 
 
-def _too_many(path: str, count: int, problems: list[str]) -> bool:
+def _has_too_many_arms(path: str, count: int, problems: list[str]) -> bool:
     """True if there are more arms than a study may have, which is a problem."""
     if count > limits.ARMS:
         problems.append(limits.describe_excess(path, "arms", limits.ARMS, count))
     return count > limits.ARMS
 
 
-def _apart(parts: Mapping[str, Overrides], path: str, problems: list[str]) -> None:
+def _check_disjoint(parts: Mapping[str, Overrides], path: str, problems: list[str]) -> None:
     """What is put together must not set the same key."""
     for (one, first), (two, second) in itertools.combinations(parts.items(), 2):
         for key in (key for key in first if key in second):
             problems.append(f"{path}: {one} and {two} both set {key}: they cannot be put together")
 
 
-FIELDS = ("task", "arm", "size", "seed")
+RUN_FIELDS = ("task", "arm", "size", "seed")
 """What filters may ask of every run."""
-KINDS: Mapping[str, Callable[[Any, list[str]], Arms]] = {
-    "arms": arms,
-    "grid": grid,
-    "one_at_a_time": one_at_a_time,
-    "pairs": pairs,
+READERS: Mapping[str, Callable[[Any, list[str]], Arms]] = {
+    "arms": read_arms,
+    "grid": read_grid,
+    "one_at_a_time": read_one_at_a_time,
+    "pairs": read_pairs,
 }
 """How each kind is read; a path also needs to know the presets that it leads between."""

@@ -48,7 +48,7 @@ class Filter:
         Raises:
             Refused: if two values cannot be compared.
         """
-        return _true(self.tree, self, known)
+        return _evaluate_condition(self.tree, self, known)
 
 
 def read_filter(text: str, where: str, names: Collection[str], words: Collection[str], problems: list[str]) -> Filter:
@@ -67,61 +67,63 @@ def read_filter(text: str, where: str, names: Collection[str], words: Collection
         why = error.msg if isinstance(error, SyntaxError) else str(error) or "it is nested too deeply"
         problems.append(f"{where}: cannot be read: {why}: got {truncate_repr(text)}")
         return Filter(text, ast.Constant(True))
-    found = _problems(tree, [*names, *words], condition=True)
+    found = _find_problems(tree, [*names, *words], condition=True)
     problems += [f"{where}: {problem}: got {text!r}" for problem in dict.fromkeys(found)]
     return Filter(text, ast.Constant(True) if found else tree)
 
 
-def _problems(node: ast.expr, known: Collection[str], *, condition: bool) -> list[str]:
+def _find_problems(node: ast.expr, known: Collection[str], *, condition: bool) -> list[str]:
     """What is unknown in an expression; ``condition`` is asked for where something must be true or false."""
     match node:
         case ast.BoolOp(values=parts) if condition:
-            return [problem for part in parts for problem in _problems(part, known, condition=True)]
+            return [problem for part in parts for problem in _find_problems(part, known, condition=True)]
         case ast.UnaryOp(op=ast.Not(), operand=part) if condition:
-            return _problems(part, known, condition=True)
+            return _find_problems(part, known, condition=True)
         case ast.Compare(left=left, ops=ops, comparators=others) if condition and all(
             type(op) in _COMPARE for op in ops
         ):
             bad = [
                 each
                 for op, each in zip(ops, others, strict=True)
-                if isinstance(op, ast.In | ast.NotIn) and not _many(each)
+                if isinstance(op, ast.In | ast.NotIn) and not _is_list(each)
             ]
             told = [f"{ast.unparse(each)} must be a list" for each in bad]
-            return told + [problem for part in (left, *others) for problem in _problems(part, known, condition=False)]
+            return told + [
+                problem for part in (left, *others) for problem in _find_problems(part, known, condition=False)
+            ]
         case ast.Constant(value=str() | int() | float() | bool() | None) if not condition:
             return []
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())) if not condition:
             return []
         case ast.List(elts=parts) | ast.Tuple(elts=parts) if not condition:
-            return [problem for part in parts for problem in _problems(part, known, condition=False)]
+            return [problem for part in parts for problem in _find_problems(part, known, condition=False)]
         case ast.Name() | ast.Attribute() if not condition:
-            name = _name(node)
+            name = _get_name(node)
             return [] if name in known or name in _WORDS else [f"unknown name {name!r}: {suggest(name, known)}"]
     kind = "a comparison, not, and, or" if condition else "a name, a value or a list"
     return [f"{ast.unparse(node)} must be {kind}"]
 
 
-def _many(node: ast.expr) -> bool:
+def _is_list(node: ast.expr) -> bool:
     return isinstance(node, ast.List | ast.Tuple)
 
 
-def _name(node: ast.expr) -> str:
+def _get_name(node: ast.expr) -> str:
     return ast.unparse(node)
 
 
-def _true(node: ast.expr, line: Filter, known: Mapping[str, Any]) -> bool:
+def _evaluate_condition(node: ast.expr, line: Filter, known: Mapping[str, Any]) -> bool:
     match node:
         case ast.BoolOp(op=ast.And(), values=parts):
-            return all(_true(part, line, known) for part in parts)
+            return all(_evaluate_condition(part, line, known) for part in parts)
         case ast.BoolOp(values=parts):
-            return any(_true(part, line, known) for part in parts)
+            return any(_evaluate_condition(part, line, known) for part in parts)
         case ast.UnaryOp(operand=part):
-            return not _true(part, line, known)
+            return not _evaluate_condition(part, line, known)
         case ast.Compare(left=left, ops=ops, comparators=others):
-            values = [_value(part, known) for part in (left, *others)]
+            values = [_evaluate(part, known) for part in (left, *others)]
             return all(_compare(op, one, two, line) for op, one, two in zip(ops, values, values[1:], strict=False))
-    return bool(_value(node, known))
+    return bool(_evaluate(node, known))
 
 
 def _compare(op: ast.cmpop, one: Any, two: Any, line: Filter) -> bool:
@@ -131,13 +133,13 @@ def _compare(op: ast.cmpop, one: Any, two: Any, line: Filter) -> bool:
         raise Refused(f"where: {one!r} and {two!r} cannot be compared so: got {line.text!r}") from None
 
 
-def _value(node: ast.expr, known: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.expr, known: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
         case ast.UnaryOp(operand=ast.Constant(value=int() | float() as value)):
             return -value
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
-            return [_value(part, known) for part in parts]
-    name = _name(node)
+            return [_evaluate(part, known) for part in parts]
+    name = _get_name(node)
     return known[name] if name in known else _WORDS.get(name, name)

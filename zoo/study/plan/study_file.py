@@ -12,27 +12,14 @@ from zoo import limits
 from zoo.checks import suggest
 from zoo.registry.options import Maybe, Option, Scalar, check_options
 from zoo.study.plan.controls import Matching, Rates, Seeds, read_matching, read_rates, read_seeds
-from zoo.study.plan.designs import FIELDS, KINDS, Arms
+from zoo.study.plan.designs import READERS, RUN_FIELDS, Arms
 from zoo.study.plan.filters import Filter, read_filter
 from zoo.study.plan.find_study import find_study
-from zoo.study.plan.path import path as read_path
-from zoo.study.plan.tasks import TASK_OPTIONS, Overrides, TaskPlan, read_tasks
-from zoo.study.plan.values import from_file, overrides
+from zoo.study.plan.parse_yaml import read_yaml_file
+from zoo.study.plan.preset_path import read_path as read_path
+from zoo.study.plan.read_overrides import read_overrides
+from zoo.study.plan.tasks import Overrides, TaskPlan, read_tasks
 from zoo.system.names import check_name
-
-__all__ = [
-    "SECTIONS",
-    "STUDY_OPTIONS",
-    "TASK_OPTIONS",
-    "Matching",
-    "Overrides",
-    "Rates",
-    "StudyPlan",
-    "TaskPlan",
-    "find_study",
-    "parse_plan",
-    "parse_study",
-]
 
 STUDY_OPTIONS = (
     Option("question", Scalar(str)),
@@ -40,7 +27,7 @@ STUDY_OPTIONS = (
     Option("baseline", Maybe(Scalar(str)), None),
     Option("max_seeds", Maybe(Scalar(int)), None),
 )
-PLANS = (*KINDS, "path")
+PLANS = (*READERS, "path")
 SECTIONS = ("seeds", "overrides", "tasks", "sizes", "match", "learning_rates", "where", *PLANS)
 """Keys of a study that are more than an option."""
 
@@ -114,15 +101,15 @@ def _parse_command(
     """Reads what a command line said of a study, over what its file says, if there is one."""
     if file is None:
         name = over.pop("name")
-        return _read(over, name, Path(), "", words, allowed)
+        return _read_plan(over, name, Path(), "", words, allowed)
     name = over.pop("name", Path(file).resolve().parent.name)
-    given = from_file(Path(file))
+    given = read_yaml_file(Path(file))
     if any(kind in over for kind in PLANS):
         given = {key: value for key, value in given.items() if key not in PLANS}
     of_tasks = {key: over.pop(key) for key in ("metrics", "margin") if key in over}
     if of_tasks and isinstance(given.get("tasks"), Mapping):
         given["tasks"] = {name: {**(what or {}), **of_tasks} for name, what in given["tasks"].items()}
-    return _read(given | over, name, Path(file), f"{file}: ", words, allowed)
+    return _read_plan(given | over, name, Path(file), f"{file}: ", words, allowed)
 
 
 def parse_study(path: Path) -> tuple[StudyPlan, list[str]]:
@@ -132,10 +119,10 @@ def parse_study(path: Path) -> tuple[StudyPlan, list[str]]:
         Refused: if the file cannot be read.
     """
     name = path.resolve().parent.name
-    return _read(from_file(path), name, path, f"{path}: ", (name,))
+    return _read_plan(read_yaml_file(path), name, path, f"{path}: ", (name,))
 
 
-def _read(
+def _read_plan(
     given: Mapping[str, Any],
     name: str,
     path: Path,
@@ -147,17 +134,17 @@ def _read(
     problems += check_name("name", name)
     checked = check_options(STUDY_OPTIONS, given, "", problems, also=SECTIONS)
     seeds = read_seeds(given.get("seeds"), checked["max_seeds"], problems)
-    common = overrides(given.get("overrides"), "overrides", problems)
+    common = read_overrides(given.get("overrides"), "overrides", problems)
     tasks = read_tasks(given, problems)
-    kind, arms = _arms(given, common, tasks, problems)
+    kind, arms = _read_arms(given, common, tasks, problems)
     baseline = checked["baseline"] or arms.baseline
     if baseline is not None and baseline not in arms.arms and arms.arms:
         problems.append(f"baseline: unknown arm {baseline!r}: {suggest(baseline, arms.arms)}")
     matching = read_matching(given.get("match"), problems)
     rates = read_rates(given.get("learning_rates"), seeds.values, problems)
-    filters = _filters(given.get("where"), arms, tasks, problems)
-    problems += _together(baseline, seeds, matching, filters, arms)
-    problems += _too_many(len(arms.arms) * len(tasks), seeds, rates)
+    filters = _read_filters(given.get("where"), arms, tasks, problems)
+    problems += _find_conflicts(baseline, seeds, matching, filters, arms)
+    problems += _find_excess(len(arms.arms) * len(tasks), seeds, rates)
     plan = StudyPlan(
         name,
         path,
@@ -182,14 +169,14 @@ def _read(
     return plan, [f"{where}{problem}" for problem in problems]
 
 
-def _too_many(settings: int, seeds: Seeds, rates: Rates | None) -> list[str]:
+def _find_excess(settings: int, seeds: Seeds, rates: Rates | None) -> list[str]:
     """What is beyond the limits of a study as a whole: arms on tasks, and their runs."""
     runs = settings * (len(seeds.values) + (len(rates.values) * len(rates.seeds) if rates else 0))
     counts = (("arms times tasks", limits.SETTINGS, settings), ("runs", limits.CELLS, runs))
     return [limits.describe_excess("a study", what, most, got) for what, most, got in counts if got > most]
 
 
-def _arms(
+def _read_arms(
     given: Mapping[str, Any], common: Overrides, tasks: Iterable[TaskPlan], problems: list[str]
 ) -> tuple[str, Arms]:
     found = [kind for kind in PLANS if kind in given]
@@ -199,10 +186,10 @@ def _arms(
     (kind,) = found
     if kind == "path":
         return kind, read_path(given[kind], common, {key for task in tasks for key in task.overrides}, problems)
-    return kind, KINDS[kind](given[kind], problems)
+    return kind, READERS[kind](given[kind], problems)
 
 
-def _filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[str]) -> tuple[Filter, ...]:
+def _read_filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[str]) -> tuple[Filter, ...]:
     lines = [given] if isinstance(given, str) else given or []
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         problems.append(f"where: must be a list of str: got {given!r}")
@@ -213,11 +200,11 @@ def _filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: list[s
     values = [value for axes in arms.axes.values() for value in axes.values()]
     words = {*arms.arms, *(name for task in tasks for name in (task.of, task.size) if name)}
     words |= {value for value in values if isinstance(value, str)}
-    names = [*FIELDS, *dict.fromkeys(name for axes in arms.axes.values() for name in axes)]
+    names = [*RUN_FIELDS, *dict.fromkeys(name for axes in arms.axes.values() for name in axes)]
     return tuple(read_filter(line, f"where[{i}]", names, sorted(words), problems) for i, line in enumerate(lines))
 
 
-def _together(
+def _find_conflicts(
     baseline: str | None, seeds: Seeds, matching: Matching | None, filters: Iterable[Filter], arms: Arms
 ) -> list[str]:
     """What is asked for that needs something else."""

@@ -9,7 +9,7 @@ from typing import Any
 from zoo.config.groups import list_slots
 from zoo.model.schema import takes_option
 from zoo.registry.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
-from zoo.study.plan.values import distinct, mapping, named, overrides
+from zoo.study.plan.read_overrides import check_distinct, read_mapping, read_named_overrides, read_overrides
 
 TASK_OPTIONS = (
     Option("metrics", Many(Scalar(str))),
@@ -41,23 +41,23 @@ class TaskPlan:
 
 def read_tasks(given: Mapping[str, Any], problems: list[str]) -> tuple[TaskPlan, ...]:
     """The tasks of a study, each once a size."""
-    tasks = mapping(given.get("tasks"), "tasks", problems)
+    tasks = read_mapping(given.get("tasks"), "tasks", problems)
     if not tasks:
         problems.append("tasks: must be given, at least one")
-    known = [task for name, what in tasks.items() if (task := _task(name, what, problems))]
+    known = [task for name, what in tasks.items() if (task := _read_task(name, what, problems))]
     if "sizes" not in given:
         return tuple(known)
-    sizes = named(given["sizes"], "sizes", problems)
-    sized = tuple(_at_size(task, size, what) for task in known for size, what in sizes.items())
-    distinct((task.name for task in sized), "sizes", problems)
+    sizes = read_named_overrides(given["sizes"], "sizes", problems)
+    sized = tuple(_apply_size(task, size, what) for task in known for size, what in sizes.items())
+    check_distinct((task.name for task in sized), "sizes", problems)
     return sized
 
 
-def _task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
+def _read_task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
     path = f"tasks.{name}"
-    what = mapping(given, path, problems)
+    what = read_mapping(given, path, problems)
     checked = check_options(TASK_OPTIONS, what, path, problems, also=("overrides",))
-    own = overrides(what.get("overrides"), f"{path}.overrides", problems)
+    own = read_overrides(what.get("overrides"), f"{path}.overrides", problems)
     if any(option.default is REQUIRED and option.name not in checked for option in TASK_OPTIONS):
         return None
     if not checked["metrics"]:
@@ -68,23 +68,23 @@ def _task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
     return TaskPlan(name, tuple(checked["metrics"]), checked["comparable"], checked["note"], own, margin, of=name)
 
 
-def _at_size(task: TaskPlan, size: str, own: Overrides) -> TaskPlan:
-    return replace(task, name=f"{task.name} {size}", overrides=layered(task.overrides, own), size=size)
+def _apply_size(task: TaskPlan, size: str, own: Overrides) -> TaskPlan:
+    return replace(task, name=f"{task.name} {size}", overrides=merge_overrides(task.overrides, own), size=size)
 
 
-def layered(*layers: Overrides) -> dict[str, Any]:
+def merge_overrides(*layers: Overrides) -> dict[str, Any]:
     """Overrides written over each other; another component keeps what was said of options that it has too."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for group in (key for key in layer if "/" in key and merged.get(key) != layer[key]):
-            merged = {key: value for key, value in merged.items() if _stays(key, value, group, layer[group])}
+            merged = {key: value for key, value in merged.items() if _is_kept(key, value, group, layer[group])}
         for key, value in layer.items():
             merged.pop(key, None)  # what is said last stands last
             merged[key] = value
     return merged
 
 
-def _stays(key: str, value: Any, group: str, name: Any) -> bool:
+def _is_kept(key: str, value: Any, group: str, name: Any) -> bool:
     """True unless the key is an option of the part in a slot, and the component that is chosen for it has none such."""
     slot = group.lstrip("+")
     option = key.lstrip("+~").removeprefix(slot.replace("/", ".") + ".")

@@ -9,8 +9,8 @@ import pytest
 
 from tests.study.plan.test_study_file import written
 from zoo.checks import Refused
-from zoo.study.cells.expand import Expansion, expand
-from zoo.study.cells.load import read_study
+from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.load_plan import read_study
 
 NUMBERS = {"metrics": ["loss"], "overrides": {"data": "numbers"}}
 TEXTS = {"metrics": ["loss"], "overrides": {"data": "pycode"}}
@@ -19,7 +19,7 @@ TEXTS = {"metrics": ["loss"], "overrides": {"data": "pycode"}}
 @pytest.fixture
 def expanded(tmp_path: Path) -> Any:
     def expanding(*further: str, **over: Any) -> Expansion:
-        return expand(read_study(written(tmp_path, **over)), further)
+        return expand_plan(read_study(written(tmp_path, **over)), further)
 
     return expanding
 
@@ -42,7 +42,10 @@ def test_each_layer_is_written_over_the_one_before(expanded: Any) -> None:
     assert [(c["steps"], c["batch"], c["model"]["dim"]) for c in (two, rotary)] == [(2, 4, 32), (3, 4, 32)]
     assert (two["model"]["position"]["name"], two["model"]["position"]["length"]) == ("learned", 64)
     assert rotary["model"]["position"]["name"] == "rotary"  # and no length of the one before
-    assert [cell.name for cell in found.cells([1, 5])][:2] == ["numbers small two seed 1", "numbers small two seed 5"]
+    assert [cell.name for cell in found.build_cells([1, 5])][:2] == [
+        "numbers small two seed 1",
+        "numbers small two seed 5",
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ does not apply
@@ -151,7 +154,7 @@ def test_filters_leave_out_arms_sizes_and_seeds(expanded: Any) -> None:
     assert found.left_out == (("one", "numbers large", (1, 2, 3)),)
     over["where"].append("arm != one or seed != 2")
     found = expanded(**over)
-    assert [(cell.arm, cell.seed) for cell in found.cells([1, 2, 3]) if cell.task == "numbers small"] == [
+    assert [(cell.arm, cell.seed) for cell in found.build_cells([1, 2, 3]) if cell.task == "numbers small"] == [
         *(("two", 1), ("two", 2), ("two", 3), ("one", 1), ("one", 3)),
     ]
     assert ("one", "numbers small", (2,)) in found.left_out

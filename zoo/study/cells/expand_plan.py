@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run, find_carried_options
+from zoo.config.format_override import format_override
 from zoo.config.targets import find_foreign_targets
 from zoo.report.records.contrasts import find_references
 from zoo.report.records.records import Match
-from zoo.study.cells.changes import further_changes
-from zoo.study.match.match import match
-from zoo.study.plan.setting import Cell, Setting, override
+from zoo.study.cells.side_changes import find_side_changes
+from zoo.study.match.match_arm import match_arm
+from zoo.study.plan.cell import Cell, Setting
 from zoo.study.plan.study_file import StudyPlan
-from zoo.study.plan.tasks import TaskPlan, layered
+from zoo.study.plan.tasks import TaskPlan, merge_overrides
 from zoo.training.run import run_folder
 
 
@@ -28,30 +29,30 @@ class Expansion:
         not_applicable: arm, task, and why the arm makes no sense there.
         matches: by arm and task, what was moved to match the baseline.
         left_out: arm, task, and the seeds that filters take away.
-        further: by arm and task, what a swapped part changes besides the part.
+        side_changes: by arm and task, what a swapped part changes besides the part.
     """
 
     settings: tuple[Setting, ...]
     not_applicable: tuple[tuple[str, str, str], ...] = ()
     matches: Mapping[tuple[str, str], Match] = field(default_factory=dict)
     left_out: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
-    further: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    side_changes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
-    def cells(self, seeds: Sequence[int]) -> list[Cell]:
+    def build_cells(self, seeds: Sequence[int]) -> list[Cell]:
         """One cell a setting and seed, at the learning rate that is configured."""
-        return [setting.cell(seed) for setting in self.settings for seed in seeds if seed not in setting.left_out]
+        return [setting.build_cell(seed) for setting in self.settings for seed in seeds if seed not in setting.left_out]
 
 
-def expand(plan: StudyPlan, further: Sequence[str] = ()) -> Expansion:
+def expand_plan(plan: StudyPlan, further: Sequence[str] = ()) -> Expansion:
     """All arms on all tasks, checked and matched; ``further`` overrides come last and hold for all.
 
     Raises:
         Refused: with every problem of every arm.
     """
-    return _Expanding(plan, further).expansion()
+    return _Expander(plan, further).expansion()
 
 
-class _Expanding:
+class _Expander:
     """What is found of a study, task by task."""
 
     def __init__(self, plan: StudyPlan, further: Sequence[str]) -> None:
@@ -87,9 +88,9 @@ class _Expanding:
         if out and len(out) == len(self.plan.seeds):
             return None
         left_out = frozenset(out)
-        merged = layered(self.plan.overrides, task.overrides, self.plan.arms[arm])
-        lines = (*(override(key, value) for key, value in merged.items()), *self.further)
-        lines = (*(override(f"++{key}", value) for key, value in find_carried_options(lines).items()), *lines)
+        merged = merge_overrides(self.plan.overrides, task.overrides, self.plan.arms[arm])
+        lines = (*(format_override(key, value) for key, value in merged.items()), *self.further)
+        lines = (*(format_override(f"++{key}", value) for key, value in find_carried_options(lines).items()), *lines)
         try:
             given = compose_run(lines)
             if foreign := find_foreign_targets(given, self.plan.allowed):
@@ -112,7 +113,7 @@ class _Expanding:
         if self.plan.rates is not None:
             rate, seeds = self.plan.rates.values[0], self.plan.rates.seeds
         first = next((seed for seed in seeds if seed not in setting.left_out), None)
-        return first is not None and run_folder(setting.cell(first, rate).checked).state == "done"
+        return first is not None and run_folder(setting.build_cell(first, rate).checked).state == "done"
 
     def _filtered(self, task: TaskPlan, arm: str) -> tuple[int, ...]:
         """Seeds that filters leave out."""
@@ -172,7 +173,7 @@ class _Expanding:
             found[arm] = setting
             if self.plan.matching is not None and baseline is not None and setting is not baseline:
                 try:
-                    found[arm], self.matches[arm, task.name] = match(setting, baseline, self.plan.matching)
+                    found[arm], self.matches[arm, task.name] = match_arm(setting, baseline, self.plan.matching)
                 except Refused as error:
                     self.problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
             other = find_references(self.plan.baseline, self.plan.against, found).get(arm)
@@ -185,7 +186,7 @@ class _Expanding:
         return found
 
     def _note_changes(self, setting: Setting, other: Setting) -> None:
-        if more := further_changes(setting.checked, other.checked, self.plan.arms[setting.arm]):
+        if more := find_side_changes(setting.checked, other.checked, self.plan.arms[setting.arm]):
             self.changes[setting.arm, setting.task] = more
 
     # ------------------------------------------------------------------------------------------- all of a study

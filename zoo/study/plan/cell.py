@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from zoo.config.checking import CheckedConfig
@@ -114,35 +112,10 @@ class Setting:
     checked: CheckedConfig
     left_out: frozenset[int] = frozenset()
 
-    def cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
+    def build_cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
         """The run of a seed."""
         config, lines = {**self.checked.config, "seed": seed}, [*self.overrides, f"seed={seed}"]
         if rate is not None:
             config["optimizer"] = {**config["optimizer"], "lr": rate}
             lines.append(f"optimizer.lr={rate}")
         return Cell(self.arm, self.task, seed, tuple(lines), replace(self.checked, config=config), rate, tuning)
-
-
-def override(key: str, value: Any) -> str:
-    """An override as Hydra's grammar writes it; ``~key`` takes a key away."""
-    return key if key.startswith("~") and value is None else f"{key}={_grammar(value)}"
-
-
-def _grammar(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_grammar(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_grammar(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str) and not _plain(value):
-        from zoo.config.overrides import quote_text
-
-        return quote_text(value)
-    return str(value)
-
-
-def _plain(text: str) -> bool:
-    """Whether Hydra reads it as this text without quotes."""
-    words = ("null", "true", "false", "inf", "nan")
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z0-9_]+)*", text) is not None and text.lower() not in words

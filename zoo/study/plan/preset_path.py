@@ -7,14 +7,14 @@ from typing import Any
 
 from zoo.checks import Refused, suggest
 from zoo.config.compose import compose_run
+from zoo.config.format_override import format_override
 from zoo.config.groups import list_choices
 from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.designs import Arms
-from zoo.study.plan.setting import override
-from zoo.study.plan.tasks import Overrides, layered
-from zoo.study.plan.values import mapping
+from zoo.study.plan.read_overrides import read_mapping
+from zoo.study.plan.tasks import Overrides, merge_overrides
 
 PATH_OPTIONS = (
     Option("from", Scalar(str)),
@@ -24,7 +24,7 @@ PATH_OPTIONS = (
 _OVERLAYS = (*STACKS, "exceptions")
 
 
-def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[str]) -> Arms:
+def read_path(given: Any, common: Overrides, fixed: Collection[str], problems: list[str]) -> Arms:
     """The preset that it begins with, then one arm a step; each has all steps before it, and is compared with the last.
 
     Args:
@@ -35,44 +35,46 @@ def path(given: Any, common: Overrides, fixed: Collection[str], problems: list[s
         problems: a line is appended for each.
     """
     before = len(problems)
-    checked = check_options(PATH_OPTIONS, mapping(given, "path", problems), "path", problems)
+    checked = check_options(PATH_OPTIONS, read_mapping(given, "path", problems), "path", problems)
     for end in ("from", "to"):
         if (preset := checked.get(end)) is not None and preset not in list_choices("model"):
             problems.append(f"path.{end}: unknown model {preset!r}: {suggest(str(preset), list_choices('model'))}")
     if len(problems) > before:
         return Arms({})
     try:
-        written, last = (_model(checked[end], common) for end in ("from", "to"))
+        written, last = (_compose_model(checked[end], common) for end in ("from", "to"))
         first, last = (check_model(model, []) for model in (written, last))
     except Refused as error:
         problems += str(error).splitlines()
         return Arms({})
     steps = {
-        part: step for part in dict.fromkeys([*first, *last]) if (step := _step(part, written, first, last, fixed))
+        part: step
+        for part in dict.fromkeys([*first, *last])
+        if (step := _build_step(part, written, first, last, fixed))
     }
     if not steps:
         problems.append(f"path: must lead to another model: {checked['from']} and {checked['to']} are the same")
     order = checked["order"] if checked["order"] is not None else list(steps)
-    problems += _order_problems(order, steps, first)
+    problems += _find_order_problems(order, steps, first)
     if len(problems) > before:
         return Arms({})
     found: dict[str, Overrides] = {checked["from"]: {"model": checked["from"]}}
     against: dict[str, str] = {}
     for part in order:
-        name, previous = f"+ {_told(part, first.get(part), last.get(part))}", list(found)[-1]
-        found[name] = layered(found[previous], steps[part])
+        name, previous = f"+ {_name_step(part, first.get(part), last.get(part))}", list(found)[-1]
+        found[name] = merge_overrides(found[previous], steps[part])
         against[name] = previous
     return Arms(found, checked["from"], against)
 
 
-def _model(preset: str, common: Overrides) -> dict[str, Any]:
+def _compose_model(preset: str, common: Overrides) -> dict[str, Any]:
     """The model of a preset as it is written. What of the overrides is wrong for it is told where an arm has it."""
-    lines = [override(key, value) for key, value in layered(common, {"model": preset}).items()]
+    lines = [format_override(key, value) for key, value in merge_overrides(common, {"model": preset}).items()]
     model: dict[str, Any] = compose_run(lines)["model"]
     return model
 
 
-def _step(
+def _build_step(
     part: str, written: Mapping[str, Any], first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]
 ) -> Overrides:
     """Overrides that make one part of the first model that of the last; none if it is that already."""
@@ -84,32 +86,32 @@ def _step(
     if not isinstance(two, Mapping):
         return {f"model.{part}": two}
     if part not in (*SLOTS, "cross"):
-        return {f"model.{part}.{leaf}": value for leaf, value in _differing(one, two).items()}
+        return {f"model.{part}.{leaf}": value for leaf, value in _find_differing_leaves(one, two).items()}
     kind = "attention" if part == "cross" else part
     alone = check_part(kind, {"name": two["name"], **carry_options(kind, written.get(part) or {}, two["name"])}, "", [])
     return {
         f"model/{part}": two["name"],
-        **{f"model.{part}.{leaf}": value for leaf, value in _differing(alone, two).items()},
+        **{f"model.{part}.{leaf}": value for leaf, value in _find_differing_leaves(alone, two).items()},
     }
 
 
-def _differing(one: Any, two: Mapping[str, Any]) -> dict[str, Any]:
+def _find_differing_leaves(one: Any, two: Mapping[str, Any]) -> dict[str, Any]:
     known = flatten(one) if isinstance(one, Mapping) else {}
     return {leaf: value for leaf, value in flatten(two).items() if leaf not in known or known[leaf] != value}
 
 
-def _told(part: str, one: Any, two: Any) -> str:
+def _name_step(part: str, one: Any, two: Any) -> str:
     """A step in a word."""
     if not isinstance(two, Mapping):
         return f"{part}={format_value(two)}"
-    leaves = _differing(one, two)
+    leaves = _find_differing_leaves(one, two)
     if "name" in leaves:
         return f"{part}={two['name']}"
     (leaf, *further) = leaves or [""]
     return part if further or not leaf or part in _OVERLAYS else f"{part}.{leaf}={format_value(leaves[leaf])}"
 
 
-def _order_problems(order: Sequence[str], steps: Mapping[str, Overrides], first: Mapping[str, Any]) -> list[str]:
+def _find_order_problems(order: Sequence[str], steps: Mapping[str, Overrides], first: Mapping[str, Any]) -> list[str]:
     problems = []
     for number, part in enumerate(order):
         where = f"path.order[{number}]"

@@ -14,9 +14,9 @@ import torch
 
 from tests.command import TINY, checked
 from zoo.config.checking import check_run
-from zoo.study.forecast import probe as module
-from zoo.study.forecast.probe import probe
-from zoo.study.plan.setting import Setting
+from zoo.study.forecast import estimate_run_times as module
+from zoo.study.forecast.estimate_run_times import estimate_run_times
+from zoo.study.plan.cell import Setting
 from zoo.training.job import Job
 from zoo.training.run import train
 
@@ -37,13 +37,13 @@ def setting(arm: str = "arm", **changes: Any) -> Setting:
 
 def test_the_estimate_is_what_a_run_takes_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    probe([setting()])  # the first use of anything takes longer
+    estimate_run_times([setting()])  # the first use of anything takes longer
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ratios = []
     for attempt in range(3):  # others work on this machine too
         torch.manual_seed(attempt)
         state, threads = torch.get_rng_state(), torch.get_num_threads()
-        told = probe([setting(seed=attempt)])["arm", "numbers"]
+        told = estimate_run_times([setting(seed=attempt)])["arm", "numbers"]
         assert told.error == ""
         assert told.seconds is not None
         assert torch.equal(torch.get_rng_state(), state)
@@ -60,7 +60,7 @@ def test_the_estimate_is_what_a_run_takes_and_nothing_stays(tmp_path: Path, monk
 
 def test_what_costs_the_same_is_measured_once() -> None:
     names: list[str] = []
-    found = probe(
+    found = estimate_run_times(
         [
             setting("one"),
             setting("other rate", optimizer={"lr": 0.1}, seed=3, schedule={"steps": 7}),
@@ -78,7 +78,7 @@ def test_what_costs_the_same_is_measured_once() -> None:
 
 
 def test_what_the_first_steps_die_of_is_told() -> None:
-    found = probe([setting("narrow", model={"vocabulary": 10}), setting("fine")])
+    found = estimate_run_times([setting("narrow", model={"vocabulary": 10}), setting("fine")])
     told = found["narrow", "numbers"]
     assert told.seconds is None
     assert told.error.startswith("model.vocabulary must be at least that of the data: got 10, the data has ")
@@ -95,7 +95,7 @@ def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "fit", stop)
     before = torch.get_num_threads()
     two = setting(threads=before + 1, trainer={"devices": 2, "strategy": "ddp"}, accumulate=3)
-    found = probe([two])
+    found = estimate_run_times([two])
     assert found["arm", "numbers"].error == "RuntimeError: out of memory"
     assert seen["used"] == before + 1
     assert torch.get_num_threads() == before

@@ -18,12 +18,16 @@ from zoo.config.checking import CheckedConfig
 from zoo.report import Metric
 from zoo.statistics import run_sequential_test
 from zoo.statistics.trial import run_trial
-from zoo.study.cells import rounds
-from zoo.study.cells.expand import Expansion
-from zoo.study.cells.learning_rates import Chosen, best
-from zoo.study.cells.rounds import FIRST, Outcome, due
-from zoo.study.plan.setting import Cell, Setting
-from zoo.study.plan.study_file import Rates, StudyPlan, TaskPlan
+from zoo.study.cells import learning_rates
+from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.known_cells import list_known_cells
+from zoo.study.cells.learning_rates import ChosenRate, choose_rate
+from zoo.study.cells.outcomes import Outcome
+from zoo.study.cells.seed_counts import FIRST_SEEDS
+from zoo.study.plan.cell import Cell, Setting
+from zoo.study.plan.controls import Rates
+from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.tasks import TaskPlan
 
 LOSS = TaskPlan("task", ("loss",), True, "", {})
 SEEDS = tuple(range(1, 21))
@@ -53,7 +57,7 @@ def played(of: StudyPlan, value: Callable[[Cell], Outcome], expansion: Expansion
         return ended.get(key(cell))
 
     while True:
-        found = due(of, expansion or expanded(of), look)
+        found = list_known_cells(of, expansion or expanded(of), look)
         new = [cell for cell in found.cells if key(cell) not in ended]
         assert len(found.cells) + found.more <= before  # what is told of later never grows
         before = len(found.cells) + found.more
@@ -76,13 +80,13 @@ def names(cells: Sequence[Cell]) -> list[str]:
 
 
 def test_all_seeds_are_due_at_once() -> None:
-    found = due(plan(), expanded(plan()), lambda cell: None)
+    found = list_known_cells(plan(), expanded(plan()), lambda cell: None)
     assert names(found.cells) == ["base 1", "base 2", "a 1", "a 2"]
     assert (found.more, found.notes) == (0, {"task": ()})
 
 
 def test_seeds_that_are_left_out_are_not_due() -> None:
-    found = due(plan(), expanded(plan(), {"a": {2}}), lambda cell: None)
+    found = list_known_cells(plan(), expanded(plan(), {"a": {2}}), lambda cell: None)
     assert names(found.cells) == ["base 1", "base 2", "a 1"]
 
 
@@ -95,11 +99,13 @@ def test_the_runs_of_an_arm_follow_at_its_best_rate() -> None:
     """One arm is done with choosing before the other: its runs do not wait."""
     of, values = plan(rates=RATES), {("base", 0.1): 3.0, ("base", 0.3): 1.0, ("base", 1.0): 2.0}
     tuning = [f"{arm} {seed} {rate:g}" for arm in ("base", "a") for rate in RATES.values for seed in RATES.seeds]
-    first = due(of, expanded(of), lambda cell: None)
+    first = list_known_cells(of, expanded(of), lambda cell: None)
     assert names(first.cells) == tuning
     assert all(cell.tuning for cell in first.cells)
     assert first.more == 4
-    then = due(of, expanded(of), lambda cell: values.get((cell.arm, cell.rate or 0)) if cell.tuning else None)
+    then = list_known_cells(
+        of, expanded(of), lambda cell: values.get((cell.arm, cell.rate or 0)) if cell.tuning else None
+    )
     assert names(then.cells) == [*tuning, "base 1 0.3", "base 2 0.3"]
     assert then.more == 2
     run = then.cells[-1]
@@ -111,20 +117,20 @@ def test_the_runs_of_an_arm_follow_at_its_best_rate() -> None:
 @pytest.mark.parametrize(
     ("tried", "metric", "chosen"),
     [
-        ({0.1: [3.0, 1.0], 0.3: [1.5, 1.5], 1.0: [2.0, 2.0]}, "loss", Chosen(0.3)),
-        ({0.1: [0.1], 0.3: [0.3], 1.0: [0.2]}, "accuracy", Chosen(0.3)),
-        ({0.3: [1.0], 0.1: [2.0], 1.0: [1.0]}, "loss", Chosen(0.3)),  # equals: the smaller
+        ({0.1: [3.0, 1.0], 0.3: [1.5, 1.5], 1.0: [2.0, 2.0]}, "loss", ChosenRate(0.3)),
+        ({0.1: [0.1], 0.3: [0.3], 1.0: [0.2]}, "accuracy", ChosenRate(0.3)),
+        ({0.3: [1.0], 0.1: [2.0], 1.0: [1.0]}, "loss", ChosenRate(0.3)),  # equals: the smaller
         ({0.1: [2.0, 2.0], 0.3: [1.0, math.nan], 1.0: [3.0, 3.0]}, "loss",
-         Chosen(0.1, "The best learning rate of a, 0.1, is the smallest tried.")),
-        ({0.1: [2.0], 1.0: [1.0]}, "loss", Chosen(1.0, "The best learning rate of a, 1, is the largest tried.")),
-        ({0.1: [math.nan], 0.3: [9.0], 1.0: [math.inf]}, "loss", Chosen(0.3)),
+         ChosenRate(0.1, "The best learning rate of a, 0.1, is the smallest tried.")),
+        ({0.1: [2.0], 1.0: [1.0]}, "loss", ChosenRate(1.0, "The best learning rate of a, 1, is the largest tried.")),
+        ({0.1: [math.nan], 0.3: [9.0], 1.0: [math.inf]}, "loss", ChosenRate(0.3)),
         ({0.3: [math.nan], 0.1: [math.nan]}, "loss",
-         Chosen(0.1, "No run of a at the learning rates 0.1, 0.3 has a value: its other runs use 0.1.")),
-        ({0.1: [1.0]}, "loss", Chosen(0.1)),
+         ChosenRate(0.1, "No run of a at the learning rates 0.1, 0.3 has a value: its other runs use 0.1.")),
+        ({0.1: [1.0]}, "loss", ChosenRate(0.1)),
     ],
 )  # fmt: skip
-def test_the_best_rate(tried: dict[float, list[float]], metric: str, chosen: Chosen) -> None:
-    assert best("a", tried, Metric.from_name(metric)) == chosen
+def test_the_best_rate(tried: dict[float, list[float]], metric: str, chosen: ChosenRate) -> None:
+    assert choose_rate("a", tried, Metric.from_name(metric)) == chosen
 
 
 def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,18 +143,18 @@ def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.Monke
             rate = checked.config["optimizer"]["lr"]
             self.read = lambda name: {"metrics": {"exact_match": 0.0, "loss": abs(rate - 0.3)}, "diverged": False}
 
-    monkeypatch.setattr(rounds, "run_folder", Folder)
-    found = due(of, expanded(of), lambda cell: 0.0 if cell.tuning else None)
+    monkeypatch.setattr(learning_rates, "run_folder", Folder)
+    found = list_known_cells(of, expanded(of), lambda cell: 0.0 if cell.tuning else None)
     assert {cell.rate for cell in found.cells if not cell.tuning} == {0.3}
     told = "The learning rate of a was chosen by loss: exact match is at its floor at all rates."
     assert told in found.notes["task"]
-    apart = due(of, expanded(of), lambda cell: cell.rate if cell.tuning else None)
+    apart = list_known_cells(of, expanded(of), lambda cell: cell.rate if cell.tuning else None)
     assert {cell.rate for cell in apart.cells if not cell.tuning} == {1.0}
 
 
 def test_a_metric_without_a_better_way_chooses_nothing() -> None:
     with pytest.raises(Refused, match="learning_rates: a metric must tell which way is better: got sparsity"):
-        best("a", {0.1: [1.0]}, Metric.from_name("sparsity"))
+        choose_rate("a", {0.1: [1.0]}, Metric.from_name("sparsity"))
 
 
 def test_runs_that_failed_or_diverged_lose_and_that_is_told() -> None:
@@ -159,7 +165,7 @@ def test_runs_that_failed_or_diverged_lose_and_that_is_told() -> None:
 
     rounds = played(of, value)
     assert names(rounds[1]) == ["base 1 0.3", "base 2 0.3", "a 1 0.1", "a 2 0.1"]
-    assert due(of, expanded(of), value).notes == {
+    assert list_known_cells(of, expanded(of), value).notes == {
         "task": ("No run of a at the learning rates 0.1, 0.3, 1 has a value: its other runs use 0.1.",)
     }
 
@@ -180,20 +186,20 @@ def test_seeds_follow_one_by_one_until_each_arm_has_a_verdict() -> None:
     ran = {arm: [cell.seed for cells in rounds for cell in cells if cell.arm == arm] for arm in of.arms}
     differences = [float(draw[1, seed] + 9 - draw[0, seed]) for seed in of.seeds]
     decided = run_sequential_test(differences, most=8, higher_is_better=False, arms=3).pairs
-    assert FIRST <= decided < 8
+    assert FIRST_SEEDS <= decided < 8
     assert ran == {
         "base": list(of.seeds), "far": list(range(1, decided + 1)), "near": list(of.seeds), "wild": [1, 2, 3, 4, 5, 6]
     }  # fmt: skip
-    assert len(rounds[0]) == 4 * FIRST
+    assert len(rounds[0]) == 4 * FIRST_SEEDS
     assert all(Counter(cell.arm for cell in cells).most_common(1)[0][1] == 1 for cells in rounds[1:])
 
 
 @pytest.mark.parametrize(
     ("effects", "seeds"),
     [
-        ({"base": 0, "b": 50, "c": 100}, {"base": FIRST, "b": FIRST, "c": FIRST}),
-        ({"base": 0, "b": 0, "c": 50}, {"base": 7, "b": 7, "c": FIRST}),
-        ({"base": 0, "b": 50, "c": 50}, {"base": FIRST, "b": 7, "c": 7}),
+        ({"base": 0, "b": 50, "c": 100}, {"base": FIRST_SEEDS, "b": FIRST_SEEDS, "c": FIRST_SEEDS}),
+        ({"base": 0, "b": 0, "c": 50}, {"base": 7, "b": 7, "c": FIRST_SEEDS}),
+        ({"base": 0, "b": 50, "c": 50}, {"base": FIRST_SEEDS, "b": 7, "c": 7}),
     ],
 )
 def test_a_partner_gets_the_seeds_that_a_trial_needs(effects: dict[str, float], seeds: dict[str, int]) -> None:
@@ -227,9 +233,9 @@ def test_seeds_that_are_lost_or_left_out_are_in_no_pair_and_end_nothing() -> Non
 
 def test_until_decided_with_rates_waits_for_the_rates() -> None:
     of = plan(seeds=SEEDS, until_decided=True, rates=Rates((0.1, 0.3), (101,)))
-    found = due(of, expanded(of), lambda cell: cell.rate if cell.arm == "base" and cell.tuning else None)
-    assert [cell.arm for cell in found.cells if not cell.tuning] == ["base"] * FIRST
-    assert found.more == 2 * 20 - FIRST
+    found = list_known_cells(of, expanded(of), lambda cell: cell.rate if cell.arm == "base" and cell.tuning else None)
+    assert [cell.arm for cell in found.cells if not cell.tuning] == ["base"] * FIRST_SEEDS
+    assert found.more == 2 * 20 - FIRST_SEEDS
 
 
 @pytest.mark.parametrize(
@@ -242,7 +248,7 @@ def test_until_decided_with_rates_waits_for_the_rates() -> None:
 def test_what_no_seed_would_decide_is_refused(change: dict[str, Any], got: str) -> None:
     of = plan(until_decided=True, **change)
     with pytest.raises(Refused, match=f"seeds: until_decided asks for a baseline, and on task task .*: {got}"):
-        due(of, expanded(of), lambda cell: None)
+        list_known_cells(of, expanded(of), lambda cell: None)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +258,7 @@ def test_what_no_seed_would_decide_is_refused(change: dict[str, Any], got: str) 
             lambda arm, seed: {
                 "metrics": {"exact_match": 0.0, "loss": seed + (50.0 + 0.1 * (seed * 7 % 5) if arm == "a" else 0.0)}
             },
-            FIRST,
+            FIRST_SEEDS,
             "Seeds are added until loss decides, by which the arms are judged instead of exact match.",
         ),
         (
@@ -260,7 +266,7 @@ def test_what_no_seed_would_decide_is_refused(change: dict[str, Any], got: str) 
                 "metrics": {"loss": seed + (50.0 + 0.1 * (seed * 7 % 5) if arm == "a" else 0.0)},
                 "withheld": {"exact_match": "there is none"},
             },
-            FIRST,
+            FIRST_SEEDS,
             "Seeds are added until loss decides, by which the arms are judged instead of exact match.",
         ),
         (
@@ -273,8 +279,8 @@ def test_what_no_seed_would_decide_is_refused(change: dict[str, Any], got: str) 
                 "metrics": {"exact_match": 0.5 + 0.01 * seed, "loss": 1.0},
                 "text_lost": {"validation": 0.5 if arm == "a" else 0.0},
             },
-            FIRST,
-            f"No seeds follow the first {FIRST}, for the arms are not compared.",
+            FIRST_SEEDS,
+            f"No seeds follow the first {FIRST_SEEDS}, for the arms are not compared.",
         ),
     ],
 )
@@ -302,7 +308,7 @@ def test_seeds_go_by_the_metric_that_the_report_judges_by(
     ran = [cell for cells in played(of, value, expansion) for cell in cells]
     assert Counter(cell.arm for cell in ran) == {"base": seeds, "a": seeds}
     known = {key(cell): value(cell) for cell in ran}
-    assert due(of, expansion, lambda cell: known.get(key(cell))).notes == {"task": (note,)}
+    assert list_known_cells(of, expansion, lambda cell: known.get(key(cell))).notes == {"task": (note,)}
 
 
 def simulated(effects: Mapping[str, float], seed: int, **over: Any) -> tuple[dict[str, int], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Status of the runs of a study, read from their folders, also while other processes train them."""
+"""Status of the cells of a study, read from the folders of their runs, also while other processes train them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Generic, Literal, TypeVar
 from zoo.runs.claim import find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
-from zoo.study.plan.setting import CellView
+from zoo.study.plan.cell import CellView
 from zoo.system.files import Damaged
 
 State = Literal["done", "running", "failed", "interrupted", "stale", "planned"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "interrupted", "stale", "planned")
-_OF_FOLDERS: Mapping[str, State] = {
+_FOLDER_STATES: Mapping[str, State] = {
     "new": "planned", "started": "interrupted", "failed": "failed", "done": "done", "stale": "stale",
     "damaged": "failed",
 }  # fmt: skip
@@ -30,18 +30,18 @@ C_co = TypeVar("C_co", bound=CellView, covariant=True)
 
 @dataclass(frozen=True)
 class CellStatus(Generic[C_co]):
-    """Where one cell stands.
+    """Status of a cell.
 
     Attributes:
-        cell: which.
-        state: running if a process has claimed it that is there; interrupted if it was begun and none has.
-        step: the last one that was logged.
-        loss: the last one that was logged, if any.
-        silent: seconds since something was logged; None if nothing was.
-        process: which trains it, and where.
-        error: of a failed one.
-        seconds: that a finished one took since it was last begun.
-        pace: seconds that all of its steps take, by those that were logged; of one that has not ended.
+        cell: The cell.
+        state: ``"running"`` if a live process has claimed the run, ``"interrupted"`` if it was started and none has.
+        step: Last step that was logged.
+        loss: Last loss that was logged, if any.
+        silent: Seconds since the last log entry; None if there is none.
+        process: Process that trains the run, and its machine.
+        error: Error message of a failed run.
+        seconds: Duration of a finished run since it was last started, in seconds.
+        pace: Estimated duration of all steps of an unfinished run, in seconds, by the steps that were logged.
     """
 
     cell: C_co
@@ -56,7 +56,7 @@ class CellStatus(Generic[C_co]):
 
     @property
     def share_left(self) -> float:
-        """Share of the steps that remain."""
+        """Fraction of the steps that remain."""
         if self.state == "done":
             return 0.0
         return 1.0 - (self.step / self.cell.steps if self.state in ("running", "interrupted") else 0)
@@ -64,25 +64,25 @@ class CellStatus(Generic[C_co]):
 
 def get_cell_status(cell: C) -> CellStatus[C]:
     """Returns the current status of a cell."""
-    folder, state = cell.folder, _OF_FOLDERS[cell.compare()]
+    folder, state = cell.folder, _FOLDER_STATES[cell.compare()]
     if state == "done":
         return CellStatus(cell, state, cell.steps, seconds=_measure_seconds(folder))
-    other = find_holder(folder.path)
-    if other is not None and other.live:
-        return CellStatus(cell, "running", **_read_progress(cell, folder), process=str(other))
+    holder = find_holder(folder.path)
+    if holder is not None and holder.live:
+        return CellStatus(cell, "running", **_read_progress(cell, folder), process=str(holder))
     if state == "failed":
         damage = folder.find_damage()
-        why = damage or (folder.read("failed.json") or {}).get("error", "")
-        return CellStatus(cell, state, **_read_progress(cell, folder), error=str(why))
+        error = damage or (folder.read("failed.json") or {}).get("error", "")
+        return CellStatus(cell, state, **_read_progress(cell, folder), error=str(error))
     return CellStatus(cell, state, **(_read_progress(cell, folder) if state == "interrupted" else {}))
 
 
 def _read_progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
-    """Reads the last step and loss that were logged, their age and the pace."""
+    """Reads the last step and loss that were logged, the age of the log, and the pace."""
     path = folder.path / "metrics.csv"
     try:
         lines = read_metrics(path)
-    except Damaged:  # the run is set aside when it is trained again, which says so
+    except Damaged:  # the next training of the run moves the file away and says so
         lines = []
     if not lines:
         return {}
@@ -98,21 +98,21 @@ def _read_progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
 
 def _measure_seconds(folder: RunFolder) -> float | None:
     try:
-        begun = datetime.fromisoformat((folder.read("started.json") or {})["started"])
-        return (folder.path / "result.json").stat().st_mtime - begun.timestamp()
+        started = datetime.fromisoformat((folder.read("started.json") or {})["started"])
+        return (folder.path / "result.json").stat().st_mtime - started.timestamp()
     except (Damaged, LookupError, ValueError):
         return None
 
 
-def estimate_seconds_left(found: Sequence[CellStatus[CellView]], abreast: int = 1) -> float | None:
-    """Estimates how long the remaining runs take; None if no run gives an estimate.
+def estimate_seconds_left(found: Sequence[CellStatus[CellView]], parallel_runs: int = 1) -> float | None:
+    """Estimates how long the remaining runs take, in seconds; None if there is nothing to go by.
 
-    One takes what finished runs of the same arm and task took, or else of the same task, or else all; before any is
-    finished, what those that run will take at their pace.
+    The duration of a run is the median over finished runs of the same arm and task, or else of the same task, or else
+    of all; before any run has finished, over the pace of unfinished runs in the same order.
 
     Args:
-        found: where the runs stand.
-        abreast: runs that go on side by side, if not more do now.
+        found: Status of the runs.
+        parallel_runs: Number of runs that run at a time, unless more are running now.
     """
     groups: dict[tuple[str, ...], list[float]] = {}
     for each in found:
@@ -125,18 +125,18 @@ def estimate_seconds_left(found: Sequence[CellStatus[CellView]], abreast: int = 
     left = [
         each.share_left * next(usual[names] for names in _list_groups(each.cell) if names in usual) for each in found
     ]
-    side_by_side = max(abreast, sum(each.state == "running" for each in found))
-    return max(sum(left) / side_by_side, max(left, default=0.0))
+    parallel = max(parallel_runs, sum(each.state == "running" for each in found))
+    return max(sum(left) / parallel, max(left, default=0.0))
 
 
 def _list_groups(cell: CellView) -> list[tuple[str, ...]]:
-    """What is known of whom may tell how long a run takes, the best guess first."""
-    alike = (cell.task, cell.arm), (cell.task,), ()
-    return [(known, *names) for known in ("seconds", "pace") for names in alike]
+    """Lists the groups of runs whose durations may estimate that of a cell, the best first."""
+    similar = (cell.task, cell.arm), (cell.task,), ()
+    return [(attribute, *names) for attribute in ("seconds", "pace") for names in similar]
 
 
-def as_json(found: Sequence[CellStatus[CellView]]) -> dict[str, Any]:
-    """Returns the status of runs as JSON types."""
+def build_status_json(found: Sequence[CellStatus[CellView]]) -> dict[str, Any]:
+    """Returns the status of the runs as JSON types."""
     return {
         "states": count_states(found),
         "seconds_left": estimate_seconds_left(found),

@@ -1,4 +1,4 @@
-"""What a swapped part changes besides the part: told with the arms of a study."""
+"""Side changes of an arm: options that differ, besides the part that it swaps."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from zoo.registry import get_index
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.study.plan.tasks import Overrides
 
-_KINDS = {group.replace("/", "."): kind for group, kind in list_slots()}
+_SLOT_KINDS = {group.replace("/", "."): kind for group, kind in list_slots()}
 
 
-def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) -> tuple[str, ...]:
-    """What differs between an arm and the one that it is compared with in parts that the arm replaces.
+def find_side_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) -> tuple[str, ...]:
+    """Finds options that differ between an arm and its reference, in parts that the arm replaces.
 
-    Options that both parts have and that differ though the arm does not say so, as where their defaults do; and options
-    that were chosen for the old part and that the new one does not have. What an old part requires belongs to it and is
-    left out, and so is all of a part that is replaced by ``none``.
+    These are options that both parts have and whose values differ although the arm does not set them, for instance
+    because their defaults differ; and options that were set for the old part and that the new one lacks. Required
+    options of the old part are left out, and so are all options of a part that is replaced by ``none``.
 
     Args:
-        arm: as it is checked.
-        other: what it is compared with.
-        own: overrides of the arm itself.
+        arm: Checked config of the arm.
+        other: Checked config of its reference.
+        own: Overrides of the arm itself.
     """
-    said = tuple(key.lstrip("+~").replace("/", ".") for key in own)
-    if "model" in said:  # another preset: its parts differ by design
+    own_keys = tuple(key.lstrip("+~").replace("/", ".") for key in own)
+    if "model" in own_keys:  # another preset: its parts differ by design
         return ()
     found = []
-    for slot, kind in _KINDS.items():
+    for slot, kind in _SLOT_KINDS.items():
         if not _select(arm.config, slot):
             continue
         old, new = (_get_part(config.config, slot, kind) for config in (other, arm))
@@ -39,13 +39,13 @@ def further_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) ->
         if None not in names and names[0] != names[1] and names[1] != "none":
             found += [
                 f"{slot.partition('.')[2]}.{line}"
-                for leaf, line in _changes(kind, old, new)
-                if not any(f"{slot}.{leaf}.".startswith(f"{key}.") for key in said if key != slot)
+                for leaf, line in _find_part_changes(kind, old, new)
+                if not any(f"{slot}.{leaf}.".startswith(f"{key}.") for key in own_keys if key != slot)
             ]
     return tuple(found)
 
 
-def _changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_part_changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     required = {
         option.name for option in get_index().get(kind, old["name"]).options if "default" not in option.as_json()
     }

@@ -14,9 +14,9 @@ from tests.command import TINY, checked, zoo
 from zoo.config.checkpoint_start import merge_configs
 from zoo.model.build import build
 from zoo.model.schema import carry_options, overlay_part, takes_option
-from zoo.study.cells.expand import expand
-from zoo.study.cells.load import load_plan
-from zoo.study.run_study import gather
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import load_plan
+from zoo.study.gather_study import gather_study
 
 SWAP = "model/attention=grouped_query"  # on GPT-2, whose attention has biases
 ONE_STEP = [*TINY, "steps=1", "evaluate=1"]
@@ -98,15 +98,15 @@ def test_what_a_swap_changes_besides_is_told(tmp_path: Path, monkeypatch: pytest
     }
     study, *further = _study(tmp_path, overrides={"model.position.length": 64, **common}, arms=arms)
     further = [word for word in further if not word.startswith("model.position")]
-    expansion = expand(load_plan(study), further)
+    expansion = expand_plan(load_plan(study), further)
     parts = {each.arm: each.checked.config["model"]["attention"] for each in expansion.settings}
     assert parts["two"] == {**parts["one"], "name": "grouped_query", "kv_heads": 1}
     assert (parts["three"]["bias"], parts["three"]["scores"]["window"]) == ("all", 8)
-    assert expansion.further == {("three", "spelling"): ("attention.output_gate=true dropped",)}
+    assert expansion.side_changes == {("three", "spelling"): ("attention.output_gate=true dropped",)}
     code, out, err = zoo("study", study, *further, "--dry-run")
     assert code == 0, err
     assert "also changed: spelling three: attention.output_gate=true dropped" in out
-    described, _, _ = gather(study, further)
+    described, _, _ = gather_study(study, further)
     assert described.tasks[0].note == "three also changes: attention.output_gate=true dropped."
 
 

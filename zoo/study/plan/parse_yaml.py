@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ _FLOAT = re.compile(
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
-def from_text(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> Any:
     """What a text of YAML says.
 
     Raises:
@@ -51,7 +51,7 @@ def from_text(text: str, where: str) -> Any:
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
-        size = _size(root, {})
+        size = _count_values(root, {})
         given = None if root is None or size > limits.NODES else loader.construct_document(root)
     except RecursionError:
         raise Refused(f"{where}: is nested too deeply") from None
@@ -62,25 +62,25 @@ def from_text(text: str, where: str) -> Any:
     return given
 
 
-def _size(node: yaml.Node | None, known: dict[yaml.Node, int]) -> int:
+def _count_values(node: yaml.Node | None, known: dict[yaml.Node, int]) -> int:
     """Count the values below a node, each alias as often as it stands; an alias within what it names never ends."""
     if node not in known and isinstance(node, yaml.CollectionNode):
         known[node] = limits.NODES + 1  # as long as it is not counted, so that a cycle is too large
         below = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-        known[node] = 1 + sum(_size(part, known) for part in below)
+        known[node] = 1 + sum(_count_values(part, known) for part in below)
     return 1 if node is None else known.get(node, 1)
 
 
-def from_file(path: Path) -> dict[str, Any]:
+def read_yaml_file(path: Path) -> dict[str, Any]:
     """The mapping in a file.
 
     Raises:
         Refused: if there is anything else in it, or it asks for what it must not read: ``${oc.env:NAME}``.
     """
-    given = from_text(read_text(path, limits.YAML_BYTES), str(path))
+    given = parse_yaml(read_text(path, limits.YAML_BYTES), str(path))
     if not isinstance(given, Mapping):
         raise Refused(f"{path} must be a mapping: got {type(given).__name__}")
-    if resolvers := sorted({found for text in _texts(given) for found in _RESOLVER.findall(text)}):
+    if resolvers := sorted({found for text in _list_texts(given) for found in _RESOLVER.findall(text)}):
         rule = "a study file may refer to other keys, as by ${steps}, and to nothing outside of the config"
         raise Refused(f"{path}: {rule}: got {', '.join(resolvers)}")
     return dict(given)
@@ -90,17 +90,17 @@ _RESOLVER = re.compile(r"\$\{[^{}]*:[^{}]*\}?")
 """What OmegaConf would call: it reads the environment, for instance."""
 
 
-def _texts(node: Any) -> Iterator[str]:
+def _list_texts(node: Any) -> Iterator[str]:
     """All texts of a value of YAML, keys among them."""
     if isinstance(node, Mapping):
-        yield from (text for pair in node.items() for item in pair for text in _texts(item))
+        yield from (text for pair in node.items() for item in pair for text in _list_texts(item))
     elif isinstance(node, list):
-        yield from (text for item in node for text in _texts(item))
+        yield from (text for item in node for text in _list_texts(item))
     elif isinstance(node, str):
         yield node
 
 
-def from_word(key: str, text: str) -> Any:
+def parse_value(key: str, text: str) -> Any:
     """The value of ``key=text``: in Hydra's grammar, where ``1,2`` is a list too; or else in YAML.
 
     Raises:
@@ -109,53 +109,15 @@ def from_word(key: str, text: str) -> Any:
     try:
         override = parse_word(f"{key}={text}")
     except Refused:
-        return from_text(text, f"{key}={text}")
+        return parse_yaml(text, f"{key}={text}")
     if not override.is_sweep_override():
-        return _with_texts(override.value())
+        return _convert_keys(override.value())
     list_sweep_values(override)  # refuses one without end
-    return _with_texts(list(override.sweep_iterator()))
+    return _convert_keys(list(override.sweep_iterator()))
 
 
-def _with_texts(value: Any) -> Any:
+def _convert_keys(value: Any) -> Any:
     """With keys as texts."""
     if isinstance(value, Mapping):
-        return {str(key): _with_texts(item) for key, item in value.items()}
-    return [_with_texts(item) for item in value] if isinstance(value, list) else value
-
-
-def mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """A mapping with texts as keys; anything else is a problem, and null is an empty one."""
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        return {str(key): value for key, value in given.items()}
-    problems.append(f"{path}: must be a mapping: got {given!r}")
-    return {}
-
-
-def overrides(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """A mapping of overrides, without what is not for them to say."""
-    found = mapping(given, path, problems)
-    for key in found:
-        if key.lstrip("+~") == "seed":
-            problems.append(f"{path}.seed: is set by the seeds of the study: got {found[key]!r}")
-        if re.search(r"(^[+~\s]*|@\s*)hydra\s*($|[./@:])", key):
-            problems.append(f"{path}.{key}: is about the whole study: give it on the command line")
-    return found
-
-
-def named(given: Any, path: str, problems: list[str]) -> dict[str, dict[str, Any]]:
-    """Overrides by name; at least one."""
-    found = mapping(given, path, problems)
-    if not found:
-        problems.append(f"{path}: must not be empty")
-    return {name: overrides(what, f"{path}.{name}", problems) for name, what in found.items()}
-
-
-def distinct(names: Iterable[str], path: str, problems: list[str]) -> None:
-    """A problem for every name that stands twice."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            problems.append(f"{path}: names must differ: got {name} twice")
-        seen.add(name)
+        return {str(key): _convert_keys(item) for key, item in value.items()}
+    return [_convert_keys(item) for item in value] if isinstance(value, list) else value

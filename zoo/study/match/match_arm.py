@@ -8,21 +8,22 @@ from typing import Any
 
 from zoo.checks import Refused, suggest
 from zoo.config.checking import CheckedConfig, check_run
+from zoo.config.format_override import format_override
 from zoo.hub.checkpoint_folder import without_checkpoint
 from zoo.model import build
 from zoo.report.claims.format import describe_mismatch
 from zoo.report.records.records import Match
-from zoo.study.match.integer_search import Point, search
-from zoo.study.match.quantities import measure
+from zoo.study.match.integer_search import Point, search_integer
+from zoo.study.match.quantities import measure_quantity
+from zoo.study.plan.cell import Setting
 from zoo.study.plan.controls import KNOBS, QUANTITIES, Matching
-from zoo.study.plan.setting import Setting, override
 
 TOLERANCE = 0.005
 """Share of the target up to which two quantities count as equal."""
-_FURTHEST = 1000  # times the value of the arm: that is as far as it moves
+_MAX_FACTOR = 1000  # times the value of the arm: that is as far as it moves
 
 
-def match(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Setting, Match]:
+def match_arm(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Setting, Match]:
     """Move one value of ``setting`` until it costs what ``baseline`` costs; what differs by 0.5 % or less stays.
 
     Quantities are taken to grow with the knob. Of all values of it the nearest is taken; what remains, and why, is
@@ -32,26 +33,29 @@ def match(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Sett
         Refused: for a quantity or a knob that is not known, a knob that the arm does not have, a baseline without the
             quantity, and what is wrong with the data.
     """
-    _require_known(matching)
-    key, target = KNOBS[matching.knob], measure(baseline.checked, matching.quantity)
+    _check_matching(matching)
+    key, target = KNOBS[matching.knob], measure_quantity(baseline.checked, matching.quantity)
     if target == 0:
         name = matching.quantity
         raise Refused(f"match.quantity: {name} of the baseline {baseline.arm} must be above 0: got {name}=0")
-    before, own = _before(setting.checked.config, key, matching.knob), measure(setting.checked, matching.quantity)
+    before, own = (
+        _get_knob_value(setting.checked.config, key, matching.knob),
+        measure_quantity(setting.checked, matching.quantity),
+    )
     moved = Match(matching.quantity, key, before, before, target, own)
     if abs(moved.mismatch) <= TOLERANCE:
         return setting, moved
     arm = _Arm(setting, matching, key)
-    low, high = search(arm.measure, before, _most(setting.checked.config, key, before), target)
+    low, high = search_integer(arm.measure, before, _get_knob_limit(setting.checked.config, key, before), target)
     points = [point for point in (low, high) if point] if arm.depends else [Point(before, own)]
     nearest = min(points, key=lambda point: abs(point.reached - target))
     moved = replace(moved, after=nearest.value, reached=nearest.reached)
     if abs(moved.mismatch) > TOLERANCE:
-        moved = replace(moved, why=_why(arm, moved, low if nearest is high else high))
+        moved = replace(moved, why=_explain_mismatch(arm, moved, low if nearest is high else high))
     return (setting, moved) if nearest.value == before else (arm.moved(nearest.value), moved)
 
 
-def _require_known(matching: Matching) -> None:
+def _check_matching(matching: Matching) -> None:
     problems = []
     for name, value, choices in (("quantity", matching.quantity, QUANTITIES), ("knob", matching.knob, KNOBS)):
         if value not in choices:
@@ -60,9 +64,9 @@ def _require_known(matching: Matching) -> None:
         raise Refused("\n".join(problems))
 
 
-def _before(config: Mapping[str, Any], key: str, knob: str) -> int:
+def _get_knob_value(config: Mapping[str, Any], key: str, knob: str) -> int:
     """The value of the knob in an arm as it is written."""
-    value = _at(config, key)
+    value = _get_value(config, key)
     if value is not None:
         return int(value)
     if key == "model.hidden":
@@ -72,8 +76,8 @@ def _before(config: Mapping[str, Any], key: str, knob: str) -> int:
     raise Refused(f"match.knob: {knob} moves {key}: {slot}={name} has no {option}: got knob={knob}")
 
 
-def _most(config: Mapping[str, Any], key: str, before: int) -> int:
-    return int(config["model"]["heads"]) if key == "model.attention.kv_heads" else _FURTHEST * before
+def _get_knob_limit(config: Mapping[str, Any], key: str, before: int) -> int:
+    return int(config["model"]["heads"]) if key == "model.attention.kv_heads" else _MAX_FACTOR * before
 
 
 class _Arm:
@@ -97,9 +101,9 @@ class _Arm:
             Refused: for what does not go together with it.
         """
         changes = self._changes(value)
-        checked = check_run(_with(self.config, changes))
+        checked = check_run(_replace_values(self.config, changes))
         checked.require()
-        lines = (override(key, number) for key, number in changes.items())
+        lines = (format_override(key, number) for key, number in changes.items())
         return replace(self.setting, overrides=(*self.setting.overrides, *lines), checked=checked)
 
     @property
@@ -109,12 +113,12 @@ class _Arm:
         return len(found) < 2 or len(set(found)) > 1
 
     def _measured(self, value: int) -> int | None:
-        config = _with(self.config, self._changes(value))
+        config = _replace_values(self.config, self._changes(value))
         _, plan, problems = build.check(without_checkpoint(config["model"]))
         if problems:
             return None
         try:
-            return measure(CheckedConfig(config, plan, ()), self.quantity)
+            return measure_quantity(CheckedConfig(config, plan, ()), self.quantity)
         except Refused:
             return None
 
@@ -125,30 +129,30 @@ class _Arm:
         return {self.key: value}
 
 
-def _at(config: Any, key: str) -> Any:
+def _get_value(config: Any, key: str) -> Any:
     """The value of a dotted key, or None if there is none."""
     for name in key.split("."):
         config = config.get(name) if isinstance(config, Mapping) else None
     return config
 
 
-def _with(config: Mapping[str, Any], changes: Mapping[str, int]) -> dict[str, Any]:
+def _replace_values(config: Mapping[str, Any], changes: Mapping[str, int]) -> dict[str, Any]:
     changed = dict(config)
     for key, value in changes.items():
         first, _, rest = key.partition(".")
-        changed[first] = _with(changed[first], {rest: value}) if rest else value
+        changed[first] = _replace_values(changed[first], {rest: value}) if rest else value
     return changed
 
 
 # ----------------------------------------------------------------------------------------------------- why not nearer
 
 
-def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
+def _explain_mismatch(arm: _Arm, moved: Match, other: Point | None) -> str:
     """Why the quantity cannot come nearer; ``other`` is the value on the other side of the target."""
-    own = "".join(f"; {path} stays" for path in _overlaid(arm.config["model"], arm.key))
+    own = "".join(f"; {path} stays" for path in _list_fixed_keys(arm.config["model"], arm.key))
     what = moved.quantity.replace("_", " ")
     if not arm.depends:
-        ffn = f": ffn is {', '.join(_ffn_names(arm.setting.checked))}" if arm.key == "model.hidden" else ""
+        ffn = f": ffn is {', '.join(_list_ffn_names(arm.setting.checked))}" if arm.key == "model.hidden" else ""
         return f"{what} do not depend on {arm.key}{ffn}{own}"
     if other is None:
         return f"even {arm.key}={moved.after} has {describe_mismatch(moved.mismatch)} {what}{own}"
@@ -156,14 +160,14 @@ def _why(arm: _Arm, moved: Match, other: Point | None) -> str:
     return f"the next value of {arm.key} is {other.value}, which has {beside}{own}"
 
 
-def _ffn_names(checked: CheckedConfig) -> list[str]:
+def _list_ffn_names(checked: CheckedConfig) -> list[str]:
     stacks = checked.plan.stacks if checked.plan else ()
     return sorted({layer.ffn.name for stack in stacks for layer in stack.layers})
 
 
-def _overlaid(model: Mapping[str, Any], key: str) -> Iterator[str]:
+def _list_fixed_keys(model: Mapping[str, Any], key: str) -> Iterator[str]:
     """Keys of overlays and exceptions that say the same as ``key`` for some layers; they do not move."""
     _, _, rest = key.partition("model.")
     places = {f"model.{stack}": model.get(stack) for stack in ("encoder", "decoder")}
     places |= {f"model.exceptions.{name}": what for name, what in model["exceptions"].items()}
-    yield from (f"{path}.{rest}" for path, what in places.items() if rest and _at(what, rest) is not None)
+    yield from (f"{path}.{rest}" for path, what in places.items() if rest and _get_value(what, rest) is not None)

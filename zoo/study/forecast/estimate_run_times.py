@@ -22,15 +22,15 @@ from zoo.data.rows import Rows
 from zoo.model import build
 from zoo.runs.claim import Claim
 from zoo.runs.run_folder import RunFolder
-from zoo.study.plan.setting import Setting
+from zoo.study.plan.cell import Setting
 from zoo.training.fit import fit
 from zoo.training.job import Job
 from zoo.training.run import prepare_data
 
-_STEPS, _SECONDS = 5, 0.3  # a step to warm up and two more are taken whatever they take
-_BATCHES = 3  # of the validation split, the first to warm up
+_MAX_STEPS, _MAX_SECONDS = 5, 0.3  # a step to warm up and two more are taken whatever they take
+_VALIDATION_BATCHES = 3  # of the validation split, the first to warm up
 _NEVER = 10**9
-_FREE = (
+_KEYS_WITHOUT_COST = (
     "seed",
     "steps",
     "evaluate",
@@ -68,7 +68,7 @@ class _Speed:
         return self.once + self.step * steps + self.evaluation * evaluations
 
 
-def probe(
+def estimate_run_times(
     settings: Sequence[Setting], tell: Callable[[str], None] = lambda line: None
 ) -> dict[tuple[str, str], Estimate]:
     """Estimate the seconds of one run of each setting, by arm and task, if nothing else is going on.
@@ -85,44 +85,47 @@ def probe(
     found = {}
     for number, setting in enumerate(settings, 1):
         config = setting.checked.config
-        kind = _kind(config)
+        kind = _describe_cost(config)
         if kind not in known:
             tell(f"{setting.task} {setting.arm} ({number} of {len(settings)})")
-            known[kind] = _speed(setting.checked)
+            known[kind] = _measure_speed(setting.checked)
         speed = known[kind]
         told = Estimate(None, speed) if isinstance(speed, str) else Estimate(speed.seconds(config))
         found[setting.arm, setting.task] = told
     return found
 
 
-def _kind(config: Mapping[str, Any]) -> str:
+def _describe_cost(config: Mapping[str, Any]) -> str:
     """What runs of equal speed have in common."""
-    costly = {key: value for key, value in config.items() if key not in (*_FREE, "callbacks")}
+    costly = {key: value for key, value in config.items() if key not in (*_KEYS_WITHOUT_COST, "callbacks")}
     costly["optimizer"] = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
     costly["model"] = {key: value for key, value in config["model"].items() if key != "initialization"}
     return json.dumps(costly, sort_keys=True)
 
 
-def _speed(checked: CheckedConfig) -> _Speed | str:
+def _measure_speed(checked: CheckedConfig) -> _Speed | str:
     """The speed of a setting, or what its first steps died of."""
     try:
-        with _left_as_it_was(checked.config["threads"]), tempfile.TemporaryDirectory(prefix="zoo-probe-") as place:
-            return _measured(checked, RunFolder(Path(place) / "run"))
+        with (
+            _restore_process_state(checked.config["threads"]),
+            tempfile.TemporaryDirectory(prefix="zoo-probe-") as place,
+        ):
+            return _time_short_run(checked, RunFolder(Path(place) / "run"))
     except Exception as error:
         told = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
         return next(iter(told.splitlines()), type(error).__name__)
 
 
-def _measured(checked: CheckedConfig, folder: RunFolder) -> _Speed:
+def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     if checked.plan is None:
         raise Refused("model: must be given")
     config, prepared = checked.config, prepare_data(checked.config)
-    train = _Clocked(prepared.train, len(prepared.train))
-    validation = _Clocked(prepared.validation, _BATCHES * config["batch"])
-    begun = _now()
+    train = _TimedRows(prepared.train, len(prepared.train))
+    validation = _TimedRows(prepared.validation, _VALIDATION_BATCHES * config["batch"])
+    begun = _read_clock()
     model = build.assemble(checked.plan, prepared.vocabulary.size)
     job = Job(
-        config=_short(config),
+        config=_shorten_config(config),
         folder=folder,
         prepared=replace(prepared, train=train, validation=validation),
         plan=checked.plan,
@@ -136,21 +139,21 @@ def _measured(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     claim.take()
     with claim:
         steps = fit(job, claim)["steps"]
-    whole = _now() - begun
-    step = config["accumulate"] * _usual(train.times[1 : steps * config["accumulate"] + 1])
+    whole = _read_clock() - begun
+    step = config["accumulate"] * _average_interval(train.times[1 : steps * config["accumulate"] + 1])
     batches, all_batches = (math.ceil(len(rows) / config["batch"]) for rows in (validation, prepared.validation))
     asked = validation.times[: batches + 1]  # the last by the result, when the evaluation is over
     evaluation = asked[-1] - asked[0]
-    batch = _usual(asked[:batches]) if batches > 1 else evaluation
+    batch = _average_interval(asked[:batches]) if batches > 1 else evaluation
     once = max(0.0, whole - step * steps - evaluation)
     return _Speed(once, step, evaluation + batch * (all_batches - batches))
 
 
-def _short(config: Mapping[str, Any]) -> dict[str, Any]:
+def _shorten_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a run that ends soon, on one device, and prints no bar."""
-    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "min_steps": 3, "max_time": {"seconds": _SECONDS}}
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "min_steps": 3, "max_time": {"seconds": _MAX_SECONDS}}
     short = {
-        "steps": 1 + _STEPS,
+        "steps": 1 + _MAX_STEPS,
         "evaluate": _NEVER,
         "checkpoint": _NEVER,
         "checkpoint_seconds": None,
@@ -159,7 +162,7 @@ def _short(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, **short, "trainer": {**config["trainer"], **alone}}
 
 
-class _Clocked(Rows):
+class _TimedRows(Rows):
     """Rows that know when they were asked for; between two times lies all that a run does with a batch."""
 
     def __init__(self, rows: Rows, most: int) -> None:
@@ -171,24 +174,24 @@ class _Clocked(Rows):
 
     def get_batch(self, indices: Any) -> Batch:
         """As the rows have it."""
-        self.times.append(_now())
+        self.times.append(_read_clock())
         return self.rows.get_batch(indices)
 
 
-def _usual(times: Sequence[float]) -> float:
+def _average_interval(times: Sequence[float]) -> float:
     """The mean time between two, the first left out where there are several: that warms up."""
     first = 1 if len(times) > 2 else 0
     return (times[-1] - times[first]) / (len(times) - 1 - first)
 
 
-def _now() -> float:
+def _read_clock() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 @contextlib.contextmanager
-def _left_as_it_was(threads: int | None) -> Iterator[None]:
+def _restore_process_state(threads: int | None) -> Iterator[None]:
     """Threads as asked for; then all of the process is as it was before, random state and memory too."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
