@@ -49,5 +49,5 @@ def test_options_that_the_page_names_are_those_of_the_launcher() -> None:
     named = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     assert len(named) >= 10
     assert named <= set(SlurmQueueConf.__dataclass_fields__)
-    assert f"**{SlurmQueueConf.timeout_min} if it is not given**" in table
-    assert f"runs at a time; {SlurmQueueConf.array_parallelism} |" in table
+    assert f"**{SlurmQueueConf.timeout_min} by default**" in table
+    assert f"runs at a time; {SlurmQueueConf.array_parallelism} by default |" in table
