@@ -44,7 +44,7 @@ def objective_of(model: str) -> list[str]:
     """The variant's own, but causal_lm for a decoder some of whose layers cannot see a prefix both ways."""
     _, plan, _ = check(composed(model))
     assert plan is not None
-    sees = [component_class(layer.attention).sees for stack in plan.stacks for layer in stack.layers]
+    sees = [component_class(layer.attention).supports for stack in plan.stacks for layer in stack.layers]
     return [] if plan.variant != "decoder" or all("prefix" in seen for seen in sees) else ["objective=causal_lm"]
 
 
@@ -114,8 +114,8 @@ def test_a_model_compiled_is_one_graph(family: str) -> None:
     source = {"source": tokens, "source_segment": segment} if plan.variant == "encoder_decoder" else {}
     inputs = Inputs(tokens, segment, **source)
     with torch.no_grad():
-        hidden = torch.compile(model.hidden, backend="eager", fullgraph=True)(inputs)
-    torch.testing.assert_close(hidden, model.hidden(inputs))
+        hidden = torch.compile(model.compute_hidden, backend="eager", fullgraph=True)(inputs)
+    torch.testing.assert_close(hidden, model.compute_hidden(inputs))
 
 
 # ----------------------------------------------------------------------------------------------------- other groups

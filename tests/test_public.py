@@ -92,7 +92,7 @@ import zoo
 class Latest(zoo.Attention):
     """Each token takes from itself alone."""
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, norm: Callable[[int], zoo.Norm], *, bias: bool = False

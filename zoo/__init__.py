@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         Residual,
         Sublayer,
         View,
-        linear_flops,
+        count_linear_flops,
     )
     from zoo.model.mask import Mask, Tokens
     from zoo.model.parameter_roles import Role
@@ -93,8 +93,8 @@ __all__ = [
     "Vocabulary",
     "attend",
     "build",
+    "count_linear_flops",
     "generate",
-    "linear_flops",
     "load",
     "register",
     "report",
@@ -125,7 +125,7 @@ _NAMES = {
     "zoo.model.cache": "Cache",
     "zoo.model.initialization": "Initialization",
     "zoo.model.interfaces": (
-        "Attention Component FeedForward Inputs Norm Objective Position Residual Sublayer View linear_flops"
+        "Attention Component FeedForward Inputs Norm Objective Position Residual Sublayer View count_linear_flops"
     ),
     "zoo.model.mask": "Mask Tokens",
     "zoo.model.parameter_roles": "Role",

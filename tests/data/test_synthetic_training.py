@@ -43,7 +43,7 @@ def exact_match(data: PreparedData, variant: str, position: str, steps: int) -> 
     view = prepare(objective, data.validation.get_batch(range(200)))
     judge = Evaluation(objective, data.form, data.vocabulary.size, data.validation.bytes)
     with torch.no_grad():
-        judge.update(*objective.answers(model.eval(), view), view)
+        judge.update(*objective.predict(model.eval(), view), view)
     return judge.compute()["exact_match"]
 
 

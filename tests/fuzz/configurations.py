@@ -69,9 +69,9 @@ def parts(slots: list[str], need: str, draw: Draw) -> dict[str, Any]:
     """Components for some slots that mostly go together, by what their classes declare."""
     chosen: dict[str, Any] = {}
     suits: dict[str, Callable[[Any], bool]] = {
-        "attention": lambda cls: need in cls.sees and "packed" in cls.sees,
-        "ffn": lambda cls: need in cls.sees,
-        "position": lambda cls: cls.hooks() <= _applied(chosen) | {"embed"},
+        "attention": lambda cls: need in cls.supports and "packed" in cls.supports,
+        "ffn": lambda cls: need in cls.supports,
+        "position": lambda cls: cls.get_hooks() <= _applied(chosen) | {"embed"},
     }
     for slot in slots:  # attention comes before position
         chosen[slot] = part(slot, draw, suits.get(slot, lambda cls: True))
@@ -79,7 +79,7 @@ def parts(slots: list[str], need: str, draw: Draw) -> dict[str, Any]:
 
 
 def _applied(chosen: dict[str, Any]) -> frozenset[str]:
-    return _class("attention", chosen["attention"]).applies if "attention" in chosen else frozenset()
+    return _class("attention", chosen["attention"]).position_hooks if "attention" in chosen else frozenset()
 
 
 def _class(kind: str, chosen: dict[str, Any]) -> Any:
@@ -119,10 +119,10 @@ def model(draw: Draw) -> dict[str, Any]:
     if variant == "encoder_decoder":
         needs = {"encoder": "full", "decoder": "causal"}
         config |= {stack: _level(LAYER_OPTIONS, needs[stack], draw) for stack in STACKS if draw(st.booleans())}
-        if "full" not in _class("attention", config["attention"]).sees:
+        if "full" not in _class("attention", config["attention"]).supports:
             config["encoder"] = {**config.get("encoder", {}), **parts(["attention", "position"], "full", draw)}
         if draw(st.booleans()):
-            config["cross"] = part("attention", draw, lambda cls: "cross" in cls.sees)
+            config["cross"] = part("attention", draw, lambda cls: "cross" in cls.supports)
     return config
 
 

@@ -24,7 +24,7 @@ from zoo.model.interfaces import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.testing.objective_checks import VOCABULARY, documents, pairs, prepare
-from zoo.testing.subject import TOKENS, enliven
+from zoo.testing.subject import TOKENS, perturb
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
 SHARDS = 8
@@ -61,7 +61,7 @@ def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
     for perturbation in range(PERTURBATIONS):
         model, objective = made(config, plan, perturbation)
         for module in (model, objective):
-            enliven(module, perturbation, 0.3 / 3 ** (perturbation % 4))
+            perturb(module, perturbation, 0.3 / 3 ** (perturbation % 4))
         if not step(model, objective, form).isfinite():
             continue
         found = {name for name, p in trained(model, objective) if p.grad is None or not p.grad.any()}
@@ -96,8 +96,8 @@ def step(model: Variant, objective: Objective, form: str) -> torch.Tensor:
     total = torch.stack([term.double() for term in terms]).sum()
     total.backward()
     torch.optim.AdamW([p for _, p in trained(model, objective)]).step()
-    for component in model.components():
-        component.after_step()
+    for component in model.list_components():
+        component.update_after_step()
     if total.isfinite():
         broken = [name for name, p in trained(model, objective) if not p.isfinite().all()]
         assert not broken, f"not finite after a step: {broken}"

@@ -31,7 +31,7 @@ from zoo.hub import load
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
-from zoo.testing.subject import SMALL, enliven
+from zoo.testing.subject import SMALL, perturb
 
 EOS, VOCABULARY, LIMIT = 2, 4, 4
 
@@ -39,7 +39,7 @@ EOS, VOCABULARY, LIMIT = 2, 4, 4
 def tiny(variant: str, vocabulary: int = VOCABULARY) -> tuple[Variant, Inputs]:
     """A model that is sure of little, and two prompts."""
     model = build({"variant": variant, **SMALL}, vocabulary, seed=0).eval().double()
-    enliven(model, seed=3, scale=0.2)
+    perturb(model, seed=3, scale=0.2)
     tokens = torch.tensor([[3, 0, 1], [0, 1, 3]])
     start = torch.zeros(2, 1, dtype=torch.long)
     return model, Inputs(tokens) if variant == "decoder" else Inputs(start, source=tokens)
@@ -59,7 +59,7 @@ def likelihood(model: Variant, inputs: Inputs, row: int, text: tuple[int, ...]) 
     read = torch.cat([prompt, torch.tensor([text[:-1]], dtype=torch.long)], dim=1)
     source = None if inputs.source is None else inputs.source[row : row + 1]
     with torch.no_grad():
-        logits = model.logits(model.hidden(Inputs(read, source=source)))[0, prompt.shape[1] - 1 :]
+        logits = model.logits(model.compute_hidden(Inputs(read, source=source)))[0, prompt.shape[1] - 1 :]
     return float(logits.log_softmax(-1)[range(len(text)), list(text)].sum())
 
 

@@ -17,7 +17,7 @@ from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
-from zoo.testing.subject import SMALL, TOKENS, enliven, places
+from zoo.testing.subject import SMALL, TOKENS, perturb, places
 
 LENGTHS = (3, 7, 1, 5)
 ROOM = 9
@@ -39,7 +39,7 @@ def prompts(model: Variant, *, prefix: bool = False) -> Inputs:
 def assert_cached_is_uncached(model: Variant, inputs: Inputs, room: int = ROOM) -> None:
     """The likeliest tokens of both; where they bore, others are read, so that what is remembered differs."""
     model = model.eval().double()
-    enliven(model)
+    perturb(model)
     cached, uncached = (PromptReader(model, inputs, room, cached=each) for each in (True, False))
     draw = torch.Generator().manual_seed(0)
     for number in range(room):
@@ -91,7 +91,7 @@ def test_every_component_in_every_place(kind: str, name: str, place: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "attention", [name for name in DECODING if "prefix" in get_index().get("attention", name).load().sees]
+    "attention", [name for name in DECODING if "prefix" in get_index().get("attention", name).load().supports]
 )
 def test_where_the_prompt_is_seen_both_ways(attention: str) -> None:
     model = build({"variant": "decoder", **SMALL, "attention": {"name": attention}}, TOKENS, seed=0)
@@ -116,7 +116,7 @@ def test_no_list_is_empty() -> None:
 def test_a_memory_of_wrong_rows_is_seen() -> None:
     """The comparison fails where it should."""
     model = build({"variant": "decoder", **SMALL}, TOKENS, seed=0).eval().double()
-    enliven(model)
+    perturb(model)
     wrong, right = (PromptReader(model, prompts(model), ROOM, cached=each) for each in (True, False))
     wrong.select(torch.tensor([1, 0, 2, 3]))
     for reading in (wrong, right):

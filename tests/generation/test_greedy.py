@@ -24,7 +24,7 @@ def last_logits(model: Any, inputs: Inputs, written: list[int]) -> torch.Tensor:
     """Of the whole row again, without a cache."""
     more = torch.tensor([written], dtype=torch.long)
     return model.logits(
-        model.hidden(Inputs(torch.cat([inputs.tokens, more], 1), prefix=inputs.prefix, source=inputs.source))
+        model.compute_hidden(Inputs(torch.cat([inputs.tokens, more], 1), prefix=inputs.prefix, source=inputs.source))
     )[0, -1]
 
 
@@ -91,7 +91,7 @@ def test_exact_match_by_teacher_forcing_is_that_of_greedy_decoding(variant: str,
         optimizer.zero_grad()
         model.eval()
         with torch.no_grad():
-            likeliest = model.logits(model.hidden(view.inputs)).argmax(-1)
+            likeliest = model.logits(model.compute_hidden(view.inputs)).argmax(-1)
         forced = ((likeliest == view.targets) | ~view.valid).all(dim=1)
         if 12 <= int(forced.sum()) <= 36:
             break

@@ -15,7 +15,7 @@ from zoo.generation import Prompting, Sampling, fill, generate, search_texts, st
 from zoo.model.build import build
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
-from zoo.testing.subject import SMALL, enliven
+from zoo.testing.subject import SMALL, perturb
 
 TOKENIZER = Characters().build(["abcdefghijklmnopqrstuvwxyz 0123456789🦓"], Required(mask=True, sep=True, sentinels=32))
 SIZE = TOKENIZER.get_vocab_size()
@@ -33,7 +33,7 @@ HOW: list[dict[str, Any]] = [{}, {"sampling": Sampling(temperature=0.8, top_k=20
 
 def made(variant: str, **over: Any) -> Variant:
     model = build({"variant": variant, **SMALL, "head": {"tied": False}, **over}, SIZE, seed=0).eval().double()
-    enliven(model)
+    perturb(model)
     return model
 
 
@@ -81,9 +81,9 @@ def test_the_decoder_that_takes_over_begins_at_the_place_of_the_prompts_last_tok
     inputs = prompting.build_inputs(model, [ids, prompting.encode("longer", SIZE)])
     source, target = torch.tensor([ids]), torch.tensor([ids])
     with torch.no_grad():
-        hidden = model.hidden(inputs)[0, -1]
+        hidden = model.compute_hidden(inputs)[0, -1]
         whole = Inputs(target, torch.tensor([[-1, -1, -1, 0]]), torch.arange(4)[None], source=source)
-        torch.testing.assert_close(hidden, model.hidden(whole)[0, -1])
+        torch.testing.assert_close(hidden, model.compute_hidden(whole)[0, -1])
 
 
 def test_tokens_end_where_positions_do() -> None:

@@ -24,7 +24,7 @@ from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
-from zoo.testing.subject import TOKENS, enliven, placed, places
+from zoo.testing.subject import TOKENS, perturb, placed, places
 
 pytestmark = GPU
 
@@ -51,7 +51,7 @@ def on_gpu(given: Inputs) -> Inputs:
 def computed(model: Variant, given: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits of what is no padding, and the gradient of every parameter."""
     model.zero_grad()
-    logits = model.logits(model.hidden(given, None))
+    logits = model.logits(model.compute_hidden(given, None))
     real = logits if given.segment is None else logits[given.segment >= 0]
     weight = torch.linspace(-1, 1, real.numel(), dtype=real.dtype).view(real.shape).to(real.device)
     (real * weight).sum().backward()
@@ -64,7 +64,7 @@ def assert_the_same_on_a_gpu(model: Variant) -> None:
     model = model.double().eval()
     for module in model.modules():
         module.train(isinstance(module, nn.RNNBase))  # which on a GPU has no backward pass in evaluation
-    enliven(model, scale=0.1)
+    perturb(model, scale=0.1)
     given = inputs(model)
     logits, gradients = computed(model, given)
     assert logits.std() > 0.01
@@ -123,7 +123,7 @@ def test_every_path_of_attend(length: int, width: int, dtype: torch.dtype, close
         found = []
         for device, kind in (("cpu", torch.float64), ("cuda", dtype)):
             segment = segments(row, length)
-            tokens = Tokens.row(length, segment=None if segment is None else segment.to(device), device=device)
+            tokens = Tokens.from_length(length, segment=None if segment is None else segment.to(device), device=device)
             leaves = [tensor.to(device, kind).requires_grad_() for tensor in given]
             position = maker(HEADS * width, HEADS, width, causal).to(device)
             mask = Mask(tokens, tokens, causal=causal)

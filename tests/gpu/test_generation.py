@@ -10,7 +10,7 @@ from tests.gpu.needs import GPU
 from tests.gpu.test_computation import assert_close, on_gpu
 from zoo.generation.reader import PromptReader
 from zoo.model.build import build
-from zoo.testing.subject import TOKENS, enliven
+from zoo.testing.subject import TOKENS, perturb
 
 pytestmark = GPU
 
@@ -19,7 +19,7 @@ pytestmark = GPU
 def test_every_attention_with_every_position(attention: str) -> None:
     for config in pairs(attention):
         model = build(config, TOKENS, seed=0).eval().double()
-        enliven(model)
+        perturb(model)
         given = prompts(model)
         uncached = PromptReader(model, given, 6, cached=False)
         here = [uncached.logits]

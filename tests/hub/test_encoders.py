@@ -70,7 +70,7 @@ def test_a_bert_of_2018_loads_and_says_what_it_leaves_out(
     expected = pretrained(TOKENS)
     torch.testing.assert_close(model(TOKENS), expected.prediction_logits, atol=1e-5, rtol=0)
     pooled = pretrained.bert(TOKENS).pooler_output
-    torch.testing.assert_close(model.pooled(TOKENS), pooled, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.pool(TOKENS), pooled, atol=1e-5, rtol=0)
     save(model, tmp_path / "new")
     again, info = AutoModelForMaskedLM.from_pretrained(tmp_path / "new", output_loading_info=True)
     assert info["missing_keys"] == set()
@@ -86,7 +86,7 @@ def test_types_of_token_are_theirs(pretrained: Any, tmp_path: Path) -> None:
     model: Any = load(written(pretrained, tmp_path / "saved"))
     types = torch.tensor([[0, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 1]])
     expected = pretrained(TOKENS, token_type_ids=types).prediction_logits
-    found = model.logits(model.hidden(Inputs(TOKENS, token_type=types)))
+    found = model.logits(model.compute_hidden(Inputs(TOKENS, token_type=types)))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert not torch.allclose(model(TOKENS), found, atol=1e-2)
 
@@ -100,7 +100,7 @@ def test_a_body_may_keep_its_prefix(pretrained: Any, tmp_path: Path) -> None:
     save_file(state, folder / "model.safetensors")
     model: Any = load(folder)
     assert model.head is None
-    torch.testing.assert_close(model.pooled(TOKENS), pretrained.bert(TOKENS).pooler_output, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.pool(TOKENS), pretrained.bert(TOKENS).pooler_output, atol=1e-5, rtol=0)
 
 
 def test_two_names_of_one_tensor_are_refused(pretrained: Any, tmp_path: Path) -> None:

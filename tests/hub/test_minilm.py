@@ -87,4 +87,4 @@ def test_it_leaves_as_it_came(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(tokens, read(folder)[0])
     before, after = AutoModel.from_pretrained(folder)(tokens, mask), again(tokens, mask)
     assert torch.equal(after.last_hidden_state, before.last_hidden_state)
-    torch.testing.assert_close(model.pooled(tokens, mask), after.pooler_output, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.pool(tokens, mask), after.pooler_output, atol=1e-5, rtol=0)

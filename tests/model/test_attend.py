@@ -24,7 +24,7 @@ def loop(
     q: Tensor, k: Tensor, v: Tensor, mask: Mask, slopes: list[float] | None, scores: Scores, sinks: Tensor | None
 ) -> Tensor:
     """One query after another, by the formula."""
-    visible = mask.within(scores.window).visible().expand(len(q), -1, -1)
+    visible = mask.restrict_window(scores.window).materialize().expand(len(q), -1, -1)
     group = q.shape[1] // k.shape[1]
     rows = []
     for row, head, i in itertools.product(range(q.shape[0]), range(q.shape[1]), range(q.shape[2])):
@@ -62,7 +62,7 @@ def row(kind: str, length: int) -> Tokens:
         "packed": (torch.arange(length)[None].repeat(BATCH, 1) >= 3).long(),
         "empty": torch.where(torch.tensor([[False], [True]]), 0, -1).repeat(1, length),
     }
-    return Tokens.row(length, segment=segments[kind])
+    return Tokens.from_length(length, segment=segments[kind])
 
 
 def gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
@@ -100,7 +100,10 @@ def test_fast_is_plain(
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     assert len(weights) == 1
-    total, seeing = weights[0].sum(dim=-1), mask.within(window).visible().any(dim=-1)[:, None].expand(BATCH, HEADS, 7)
+    total, seeing = (
+        weights[0].sum(dim=-1),
+        mask.restrict_window(window).materialize().any(dim=-1)[:, None].expand(BATCH, HEADS, 7),
+    )
     assert not total[~seeing].any()
     if sinks:
         assert (total < 1).all()
@@ -160,7 +163,7 @@ def test_no_kernel_meets_a_query_that_sees_nothing(
 @pytest.mark.parametrize("window", [None, 2, 5])
 def test_rows_of_different_lengths_meet(query: int, window: int | None) -> None:
     """Cross-attention: a window counts from where tokens arrived, also where it is wider than the source."""
-    mask = Mask(Tokens.row(query, start=6), Tokens.row(4))
+    mask = Mask(Tokens.from_length(query, start=6), Tokens.from_length(4))
     inputs, scores = tensors(4, query, 4, False, torch.float64), Scores(window=window)
     out = attend(*inputs[:3], mask, NOWHERE, scores)
     torch.testing.assert_close(out, loop(*inputs[:3], mask, None, scores, None), atol=1e-9, rtol=1e-9)
@@ -215,7 +218,8 @@ def _head(
     """Row ``r``, head ``h``, each query by the formula."""
     q, k, v = inputs[0][r, h], inputs[1][r, h // 2], inputs[2][r, h // 2]
     seen = (
-        mask.within(scores.window).visible().expand(BATCH, -1, -1)[r] & allowed[r % len(allowed), h % allowed.shape[1]]
+        mask.restrict_window(scores.window).materialize().expand(BATCH, -1, -1)[r]
+        & allowed[r % len(allowed), h % allowed.shape[1]]
     )
     out = []
     for i in range(5):
@@ -240,7 +244,7 @@ def test_formed_scores_are_those_of_the_weights(scores: Scores, bias: bool) -> N
     with capture() as weights:
         attend(q, k, v, mask, position, scores)
     formed = form_scores(q, k, mask, position, scores)
-    seen = mask.within(scores.window).visible()[:, None].expand_as(formed)
+    seen = mask.restrict_window(scores.window).materialize()[:, None].expand_as(formed)
     assert torch.equal(formed == -math.inf, ~seen)
     torch.testing.assert_close(formed.softmax(dim=-1).nan_to_num(), weights[0])
 
@@ -263,7 +267,7 @@ def test_a_position_can_be_asked_with_other_queries() -> None:
 
 
 def test_no_keys_give_zero() -> None:
-    mask = Mask(Tokens.row(3), Tokens.row(0))
+    mask = Mask(Tokens.from_length(3), Tokens.from_length(0))
     inputs = tensors(4, 3, 0, False)
     assert not attend(*inputs[:3], mask, NOWHERE, Scores()).any()
 

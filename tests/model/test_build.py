@@ -67,8 +67,8 @@ def test_an_encoder_decoder_needs_attention_to_its_source(tiny: Tiny) -> None:
 
 def test_absent_sublayers_leave_no_norm(tiny: Tiny) -> None:
     model = build(tiny("encoder_decoder", ffn={"name": "none"}), 32)
-    assert [len(layer.residual.norms) for layer in layers(model.stacks()["encoder"])] == [1, 1]  # type: ignore[arg-type]
-    assert [len(layer.residual.norms) for layer in layers(model.stacks()["decoder"])] == [2, 2]  # type: ignore[arg-type]
+    assert [len(layer.residual.norms) for layer in layers(model.get_stacks()["encoder"])] == [1, 1]  # type: ignore[arg-type]
+    assert [len(layer.residual.norms) for layer in layers(model.get_stacks()["decoder"])] == [2, 2]  # type: ignore[arg-type]
 
 
 def test_equal_positions_are_one_and_distinct_ones_are_not(tiny: Tiny) -> None:
@@ -85,7 +85,7 @@ def test_each_layer_uses_its_position(tiny: Tiny, lively: Callable[..., None]) -
         exceptions = {"far": {"at": [1], "position": {"base": base}}}
         model = build(tiny(position={"name": "rotary", "base": 100}, exceptions=exceptions), 32, seed=0)
         lively(model)
-        outs.append(model.hidden(Inputs(TOKENS)))
+        outs.append(model.compute_hidden(Inputs(TOKENS)))
     assert not torch.allclose(*outs)
 
 
@@ -122,16 +122,18 @@ def test_pre_norm_is_the_formula(tiny: Tiny, lively: Callable[..., None]) -> Non
     for layer in layers(stack):
         (norm,) = layer.residual.norms  # type: ignore[misc, union-attr]
         assert layer.ffn is not None
-        x = x + layer.ffn(norm(x), Tokens.row(5))
+        x = x + layer.ffn(norm(x), Tokens.from_length(5))
     assert stack.final_norm is not None
-    torch.testing.assert_close(model.hidden(Inputs(TOKENS)), stack.final_norm(x))
+    torch.testing.assert_close(model.compute_hidden(Inputs(TOKENS)), stack.final_norm(x))
 
 
 def test_dropout_acts_in_training_only(tiny: Tiny) -> None:
     model = build(tiny(dropout=0.5), 32, seed=0)
-    assert not torch.equal(model.hidden(Inputs(TOKENS)), model.hidden(Inputs(TOKENS)))
+    assert not torch.equal(model.compute_hidden(Inputs(TOKENS)), model.compute_hidden(Inputs(TOKENS)))
     model.eval()
-    assert torch.equal(model.hidden(Inputs(TOKENS)), build(tiny(), 32, seed=0).eval().hidden(Inputs(TOKENS)))
+    assert torch.equal(
+        model.compute_hidden(Inputs(TOKENS)), build(tiny(), 32, seed=0).eval().compute_hidden(Inputs(TOKENS))
+    )
 
 
 def test_check_gives_config_plan_and_problems(tiny: Tiny) -> None:

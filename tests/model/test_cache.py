@@ -15,7 +15,7 @@ BATCH = 2
 
 def step(cache: Cache, start: int, length: int, segment: torch.Tensor | None = None) -> tuple[torch.Tensor, Mask]:
     """Hand over ``length`` tokens whose items tell row and order of arrival."""
-    row = Tokens.row(length, start=start, segment=segment)
+    row = Tokens.from_length(length, start=start, segment=segment)
     item = 100.0 * torch.arange(BATCH)[:, None] + torch.arange(start, start + length)
     (kept,), mask = cache.extend((item[:, None, :, None],), Mask(row, row, causal=True))
     return kept, mask
@@ -30,7 +30,7 @@ def test_each_query_finds_its_window(chunks: list[int], window: int) -> None:
         kept, mask = step(cache, start, length)
         for row in range(BATCH):
             assert torch.equal(kept[row, 0, :, 0], 100.0 * row + mask.key.index), "items lie with their tokens"
-        seen = mask.within(window).visible()[0]
+        seen = mask.restrict_window(window).materialize()[0]
         for query in range(length):
             i = start + query
             found = sorted(mask.key.index[seen[query]].tolist())
@@ -64,10 +64,10 @@ def test_nothing_new_leaves_what_is_remembered() -> None:
     """Cross-attention hands its memory over once; later queries come without keys."""
     cache = Cache(3)
     step(cache, 0, 3)
-    query = Tokens.row(2, start=7)
-    (kept,), mask = cache.extend((torch.empty(BATCH, 1, 0, 1),), Mask(query, Tokens.row(0)))
+    query = Tokens.from_length(2, start=7)
+    (kept,), mask = cache.extend((torch.empty(BATCH, 1, 0, 1),), Mask(query, Tokens.from_length(0)))
     assert kept[0, 0, :, 0].tolist() == [0, 1, 2]
-    assert mask.visible().tolist() == [[[True] * 3] * 2]
+    assert mask.materialize().tolist() == [[[True] * 3] * 2]
 
 
 def test_a_slot_of_padding_is_free_again_after_it_was_overwritten() -> None:
@@ -76,13 +76,13 @@ def test_a_slot_of_padding_is_free_again_after_it_was_overwritten() -> None:
     step(cache, 0, 3, torch.tensor([[-1, -1, 0], [0, 0, 0]]))
     for start in (3, 4):
         _, mask = step(cache, start, 1)
-    assert mask.visible().all()
+    assert mask.materialize().all()
 
 
 def test_positions_may_be_shared_first_and_differ_later() -> None:
     cache = Cache(4)
     step(cache, 0, 2)
-    row = Tokens.row(1, start=2, position=torch.tensor([[2], [9]]))
+    row = Tokens.from_length(1, start=2, position=torch.tensor([[2], [9]]))
     _, mask = cache.extend((torch.zeros(BATCH, 1, 1, 1),), Mask(row, row, causal=True))
     assert mask.key.position.tolist() == [[0, 1, 2], [0, 1, 9]]
 

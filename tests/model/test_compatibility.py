@@ -40,7 +40,7 @@ def test_it_computes_what_it_computes_with_position_none(tiny: Tiny, lively: Cal
         exceptions = {"x": {"at": [0], "attention": {"name": "gated_delta"}, **further}}
         model = build(tiny(position={"name": "rotary"}, exceptions=exceptions), 32, seed=0)
         lively(model)
-        outs.append(model.hidden(Inputs(TOKENS)))
+        outs.append(model.compute_hidden(Inputs(TOKENS)))
     assert torch.equal(*outs)
 
 

@@ -38,7 +38,7 @@ def on_meta_of(config: dict[str, Any]) -> Variant:
 
 
 def rows(model: Variant, length: int = LENGTH, source: int = SOURCE, device: str = "meta") -> Inputs:
-    read = torch.ones(1, source, dtype=torch.long, device=device) if len(model.stacks()) > 1 else None
+    read = torch.ones(1, source, dtype=torch.long, device=device) if len(model.get_stacks()) > 1 else None
     return Inputs(torch.ones(1, length, dtype=torch.long, device=device), source=read)
 
 
@@ -95,7 +95,7 @@ class Half(FeedForward):
         out: Tensor = self.experts[0](x, tokens)
         return out
 
-    def active(self) -> int:
+    def count_active_parameters(self) -> int:
         return 2 * 8 * 8
 
 
@@ -115,7 +115,7 @@ def test_idle_parameters_are_told_where_they_are_declared() -> None:
 def test_operations_are_thrice_those_of_a_forward_pass(variant: str, tiny: Callable[..., dict[str, Any]]) -> None:
     model = on_meta_of(tiny(variant))
     with FlopCounterMode(display=False) as counter:
-        model.logits(model.hidden(rows(model)))
+        model.logits(model.compute_hidden(rows(model)))
     found = cost(model, LENGTH, SOURCE)
     read = LENGTH + (SOURCE if variant == "encoder_decoder" else 0)
     assert (found.length, found.source) == (LENGTH, read - LENGTH)
@@ -134,7 +134,7 @@ def test_operations_of_presets_are_counted_ones(name: str, monkeypatch: pytest.M
     monkeypatch.setattr(model.reader, "causal", False)
     counted = {}
     with FlopCounterMode(display=False) as counter:
-        logits = model.logits(model.hidden(rows(model)))
+        logits = model.logits(model.compute_hidden(rows(model)))
     counted["forward"] = counter.get_total_flops()
     with FlopCounterMode(display=False) as counter:
         logits.sum().backward()
@@ -148,7 +148,7 @@ def test_operations_by_module_add_up(name: str) -> None:
     found = bill(model, LENGTH, SOURCE)
     assert found["flops"]["forward"] == model.flops(LENGTH, SOURCE)
     mlp = next(node for node in nodes(found) if node["class"] in ("Mlp", "Gated"))
-    ffn = next(iter(model.stacks().values())).applied()[0].ffn
+    ffn = next(iter(model.get_stacks().values())).list_applied_layers()[0].ffn
     assert ffn is not None
     read = SOURCE if name == "transformer" else LENGTH
     assert mlp["flops"]["forward"] == 2 * read * sum(p.numel() for p in ffn.parameters() if p.ndim == 2)
@@ -172,11 +172,11 @@ def test_cache_bytes_are_those_of_decoding(name: str, over: tuple[str, ...]) -> 
     plan = preset(name, *over)
     model = assemble(plan, VOCABULARY).eval()
     given = rows(model, device="cpu")
-    caches = model.reader.new_caches(LENGTH, SOURCE)
+    caches = model.reader.create_caches(LENGTH, SOURCE)
     for at in range(LENGTH):
         source = given.source if at == 0 else None
-        model.hidden(Inputs(given.tokens[:, at : at + 1], start=at, source=source), caches)
-    held = [memory for cache in caches for memory in (cache.own, cache.cross) if memory is not None]
+        model.compute_hidden(Inputs(given.tokens[:, at : at + 1], start=at, source=source), caches)
+    held = [memory for cache in caches for memory in (cache.attention, cache.cross) if memory is not None]
     found = bill(on_meta(plan, VOCABULARY), LENGTH, SOURCE)
     assert found["cache_bytes"] == sum(memory.bytes for memory in held)
     assert found["cache_bytes"] > 0
@@ -211,7 +211,7 @@ def test_a_perceptron_keeps_its_input_and_what_its_activation_needs(activation: 
     with torch.device("meta"):
         mlp = Mlp(dim, hidden, activation=activation, bias=True)
         x = torch.empty(1, length, dim, requires_grad=True)
-    kept = saved(mlp, lambda: mlp(x, Tokens.row(length)))
+    kept = saved(mlp, lambda: mlp(x, Tokens.from_length(length)))
     assert sum(kept.values()) == 4 * length * (dim + hidden_kept * hidden)
     assert kept[mlp.up] == 4 * length * dim
 
@@ -224,7 +224,7 @@ def kept_on_a_cpu(model: Variant) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        logits = model.logits(model.hidden(rows(model, device="cpu")))
+        logits = model.logits(model.compute_hidden(rows(model, device="cpu")))
     assert logits.requires_grad
     standing = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     return sum(item.untyped_storage().nbytes() for place, item in storages.items() if place not in standing)
@@ -260,7 +260,7 @@ def test_of_layers_that_are_alike_two_are_run(tiny: Callable[..., dict[str, Any]
     found = activations(model, LENGTH, 0)
     assert runs == [layers[0], layers[1], layers[2], layers[3], layers[5]]
     assert list(model.reader.layers) == layers
-    assert sum(found.values()) == sum(saved(model, lambda: model.logits(model.hidden(rows(model)))).values())
+    assert sum(found.values()) == sum(saved(model, lambda: model.logits(model.compute_hidden(rows(model)))).values())
 
 
 def test_shared_layers_cost_their_parameters_once(tiny: Callable[..., dict[str, Any]]) -> None:

@@ -41,7 +41,7 @@ def test_a_factorised_embedding_is_two_matrices(built: Built) -> None:
     x = x @ stack.project.weight.T + stack.project.bias
     seen: list[torch.Tensor] = []
     handle = stack.layers[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    model.hidden(Inputs(TOKENS))
+    model.compute_hidden(Inputs(TOKENS))
     handle.remove()
     torch.testing.assert_close(seen[0], x)
 
@@ -54,7 +54,7 @@ def test_operations_of_factorised_models_are_counted_ones(variant: str, head: di
         model = build(config, 32).eval()
     with FlopCounterMode(display=False) as counter:
         source = torch.zeros(1, 3, dtype=torch.long, device="meta") if variant == "encoder_decoder" else None
-        model.logits(model.hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta"), source=source)))
+        model.logits(model.compute_hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta"), source=source)))
     assert model.flops(1, 3) == counter.get_total_flops()
 
 
@@ -71,7 +71,7 @@ def test_types_reach_the_stack_that_reads_the_tokens(built: Built) -> None:
         model = built(variant, embedding=options)
         source = SOURCE if variant == "encoder_decoder" else None
         plain, first, mixed = (
-            model.hidden(Inputs(TOKENS, source=source, token_type=types))
+            model.compute_hidden(Inputs(TOKENS, source=source, token_type=types))
             for types in (None, torch.zeros_like(TYPES), TYPES)
         )
         assert torch.equal(plain, first)
@@ -80,18 +80,18 @@ def test_types_reach_the_stack_that_reads_the_tokens(built: Built) -> None:
 
 def test_a_model_without_types_reads_none(built: Built) -> None:
     with pytest.raises(Refused, match=r"embedding\.token_types=0 reads no token_type"):
-        built().hidden(Inputs(TOKENS, token_type=TYPES))
+        built().compute_hidden(Inputs(TOKENS, token_type=TYPES))
 
 
 def test_a_cached_token_has_its_type(built: Built) -> None:
     model = built(embedding={"token_types": 3, "width": 6})
-    caches = model.reader.new_caches(5)
+    caches = model.reader.create_caches(5)
     with torch.no_grad():
         parts = [
-            model.hidden(Inputs(TOKENS[:, i : i + 1], start=i, token_type=TYPES[:, i : i + 1]), caches)
+            model.compute_hidden(Inputs(TOKENS[:, i : i + 1], start=i, token_type=TYPES[:, i : i + 1]), caches)
             for i in range(5)
         ]
-        whole = model.hidden(Inputs(TOKENS, token_type=TYPES))
+        whole = model.compute_hidden(Inputs(TOKENS, token_type=TYPES))
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-5)
 
 
@@ -111,7 +111,7 @@ def test_one_two_or_three_matrices(shared: bool, tied: bool, tiny: Tiny) -> None
 def test_the_encoder_reads_with_its_own_table(built: Built) -> None:
     model: Any = built("encoder_decoder", embedding={"shared": False, "token_types": 2})
     assert model.source_embedding.types is None
-    before = model.hidden(Inputs(TOKENS, source=SOURCE))
+    before = model.compute_hidden(Inputs(TOKENS, source=SOURCE))
     before.square().sum().backward()
     touched = [table.weight.grad.any(dim=-1).nonzero().flatten().tolist() for table in tables_of(model)]
     assert touched == [sorted(set(TOKENS.flatten().tolist())), sorted(set(SOURCE.flatten().tolist()))]
@@ -123,11 +123,11 @@ def tables_of(model: Any) -> list[Any]:
 
 def test_an_encoder_decoder_of_two_tables_decodes_with_caches(built: Built) -> None:
     model = built("encoder_decoder", embedding={"shared": False, "width": 6})
-    caches = model.reader.new_caches(5, 3)
+    caches = model.reader.create_caches(5, 3)
     with torch.no_grad():
-        first = model.hidden(Inputs(TOKENS[:, :2], source=SOURCE), caches)
-        rest = model.hidden(Inputs(TOKENS[:, 2:], start=2), caches)
-        whole = model.hidden(Inputs(TOKENS, source=SOURCE))
+        first = model.compute_hidden(Inputs(TOKENS[:, :2], source=SOURCE), caches)
+        rest = model.compute_hidden(Inputs(TOKENS[:, 2:], start=2), caches)
+        whole = model.compute_hidden(Inputs(TOKENS, source=SOURCE))
     torch.testing.assert_close(torch.cat([first, rest], dim=1), whole, atol=1e-5, rtol=1e-5)
 
 

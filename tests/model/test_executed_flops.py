@@ -28,7 +28,9 @@ def model_of(variant: str = "decoder", **over: Any) -> Variant:
 def plain_count(model: Variant, counter: FlopCounterMode) -> int:
     """Of one forward and one backward pass with every layer."""
     with counter:
-        model.logits(model.hidden(blank_inputs(LENGTH, SOURCE if len(model.stacks()) > 1 else 0))).sum().backward()
+        model.logits(
+            model.compute_hidden(blank_inputs(LENGTH, SOURCE if len(model.get_stacks()) > 1 else 0))
+        ).sum().backward()
     return counter.get_total_flops()
 
 

@@ -39,7 +39,7 @@ def tokens(draw: st.DrawFn, least: int = 1) -> Tokens:
     if draw(st.booleans()):
         numbers = st.lists(st.integers(-1, 2), min_size=length, max_size=length)
         segment = torch.tensor([draw(numbers) for _ in range(BATCH)], dtype=torch.long).view(BATCH, length)
-    return Tokens.row(length, start=draw(st.integers(0, 9)), segment=segment)
+    return Tokens.from_length(length, start=draw(st.integers(0, 9)), segment=segment)
 
 
 @st.composite
@@ -53,46 +53,46 @@ def masks(draw: st.DrawFn) -> Mask:
 @given(masks())
 @settings(deadline=None, max_examples=300)
 def test_visible_is_the_definition(mask: Mask) -> None:
-    assert torch.equal(mask.visible().expand(BATCH, -1, -1), loop(mask, BATCH))
+    assert torch.equal(mask.materialize().expand(BATCH, -1, -1), loop(mask, BATCH))
 
 
 @given(masks())
 @settings(deadline=None, max_examples=300)
 def test_pairs_are_counted(mask: Mask) -> None:
-    assert mask.pairs() == int(mask.visible().sum())
+    assert mask.count_pairs() == int(mask.materialize().sum())
 
 
 @given(masks())
 @settings(deadline=None, max_examples=300)
 def test_plain_hides_nothing_but_what_causality_hides(mask: Mask) -> None:
-    if mask.plain:
+    if mask.is_plain:
         whole = torch.ones(1, mask.query.length, mask.key.length, dtype=torch.bool)
         assert torch.equal(
-            mask.visible().expand(BATCH, -1, -1), (whole.tril() if mask.causal else whole).expand(BATCH, -1, -1)
+            mask.materialize().expand(BATCH, -1, -1), (whole.tril() if mask.causal else whole).expand(BATCH, -1, -1)
         )
 
 
 def test_plain_is_found_where_it_matters() -> None:
-    row, other = Tokens.row(5), Tokens.row(3)
-    assert Mask(row, row).plain
-    assert Mask(row, row, causal=True).plain
-    assert Mask(row, row, causal=True, window=5).plain
-    assert Mask(row, other).plain
-    assert not Mask(row, row, causal=True, window=4).plain
+    row, other = Tokens.from_length(5), Tokens.from_length(3)
+    assert Mask(row, row).is_plain
+    assert Mask(row, row, causal=True).is_plain
+    assert Mask(row, row, causal=True, window=5).is_plain
+    assert Mask(row, other).is_plain
+    assert not Mask(row, row, causal=True, window=4).is_plain
 
 
 @given(masks(), st.none() | st.integers(1, 8))
 @settings(deadline=None)
 def test_within_narrows(mask: Mask, window: int | None) -> None:
-    wide = mask.visible()
+    wide = mask.materialize()
     near = torch.ones_like(wide)
     if window is not None:
         near = ((mask.query.index[:, None] - mask.key.index[None]).abs() < window).expand_as(wide)
-    assert torch.equal(mask.within(window).visible(), wide & near)
+    assert torch.equal(mask.restrict_window(window).materialize(), wide & near)
 
 
 def test_pairs_of_a_ring_are_counted() -> None:
     """In a ring the tokens lie in the order of their slots."""
     key = Tokens(torch.tensor([4, 5, 2, 3]), torch.tensor([[4, 5, 2, 3]]))
-    mask = Mask(Tokens.row(1, start=5), key, causal=True, window=3)
-    assert mask.pairs() == 3
+    mask = Mask(Tokens.from_length(1, start=5), key, causal=True, window=3)
+    assert mask.count_pairs() == 3

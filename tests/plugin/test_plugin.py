@@ -100,8 +100,8 @@ out["class"] = type(model.reader.layers[0].attention).__name__
 layer = model.reader.layers[0].attention
 x = torch.randn(1, 4, 16)
 from zoo.model.mask import Mask, Tokens
-row = Tokens.row(4, segment=torch.tensor([[0, 0, 0, 1]]))
-got = layer(x, x, Mask(row, row, causal=True), model.reader.nowhere)
+row = Tokens.from_length(4, segment=torch.tensor([[0, 0, 0, 1]]))
+got = layer(x, x, Mask(row, row, causal=True), model.reader.no_position)
 value = layer.value(x)[0]
 expected = layer.output(torch.stack([value[0], (value[0] + value[1]) / 2, value[:3].sum(dim=0) / 3, value[3]]))
 out["mean"] = torch.allclose(got[0], expected, atol=1e-6)

@@ -57,7 +57,7 @@ def test_multi_head_is_torchs(length: int, causal: bool, padding: bool) -> None:
             part.bias.copy_(bias)
     ours.output.load_state_dict(theirs.out_proj.state_dict())
     real = padded(length) if padding else torch.ones(BATCH, length, dtype=torch.bool)
-    tokens = Tokens.row(length, segment=torch.where(real, 0, -1) if padding else None)
+    tokens = Tokens.from_length(length, segment=torch.where(real, 0, -1) if padding else None)
     x, y = random(BATCH, length, DIM), random(BATCH, length, DIM)
     out = ours(x, x, Mask(tokens, tokens, causal), NOWHERE)
     hidden = torch.ones(length, length, dtype=torch.bool).triu(1) if causal else None
@@ -103,11 +103,11 @@ def test_grouped_query_is_the_loop(length: int, source: int | None, causal: bool
     attention = GroupedQueryAttention(DIM, HEADS, 6, norm, kv_heads=kv_heads, bias="qkv").double()
     x = random(2, length, DIM).detach().double().requires_grad_()
     memory = x if source is None else random(2, source, DIM, seed=1).detach().double()
-    tokens = Tokens.row(length)
-    mask = Mask(tokens, tokens if source is None else Tokens.row(source), causal and source is None)
+    tokens = Tokens.from_length(length)
+    mask = Mask(tokens, tokens if source is None else Tokens.from_length(source), causal and source is None)
     inputs = [x, *attention.parameters()]
     out = attention(x, memory, mask, NOWHERE)
-    expected = loop(attention, x, memory, mask.visible().expand(2, -1, -1))
+    expected = loop(attention, x, memory, mask.materialize().expand(2, -1, -1))
     torch.testing.assert_close(out, expected)
     weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)
     ours, theirs = (torch.autograd.grad((y * weight).sum(), inputs) for y in (out, expected))
@@ -123,7 +123,7 @@ def test_grouped_query_with_a_key_head_for_each_is_multi_head(length: int) -> No
     ]
     one, other = (build() for build in make)
     other.load_state_dict(one.state_dict())
-    x, tokens = random(BATCH, length, DIM), Tokens.row(length)
+    x, tokens = random(BATCH, length, DIM), Tokens.from_length(length)
     mask = Mask(tokens, tokens, causal=True)
     assert torch.equal(one(x, x, mask, NOWHERE), other(x, x, mask, NOWHERE))
 
@@ -135,7 +135,7 @@ def test_rotated_attention_sees_distances_only() -> None:
     x = random(2, 7, DIM).detach().double()
     outs = []
     for places in (torch.arange(7), torch.arange(7) + 50, torch.arange(7) * 2):
-        tokens = Tokens.row(7, position=places[None])
+        tokens = Tokens.from_length(7, position=places[None])
         outs.append(attention(x, x, Mask(tokens, tokens, causal=True), rotary))
     torch.testing.assert_close(outs[0], outs[1], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(outs[0], outs[2], atol=1e-3)

@@ -54,7 +54,7 @@ def test_it_is_that_of_diff_llama(layer: int, length: int) -> None:
     ours.load_state_dict(rename(theirs.state_dict()))
     x = torch.randn(2, length, DIM, generator=torch.Generator().manual_seed(length), requires_grad=True)
     y = x.detach().clone().requires_grad_()
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     hidden = torch.full((length, length), float("-inf")).triu(1)[None, None]
     out = ours(x, x, Mask(tokens, tokens, causal=True), Rotary(DIM, HEADS, WIDTH, True))
     expected = theirs(y, DiffLlamaRotaryEmbedding(config)(y, tokens.position), hidden)[0]

@@ -60,7 +60,7 @@ def mixed(attention: SynthesizerAttention, x: Tensor, places: list[int], causal:
 def test_synthesizer_is_the_loop(length: int, rank: int | None, causal: bool) -> None:
     attention = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=9, rank=rank).double()
     make_lively(attention)
-    x, tokens = random(2, length), Tokens.row(length)
+    x, tokens = random(2, length), Tokens.from_length(length)
     out = attention(x, x, Mask(tokens, tokens, causal), NOWHERE)
     expected = torch.stack([mixed(attention, row, list(range(length)), causal) for row in x])
     torch.testing.assert_close(out, expected)
@@ -73,7 +73,7 @@ def test_synthesizer_is_the_loop(length: int, rank: int | None, causal: bool) ->
 def test_scores_of_a_synthesizer_restart_with_each_document(rank: int | None) -> None:
     attention = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=7, rank=rank).double()
     make_lively(attention)
-    x, tokens = random(4, 7), Tokens.row(7, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
+    x, tokens = random(4, 7), Tokens.from_length(7, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
     out = attention(x, x, Mask(tokens, tokens, causal=True), NOWHERE)
     for row, number, first, length in ((0, 0, 0, 7), (1, 0, 2, 5), (2, 0, 0, 3), (2, 1, 3, 3)):
         assert PACKED[row][first : first + length] == [number] * length
@@ -86,7 +86,7 @@ def test_scores_of_a_synthesizer_restart_with_each_document(rank: int | None) ->
 @pytest.mark.parametrize("rank", [None, 3])
 def test_a_new_synthesizer_averages_nearly_evenly(rank: int | None) -> None:
     torch.manual_seed(0)
-    attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=64, rank=rank), Tokens.row(64)
+    attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=64, rank=rank), Tokens.from_length(64)
     x = torch.randn(1, 64, DIM)
     with capture() as weights:
         attention(x, x, Mask(tokens, tokens), NOWHERE)
@@ -97,14 +97,14 @@ def test_a_new_synthesizer_averages_nearly_evenly(rank: int | None) -> None:
 def test_a_synthesizers_operations_are_counted_ones() -> None:
     for rank in (None, 3):
         attention = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, rank=rank).double()
-        x, mask = random(1, 7), Mask(tokens := Tokens.row(7), tokens)
+        x, mask = random(1, 7), Mask(tokens := Tokens.from_length(7), tokens)
         with FlopCounterMode(display=False) as counter:
             attention(x, x, mask, NOWHERE)
         assert attention.flops(mask) == counter.get_total_flops()
 
 
 def test_a_row_beyond_the_table_is_refused() -> None:
-    attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=6).double(), Tokens.row(7)
+    attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=6).double(), Tokens.from_length(7)
     assert attention.limit == 6
     with pytest.raises(Refused, match="attention synthesizer has length=6: got 7 tokens"):
         attention(random(1, 7), random(1, 7), Mask(tokens, tokens), NOWHERE)
@@ -122,7 +122,7 @@ def test_bad_tables_are_refused(options: dict[str, int], line: str) -> None:
 @pytest.mark.parametrize("length", [1, 7, 63])
 def test_fourier_is_fnets(length: int) -> None:
     theirs, ours = FNetBasicFourierTransform(FNetConfig(hidden_size=DIM)), FourierMixing(DIM, HEADS, WIDTH, NoNorm)
-    x, tokens = random(2, length), Tokens.row(length)
+    x, tokens = random(2, length), Tokens.from_length(length)
     out, (expected,) = ours(x, x, Mask(tokens, tokens), NOWHERE), theirs(x)
     torch.testing.assert_close(out, expected)
     torch.testing.assert_close(gradients(out, [x]), gradients(expected, [x]))
@@ -146,7 +146,7 @@ def plain(x: Tensor) -> Tensor:
 def test_fourier_takes_each_document_alone(unitary: bool) -> None:
     """Documents of several lengths, two of them alike; padding and its row stay zero."""
     ours = FourierMixing(DIM, HEADS, WIDTH, NoNorm, unitary=unitary)
-    x, tokens = random(4, 7), Tokens.row(7, segment=torch.tensor(PACKED))
+    x, tokens = random(4, 7), Tokens.from_length(7, segment=torch.tensor(PACKED))
     expected = torch.zeros(4, 7, DIM, dtype=torch.float64)
     for row, first, length in ((0, 0, 7), (1, 2, 5), (2, 0, 3), (2, 3, 3)):
         scale = 1 / math.sqrt(length * DIM) if unitary else 1
@@ -158,5 +158,5 @@ def test_fourier_takes_each_document_alone(unitary: bool) -> None:
 
 def test_a_unitary_transform_of_features_and_tokens_is_the_scaled_one() -> None:
     one, other = (FourierMixing(DIM, HEADS, WIDTH, NoNorm, unitary=unitary) for unitary in (False, True))
-    x, mask = random(2, 7), Mask(tokens := Tokens.row(7), tokens)
+    x, mask = random(2, 7), Mask(tokens := Tokens.from_length(7), tokens)
     torch.testing.assert_close(one(x, x, mask, NOWHERE) / math.sqrt(7 * DIM), other(x, x, mask, NOWHERE))

@@ -62,7 +62,7 @@ def test_it_is_deepseeks(model: str, query_rank: int | None, length: int) -> Non
     }
     x = torch.randn(2, length, DIM, generator=torch.Generator().manual_seed(length), requires_grad=True)
     y = x.detach().clone().requires_grad_()
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     hidden = torch.full((length, length), float("-inf")).triu(1)[None, None]
     if model == "v2":
         theirs: nn.Module = DeepseekV2Attention(config := DeepseekV2Config(**sizes), 0)
@@ -111,11 +111,11 @@ def test_the_absorbed_form_is_the_expanded_one(chunks: list[int], scores: Scores
     attention = LatentAttention(DIM, HEADS, HEAD_DIM, rms, rank=RANK, rope_dim=ROPE, value_dim=VALUE, scores=scores)
     make_lively(attention.double())
     x = torch.randn(2, 9, DIM, dtype=torch.float64, requires_grad=True)
-    tokens = Tokens.row(9)
+    tokens = Tokens.from_length(9)
     whole = attention(x, x, Mask(tokens, tokens, causal=True), place)
-    cache, parts, start = attention.new_cache(9), [], 0
+    cache, parts, start = attention.create_cache(9), [], 0
     for length in chunks:
-        here, part = Tokens.row(length, start=start), x[:, start : start + length].detach()
+        here, part = Tokens.from_length(length, start=start), x[:, start : start + length].detach()
         parts.append(attention(part, part, Mask(here, here, causal=True), place, cache))
         start += length
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-9, rtol=1e-9)

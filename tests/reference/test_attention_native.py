@@ -105,7 +105,7 @@ def test_it_is_the_loop(position: type[Position], options: dict[str, int], lengt
     attention, place = lively(**options), position(DIM, HEADS, WIDTH, True)
     x = torch.randn(1, length, DIM, generator=torch.Generator().manual_seed(length), dtype=torch.float64)
     x.requires_grad_()
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     slopes = [2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8] if position is Alibi else [0.0] * HEADS
     out = attention(x, x, Mask(tokens, tokens, causal=True), place)
     expected = torch.stack([document(attention, row, place, slopes) for row in x])
@@ -121,10 +121,10 @@ def test_it_is_the_loop(position: type[Position], options: dict[str, int], lengt
 def test_blocks_count_from_the_start_of_each_document() -> None:
     segment = torch.tensor([[-1, -1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, -1]])
     place = torch.tensor([[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 0, 1, 2, 2]])
-    blocks = Blocks.of(Tokens.row(8, position=place, segment=segment), 3)
+    blocks = Blocks.of(Tokens.from_length(8, position=place, segment=segment), 3)
     assert blocks.end.tolist() == [[4, 7], [2, 6]]
     assert blocks.home.tolist() == [[2, 2, 0, 0, 0, 1, 1, 1], [0, 0, 0, 2, 1, 1, 1, 2]]
-    blocks = Blocks.of(Tokens.row(8, position=place, segment=segment), 4)
+    blocks = Blocks.of(Tokens.from_length(8, position=place, segment=segment), 4)
     assert blocks.end.tolist() == [[5, -1], [3, -1]]
     assert blocks.home.tolist() == [[2, 2, 0, 0, 0, 0, 2, 2], [0, 0, 0, 0, 2, 2, 2, 2]]
 
@@ -133,7 +133,7 @@ def test_blocks_count_from_the_start_of_each_document() -> None:
 @pytest.mark.parametrize("length", [1, 4, 9])
 def test_its_pairs_are_those_with_weights(length: int, options: dict[str, int]) -> None:
     """Declared are the products of matrices with tokens, and of seen pairs; the counter also sees the hidden ones."""
-    attention, tokens = lively(**options), Tokens.row(length)
+    attention, tokens = lively(**options), Tokens.from_length(length)
     mask, x = Mask(tokens, tokens, causal=True), torch.randn(1, length, DIM, dtype=torch.float64)
     with capture() as weights, FlopCounterMode(display=False) as counter:
         attention(x, x, mask, NoPosition(DIM, HEADS, WIDTH, True))

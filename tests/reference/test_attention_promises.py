@@ -60,7 +60,7 @@ def cut(tokens: Tokens, start: int, length: int) -> Tokens:
 
 
 def in_chunks(attention: Attention, x: Tensor, tokens: Tokens, chunks: list[int]) -> Tensor:
-    cache, parts, start = attention.new_cache(LENGTH), [], 0
+    cache, parts, start = attention.create_cache(LENGTH), [], 0
     for length in chunks:
         part, here = x[:, start : start + length], cut(tokens, start, length)
         parts.append(attention(part, part, Mask(here, here, causal=True), POSITION, cache))
@@ -69,8 +69,8 @@ def in_chunks(attention: Attention, x: Tensor, tokens: Tokens, chunks: list[int]
 
 
 ROWS = {
-    "whole": Tokens.row(LENGTH),
-    "padded and packed": Tokens.row(
+    "whole": Tokens.from_length(LENGTH),
+    "padded and packed": Tokens.from_length(
         LENGTH,
         position=torch.tensor([[0] * 3 + [*range(9)], [*range(5), *range(7)]]),
         segment=torch.tensor([[-1] * 3 + [0] * 9, [0] * 5 + [1] * 7]),
@@ -94,13 +94,13 @@ def test_documents_do_not_meet_and_padding_is_not_seen(attention: Attention) -> 
     x, tokens = random(), ROWS["padded and packed"]
     packed = attention(x, x, Mask(tokens, tokens, causal=True), POSITION)
     for row, start, length in ((0, 3, 9), (1, 0, 5), (1, 5, 7)):
-        own, alone = x[row : row + 1, start : start + length], Tokens.row(length)
+        own, alone = x[row : row + 1, start : start + length], Tokens.from_length(length)
         expected = attention(own, own, Mask(alone, alone, causal=True), POSITION)
         torch.testing.assert_close(packed[row : row + 1, start : start + length], expected, **CLOSE)
 
 
 def test_no_gradient_comes_from_later_tokens(attention: Attention) -> None:
-    x, tokens = random().requires_grad_(), Tokens.row(LENGTH)
+    x, tokens = random().requires_grad_(), Tokens.from_length(LENGTH)
     out = attention(x, x, Mask(tokens, tokens, causal=True), POSITION)
     for at in (0, 4, 7):
         (gradient,) = torch.autograd.grad(out[:, at].square().sum(), x, retain_graph=True)
@@ -109,7 +109,7 @@ def test_no_gradient_comes_from_later_tokens(attention: Attention) -> None:
 
 
 def test_every_parameter_gets_a_gradient(attention: Attention) -> None:
-    x, tokens = random(), Tokens.row(LENGTH)
+    x, tokens = random(), Tokens.from_length(LENGTH)
     out = attention(x, x, Mask(tokens, tokens, causal=True), POSITION)
     (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
     assert not [name for name, p in attention.named_parameters() if p.grad is None or not p.grad.any()]
@@ -117,7 +117,7 @@ def test_every_parameter_gets_a_gradient(attention: Attention) -> None:
 
 def test_a_row_of_padding_stays_finite(attention: Attention) -> None:
     x = random().requires_grad_()
-    tokens = Tokens.row(LENGTH, segment=torch.tensor([[0], [-1]]).repeat(1, LENGTH))
+    tokens = Tokens.from_length(LENGTH, segment=torch.tensor([[0], [-1]]).repeat(1, LENGTH))
     out = attention(x, x, Mask(tokens, tokens, causal=True), POSITION)
     out.square().sum().backward()
     assert out.isfinite().all()

@@ -69,7 +69,7 @@ def compare(
     generator = torch.Generator().manual_seed(length)
     x = torch.randn(3, length, DIM, generator=generator, requires_grad=True)
     y = x.detach().clone().requires_grad_()
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     out = ours(x, x, Mask(tokens, tokens, causal=True), Rotary(DIM, HEADS, HEAD_DIM, True))
     turns = LlamaRotaryEmbedding(LlamaConfig(**SIZES))(y, tokens.position)
     if isinstance(theirs, GptOssAttention):
@@ -167,7 +167,7 @@ def test_a_gate_has_a_bias_where_queries_have() -> None:
     gated = MultiHeadAttention(DIM, HEADS, 4, rms, bias="qkv", output_gate=True)
     plain = MultiHeadAttention(DIM, HEADS, 4, rms, bias="qkv")
     plain.load_state_dict({name: value for name, value in gated.state_dict().items() if "gate" not in name})
-    x, tokens = torch.randn(2, 5, DIM), Tokens.row(5)
+    x, tokens = torch.randn(2, 5, DIM), Tokens.from_length(5)
     given = (x, x, Mask(tokens, tokens), NoPosition(DIM, HEADS, 4, True))
     assert gated.gate is not None
     nn.init.constant_(gated.gate.bias, 50.0)

@@ -45,7 +45,7 @@ def rows(length: int, batch: int = 2) -> Tensor:
 
 def compare(attention: Attention, x: Tensor, expected: Tensor, position: Position = NOWHERE, **mask: object) -> None:
     """Outputs, and gradients of the rows and of all parameters."""
-    tokens = Tokens.row(x.shape[1])
+    tokens = Tokens.from_length(x.shape[1])
     out = attention(x, x, Mask(tokens, tokens, **{"causal": True, **mask}), position)
     torch.testing.assert_close(out, expected, **CLOSE)
     inputs = [x, *attention.parameters()]
@@ -120,14 +120,14 @@ def test_linear_sees_a_memory(packed: bool) -> None:
     """Also when the memory comes with the first of two calls only."""
     attention, x, memory = made(LinearAttention), rows(5), rows(7) * 0.7 + 1
     segments = [torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]), torch.tensor([[0, 0, 0, 1, 1, 1, 1], [-1] + [0] * 6])]
-    query, key = (Tokens.row(s.shape[1], segment=s if packed else None) for s in segments)
+    query, key = (Tokens.from_length(s.shape[1], segment=s if packed else None) for s in segments)
     mask = Mask(query, key)
-    expected = linear_sums(attention, x, memory, mask.visible().expand(2, -1, -1), "elu_plus_one")
+    expected = linear_sums(attention, x, memory, mask.materialize().expand(2, -1, -1), "elu_plus_one")
     torch.testing.assert_close(attention(x, memory, mask, NOWHERE), expected, **CLOSE)
-    cache, parts = attention.new_cache(7), []
+    cache, parts = attention.create_cache(7), []
     for cut in (slice(0, 2), slice(2, 5)):
         own = Tokens(query.index[cut], query.position[:, cut], None if query.segment is None else query.segment[:, cut])
-        given = (memory, key) if cut.start == 0 else (memory[:, :0], Tokens.row(0))
+        given = (memory, key) if cut.start == 0 else (memory[:, :0], Tokens.from_length(0))
         parts.append(attention(x[:, cut], given[0], Mask(own, given[1]), NOWHERE, cache))
     torch.testing.assert_close(torch.cat(parts, dim=1), expected, **CLOSE)
 

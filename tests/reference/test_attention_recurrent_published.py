@@ -38,7 +38,7 @@ def compare(ours: Attention, theirs: nn.Module, translate: Callable[[Named], Nam
     ours.load_state_dict(translate({name: p.detach() for name, p in theirs.named_parameters()}))
     x, y = (torch.randn(BATCH, length, DIM, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in "ab")
     real = torch.arange(length)[None] >= torch.tensor([0, length // 2, length - 1])[:, None]
-    tokens = Tokens.row(length, segment=torch.where(real, 0, -1))
+    tokens = Tokens.from_length(length, segment=torch.where(real, 0, -1))
     out = ours(x, x, Mask(tokens, tokens, causal=True), NOWHERE)
     expected = theirs(y, attention_mask=real)
     assert_close(out[real], expected[real])

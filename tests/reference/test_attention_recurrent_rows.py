@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention._chunked import decayed
-from zoo.components.attention._recurrent import Line
+from zoo.components.attention._recurrent import PackedRow
 from zoo.components.attention.gated_delta import GatedDelta
 from zoo.components.attention.gated_linear import GatedLinearAttention
 from zoo.components.attention.gru import Gru
@@ -69,7 +69,7 @@ def rows(length: int, batch: int = len(SEGMENTS)) -> Tensor:
 
 
 def mixed(attention: Attention, x: Tensor, tokens: Tokens, cache: Any = None) -> Tensor:
-    position = ROTARY if "rotate" in attention.applies else NOWHERE
+    position = ROTARY if "rotate" in attention.position_hooks else NOWHERE
     return attention(x, x, Mask(tokens, tokens, causal=True), position, cache)
 
 
@@ -84,7 +84,7 @@ def apart(attention: Attention, x: Tensor, segments: Tensor) -> Tensor:
     out = torch.zeros_like(x)
     for row, document in {(int(r), int(segments[r, c])) for r, c in (segments >= 0).nonzero()}:
         own = (segments[row] == document).nonzero()[:, 0]
-        alone = mixed(attention, x[row : row + 1, own], Tokens.row(len(own)))
+        alone = mixed(attention, x[row : row + 1, own], Tokens.from_length(len(own)))
         out = out.index_put((torch.tensor(row), own), alone[0])
     return out
 
@@ -92,7 +92,7 @@ def apart(attention: Attention, x: Tensor, segments: Tensor) -> Tensor:
 @every
 def test_documents_are_mixed_apart_wherever_padding_stands(name: str) -> None:
     attention, x, real = made(name), rows(LENGTH), SEGMENTS >= 0
-    out = mixed(attention, x, Tokens.row(LENGTH, segment=SEGMENTS, position=places(SEGMENTS)))
+    out = mixed(attention, x, Tokens.from_length(LENGTH, segment=SEGMENTS, position=places(SEGMENTS)))
     expected = apart(attention, x, SEGMENTS)
     torch.testing.assert_close(out[real], expected[real], **CLOSE)
     assert out.isfinite().all()
@@ -110,7 +110,7 @@ def test_documents_are_mixed_apart_wherever_padding_stands(name: str) -> None:
 def test_a_row_can_be_read_in_parts(name: str, chunks: list[int]) -> None:
     attention, x, real = made(name), rows(LENGTH), SEGMENTS >= 0
     expected = apart(attention, x, SEGMENTS)
-    cache, parts = attention.new_cache(LENGTH), []
+    cache, parts = attention.create_cache(LENGTH), []
     for cut in torch.arange(LENGTH).split(chunks):
         tokens = Tokens(cut, places(SEGMENTS)[:, cut], SEGMENTS[:, cut])
         parts.append(mixed(attention, x[:, cut], tokens, cache))
@@ -123,24 +123,24 @@ def test_rows_without_segments_are_the_first_document(name: str) -> None:
     """A prompt padded on the left, then tokens of which nothing is said; then another document."""
     attention, x = made(name), rows(9, batch=2)
     segments = torch.tensor([[-1, -1, 0, 0, 0, 0, 0, 0, 0], [0] * 9])
-    expected = mixed(attention, x, Tokens.row(9, segment=segments))
-    cache = attention.new_cache(9)
-    first = mixed(attention, x[:, :4], Tokens.row(4, segment=segments[:, :4]), cache)
-    second = mixed(attention, x[:, 4:], Tokens.row(5, start=4), cache)
+    expected = mixed(attention, x, Tokens.from_length(9, segment=segments))
+    cache = attention.create_cache(9)
+    first = mixed(attention, x[:, :4], Tokens.from_length(4, segment=segments[:, :4]), cache)
+    second = mixed(attention, x[:, 4:], Tokens.from_length(5, start=4), cache)
     torch.testing.assert_close(torch.cat([first, second], dim=1)[segments >= 0], expected[segments >= 0], **CLOSE)
-    alone = mixed(attention, x, Tokens.row(9))
-    other = mixed(attention, x, Tokens.row(9, segment=torch.ones(2, 9, dtype=torch.long)), cache)
+    alone = mixed(attention, x, Tokens.from_length(9))
+    other = mixed(attention, x, Tokens.from_length(9, segment=torch.ones(2, 9, dtype=torch.long)), cache)
     torch.testing.assert_close(other, alone, **CLOSE)
-    torch.testing.assert_close(mixed(attention, x, Tokens.row(9), cache), alone, **CLOSE)
+    torch.testing.assert_close(mixed(attention, x, Tokens.from_length(9), cache), alone, **CLOSE)
 
 
 @every
 @torch.no_grad()
 def test_what_is_remembered_does_not_grow(name: str) -> None:
     attention, x = made(name), rows(LENGTH)
-    cache, sizes = attention.new_cache(LENGTH), []
+    cache, sizes = attention.create_cache(LENGTH), []
     for start in range(4):
-        mixed(attention, x[:, start : start + 1], Tokens.row(1, start=start), cache)
+        mixed(attention, x[:, start : start + 1], Tokens.from_length(1, start=start), cache)
         sizes.append(cache.bytes)
     assert sizes[0] > 0
     assert len(set(sizes)) == 1
@@ -152,8 +152,8 @@ def test_what_is_remembered_does_not_grow(name: str) -> None:
 @torch.no_grad()
 def test_sums_are_kept_in_full_precision(name: str, dtype: torch.dtype) -> None:
     attention = made(name).to(dtype)
-    cache = attention.new_cache(LENGTH)
-    out = mixed(attention, rows(LENGTH).to(dtype), Tokens.row(LENGTH), cache)
+    cache = attention.create_cache(LENGTH)
+    out = mixed(attention, rows(LENGTH).to(dtype), Tokens.from_length(LENGTH), cache)
     assert out.dtype == dtype
     assert [item.dtype for item in cache.state if item.ndim == 4] == [torch.float32] * (2 if name == "linear" else 1)
 
@@ -162,7 +162,7 @@ def test_sums_are_kept_in_full_precision(name: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("segments", [None, SEGMENTS], ids=["whole", "packed"])
 def test_autocast_is_close(name: str, segments: Tensor | None) -> None:
     attention, x = made(name).float(), rows(LENGTH).detach().float() / 4
-    tokens = Tokens.row(LENGTH, segment=segments)
+    tokens = Tokens.from_length(LENGTH, segment=segments)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = mixed(attention, x, tokens)
     expected = mixed(attention, x, tokens)
@@ -174,10 +174,12 @@ def test_autocast_is_close(name: str, segments: Tensor | None) -> None:
 @torch.no_grad()
 def test_autocast_leaves_sums_alone() -> None:
     q, k, v = (torch.randn(2, HEADS, 9, 5, generator=torch.Generator().manual_seed(i)) for i in range(3))
-    line = Line(torch.ones(2, 9, dtype=torch.bool), torch.zeros(2, 10, dtype=torch.long), torch.arange(9)[None], True)
-    expected = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), line, 4, None)
+    packed = PackedRow(
+        torch.ones(2, 9, dtype=torch.bool), torch.zeros(2, 10, dtype=torch.long), torch.arange(9)[None], True
+    )
+    expected = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        given = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), line, 4, None)
+        given = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
     assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))
 
 
@@ -195,11 +197,11 @@ def test_fast_forgetting_stays_exact(name: str) -> None:
             attention.step.bias.fill_(3.0)
             attention.convolution.weight[:, :-1] = 0.0
     x = rows(70)
-    out = mixed(attention, x, Tokens.row(70))
-    alone = mixed(attention, x.reshape(-1, 1, DIM), Tokens.row(1)).view_as(out)
+    out = mixed(attention, x, Tokens.from_length(70))
+    alone = mixed(attention, x.reshape(-1, 1, DIM), Tokens.from_length(1)).view_as(out)
     torch.testing.assert_close(out, alone, **CLOSE)
     x = x.detach().float().requires_grad_()
-    out = mixed(attention.float(), x, Tokens.row(70))
+    out = mixed(attention.float(), x, Tokens.from_length(70))
     out.square().sum().backward()
     assert out.isfinite().all()
     assert x.grad.isfinite().all()
@@ -250,7 +252,7 @@ def needed(name: str, attention: Any, length: int) -> int:
 @pytest.mark.parametrize("length", [1, 3, 8, 19])
 def test_declared_operations_are_those_of_the_chunkwise_form(name: str, length: int) -> None:
     """Below, at and above a chunk."""
-    attention, tokens = made(name, chunk=8), Tokens.row(length)
+    attention, tokens = made(name, chunk=8), Tokens.from_length(length)
     assert attention.flops(Mask(tokens, tokens, causal=True)) == needed(name, attention, length)
 
 
@@ -265,15 +267,15 @@ def test_declared_operations_are_those_of_the_chunkwise_form(name: str, length: 
     ids=str,
 )
 def test_operations_follow_the_options(name: str, options: dict[str, int]) -> None:
-    attention, tokens = made(name, chunk=8, **options), Tokens.row(19)
+    attention, tokens = made(name, chunk=8, **options), Tokens.from_length(19)
     assert attention.flops(Mask(tokens, tokens, causal=True)) == needed(name, attention, 19)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_operations_of_linear_follow_the_mask(normalize: bool) -> None:
     attention, x, memory = made("linear", normalize=normalize), rows(5, batch=1), rows(9, batch=1)
-    tokens, source = Tokens.row(5), Tokens.row(9)
-    packed = Tokens.row(5, segment=torch.tensor([[0, 0, 1, 1, -1]]))
+    tokens, source = Tokens.from_length(5), Tokens.from_length(9)
+    packed = Tokens.from_length(5, segment=torch.tensor([[0, 0, 1, 1, -1]]))
     prefix = torch.tensor([2])
     for other, mask in (
         (x, Mask(tokens, tokens)),
@@ -281,7 +283,7 @@ def test_operations_of_linear_follow_the_mask(normalize: bool) -> None:
         (x, Mask(packed, packed)),
         (x, Mask(tokens, tokens, causal=True, prefix=prefix)),
     ):
-        hidden = 0 if mask.plain else 25 - mask.pairs()
+        hidden = 0 if mask.is_plain else 25 - mask.count_pairs()
         widths = (attention.head_dim, 1) if normalize else (attention.head_dim,)
         unseen = sum(2 * attention.heads * hidden * (attention.head_dim + width) for width in widths)
         assert attention.flops(mask) == counted(attention, x, other, mask, NOWHERE) - unseen
@@ -291,11 +293,11 @@ def test_operations_of_linear_follow_the_mask(normalize: bool) -> None:
 @torch.no_grad()
 def test_chunks_do_not_change_what_comes_out(name: str) -> None:
     attention, x = made(name, chunk=64), rows(70)
-    expected = mixed(attention, x, Tokens.row(70))
+    expected = mixed(attention, x, Tokens.from_length(70))
     for chunk in (1, 2, 16, 128):
         other = copy.deepcopy(attention)
         other.chunk = chunk
-        torch.testing.assert_close(mixed(other, x, Tokens.row(70)), expected, **CLOSE)
+        torch.testing.assert_close(mixed(other, x, Tokens.from_length(70)), expected, **CLOSE)
 
 
 @pytest.mark.parametrize(

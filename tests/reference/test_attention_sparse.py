@@ -54,7 +54,7 @@ def test_local_is_the_loop(window: int | None, block: int, look_back: int, causa
         LocalAttention(DIM, HEADS, WIDTH, NoNorm, block=block, look_back=look_back, scores=Scores(window))
     )
     x = random(3, 8)
-    tokens = Tokens.row(8, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
+    tokens = Tokens.from_length(8, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
     visible = torch.zeros(3, 8, 8, dtype=torch.bool)
     for row in range(3):
         for i in range(8):
@@ -82,9 +82,12 @@ def test_local_pairs_are_those_of_the_matrix(
     """The count without a matrix, of a whole row and of its last tokens, is that of a matrix."""
     for block, look_back in ((2, 0), (3, 1), (2, 3)):
         attention = LocalAttention(DIM, HEADS, WIDTH, NoNorm, block=block, look_back=look_back, scores=Scores(window))
-        mask = Mask(Tokens.row(query, start=start), Tokens.row(key), causal)
-        seen = attention.allowed(torch.empty(0), torch.empty(0), mask, NOWHERE)[:, 0] & mask.within(window).visible()
-        assert attention.pairs(mask) == int(seen.sum())
+        mask = Mask(Tokens.from_length(query, start=start), Tokens.from_length(key), causal)
+        seen = (
+            attention.allowed(torch.empty(0), torch.empty(0), mask, NOWHERE)[:, 0]
+            & mask.restrict_window(window).materialize()
+        )
+        assert attention.count_pairs(mask) == int(seen.sum())
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -92,7 +95,7 @@ def test_local_pairs_are_those_of_the_matrix(
 @pytest.mark.parametrize("length", [1, 7, 63])
 def test_the_largest_scores_are_x_transformers(length: int, keep: int, causal: bool) -> None:
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=keep))
-    x, tokens = random(2, length), Tokens.row(length)
+    x, tokens = random(2, length), Tokens.from_length(length)
     parts = (attention.query, attention.key, attention.value)
     q, k, v = (part(x).view(2, length, HEADS, WIDTH).transpose(1, 2) for part in parts)
     theirs, _ = Attend(heads=HEADS, causal=causal, sparse_topk=min(keep, length))(q, k, v)
@@ -110,14 +113,14 @@ def test_exactly_the_largest_are_left(scores: Scores, position: NoPosition | Ali
     """Whatever forms the scores: the weights that are left are the largest of all weights, and as many as asked for."""
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=3, scores=scores))
     x = random(3, 8)
-    tokens = Tokens.row(8, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
+    tokens = Tokens.from_length(8, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
     mask = Mask(tokens, tokens, causal=True)
     with capture() as captured:
         attention(x, x, mask, position)
         attention.keep = 8
         attention(x, x, mask, position)
     few, all_of_them = captured
-    visible = mask.within(scores.window).visible().sum(dim=-1)[:, None]
+    visible = mask.restrict_window(scores.window).materialize().sum(dim=-1)[:, None]
     assert torch.equal((few > 0).sum(dim=-1), visible.clamp(max=3).expand(-1, HEADS, -1))
     smallest = torch.where(few > 0, all_of_them, 2.0).amin(dim=-1, keepdim=True)
     assert not (all_of_them > smallest)[few == 0].any()
@@ -125,7 +128,7 @@ def test_exactly_the_largest_are_left(scores: Scores, position: NoPosition | Ali
 
 def test_equal_scores_at_the_edge_all_stay() -> None:
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=2))
-    x, tokens = random(1, 1).expand(1, 5, -1), Tokens.row(5)
+    x, tokens = random(1, 1).expand(1, 5, -1), Tokens.from_length(5)
     with capture() as captured:
         attention(x, x, Mask(tokens, tokens), NOWHERE)
     torch.testing.assert_close(captured[0], torch.full_like(captured[0], 0.2))
@@ -135,7 +138,7 @@ def test_equal_scores_at_the_edge_all_stay() -> None:
 def test_all_scores_and_the_values_that_are_kept_are_declared(causal: bool) -> None:
     attention = lively(SparseTopKAttention(DIM, HEADS, WIDTH, NoNorm, keep=3))
     for length in (3, 7):
-        tokens = Tokens.row(length)
+        tokens = Tokens.from_length(length)
         seen = [i + 1 if causal else length for i in range(length)]
         products = 2 * HEADS * WIDTH * sum(n + min(n, 3) for n in seen)
         projections = length * sum(2 * p.numel() for p in attention.parameters() if p.ndim == 2)

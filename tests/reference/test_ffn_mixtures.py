@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Made, dict[str, Any], Callable[[Any, Tensor], Tensor]]] =
 def test_it_is_the_paper_s_formula(case: str, length: int) -> None:
     cls, options, formula = CASES[case]
     ffn, x = made(cls, **options), rows(length).requires_grad_()
-    outs = ffn(x, Tokens.row(length)), torch.stack([formula(ffn, row) for row in x])
+    outs = ffn(x, Tokens.from_length(length)), torch.stack([formula(ffn, row) for row in x])
     torch.testing.assert_close(*outs, atol=1e-9, rtol=1e-9)
     weight = torch.linspace(-1, 1, outs[0].numel(), dtype=x.dtype).view_as(x)
     given = [x, *ffn.parameters()]
@@ -121,7 +121,7 @@ def test_it_is_the_paper_s_formula(case: str, length: int) -> None:
 def test_documents_are_by_themselves_and_padding_is_nothing(case: str) -> None:
     cls, options, formula = CASES[case]
     ffn, x, segment = made(cls, **options), rows(7).requires_grad_(), torch.tensor(PACKED)
-    out = ffn(x, Tokens.row(7, segment=segment))
+    out = ffn(x, Tokens.from_length(7, segment=segment))
     expected = torch.zeros_like(out)
     for row, number in ((0, 0), (0, 1), (1, 1), (1, 3)):
         here = segment[row] == number
@@ -137,7 +137,7 @@ def test_documents_are_by_themselves_and_padding_is_nothing(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_batch_of_padding_is_finite(case: str) -> None:
     cls, options, _ = CASES[case]
-    out = made(cls, **options)(rows(3), Tokens.row(3, segment=torch.full((2, 3), -1)))
+    out = made(cls, **options)(rows(3), Tokens.from_length(3, segment=torch.full((2, 3), -1)))
     assert out.shape == (2, 3, DIM)
     assert out.isfinite().all()
 
@@ -145,7 +145,7 @@ def test_a_batch_of_padding_is_finite(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_operations_are_counted(case: str) -> None:
     cls, options, _ = CASES[case]
-    ffn, tokens = made(cls, **options), Tokens.row(7)
+    ffn, tokens = made(cls, **options), Tokens.from_length(7)
     with FlopCounterMode(display=False) as counter:
         ffn(rows(7), tokens)
     assert 2 * ffn.flops(Mask(tokens, tokens)) == counter.get_total_flops()
@@ -156,27 +156,29 @@ def test_operations_of_packed_documents_are_those_of_each() -> None:
     segment = torch.tensor([[0, 0, 0, 0, 0, 1, 1]])
     for cls in (ExpertChoice, SoftMoe):
         ffn = made(cls)
-        packed = Tokens.row(7, segment=segment)
-        apart = [Tokens.row(5), Tokens.row(2)]
+        packed = Tokens.from_length(7, segment=segment)
+        apart = [Tokens.from_length(5), Tokens.from_length(2)]
         assert ffn.flops(Mask(packed, packed)) == sum(ffn.flops(Mask(one, one)) for one in apart)
 
 
 def test_a_token_s_own_parameters_are_active() -> None:
     one = 3 * DIM * HIDDEN
-    assert made(ExpertChoice, experts=4, capacity=1.5).active() == 4 * DIM + 1.5 * one
+    assert made(ExpertChoice, experts=4, capacity=1.5).count_active_parameters() == 4 * DIM + 1.5 * one
     soft = made(SoftMoe)
-    assert soft.active() == sum(p.numel() for p in soft.parameters())
+    assert soft.count_active_parameters() == sum(p.numel() for p in soft.parameters())
     memory = made(ProductKey, keys=8, heads=2, key_dim=4, top_k=3)
     queries_and_keys = 2 * 4 * DIM + 2 * 4 + 2 * 8 * 4
-    assert memory.active() == queries_and_keys + 2 * 3 * DIM
+    assert memory.count_active_parameters() == queries_and_keys + 2 * 3 * DIM
     assert sum(p.numel() for p in memory.parameters()) == queries_and_keys + 64 * DIM
     small = made(ProductKey, keys=2, heads=4, key_dim=4, top_k=2)
-    assert small.active() == sum(p.numel() for p in small.parameters()), "it cannot read more values than there are"
+    assert small.count_active_parameters() == sum(p.numel() for p in small.parameters()), (
+        "it cannot read more values than there are"
+    )
 
 
 def test_longer_slot_vectors_change_nothing_and_their_scale_does() -> None:
     """Why slot vectors are brought to length one."""
-    ffn, x, tokens = made(SoftMoe), rows(7), Tokens.row(7)
+    ffn, x, tokens = made(SoftMoe), rows(7), Tokens.from_length(7)
     out = ffn(x, tokens)
     with torch.no_grad():
         ffn.slots.weight *= 3

@@ -169,7 +169,7 @@ def test_it_is_the_family_s_block(name: str, length: int) -> None:
     results = []
     for module in (made, block):
         x = rows(length).requires_grad_()
-        out = module(x, Tokens.row(length)) if module is made else module(x)
+        out = module(x, Tokens.from_length(length)) if module is made else module(x)
         out = out[0] if isinstance(out, tuple) else out
         (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
         results.append((out, x.grad))
@@ -187,7 +187,7 @@ def test_every_option_that_a_family_sets_matters(name: str) -> None:
     """A negative control: without it, the same weights give something else."""
     family = FAMILIES[name]
     block = theirs(family)
-    x, tokens = rows(63), Tokens.row(63)
+    x, tokens = rows(63), Tokens.from_length(63)
     out = ours(block, family)(x, tokens)
     plain = Router(top_k=2)
     for item in fields(Router):
@@ -215,7 +215,7 @@ def test_gated_is_one_expert_of_gpt_oss() -> None:
     state = gpt_oss(block.state_dict())
     gated.load_state_dict({name: state[f"experts.{name}"][0] for name in gated.state_dict()})
     x, y = rows(7).requires_grad_(), rows(7).requires_grad_()
-    out, expected = gated(x, Tokens.row(7)), block(y)[0]
+    out, expected = gated(x, Tokens.from_length(7)), block(y)[0]
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
     weight = torch.linspace(-1, 1, out.numel()).view_as(out)
     torch.testing.assert_close(
@@ -227,7 +227,7 @@ def test_gated_is_one_expert_of_gpt_oss() -> None:
     for option, neutral in {"clamp": None, "up_offset": 0.0, "activation": "silu"}.items():
         other = Gated(DIM, HIDDEN, **{**family.options, option: neutral})
         other.load_state_dict(gated.state_dict())
-        assert not torch.allclose(other(x, Tokens.row(7)), out, atol=1e-3), option
+        assert not torch.allclose(other(x, Tokens.from_length(7)), out, atol=1e-3), option
 
 
 @pytest.mark.parametrize("options", [{}, {"bias": True, "shared": 2, "shared_gate": True, "clamp": 0.7}])
@@ -237,12 +237,12 @@ def test_operations_are_counted_and_idle_parameters_left_out(options: dict[str, 
     for device in ("cpu", "meta"):
         made = moe.to(device)
         with FlopCounterMode(display=False) as counter:
-            made(torch.empty(3, 7, DIM, device=device).fill_(0.5), Tokens.row(7, device=device))
-        tokens = Tokens.row(7)
+            made(torch.empty(3, 7, DIM, device=device).fill_(0.5), Tokens.from_length(7, device=device))
+        tokens = Tokens.from_length(7)
         assert 3 * moe.flops(Mask(tokens, tokens)) == counter.get_total_flops()
     one = sum(p.numel() for p in Moe(DIM, HIDDEN, experts=2, **options).parameters())
     none = sum(p.numel() for p in Moe(DIM, HIDDEN, experts=3, **options).parameters()) - one - DIM  # the router's row
-    assert moe.active() == sum(p.numel() for p in moe.parameters()) - (EXPERTS - top_k) * none
+    assert moe.count_active_parameters() == sum(p.numel() for p in moe.parameters()) - (EXPERTS - top_k) * none
 
 
 @pytest.mark.parametrize(

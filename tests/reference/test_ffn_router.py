@@ -28,7 +28,7 @@ def rows(length: int, seed: int = 0) -> Tensor:
 
 
 def padded(segment: list[list[int]]) -> Tokens:
-    return Tokens.row(len(segment[0]), segment=torch.tensor(segment))
+    return Tokens.from_length(len(segment[0]), segment=torch.tensor(segment))
 
 
 HALF = [[0, 0, 0, -1, -1, -1, -1], [-1, 0, 0, 1, 1, 1, 1]]
@@ -39,7 +39,7 @@ HALF = [[0, 0, 0, -1, -1, -1, -1], [-1, 0, 0, 1, 1, 1, 1]]
 def test_the_balancing_loss_is_that_of_transformers(top_k: int, segment: list[list[int]] | None) -> None:
     """Theirs, of each row alone, is ``top_k`` times ours, which is one where load is even; a row weighs its tokens."""
     made, x = moe(top_k=top_k, aux_loss=0.5), rows(7)
-    made(x, Tokens.row(7) if segment is None else padded(segment))
+    made(x, Tokens.from_length(7) if segment is None else padded(segment))
     (term,) = made.losses().values()
     theirs, tokens = torch.zeros(()), 0
     for row, own in zip(made.router.logits(x), segment or [[0] * 7] * 2, strict=True):
@@ -58,7 +58,7 @@ def test_the_balancing_loss_is_that_of_transformers(top_k: int, segment: list[li
 def test_the_balancing_loss_of_sigmoid_scores_takes_their_shares() -> None:
     """Equations 17 to 20 of DeepSeek-V3 (arXiv:2412.19437): of each sequence; then their mean."""
     made, x = moe(score="sigmoid", aux_loss=1.0), rows(7)
-    made(x, Tokens.row(7))
+    made(x, Tokens.from_length(7))
     total = torch.zeros(())
     for scores in made.router.logits(x).sigmoid():
         for expert in range(5):
@@ -91,23 +91,23 @@ def test_the_z_loss_is_the_formula() -> None:
 def test_terms_of_even_load_are_their_weights() -> None:
     made = moe(aux_loss=0.25)
     torch.nn.init.zeros_(made.router.logits.weight)
-    made(rows(7), Tokens.row(7))
+    made(rows(7), Tokens.from_length(7))
     assert made.losses()["load_balance"].item() == pytest.approx(0.25)
 
 
 def test_terms_are_handed_out_once_and_in_training_only() -> None:
     made, x = moe(aux_loss=1.0, z_loss=1.0), rows(7)
     assert made.losses() == {}
-    made(x, Tokens.row(7))
+    made(x, Tokens.from_length(7))
     once = made.losses()
     assert set(once) == {"load_balance", "router_z"}
     assert made.losses() == {}
-    made(x, Tokens.row(7))
-    made(x, Tokens.row(7))
+    made(x, Tokens.from_length(7))
+    made(x, Tokens.from_length(7))
     torch.testing.assert_close(made.losses(), {name: 2 * term for name, term in once.items()})
-    made.eval()(x, Tokens.row(7))
+    made.eval()(x, Tokens.from_length(7))
     assert made.losses() == {}
-    moe()(x, Tokens.row(7))
+    moe()(x, Tokens.from_length(7))
     assert moe().losses() == {}
 
 
@@ -133,15 +133,15 @@ def test_the_correction_moves_towards_the_mean(segment: list[list[int]] | None) 
     """Algorithm 1 of arXiv:2408.15664: by the sign of the mean load less the expert's."""
     made, x = moe(correction=0.125), rows(7)
     before = load(made, x, segment)
-    made(x, Tokens.row(7) if segment is None else padded(segment))
-    made.eval()(rows(7, seed=1), Tokens.row(7))  # a validation in between has no say
-    made.after_step()
+    made(x, Tokens.from_length(7) if segment is None else padded(segment))
+    made.eval()(rows(7, seed=1), Tokens.from_length(7))  # a validation in between has no say
+    made.update_after_step()
     mean = sum(before) / 5
     expected = [0.125 * ((mean > one) - (mean < one)) for one in before]
     assert made.router.correction is not None
     assert made.router.correction.tolist() == expected
     assert {-0.125, 0.125} <= set(expected)
-    made.after_step()
+    made.update_after_step()
     assert made.router.correction.tolist() == expected
 
 
@@ -149,8 +149,8 @@ def test_a_correction_of_zero_stays_and_none_is_not_there() -> None:
     made = moe(correction=0.0)
     assert made.router.correction is not None
     made.router.correction.copy_(torch.arange(5))
-    made(rows(7), Tokens.row(7))
-    made.after_step()
+    made(rows(7), Tokens.from_length(7))
+    made.update_after_step()
     assert made.router.correction.tolist() == [0, 1, 2, 3, 4]
     assert "router.correction" not in moe().state_dict()
 
@@ -167,8 +167,8 @@ def test_micro_batches_are_counted_together() -> None:
     """Two that cancel leave nothing to correct."""
     made = two_way()
     for sign in (1.0, -1.0):
-        made(sign * torch.ones(2, 3, DIM), Tokens.row(3))
-    made.after_step()
+        made(sign * torch.ones(2, 3, DIM), Tokens.from_length(3))
+    made.update_after_step()
     assert made.router.correction is not None
     assert made.router.correction.tolist() == [0, 0]
 
@@ -184,9 +184,9 @@ def test_the_correction_chooses_and_does_not_weigh() -> None:
 def test_it_survives_files_and_copies() -> None:
     """Also between a forward pass and the step, when terms hang on a graph."""
     made, x = moe(correction=0.125, aux_loss=1.0), rows(7)
-    made(x, Tokens.row(7))
-    made.after_step()
-    made(x, Tokens.row(7))
+    made(x, Tokens.from_length(7))
+    made.update_after_step()
+    made(x, Tokens.from_length(7))
     other, file = moe(seed=1, correction=0.125, aux_loss=1.0), io.BytesIO()
     torch.save(made.state_dict(), file)
     file.seek(0)
@@ -194,7 +194,7 @@ def test_it_survives_files_and_copies() -> None:
     copied = copy.deepcopy(made)
     for one in (other, copied):
         assert one.losses() == {}
-        assert torch.equal(one.eval()(x, Tokens.row(7)), made.eval()(x, Tokens.row(7)))
+        assert torch.equal(one.eval()(x, Tokens.from_length(7)), made.eval()(x, Tokens.from_length(7)))
     assert made.losses()
 
 
@@ -209,7 +209,7 @@ def test_compiled_training_has_the_same_terms_and_gradients() -> None:
             out = forward(x, padded(HALF))
             terms = made.losses()
             (out.square().sum() + terms["load_balance"] + terms["router_z"]).backward()
-            made.after_step()
+            made.update_after_step()
         results.append(([p.grad for p in made.parameters()], terms, made.router.correction))
     torch.testing.assert_close(*results)
 
@@ -219,8 +219,8 @@ def _process(rank: int, world: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet{world}", rank=rank, world_size=world)
     made = two_way()
-    made((1.0 - 2 * rank) * torch.ones(2, 3, DIM), Tokens.row(3))
-    made.after_step()
+    made((1.0 - 2 * rank) * torch.ones(2, 3, DIM), Tokens.from_length(3))
+    made.update_after_step()
     torch.save(made.router.correction, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 

@@ -97,14 +97,14 @@ def compare(outs: list[Tensor], real: Tensor, xs: list[list[Tensor]], weights: A
 def test_a_layer_is_torchs_encoder_layer(
     length: int, causal: bool, first: bool, activation: str, tiny: Callable[..., dict[str, Any]]
 ) -> None:
-    ours = only_layer(build(config(tiny, "encoder", first, activation), 32).stacks()["encoder"])
+    ours = only_layer(build(config(tiny, "encoder", first, activation), 32).get_stacks()["encoder"])
     theirs = nn.TransformerEncoderLayer(DIM, HEADS, HIDDEN, 0.0, activation, batch_first=True, norm_first=first)
     weights = copied(ours, theirs)
     real = real_of(length)
-    tokens = Tokens.row(length, segment=torch.where(real, 0, -1))
+    tokens = Tokens.from_length(length, segment=torch.where(real, 0, -1))
     (x, _), (y, _) = inputs(length, 1), inputs(length, 1)
-    nowhere = build(tiny(position={"name": "none"}), 32).stacks()["decoder"].nowhere
-    out = ours(x, Mask(tokens, tokens, causal), nowhere, nowhere, None, None, None)
+    no_position = build(tiny(position={"name": "none"}), 32).get_stacks()["decoder"].no_position
+    out = ours(x, Mask(tokens, tokens, causal), no_position, no_position, None, None, None)
     hidden = torch.ones(length, length, dtype=torch.bool).triu(1) if causal else None
     expected = theirs(y, src_mask=hidden, src_key_padding_mask=~real)
     compare([out, expected], real, [[x], [y]], weights)
@@ -116,15 +116,15 @@ def test_a_layer_is_torchs_encoder_layer(
 def test_a_layer_is_torchs_decoder_layer(
     length: int, source: int, first: bool, activation: str, tiny: Callable[..., dict[str, Any]]
 ) -> None:
-    stack = build(config(tiny, "encoder_decoder", first, activation), 32).stacks()["decoder"]
+    stack = build(config(tiny, "encoder_decoder", first, activation), 32).get_stacks()["decoder"]
     ours = only_layer(stack)
     theirs = nn.TransformerDecoderLayer(DIM, HEADS, HIDDEN, 0.0, activation, batch_first=True, norm_first=first)
     weights = copied(ours, theirs)
     real, read = real_of(length), real_of(source)
-    tokens, memory = (Tokens.row(r.shape[1], segment=torch.where(r, 0, -1)) for r in (real, read))
+    tokens, memory = (Tokens.from_length(r.shape[1], segment=torch.where(r, 0, -1)) for r in (real, read))
     (x, m), (y, n) = inputs(length, source), inputs(length, source)
     across = Mask(tokens, memory)
-    out = ours(x, Mask(tokens, tokens, causal=True), stack.nowhere, stack.nowhere, m, across, None)
+    out = ours(x, Mask(tokens, tokens, causal=True), stack.no_position, stack.no_position, m, across, None)
     expected = theirs(
         y,
         n,

@@ -76,7 +76,7 @@ def test_mlp_is_the_formula(activation: str, bias: bool) -> None:
         hidden = FORMULAS[activation](x @ mlp.up.weight.T + (mlp.up.bias if bias else 0))
         return hidden @ mlp.down.weight.T + (mlp.down.bias if bias else 0)
 
-    agree(lambda x: mlp(x, Tokens.row(x.shape[1])), formula, given, given)
+    agree(lambda x: mlp(x, Tokens.from_length(x.shape[1])), formula, given, given)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -91,12 +91,12 @@ def test_gated_is_the_formula(activation: str, bias: bool) -> None:
         up = x @ gated.up.weight.T + (gated.up.bias if bias else 0)
         return (gate * up) @ gated.down.weight.T + (gated.down.bias if bias else 0)
 
-    agree(lambda x: gated(x, Tokens.row(x.shape[1])), formula, given, given)
+    agree(lambda x: gated(x, Tokens.from_length(x.shape[1])), formula, given, given)
 
 
 @pytest.mark.parametrize("made", [Mlp, Gated])
 def test_dropout_acts_in_training_only(made: type[Mlp] | type[Gated]) -> None:
     torch.manual_seed(0)
-    ffn, x, tokens = made(6, 10, dropout=0.5), torch.randn(2, 7, 6), Tokens.row(7)
+    ffn, x, tokens = made(6, 10, dropout=0.5), torch.randn(2, 7, 6), Tokens.from_length(7)
     assert not torch.equal(ffn(x, tokens), ffn(x, tokens))
     assert torch.equal(ffn.eval()(x, tokens), ffn(x, tokens))

@@ -132,7 +132,7 @@ def test_shaw_adds_the_vector_of_its_distance_to_each_key() -> None:
     """softmax of q · (k + a) / √head_dim, with one vector for each pair."""
     shaw, q = made(Shaw, clip=3), some_queries().requires_grad_()
     k, v = torch.randn(2, 2, HEADS, 3, WIDTH)
-    query, key = Tokens.row(7, position=QUERIES), Tokens.row(3, position=KEYS)
+    query, key = Tokens.from_length(7, position=QUERIES), Tokens.from_length(3, position=KEYS)
     got = attend(q, k, v, Mask(query, key), shaw, Scores())
     number = [[[min(3, max(-3, int(j) - int(i))) + 3 for j in KEYS[b]] for i in QUERIES[b]] for b in range(2)]
     vectors = shaw.table.weight[torch.tensor(number)]  # [batch, query, key, width]
@@ -162,7 +162,7 @@ def test_shaw_is_the_relative_key_of_transformers(length: int) -> None:
         part(x).unflatten(-1, (HEADS, WIDTH)).transpose(1, 2)
         for part in (theirs.linear_q, theirs.linear_k, theirs.linear_v)
     )
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     got = theirs.linear_out(attend(q, k, v, Mask(tokens, tokens), ours, Scores()).transpose(1, 2).flatten(2))
     expected = theirs(x)[0]
     torch.testing.assert_close(got, expected, **CLOSE)

@@ -335,7 +335,7 @@ def test_only_what_makes_dynamic_weights_decays() -> None:
     ids=["highway", "hyper", "static hyper"],
 )
 def test_declared_operations_are_counted_ones(ours: Residual, length: int) -> None:
-    row = Tokens.row(length)
+    row = Tokens.from_length(length)
     x = torch.randn(1, length, DIM)
     parts = [torch.tanh] * len(ours.norms)  # type: ignore[arg-type]
     with FlopCounterMode(display=False) as counter:
@@ -397,7 +397,7 @@ FINAL = {
 
 @pytest.mark.parametrize("name", FINAL)
 def test_the_stack_ends_with_a_norm_where_the_stream_is_not_normal(name: str, tiny: Tiny) -> None:
-    (stack,) = build(tiny(residual={"name": name}), 32).stacks().values()
+    (stack,) = build(tiny(residual={"name": name}), 32).get_stacks().values()
     assert get_index().get("residual", name).load().final_norm is FINAL[name]  # type: ignore[attr-defined]
     assert (stack.final_norm is not None) == FINAL[name]
 
@@ -413,7 +413,7 @@ def gradient_at_the_bottom(config: dict[str, Any], seed: int) -> float:
 
     model.embedding.register_forward_hook(keep)
     generator = torch.Generator().manual_seed(seed)
-    hidden = model.hidden(Inputs(torch.randint(6, 32, (2, 9), generator=generator)))
+    hidden = model.compute_hidden(Inputs(torch.randint(6, 32, (2, 9), generator=generator)))
     weight = torch.randn(hidden.shape, generator=generator)
     (gradient,) = torch.autograd.grad((hidden * weight).sum(), found)
     return (gradient.norm() / weight.norm()).item()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
 from zoo.model.initialization import Initialization
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import OutputLinear
 from zoo.testing import BAD, check_component, registered, subjects
@@ -31,8 +31,8 @@ class Sound(Attention):
         strength: what scores are multiplied with.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "prefix", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "prefix", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, strength: float = 1.0
@@ -73,8 +73,8 @@ class Sound(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Projections, scores and averages."""
-        products = 4 * self.heads * self.head_dim * mask.pairs()
-        return (linear_flops(self.query) + linear_flops(self.value) + linear_flops(self.output)) * (
+        products = 4 * self.heads * self.head_dim * mask.count_pairs()
+        return (count_linear_flops(self.query) + count_linear_flops(self.value) + count_linear_flops(self.output)) * (
             mask.query.length
         ) + products
 
@@ -294,7 +294,7 @@ class KeepsNoTypeInLongRows(Sound):
 class RemembersTheLastTokensAlone(Sound):
     __doc__ = Sound.__doc__
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         return Cache(min(capacity, 48))
 
 

@@ -47,7 +47,7 @@ class DrawsForTheBatch(Sound):
 
 
 class CountsRows(Sound):
-    def counts(self, view: View) -> dict[str, int]:
+    def count_terms(self, view: View) -> dict[str, int]:
         return {"cross_entropy": len(view.valid)}
 
 

@@ -43,8 +43,8 @@ def expected(checked: CheckedConfig) -> dict[str, float]:
     drawn = [make_generator(config["seed"], "objective", row) for row in range(size)]
     view = objective.prepare(prepared.train.get_batch(rows), drawn)
     heard: dict[str, list[Any]] = {}
-    for name, stack in model.stacks().items():
-        for layer in stack.distinct():
+    for name, stack in model.get_stacks().items():
+        for layer in stack.list_distinct_layers():
             layer.register_forward_hook(lambda _, given, x, name=name: heard.setdefault(name, []).append((given, x)))
     loss = torch.stack(list(objective.loss(model, view).values())).sum()
     found = {}

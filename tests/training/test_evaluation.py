@@ -39,7 +39,7 @@ def answers(config: CheckedConfig, path: Path) -> tuple[Any, list[tuple[torch.Te
             rows = range(number * 8, min(len(prepared.validation), number * 8 + 8))
             drawn = [make_generator(0, "validation", row) for row in rows]
             view = objective.prepare(prepared.validation.get_batch(rows), drawn)
-            logits = model.logits(model.hidden(view.inputs)).double()
+            logits = model.logits(model.compute_hidden(view.inputs)).double()
             found.append((logits.log_softmax(-1), view.targets, view.valid))
     return prepared, found
 

@@ -53,7 +53,7 @@ def moved(width: int, how: dict[str, Any], tied: bool, tiny: Tiny, vocabulary: V
     model.reader.final_norm.register_forward_pre_hook(lambda norm, given: states.append(given[0].detach()))
     logits = []
     for _ in range(5):
-        out = model.logits(model.hidden(Inputs(tokens[:, :-1])))
+        out = model.logits(model.compute_hidden(Inputs(tokens[:, :-1])))
         logits.append(out.detach())
         F.cross_entropy(out.flatten(0, 1), tokens[:, 1:].flatten()).backward()
         optimizer.step()

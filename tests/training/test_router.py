@@ -43,7 +43,7 @@ def share(model: Variant) -> float:
     (router,) = (module for module in model.modules() if isinstance(module, TopK))
     handle = router.register_forward_hook(lambda _, given, out: chosen.append(out[0][given[1]]))
     rows, segment = batch(999)
-    model.eval().hidden(Inputs(rows[:, :-1], segment))
+    model.eval().compute_hidden(Inputs(rows[:, :-1], segment))
     model.train()
     handle.remove()
     count = chosen[0].flatten().bincount(minlength=EXPERTS)
@@ -69,14 +69,14 @@ def shares(model: Variant, seed: int) -> tuple[float, float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     for step in range(STEPS):
         rows, segment = batch(seed * STEPS + step)
-        logits = model.logits(model.hidden(Inputs(rows[:, :-1], segment)))
+        logits = model.logits(model.compute_hidden(Inputs(rows[:, :-1], segment)))
         loss = F.cross_entropy(logits[segment >= 0], rows[:, 1:][segment >= 0])
         loss = loss + sum(term for _, term, _ in model.losses())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        for component in model.components():
-            component.after_step()
+        for component in model.list_components():
+            component.update_after_step()
         if step >= STEPS - 20 and step % 4 == 0:
             after.append(share(model))
     return before, sum(after) / len(after)

@@ -139,7 +139,7 @@ def test_a_step_is_the_mean_over_its_asked_tokens(
     config = pairs(*same, "batch=8")
     model, prepared, objective = plain(config)
     view = view_of(config, prepared, objective, 8, 0)
-    logits = model.logits(model.hidden(view.inputs))
+    logits = model.logits(model.compute_hidden(view.inputs))
     size = logits.shape[-1]
     rows: list[list[torch.Tensor]] = []
     for row in range(8):

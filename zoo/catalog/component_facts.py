@@ -128,8 +128,8 @@ def measure_cost(entry: Entry) -> ComponentCost | None:
     if plan is None:
         return None
     model = on_meta(plan, 1)
-    part = next((item for item in model.components() if type(item) is entry.load()), None)
-    if part is None or part.absent:
+    part = next((item for item in model.list_components() if type(item) is entry.load()), None)
+    if part is None or part.is_none:
         return None
     norms = [item for item in part.modules() if isinstance(item, Norm) and item is not part]
     given = sum(p.numel() for norm in norms for p in norm.parameters())
@@ -138,11 +138,13 @@ def measure_cost(entry: Entry) -> ComponentCost | None:
     cache, more, state = _measure_cache(model) if entry.kind == "attention" and place == "decoder" else (None, 0, 0)
     flops = [_count_flops(part, length, causal) for length in _LENGTHS]
     per_token = round(flops[_LENGTHS.index(LENGTH)] / LENGTH)
-    return ComponentCost(parameters, part.active() - given, per_token, _fit_polynomial(flops), cache, more, state)
+    return ComponentCost(
+        parameters, part.count_active_parameters() - given, per_token, _fit_polynomial(flops), cache, more, state
+    )
 
 
 def _count_flops(part: Component, length: int, causal: bool) -> int:
-    tokens = Tokens.row(length)
+    tokens = Tokens.from_length(length)
     return part.flops(Mask(tokens, tokens, causal=causal))
 
 
@@ -153,9 +155,9 @@ def _measure_cache(model: Variant) -> tuple[int, int, int]:
     A state is allocated with the first token, so one decoding step shows it.
     """
     whole = caches(model, LENGTH, 0)
-    (begun,) = model.reader.new_caches(LENGTH)
-    model.eval().hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta")), [begun])
-    state = begun.own.state if begun.own is not None else ()
+    (begun,) = model.reader.create_caches(LENGTH)
+    model.eval().compute_hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta")), [begun])
+    state = begun.attention.state if begun.attention is not None else ()
     more = further(model, whole, LENGTH, 0)
     return sum(whole.values()), sum(more.values()), sum(item.numel() * item.element_size() for item in state)
 

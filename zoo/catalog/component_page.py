@@ -172,12 +172,12 @@ def _build_combinations(entry: Entry, cls: Any) -> Iterator[str]:
         ("place", "accepted"), [(place, to_markdown(reason or "yes")) for place, reason in reasons.items()]
     )
     if entry.kind == "attention":
-        hooks = _join_names(cls.applies) if cls.applies else "none"
-        yield f"Supported masks: {_join_names(cls.sees)}. Position hooks that it calls: {hooks}."
-        if "packed" not in cls.sees:
+        hooks = _join_names(cls.position_hooks) if cls.position_hooks else "none"
+        yield f"Supported masks: {_join_names(cls.supports)}. Position hooks that it calls: {hooks}."
+        if "packed" not in cls.supports:
             yield "It does not support `packed` masks, so it cannot train on documents, which are packed into rows."
     if entry.kind == "position":
-        yield f"Position hooks that it implements: {_join_names(cls.hooks()) or 'none'}."
+        yield f"Position hooks that it implements: {_join_names(cls.get_hooks()) or 'none'}."
     if refused := list(find_conflicting_partners(entry)):
         yield "Cannot share a layer with:"
         rows = [(f"[`{name}`](../{kind}/{name}.md)", f"`{kind}`", to_markdown(why)) for kind, name, why in refused]

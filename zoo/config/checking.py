@@ -201,7 +201,7 @@ def _make_draft_objective(config: Mapping[str, Any]) -> Objective:
 def find_required_tokens(config: Mapping[str, Any]) -> Required:
     """Finds the special tokens that the objective of a checked config adds to its data."""
     form = get_index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
-    return _make_draft_objective(config).required(form, config["data"]["length"])
+    return _make_draft_objective(config).get_required_tokens(form, config["data"]["length"])
 
 
 def _find_required(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
@@ -228,7 +228,7 @@ def _find_fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
         hint = suggest_head(config["model"])
         problems.append(f"objective: {name} needs logits, but model.head=null gives none: try {hint}")
     try:
-        longest = _make_draft_objective(config).longest(config["data"]["length"])
+        longest = _make_draft_objective(config).get_max_length(config["data"]["length"])
     except Refused as error:
         return [*problems, f"objective: {error}"]
     types = plan.embedding["token_types"]
@@ -248,7 +248,7 @@ def _find_reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[st
     for stack in plan.stacks:
         for layer in stack.layers:
             for part in (layer.attention, layer.ffn):
-                if missing := sorted(needs - build.component_class(part).sees):
+                if missing := sorted(needs - build.component_class(part).supports):
                     who, what = f"{part.path}: {part.name}", ", ".join(missing)
                     problems.append(f"{who} does not see {what}, which this objective and data need")
     return problems

@@ -29,7 +29,7 @@ class PromptReader:
     def __init__(self, model: Variant, inputs: Inputs, room: int, *, cached: bool = True) -> None:
         source = 0 if inputs.source is None else inputs.source.shape[1]
         self._model, self._inputs = model, _add_positions(inputs)
-        self._caches = model.reader.new_caches(inputs.tokens.shape[1] + room, source) if cached else None
+        self._caches = model.reader.create_caches(inputs.tokens.shape[1] + room, source) if cached else None
         self.logits = self._read()
 
     def add(self, tokens: Tensor) -> None:
@@ -56,7 +56,7 @@ class PromptReader:
 
     @torch.no_grad()
     def _read(self) -> Tensor:
-        return self._model.logits(self._model.hidden(self._inputs, self._caches)[:, -1])
+        return self._model.logits(self._model.compute_hidden(self._inputs, self._caches)[:, -1])
 
 
 def _add_positions(inputs: Inputs) -> Inputs:

@@ -93,18 +93,18 @@ def attend(
         ``[batch, heads, query, value_dim]``.
     Source: Vaswani et al. 2017.
     """
-    mask = mask.within(scores.window)
+    mask = mask.restrict_window(scores.window)
     dropout = scores.dropout if training else 0.0
     bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
     if scores.softcap is not None or _captures:
         return average(_logits(q, k, bias, scores), v, _seen(mask, allowed), sinks, dropout)
     grouped, scale = q.shape[1] != k.shape[1], _scale(q, scores)
-    if bias is None and sinks is None and allowed is None and mask.plain:
+    if bias is None and sinks is None and allowed is None and mask.is_plain:
         causal = mask.causal and mask.query.length > 1
         return F.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
         )
-    seen = allowed if mask.plain and not mask.causal else _seen(mask, allowed)
+    seen = allowed if mask.is_plain and not mask.causal else _seen(mask, allowed)
     blind = None
     if seen is not None and sinks is None:  # kernels differ in what they give where nothing is seen; cuDNN's is NaN
         blind = ~seen.any(dim=-1, keepdim=True)
@@ -118,7 +118,7 @@ def attend(
 
 def form_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
     """The scores that ``attend`` forms, -inf where a key is hidden: ``[batch, heads, query, key]``."""
-    mask = mask.within(scores.window)
+    mask = mask.restrict_window(scores.window)
     bias = position.bias(q, mask.query.position, mask.key.position)
     return _logits(q, k, bias, scores).masked_fill(~_seen(mask, None), -math.inf)
 
@@ -154,7 +154,7 @@ def _scale(q: Tensor, scores: Scores) -> float:
 
 def _seen(mask: Mask, allowed: Tensor | None) -> Tensor:
     """True where a key is seen: ``[batch or 1, heads or 1, query, key]``."""
-    seen = mask.visible()[:, None]
+    seen = mask.materialize()[:, None]
     return seen if allowed is None else seen & allowed
 
 

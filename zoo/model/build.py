@@ -105,11 +105,11 @@ def _stack(plan: StackPlan) -> Stack:
     positions: list[tuple[tuple[Any, ...], Position]] = []
     layers = [_layer(plan, i, positions) for i in range(plan.distinct)]
     base, width = plan.base, plan.width or plan.base.dim
-    nowhere = make(Part("position", "none", {}, "model.cross"), *position_arguments(plan, base))
+    no_position = make(Part("position", "none", {}, "model.cross"), *position_arguments(plan, base))
     return Stack(
         layers,
         [position for _, position in positions],
-        cast("Position", nowhere),
+        cast("Position", no_position),
         depth=len(plan.layers),
         causal=plan.causal,
         input_norm=norm_of(base)(width) if plan.input_norm else None,
@@ -138,7 +138,7 @@ def _layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, ...], 
 
 def _present(part: Part | None, *given: Any) -> Component | None:
     """The component, unless there is none to make."""
-    return None if part is None or component_class(part).absent else make(part, *given)
+    return None if part is None or component_class(part).is_none else make(part, *given)
 
 
 def _place(plan: StackPlan, layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:

@@ -55,8 +55,8 @@ def _idle(layer: LayerPlan) -> bool:
     """Whether the layer's attention applies nothing of its position."""
     if not (layer.attention.name and layer.position.name):
         return False
-    hooks = component_class(layer.position).hooks()
-    return bool(hooks) and not hooks & (component_class(layer.attention).applies | {"embed"})
+    hooks = component_class(layer.position).get_hooks()
+    return bool(hooks) and not hooks & (component_class(layer.attention).position_hooks | {"embed"})
 
 
 def model_problems(plan: ModelPlan) -> list[str]:
@@ -131,24 +131,24 @@ def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
     """Refuse what a declared fact says would not work, or would change nothing."""
     attention, position = component_class(layer.attention), component_class(layer.position)
     need = "causal" if stack.causal else "full"
-    if need not in attention.sees:
+    if need not in attention.supports:
         yield (
             f"{layer.attention.path}: {layer.attention.name} cannot be used in the {stack.name}: "
-            f"it does not see {need}, only {', '.join(sorted(attention.sees))}"
+            f"it does not see {need}, only {', '.join(sorted(attention.supports))}"
         )
-    for hook in sorted(position.hooks() - {"embed"} - attention.applies):
+    for hook in sorted(position.get_hooks() - {"embed"} - attention.position_hooks):
         yield (
             f"{layer.position.path}: {layer.position.name} would change nothing: it acts by {hook}, "
             f"which attention {layer.attention.name} does not apply"
         )
-    if need not in (ffn := component_class(layer.ffn)).sees:
+    if need not in (ffn := component_class(layer.ffn)).supports:
         yield (
             f"{layer.ffn.path}: {layer.ffn.name} cannot be used in the {stack.name}: its tokens compete with each "
-            f"other, so it does not see {need}, only {', '.join(sorted(ffn.sees))}"
+            f"other, so it does not see {need}, only {', '.join(sorted(ffn.supports))}"
         )
-    if stack.cross is not None and "cross" not in component_class(stack.cross).sees:
+    if stack.cross is not None and "cross" not in component_class(stack.cross).supports:
         yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not see cross"
-    if attention.absent and ffn.absent:
+    if attention.is_none and ffn.is_none:
         yield f"{layer.ffn.path}: a layer needs attention or ffn: both are none"
     if layer.residual != (base := stack.base.residual) and any(
         component_class(part).widen is not Residual.widen for part in (layer.residual, base)

@@ -45,7 +45,7 @@ class Cost:
 
 def cost(model: Variant, length: int, source: int) -> Cost:
     """The cost of training ``model`` on rows of ``length`` tokens, and ``source`` tokens where there is an encoder."""
-    source = source if len(model.stacks()) > 1 else 0
+    source = source if len(model.get_stacks()) > 1 else 0
     counted = tree(model)
     per_token = round(3 * model.flops(length, source) / (length + source))
     return Cost(counted["parameters"], counted["active_parameters"], per_token, length, source)
@@ -74,7 +74,7 @@ def bill(model: Variant, length: int, source: int) -> dict[str, Any]:
         ``tree``, and at each module ``flops`` (forward and backward), ``cache_bytes`` of the row,
         ``cache_bytes_per_token`` for a further token, and ``activation_bytes`` that autograd keeps.
     """
-    source = source if len(model.stacks()) > 1 else 0
+    source = source if len(model.get_stacks()) > 1 else 0
     cache, forward = caches(model, length, source), operations(model, length, source)
     counted = tree(
         model,
@@ -109,7 +109,7 @@ def operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
     for stack, mask, cross in _masks(model, length, source):
         found[stack] = stack.flops(mask.query.length, None if cross is None else cross.key.length)
         left -= found[stack]
-        for layer in stack.applied():
+        for layer in stack.list_applied_layers():
             whole = rest = layer.flops(mask, cross)
             for part, seen in _parts(layer, mask, cross):
                 flops = part.flops(seen)
@@ -124,11 +124,11 @@ def operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
 
 def _masks(model: Variant, length: int, source: int) -> Iterator[tuple[Stack, Mask, Mask | None]]:
     """Who sees whom in each stack, and across."""
-    two = len(model.stacks()) > 1
-    for name, stack in model.stacks().items():
+    two = len(model.get_stacks()) > 1
+    for name, stack in model.get_stacks().items():
         own, reads = (source, None) if two and name == "encoder" else (length, source if two else None)
-        tokens = Tokens.row(own, device="cpu")
-        cross = None if reads is None else Mask(tokens, Tokens.row(reads, device="cpu"))
+        tokens = Tokens.from_length(own, device="cpu")
+        cross = None if reads is None else Mask(tokens, Tokens.from_length(reads, device="cpu"))
         yield stack, Mask(tokens, tokens, causal=stack.causal), cross
 
 
@@ -177,4 +177,8 @@ def _tree(
 
 def _idle(module: nn.Module) -> int:
     """Parameters of a component that take no part in a token's computation."""
-    return sum(p.numel() for p in module.parameters()) - module.active() if isinstance(module, Component) else 0
+    return (
+        sum(p.numel() for p in module.parameters()) - module.count_active_parameters()
+        if isinstance(module, Component)
+        else 0
+    )

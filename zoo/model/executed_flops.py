@@ -32,7 +32,7 @@ class _Whole(nn.Module):
         self.model = model
 
     def forward(self, inputs: Inputs) -> Tensor:
-        hidden = self.model.hidden(inputs)
+        hidden = self.model.compute_hidden(inputs)
         return hidden if self.model.head is None else self.model.logits(hidden)
 
 
@@ -49,7 +49,7 @@ def executed_flops(model: Variant, length: int, source: int) -> tuple[int, int]:
     Returns:
         forward and backward operations.
     """
-    source = source if len(model.stacks()) > 1 else 0
+    source = source if len(model.get_stacks()) > 1 else 0
     key = likeness(model), length, source
     if key not in _counted:
         _counted[key] = _count(model, length, source)
@@ -62,7 +62,7 @@ def executed_flops_per_token(model: Variant, length: int, source: int) -> int | 
     None where a component has a backward pass that does not run on the meta device: no result is lost for it, and
     ``zoo check`` says so.
     """
-    read = length + (source if len(model.stacks()) > 1 else 0)
+    read = length + (source if len(model.get_stacks()) > 1 else 0)
     try:
         return round(sum(executed_flops(model, length, source)) / read)
     except (NotImplementedError, RuntimeError):

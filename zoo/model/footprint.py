@@ -40,7 +40,7 @@ def activations(model: Variant, length: int, source: int) -> Bytes:
     """
 
     def run() -> Tensor:
-        hidden = model.hidden(blank_inputs(length, source))
+        hidden = model.compute_hidden(blank_inputs(length, source))
         return hidden if model.head is None else model.logits(hidden)
 
     with some_of_each(model, 2) as stands:
@@ -55,10 +55,10 @@ def caches(model: Variant, length: int, source: int) -> Bytes:
         return found
     was_training = model.training
     with some_of_each(model.eval(), 1) as stands, torch.no_grad():
-        empty = model.reader.new_caches(length, source)
-        model.hidden(blank_inputs(length, source), empty)
-        for layer, cache in zip(model.reader.applied(), empty, strict=True):
-            for part, memory in ((layer.attention, cache.own), (layer.cross, cache.cross)):
+        empty = model.reader.create_caches(length, source)
+        model.compute_hidden(blank_inputs(length, source), empty)
+        for layer, cache in zip(model.reader.list_applied_layers(), empty, strict=True):
+            for part, memory in ((layer.attention, cache.attention), (layer.cross, cache.cross)):
                 if part is not None and memory is not None:
                     found[part] += memory.bytes
     model.train(was_training)
@@ -121,17 +121,17 @@ def some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
     Of activations the first may keep what the others find kept, like what an encoder says to all of them, so the second
     stands for them. Stacks whose layers share weights stay as they are.
     """
-    whole = [(stack, stack.layers, stack.depth) for stack in model.stacks().values()]
+    whole = [(stack, stack.layers, stack.depth) for stack in model.get_stacks().values()]
     stands: dict[Layer, Layer] = {}
     try:
         for stack, _, depth in whole:
             kinds: dict[Hashable, list[Layer]] = {}
-            for layer in stack.distinct() if depth == len(stack.layers) else ():
+            for layer in stack.list_distinct_layers() if depth == len(stack.layers) else ():
                 alike = kinds.setdefault(likeness(layer), [])
                 alike.append(layer)
                 stands[layer] = alike[:most][-1]
             if kinds:
-                left = [layer for layer in stack.distinct() if stands[layer] is layer]
+                left = [layer for layer in stack.list_distinct_layers() if stands[layer] is layer]
                 stack.layers, stack.depth = nn.ModuleList(left), len(left)
         yield stands
     finally:

@@ -27,7 +27,7 @@ from zoo.model.projections import BatchedLinear
 class Component(nn.Module, ABC):
     """Base of every slot."""
 
-    absent: ClassVar[bool] = False
+    is_none: ClassVar[bool] = False
     """The stack leaves a sublayer out whose component is absent, and its norm with it (``none``)."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of ``zoo check`` that it cannot pass, each with the reason."""
@@ -42,13 +42,13 @@ class Component(nn.Module, ABC):
 
         Here: every Linear once per token.
         """
-        return mask.query.length * linear_flops(self)
+        return mask.query.length * count_linear_flops(self)
 
-    def active(self) -> int:
+    def count_active_parameters(self) -> int:
         """Parameters that take part in a token's computation; routers override."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """The matrices that a residual component's ``branch_gain`` acts on; here: all."""
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
@@ -62,11 +62,11 @@ class Component(nn.Module, ABC):
         """
         return {}
 
-    def after_step(self) -> None:
+    def update_after_step(self) -> None:
         """Called after each optimizer step, which may have had several forward passes, on several devices (routers)."""
 
 
-def linear_flops(module: nn.Module) -> int:
+def count_linear_flops(module: nn.Module) -> int:
     """Operations of every Linear in ``module``, once."""
     return sum(2 * item.weight.numel() for item in module.modules() if isinstance(item, nn.Linear | BatchedLinear))
 
@@ -85,7 +85,7 @@ class Norm(Component):
 class FeedForward(Component):
     """Works on each token alone. ``__init__(dim, hidden, *, …)``; hidden of a mixture is the width of one expert."""
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
     """What it can respect; one whose tokens compete with each other (expert choice) respects less."""
 
     @abstractmethod
@@ -122,7 +122,7 @@ class Position(Component):
         return None
 
     @classmethod
-    def hooks(cls) -> frozenset[str]:
+    def get_hooks(cls) -> frozenset[str]:
         """Which of embed, rotate and bias it overrides."""
         named = {"embed": "embed", "rotate_queries": "rotate", "rotate_keys": "rotate", "bias": "bias"}
         return frozenset(hook for name, hook in named.items() if getattr(cls, name) is not getattr(Position, name))
@@ -131,9 +131,9 @@ class Position(Component):
 class Attention(Component):
     """Mixes tokens. ``__init__(dim, heads, head_dim, norm, *, …)``; ``norm`` makes a norm of a given width."""
 
-    sees: ClassVar[frozenset[str]]
+    supports: ClassVar[frozenset[str]]
     """What it can respect, of causal, full, prefix, cross, packed."""
-    applies: ClassVar[frozenset[str]] = frozenset()
+    position_hooks: ClassVar[frozenset[str]] = frozenset()
     """Which hooks of a position it calls, of rotate, bias."""
     limit: int | None = None
     """The longest row that it can mix; None is any."""
@@ -152,7 +152,7 @@ class Attention(Component):
             ``[batch, query, dim]``.
         """
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         """An empty memory for up to ``capacity`` tokens."""
         return Cache(capacity)
 
@@ -220,7 +220,7 @@ class Inputs:
         """How many of ``tokens`` are real."""
         return self.tokens.numel() if self.segment is None else int((self.segment >= 0).sum())
 
-    def count_source(self) -> int:
+    def count_source_tokens(self) -> int:
         """How many tokens of the source are real."""
         if self.source is None:
             return 0
@@ -257,10 +257,10 @@ def _moved(value: Any, device: torch.device) -> Any:
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
-class Readable(Protocol):
+class LanguageModel(Protocol):
     """What an objective needs of a model."""
 
-    def hidden(self, inputs: Inputs) -> Tensor:
+    def compute_hidden(self, inputs: Inputs) -> Tensor:
         """Last hidden states ``[batch, length, dim]``."""
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -299,7 +299,7 @@ class Objective(nn.Module, ABC):
         self.dim, self.vocabulary, self.variant = dim, vocabulary, variant
         self.label_smoothing, self.z_loss = label_smoothing, z_loss
 
-    def longest(self, length: int) -> int:
+    def get_max_length(self, length: int) -> int:
         """The longest row that a model reads when rows of data have ``length`` tokens.
 
         Raises:
@@ -307,7 +307,7 @@ class Objective(nn.Module, ABC):
         """
         return length
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Special tokens beside pad, bos and eos for rows of data of that ``form`` with ``length`` tokens.
 
         Here: sep, between source and target of pairs in one stack.
@@ -322,19 +322,19 @@ class Objective(nn.Module, ABC):
         batch: the batch size then changes neither what is learned in a step nor what validation asks.
         """
 
-    def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
+    def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
         """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row.
 
         An objective whose answers are other classes than tokens gives as many columns as there are classes.
         """
-        hidden = model.hidden(view.inputs)
+        hidden = model.compute_hidden(view.inputs)
         return model.logits(hidden[view.valid]), view.targets[view.valid]
 
-    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+    def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """Terms of the loss to train on, which are added, each a mean; here: those of the answers."""
-        return self.terms(*self.answers(model, view))
+        return self.compute_terms(*self.predict(model, view))
 
-    def counts(self, view: View) -> dict[str, int]:
+    def count_terms(self, view: View) -> dict[str, int]:
         """Of each term that ``loss`` may return, how many things it is the mean of; here: the asked places.
 
         A training step weighs the terms of its micro-batches, on all devices, by these numbers. So it is the mean over
@@ -342,7 +342,7 @@ class Objective(nn.Module, ABC):
         """
         return dict.fromkeys(("cross_entropy", "z_loss"), int(view.valid.sum()))
 
-    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def compute_terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy of answers ``[asked, vocabulary]`` in nats, and z-loss · mean of logsumexp(logits)²."""
         logits, asked = logits.float(), max(1, len(targets))  # a batch may ask for nothing
         total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=self.label_smoothing)
@@ -351,6 +351,6 @@ class Objective(nn.Module, ABC):
             terms["z_loss"] = self.z_loss * logits.logsumexp(dim=-1).square().sum() / asked
         return terms
 
-    def written(self, model: Readable, batch: PairBatch) -> list[list[int]] | None:
+    def generate_targets(self, model: LanguageModel, batch: PairBatch) -> list[list[int]] | None:
         """What the model answers to a batch of pairs on the CPU; None: what greedy decoding writes."""
         return None

@@ -24,7 +24,7 @@ class Tokens:
     segment: Tensor | None = None
 
     @classmethod
-    def row(
+    def from_length(
         cls,
         length: int,
         *,
@@ -61,21 +61,21 @@ class Mask:
     window: int | None = None
     prefix: Tensor | None = None
 
-    def within(self, window: int | None) -> Mask:
+    def restrict_window(self, window: int | None) -> Mask:
         """The same with a window that is at most ``window``."""
         if window is None:
             return self
         return replace(self, window=window if self.window is None else min(window, self.window))
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether it is all there is to know that both sides are the same tokens, causal or not."""
         same = self.query is self.key
         limited = self.window is not None and not (same and self.window >= self.key.length)
         padded = self.query.segment is not None or self.key.segment is not None
         return (same or not self.causal) and not padded and not limited and self.prefix is None
 
-    def visible(self) -> Tensor:
+    def materialize(self) -> Tensor:
         """True where a query sees a key: ``[batch or 1, query, key]``."""
         i, j = self.query.index[:, None], self.key.index[None, :]
         seen = torch.ones(1, len(i), j.shape[1], dtype=torch.bool, device=i.device)
@@ -92,7 +92,7 @@ class Mask:
                 seen = seen & (segment >= 0).unsqueeze(dim)
         return seen
 
-    def pairs(self, most: int | None = None) -> int:
+    def count_pairs(self, most: int | None = None) -> int:
         """How many query-key pairs are seen in all rows, of each query ``most`` at most: what attention costs."""
         i, j = self.query.index, self.key.index
         if self.key.length == 0:
@@ -101,7 +101,7 @@ class Mask:
         first, last = int(j[0]), int(j[-1])
         ring = last - first != self.key.length - 1
         if ring or self.query.segment is not None or self.key.segment is not None or self.prefix is not None:
-            return int(self.visible().sum(dim=-1).clamp(max=most).sum())
+            return int(self.materialize().sum(dim=-1).clamp(max=most).sum())
         low, high = torch.full_like(i, first), torch.full_like(i, last)
         if self.causal:
             high = torch.minimum(high, i)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @final
-class Documents:
+class PackedDocuments:
     """The documents of packed rows as rows of their own, filled up on the right; padding is left out.
 
     Args:
@@ -26,13 +26,13 @@ class Documents:
         begin = self.lengths.cumsum(0) - self.lengths
         self._place = torch.arange(len(order), device=segment.device) - begin[self._document]
 
-    def apart(self, x: Tensor) -> Tensor:
+    def unpack(self, x: Tensor) -> Tensor:
         """``[batch, length, …]`` to ``[documents, longest, …]``, zero after a document's end."""
         longest = int(self.lengths.max()) if len(self.lengths) else 0
         rows = x.new_zeros(len(self.lengths), longest, *x.shape[2:])
         return rows.index_put((self._document, self._place), x[self._row, self._column])
 
-    def together(self, rows: Tensor) -> Tensor:
+    def pack(self, rows: Tensor) -> Tensor:
         """``[documents, longest, …]`` back to ``[batch, length, …]``, zero at padding."""
         x = rows.new_zeros(*self.shape, *rows.shape[2:])
         return x.index_put((self._row, self._column), rows[self._document, self._place])

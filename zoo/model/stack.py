@@ -19,12 +19,12 @@ from zoo.model.mask import Mask, Tokens
 class LayerCache:
     """What one layer remembers: of its own tokens, and of the encoder's."""
 
-    own: Cache | None
+    attention: Cache | None
     cross: Cache | None
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows of the batch, in this order."""
-        for cache in (self.own, self.cross):
+        for cache in (self.attention, self.cross):
             if cache is not None:
                 cache.select(rows)
 
@@ -61,18 +61,18 @@ class Layer(nn.Module):
         x: Tensor,
         mask: Mask,
         position: Position,
-        nowhere: Position,
+        no_position: Position,
         memory: Tensor | None,
         cross_mask: Mask | None,
         cache: LayerCache | None,
     ) -> Tensor:
-        """``[batch, length, dim]`` to the same shape; ``nowhere`` is the position of cross-attention."""
+        """``[batch, length, dim]`` to the same shape; ``no_position`` is the position of cross-attention."""
         sublayers: list[Sublayer] = []
-        own, across = (cache.own, cache.cross) if cache is not None else (None, None)
+        own, across = (cache.attention, cache.cross) if cache is not None else (None, None)
         if (attention := self.attention) is not None:
             sublayers.append(lambda x: self.dropout(attention(x, x, mask, position, own)))
         if (cross := self.cross) is not None and memory is not None and cross_mask is not None:
-            sublayers.append(lambda x: self.dropout(cross(x, memory, cross_mask, nowhere, across)))
+            sublayers.append(lambda x: self.dropout(cross(x, memory, cross_mask, no_position, across)))
         if (ffn := self.ffn) is not None:
             sublayers.append(lambda x: self.dropout(ffn(x, mask.query)))
         return self.residual(x, sublayers)
@@ -89,10 +89,10 @@ class Layer(nn.Module):
         total += self.cross.flops(cross_mask) if self.cross is not None and cross_mask is not None else 0
         return total + (self.ffn.flops(mask) if self.ffn is not None else 0)
 
-    def new_cache(self, capacity: int, source: int) -> LayerCache:
+    def create_cache(self, capacity: int, source: int) -> LayerCache:
         """Empty memories for up to ``capacity`` own tokens and ``source`` tokens of an encoder."""
-        own = self.attention.new_cache(capacity) if self.attention is not None else None
-        return LayerCache(own, self.cross.new_cache(source) if self.cross is not None else None)
+        own = self.attention.create_cache(capacity) if self.attention is not None else None
+        return LayerCache(own, self.cross.create_cache(source) if self.cross is not None else None)
 
 
 @final
@@ -102,7 +102,7 @@ class Stack(nn.Module):
     Args:
         layers: those with weights of their own, from the bottom up.
         positions: one for each distinct position component of the layers.
-        nowhere: the position of cross-attention.
+        no_position: the position of cross-attention.
         depth: how many layers are applied, each of ``layers`` in turn.
         causal: whether tokens see only what arrived before them.
         input_norm: acts on the embeddings (BERT), or None.
@@ -115,7 +115,7 @@ class Stack(nn.Module):
         self,
         layers: Sequence[Layer],
         positions: Sequence[Position],
-        nowhere: Position,
+        no_position: Position,
         *,
         depth: int,
         causal: bool,
@@ -126,7 +126,7 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         self.positions = nn.ModuleList(positions)
-        self.nowhere = nowhere
+        self.no_position = no_position
         self.input_norm, self.project = input_norm, project
         self.layers = nn.ModuleList(layers)
         self.final_norm = final_norm
@@ -149,11 +149,11 @@ class Stack(nn.Module):
         x = x if self.project is None else self.project(x)
         mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
         cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
-        positions, layers = self._positions(), self.applied()
+        positions, layers = self._positions(), self.list_applied_layers()
         x = layers[0].residual.widen(x)
         for i, layer in enumerate(layers):
             cache = caches[i] if caches is not None else None
-            x = layer(x, mask, positions[layer.place], self.nowhere, memory, cross_mask, cache)
+            x = layer(x, mask, positions[layer.place], self.no_position, memory, cross_mask, cache)
         x = layers[-1].residual.narrow(x)
         return x if self.final_norm is None else self.final_norm(x)
 
@@ -161,30 +161,30 @@ class Stack(nn.Module):
     def limit(self) -> int | None:
         """The longest row that its positions can tell apart and its attentions can mix; None is any."""
         limits = [p.limit for p in self._positions()]
-        limits += [layer.attention.limit for layer in self.distinct() if layer.attention is not None]
+        limits += [layer.attention.limit for layer in self.list_distinct_layers() if layer.attention is not None]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def flops(self, length: int, source: int | None = None) -> int:
         """Forward operations for one row of ``length`` tokens that sees ``source`` tokens of an encoder."""
-        tokens = Tokens.row(length, device="cpu")
+        tokens = Tokens.from_length(length, device="cpu")
         mask = Mask(tokens, tokens, causal=self.causal)
-        cross_mask = None if source is None else Mask(tokens, Tokens.row(source, device="cpu"))
+        cross_mask = None if source is None else Mask(tokens, Tokens.from_length(source, device="cpu"))
         entrance = 0 if self.project is None else 2 * length * self.project.weight.numel()
-        positions, layers = self._positions(), self.applied()
-        biased = [item for item in layers if item.attention is not None and "bias" in item.attention.applies]
+        positions, layers = self._positions(), self.list_applied_layers()
+        biased = [item for item in layers if item.attention is not None and "bias" in item.attention.position_hooks]
         entrance += sum(positions[layer.place].flops(mask) for layer in biased)
         return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
 
-    def new_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
+    def create_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
         """Empty memories, one for each layer that is applied."""
-        return [layer.new_cache(capacity, source) for layer in self.applied()]
+        return [layer.create_cache(capacity, source) for layer in self.list_applied_layers()]
 
-    def applied(self) -> list[Layer]:
+    def list_applied_layers(self) -> list[Layer]:
         """The layers in the order in which they act; those that share weights are one and the same."""
-        layers = self.distinct()
+        layers = self.list_distinct_layers()
         return [layers[i % len(layers)] for i in range(self.depth)]
 
-    def distinct(self) -> list[Layer]:
+    def list_distinct_layers(self) -> list[Layer]:
         """The layers with weights of their own, once each."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
@@ -195,7 +195,7 @@ class Stack(nn.Module):
         __call__ = forward
 
 
-def padding_tokens(
+def build_tokens(
     length: int, start: int, position: Tensor | None, segment: Tensor | None, device: torch.device
 ) -> Tokens:
     """A row's tokens; where only padding is known, positions count the tokens that are not padding.
@@ -207,4 +207,4 @@ def padding_tokens(
         if start > 0:
             raise Refused(f"position must be given with a segment once tokens came before: got start={start}")
         position = ((segment >= 0).long().cumsum(dim=1) - 1).clamp(min=0)
-    return Tokens.row(length, start=start, position=position, segment=segment, device=device)
+    return Tokens.from_length(length, start=start, position=position, segment=segment, device=device)

@@ -22,7 +22,7 @@ RECURRENT = 70  # tokens: more than the chunks in which a recurrence is computed
 def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
     """Hidden states of the same tokens, handed over in chunks; the source comes with the first."""
     source = 0 if inputs.source is None else inputs.source.shape[1]
-    caches = model.reader.new_caches(inputs.tokens.shape[1], source)
+    caches = model.reader.create_caches(inputs.tokens.shape[1], source)
     parts, start = [], 0
     for length in chunks:
         cut = slice(start, start + length)
@@ -33,7 +33,7 @@ def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, l
             here = replace(here, position=inputs.position[:, cut])
         if start:
             here = replace(here, source=None, source_segment=None, source_position=None)
-        parts.append(model.hidden(here, caches))
+        parts.append(model.compute_hidden(here, caches))
         start += length
     return torch.cat(parts, dim=1), caches
 
@@ -44,17 +44,17 @@ def has_state(subject: Subject) -> bool:
         return False
     with torch.no_grad():
         _, caches = cached(subject.model, subject.inputs(rows=1), [LENGTH])
-    return any(layer.own is not None and bool(layer.own.state) for layer in caches)
+    return any(layer.attention is not None and bool(layer.attention.state) for layer in caches)
 
 
 def held(caches: list[LayerCache]) -> int:
     """Bytes of all caches."""
-    return sum(cache.bytes for layer in caches for cache in (layer.own, layer.cross) if cache is not None)
+    return sum(cache.bytes for layer in caches for cache in (layer.attention, layer.cross) if cache is not None)
 
 
 @check(
     "model",
-    "cache.extend and the mask it returns, or cache.state; new_cache",
+    "cache.extend and the mask it returns, or cache.state; create_cache",
     after=("later_tokens_do_not_reach_back",),
     when=lambda subject: subject.causal,
 )
@@ -64,7 +64,7 @@ def cached_is_full(subject: Subject) -> None:
     for chunks in CHUNKS:
         if subject.can_read(sum(chunks)):
             inputs = subject.inputs(sum(chunks))
-            full = subject.model.hidden(inputs)
+            full = subject.model.compute_hidden(inputs)
             fail_unless_close(cached(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}")
 
 
@@ -79,7 +79,7 @@ def chunked_is_recurrent(subject: Subject) -> None:
     """A mixer with a state computes the same over rows longer than its chunks as token by token."""
     inputs = subject.inputs(RECURRENT)
     recurrent, _ = cached(subject.model, inputs, [1] * RECURRENT)
-    fail_unless_close(recurrent, subject.model.hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
+    fail_unless_close(recurrent, subject.model.compute_hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
 
 
 @check(
@@ -91,7 +91,7 @@ def chunked_is_recurrent(subject: Subject) -> None:
 @torch.no_grad()
 def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
     """The same where the first row is padded on the left and the second holds two documents."""
-    packs = subject.entry.kind != "attention" or "packed" in subject.cls.sees
+    packs = subject.entry.kind != "attention" or "packed" in subject.cls.supports
     for padding, documents, cuts in (
         (3, (4, 6), ([2, 3, 1, 1, 3], [4, 6])),
         (40, (60, 70), CHUNKS[-1:]),
@@ -106,7 +106,7 @@ def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
         if inputs.source is not None:
             inputs = replace(inputs, source_segment=torch.tensor([[-1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
         real = segment >= 0
-        full = subject.model.hidden(inputs)[real]
+        full = subject.model.compute_hidden(inputs)[real]
         for chunks in cuts:
             part = cached(subject.model, inputs, chunks)[0][real]
             fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
@@ -124,21 +124,21 @@ def rows_of_caches_can_be_selected(subject: Subject) -> None:
     model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.longest
     start = length // 2 + 1
     inputs, rest = subject.inputs(length), subject.inputs(length, rows=len(rows), seed=3).tokens[:, start:]
-    caches = model.reader.new_caches(length, SOURCE)
-    model.hidden(replace(inputs, tokens=inputs.tokens[:, :start]), caches)
+    caches = model.reader.create_caches(length, SOURCE)
+    model.compute_hidden(replace(inputs, tokens=inputs.tokens[:, :start]), caches)
     for cache in caches:
         cache.select(rows)
-    parts = [model.hidden(Inputs(rest[:, :1], start=start), caches)]
-    parts.append(model.hidden(Inputs(rest[:, 1:], start=start + 1), caches))
+    parts = [model.compute_hidden(Inputs(rest[:, :1], start=start), caches)]
+    parts.append(model.compute_hidden(Inputs(rest[:, 1:], start=start + 1), caches))
     source = None if inputs.source is None else inputs.source[rows]
     both = torch.cat([inputs.tokens[rows, :start], rest], dim=1)
-    wanted = model.hidden(Inputs(both, source=source))[:, start:]
+    wanted = model.compute_hidden(Inputs(both, source=source))[:, start:]
     fail_unless_close(torch.cat(parts, dim=1), wanted, "what the chosen rows give alone")
 
 
 @check(
     "model",
-    "new_cache, and what forward puts into cache.state on the meta device",
+    "create_cache, and what forward puts into cache.state on the meta device",
     after=("cached_is_full", "runs_on_the_meta_device"),
     when=lambda subject: subject.causal,
 )

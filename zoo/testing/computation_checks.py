@@ -16,7 +16,7 @@ from zoo.model.schema import check_model
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, enliven, placed, refusals
+from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, perturb, placed, refusals
 
 
 @check("model", "tensors that forward makes without dtype=x.dtype")
@@ -24,7 +24,7 @@ from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, en
 def shape_and_dtype_are_kept(subject: Subject) -> None:
     """Hidden states are finite and have the shape and the type of what goes in, in float32 and bfloat16."""
     for dtype, length in ((torch.float32, LENGTH), (torch.bfloat16, subject.longest)):
-        hidden = subject.copy().to(dtype).hidden(subject.inputs(length))
+        hidden = subject.copy().to(dtype).compute_hidden(subject.inputs(length))
         wanted = [2, length, SMALL["dim"]]
         fail_unless(list(hidden.shape) == wanted, f"shape {wanted}", str(list(hidden.shape)))
         fail_unless(hidden.dtype == dtype, str(dtype), str(hidden.dtype))
@@ -35,7 +35,7 @@ def shape_and_dtype_are_kept(subject: Subject) -> None:
 @torch.no_grad()
 def evaluation_is_deterministic(subject: Subject) -> None:
     """Twice the same in evaluation mode is bitwise the same."""
-    one, other = (subject.model.hidden(subject.inputs(subject.longest)) for _ in range(2))
+    one, other = (subject.model.compute_hidden(subject.inputs(subject.longest)) for _ in range(2))
     fail_unless(torch.equal(one, other), "the same numbers twice", "other ones")
 
 
@@ -64,7 +64,10 @@ def weights_survive_a_file(subject: Subject) -> None:
         torch.nn.init.zeros_(parameter)
     other.load_state_dict(torch.load(file, weights_only=True))
     fail_unless_close(
-        other.hidden(subject.inputs()), subject.model.hidden(subject.inputs()), "the same after loading", 0.0
+        other.compute_hidden(subject.inputs()),
+        subject.model.compute_hidden(subject.inputs()),
+        "the same after loading",
+        0.0,
     )
 
 
@@ -76,7 +79,7 @@ def runs_on_the_meta_device(subject: Subject) -> None:
     elsewhere = sorted({p.device.type for p in model.parameters()} - {"meta"})
     fail_unless(not elsewhere, "all parameters on meta", f"some on {', '.join(elsewhere)}")
     source = None if inputs.source is None else inputs.source.to("meta")
-    hidden = model.hidden(Inputs(inputs.tokens.to("meta"), source=source))
+    hidden = model.compute_hidden(Inputs(inputs.tokens.to("meta"), source=source))
     fail_unless(list(hidden.shape) == [2, subject.longest, SMALL["dim"]], "its shape", str(list(hidden.shape)))
     if subject.is_first:
         executed_flops(model, subject.longest, SOURCE)
@@ -88,9 +91,9 @@ def autocast_stays_close(subject: Subject) -> None:
     """Under autocast to bfloat16 hidden states stay close to those in float32."""
     model = subject.copy().float()
     inputs = subject.inputs(subject.longest)
-    wanted = model.hidden(inputs)
+    wanted = model.compute_hidden(inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        seen = model.hidden(inputs).float()
+        seen = model.compute_hidden(inputs).float()
     error = (seen - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp(min=1e-6)
     middle = float(error.median())  # a router may send single tokens elsewhere
     fail_unless(middle < 0.1, "a relative error below 0.1 for most tokens", f"{middle:.3g}")
@@ -111,8 +114,8 @@ def compiled_is_the_same(subject: Subject) -> None:
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it warns of graph breaks, which are allowed
     torch._dynamo.reset()
     with torch._dynamo.config.patch(suppress_errors=False):
-        compiled = torch.compile(model.hidden, backend="eager")(inputs)
-    fail_unless_close(compiled, model.hidden(inputs), "the same compiled", 1e-5)
+        compiled = torch.compile(model.compute_hidden, backend="eager")(inputs)
+    fail_unless_close(compiled, model.compute_hidden(inputs), "the same compiled", 1e-5)
 
 
 # ------------------------------------------------------------------------------------------------ other than others
@@ -126,7 +129,7 @@ def forced(config: dict[str, object]) -> Variant:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = assemble(plan, TOKENS).eval().double()
-    enliven(model)
+    perturb(model)
     return model
 
 
@@ -137,7 +140,7 @@ def same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: b
     if {name: tensor.shape for name, tensor in theirs.items()} != {name: tensor.shape for name, tensor in own.items()}:
         return False
     other.load_state_dict(theirs)
-    return torch.allclose(one.hidden(inputs), other.hidden(inputs), rtol=0, atol=0 if exactly else 1e-7)
+    return torch.allclose(one.compute_hidden(inputs), other.compute_hidden(inputs), rtol=0, atol=0 if exactly else 1e-7)
 
 
 @check("model", "what its formula has that the other's has not", defaults=True)
@@ -175,7 +178,7 @@ def positions_act_or_are_refused(subject: Subject) -> None:
         own = with_it.state_dict()
         without.load_state_dict({name: own[name] for name in without.state_dict()})
         inputs = subject.inputs()
-        same = torch.allclose(with_it.hidden(inputs), without.hidden(inputs), rtol=0, atol=1e-6)
+        same = torch.allclose(with_it.compute_hidden(inputs), without.compute_hidden(inputs), rtol=0, atol=1e-6)
         refused = any("would change nothing" in line for line in _problems(config))
         expected = "refused, since it changes nothing" if same else "accepted, since it changes hidden states"
         seen = "refused" if refused else "accepted"
@@ -210,10 +213,10 @@ def _trained(subject: Subject) -> list[tuple[str, list[float]]]:
     """Terms of the loss that components add in training, and buffers after a step."""
     torch.manual_seed(0)
     model = subject.copy().train()
-    model.hidden(subject.inputs(rows=6))
+    model.compute_hidden(subject.inputs(rows=6))
     found: list[tuple[str, list[float]]] = []
-    for component in model.components():
+    for component in model.list_components():
         found += [(name, [float(term.detach())]) for name, term in component.losses().items()]
-        component.after_step()
+        component.update_after_step()
     buffers: list[tuple[str, Tensor]] = list(model.named_buffers())
     return found + [(name, buffer.flatten().double().tolist()) for name, buffer in buffers]

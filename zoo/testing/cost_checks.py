@@ -26,14 +26,14 @@ def declared_operations_are_needed_ones(subject: Subject) -> None:
     source = tokens(SOURCE, rows=1) if subject.variant == "encoder_decoder" else None
     inputs = Inputs(tokens(length, rows=1), source=source)
     with capture(), NeededProducts() as needed:
-        model.logits(model.hidden(inputs)).square().sum().backward()  # type: ignore[no-untyped-call]
+        model.logits(model.compute_hidden(inputs)).square().sum().backward()  # type: ignore[no-untyped-call]
     sizes = (length, SOURCE if source is not None else 0)
     declared = model.flops(*sizes)
     own = sum(count for part, count in operations(model, *sizes).items() if isinstance(part, subject.cls))
     least, most = needed.flops, needed.flops
     if needed.chooses:
         with capture(), torch.no_grad(), count_flops() as counter:
-            model.logits(model.hidden(inputs))
+            model.logits(model.compute_hidden(inputs))
         most = counter.get_total_flops()
     what = f"{least} to {most} operations forward, as counted in the model for {length} tokens"
     fail_unless(least - 0.02 * own <= declared <= most + 0.02 * own, what, f"{declared}, of which {own} are its own")
@@ -42,7 +42,7 @@ def declared_operations_are_needed_ones(subject: Subject) -> None:
 @check("model", "active(): parameters that take part in a token's computation")
 def active_parameters_are_some_of_all(subject: Subject) -> None:
     """A component that has parameters uses some of them for a token, and no more than it has."""
-    for component in subject.model.components():
+    for component in subject.model.list_components():
         own = sum(parameter.numel() for parameter in component.parameters())
-        active = component.active()
+        active = component.count_active_parameters()
         fail_unless(0 <= active <= own and (active > 0 or own == 0), f"between 1 and {own}", str(active))

@@ -15,7 +15,7 @@ DIRECTIONS, STEP = 5, 1e-6
 
 def judged(model: Variant, subject: Subject, seed: int = 0) -> Tensor:
     """One number that looks at every logit differently; tokens are enough for every expert to be chosen by one."""
-    logits = model.logits(model.hidden(subject.inputs(min(LENGTH, subject.longest), seed=seed)))
+    logits = model.logits(model.compute_hidden(subject.inputs(min(LENGTH, subject.longest), seed=seed)))
     weight = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)
     return (logits * weight).sum()
 

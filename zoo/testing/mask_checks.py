@@ -31,7 +31,7 @@ def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
 
     handle = model.embedding.register_forward_hook(keep)
     try:
-        hidden = model.hidden(inputs)
+        hidden = model.compute_hidden(inputs)
     finally:
         handle.remove()
     return hidden, next(v for v in reversed(vectors) if v.shape[:2] == inputs.tokens.shape)
@@ -42,16 +42,16 @@ def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
 def rows_do_not_meet(subject: Subject) -> None:
     """What becomes of a row does not depend on the other rows of its batch."""
     inputs = subject.inputs(subject.longest)
-    together = subject.model.hidden(inputs)
+    together = subject.model.compute_hidden(inputs)
     for row in range(2):
         source = None if inputs.source is None else inputs.source[row : row + 1]
-        alone = subject.model.hidden(Inputs(inputs.tokens[row : row + 1], source=source))
+        alone = subject.model.compute_hidden(Inputs(inputs.tokens[row : row + 1], source=source))
         fail_unless_close(together[row : row + 1], alone, f"row {row} as it is alone")
 
 
 @check(
     "model",
-    "mask.causal: mask.visible(), or the order of a recurrence",
+    "mask.causal: mask.materialize(), or the order of a recurrence",
     after=("rows_do_not_meet",),
     when=lambda subject: subject.causal,
 )
@@ -65,7 +65,7 @@ def later_tokens_do_not_reach_back(subject: Subject) -> None:
         for row, at in zip(rows[1:], places, strict=True):
             row[at:] = tokens(length - at, 1, seed=5)[0]
         source = None if inputs.source is None else inputs.source.expand(len(rows), -1)
-        before, *after = subject.model.hidden(Inputs(rows, source=source))
+        before, *after = subject.model.compute_hidden(Inputs(rows, source=source))
         for at, hidden in zip(places, after, strict=True):
             fail_unless_close(hidden[:at], before[:at], f"no change before token {at} of {length}", 1e-12)
             moved = not torch.equal(before[at:], hidden[at:])
@@ -93,8 +93,8 @@ def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
     after=("later_tokens_do_not_reach_back",),
     when=lambda subject: (
         subject.place == "decoder"
-        and (subject.entry.kind != "attention" or "prefix" in subject.cls.sees)
-        and (subject.entry.kind != "ffn" or "prefix" in subject.cls.sees)
+        and (subject.entry.kind != "attention" or "prefix" in subject.cls.supports)
+        and (subject.entry.kind != "ffn" or "prefix" in subject.cls.supports)
     ),
 )
 @torch.no_grad()
@@ -106,7 +106,10 @@ def nothing_after_a_prefix_reaches_into_it(subject: Subject) -> None:
         inputs = replace(subject.inputs(length), prefix=torch.tensor([short, at]))
         changed = inputs.tokens.clone()
         changed[:, at:] = tokens(length - at, seed=5)
-        before, after = subject.model.hidden(inputs), subject.model.hidden(replace(inputs, tokens=changed))
+        before, after = (
+            subject.model.compute_hidden(inputs),
+            subject.model.compute_hidden(replace(inputs, tokens=changed)),
+        )
         what = f"no change before token {at} of {length}, behind prefixes of {short} and {at}"
         fail_unless_close(after[:, :at], before[:, :at], what, 1e-12)
 
@@ -131,7 +134,7 @@ def padding_has_no_influence(subject: Subject) -> None:
         if not subject.can_read(before + length + after):
             continue
         inputs = subject.inputs(length)
-        alone = subject.model.hidden(inputs)
+        alone = subject.model.compute_hidden(inputs)
         padded, segment = placed(inputs.tokens, before, after)
         given = Inputs(padded, segment)
         if inputs.source is not None:
@@ -153,7 +156,7 @@ def a_row_of_padding_stays_finite(subject: Subject) -> None:
     inputs = replace(subject.inputs(subject.longest), segment=segment)
     if inputs.source is not None:
         inputs = replace(inputs, source_segment=segment[:, :SOURCE])
-    hidden = model.hidden(inputs)
+    hidden = model.compute_hidden(inputs)
     hidden.square().sum().backward()  # type: ignore[no-untyped-call]
     fail_unless(bool(hidden.isfinite().all()), "finite hidden states", "inf or nan")
     broken = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
@@ -164,7 +167,7 @@ def a_row_of_padding_stays_finite(subject: Subject) -> None:
     "model",
     "mask.key.segment: different segments do not meet; a state must be forgotten where a document begins",
     after=("later_tokens_do_not_reach_back",),
-    when=lambda subject: subject.entry.kind not in ("attention", "ffn") or "packed" in subject.cls.sees,
+    when=lambda subject: subject.entry.kind not in ("attention", "ffn") or "packed" in subject.cls.supports,
 )
 @torch.no_grad()
 def packed_documents_are_separate(subject: Subject) -> None:
@@ -180,9 +183,9 @@ def packed_documents_are_separate(subject: Subject) -> None:
             segment, position = marked([SOURCE] * len(sources))
             source = torch.cat(sources, dim=1)
             packed = replace(packed, source=source, source_segment=segment, source_position=position)
-        apart = torch.cat([subject.model.hidden(document) for document in documents], dim=1)
+        apart = torch.cat([subject.model.compute_hidden(document) for document in documents], dim=1)
         what = f"documents of {', '.join(map(str, lengths))} tokens in one row as they are apart"
-        fail_unless_close(subject.model.hidden(packed), apart, what)
+        fail_unless_close(subject.model.compute_hidden(packed), apart, what)
 
 
 def marked(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from zoo.model.build import build
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, enliven
+from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, perturb
 
 VOCABULARY = Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
 DOCUMENTS = ((9, 4, 8), (21,), (2, 3, 3), (12, 7))
@@ -64,7 +64,7 @@ def objective(subject: Subject) -> Objective:
     """The objective, its own weights drawn with seed 0; the vocabulary has only the special tokens it requires."""
     variant, _, form = subject.place.split()
     asked: Objective = built_alone(subject, SMALL["dim"], VOCABULARY, variant)
-    required = asked.required(form, max(sum(row) for row in DOCUMENTS))
+    required = asked.get_required_tokens(form, max(sum(row) for row in DOCUMENTS))
     vocabulary = replace(
         VOCABULARY,
         mask=VOCABULARY.mask if required.mask else NO_TOKEN,
@@ -81,7 +81,7 @@ def model(subject: Subject) -> Variant:
     """A small model of the subject's variant."""
     config = {"variant": subject.place.split()[0], **SMALL, "embedding": {"token_types": 2}}
     made = build(config, TOKENS, seed=0)
-    enliven(made)
+    perturb(made)
     return made
 
 
@@ -168,7 +168,7 @@ def no_row_is_longer_than_said(subject: Subject) -> None:
     """Of documents, no row that a model reads is longer than ``longest`` says."""
     if not subject.place.endswith("documents"):
         return
-    limit = objective(subject).longest(batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
+    limit = objective(subject).get_max_length(batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
     for seed in range(5):
         seen = view(subject, seed).inputs
         found = max(seen.tokens.shape[1], 0 if seen.source is None else seen.source.shape[1])
@@ -179,12 +179,12 @@ def no_row_is_longer_than_said(subject: Subject) -> None:
 def loss_can_be_trained_on(subject: Subject) -> None:
     """Every term of the loss is finite, and the model and the objective's own parameters get gradients."""
     asked, read = objective(subject), model(subject)
-    enliven(asked)
+    perturb(asked)
     terms = asked.loss(read, view(subject))
     wrong = [name for name, term in terms.items() if term.ndim or not bool(term.isfinite())]
     fail_unless(not wrong, "terms that are finite numbers", f"other ones in {', '.join(wrong)}")
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-    body = [name for name, p in read.stacks()[read.name].named_parameters()] if len(read.stacks()) == 1 else []
+    body = [name for name, p in read.get_stacks()[read.name].named_parameters()] if len(read.get_stacks()) == 1 else []
     reached = dict(read.reader.named_parameters())
     idle = [name for name in body if reached[name].grad is None or not reached[name].grad.any()]  # type: ignore[union-attr]
     idle += [name for name, p in asked.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
@@ -196,10 +196,10 @@ def terms_of_parts_make_the_whole(subject: Subject) -> None:
     """Terms of parts of a batch, weighted by ``counts``, are the terms of the whole batch."""
     asked, read, rows = objective(subject).double(), model(subject).double(), batch(subject)
     views = [prepare(asked, rows, part=part) for part in PARTS]
-    whole, total = prepare(asked, rows), asked.counts(prepare(asked, rows))
+    whole, total = prepare(asked, rows), asked.count_terms(prepare(asked, rows))
     sums: dict[str, float] = {}
     for part in views:
-        counts = asked.counts(part)
+        counts = asked.count_terms(part)
         for name, term in asked.loss(read, part).items():
             fail_unless(name in counts, f"a count of {name}", "none")
             sums[name] = sums.get(name, 0.0) + float(term.detach()) * counts[name]
@@ -212,7 +212,7 @@ def terms_of_parts_make_the_whole(subject: Subject) -> None:
 @torch.no_grad()
 def answers_are_what_is_judged(subject: Subject) -> None:
     """There is a target for each answer, a class that the answer's logits have."""
-    logits, targets = objective(subject).eval().answers(model(subject).eval(), view(subject))
+    logits, targets = objective(subject).eval().predict(model(subject).eval(), view(subject))
     fail_unless(logits.ndim == 2, "logits [asked, classes]", str(list(logits.shape)))
     fail_unless(len(logits) == len(targets) > 0, "as many targets as answers", f"{len(targets)} for {len(logits)}")
     fail_unless(int(targets.max()) < logits.shape[1], f"targets below {logits.shape[1]}", str(int(targets.max())))

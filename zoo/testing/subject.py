@@ -117,7 +117,7 @@ class Subject:
     @property
     def config(self) -> dict[str, Any]:
         """The small model with the component in its slot; around an attention, with positions that it applies."""
-        applies = self.cls.applies if self.entry.kind == "attention" else frozenset()
+        applies = self.cls.position_hooks if self.entry.kind == "attention" else frozenset()
         return {**placed(self.entry.kind, self.part, self.place), **POSITIONS.get(applies, {})}
 
     @cached_property
@@ -139,7 +139,7 @@ class Subject:
         with torch.device(device):
             made = build({**self.config, **over}, TOKENS, seed=0).eval().double()
         if device != "meta":
-            enliven(made)
+            perturb(made)
         return made
 
     def inputs(self, length: int = LENGTH, *, rows: int = 2, seed: int = 0) -> Inputs:
@@ -162,7 +162,7 @@ def tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
     return torch.randint(6, TOKENS, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
-def enliven(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
+def perturb(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
     """Move every parameter away from its first value, which may be zero or one by design."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

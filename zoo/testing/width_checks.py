@@ -159,8 +159,8 @@ def _observe(model: Variant, objective: Objective, view: View) -> dict[str, Tens
         part.register_forward_hook(lambda part, given, out, place=place: seen.setdefault(place, []).append(out))
         for part, place in observed
     ]
-    seen["hidden states"] = [model.eval().hidden(view.inputs)]
-    seen["answers"] = [objective.answers(model, view)[0]]
+    seen["hidden states"] = [model.eval().compute_hidden(view.inputs)]
+    seen["answers"] = [objective.predict(model, view)[0]]
     objective.loss(model, view)
     for handle in handles:
         handle.remove()

@@ -87,8 +87,8 @@ class TrainingBatches(IterableDataset[MicroBatch]):
         return prepare_rows(self.rows, self.objective, chosen, generators)
 
     def _count_terms(self, view: View) -> dict[str, int]:
-        read = {TOKENS: view.inputs.count_tokens(), SOURCE: view.inputs.count_source()}
-        return self.objective.counts(view) | read
+        read = {TOKENS: view.inputs.count_tokens(), SOURCE: view.inputs.count_source_tokens()}
+        return self.objective.count_terms(view) | read
 
 
 class ValidationViews(Dataset[View]):

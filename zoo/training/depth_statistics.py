@@ -38,9 +38,9 @@ class DepthStatistics(Callback):
         done = trainer.global_step
         if not isinstance(pl_module, Training) or (done and (done + 1) % self.every):
             return
-        for name, stack in pl_module.model.stacks().items():
+        for name, stack in pl_module.model.get_stacks().items():
             record = self._make_hook(name, stack.depth)
-            self._hooks += [layer.register_forward_hook(record) for layer in stack.distinct()]
+            self._hooks += [layer.register_forward_hook(record) for layer in stack.list_distinct_layers()]
 
     def _make_hook(self, stack: str, depth: int) -> Any:
         """Makes a hook that records the output of a layer, and its gradient.

@@ -112,10 +112,10 @@ class Training(lightning.LightningModule):
             self.trainer.should_stop |= self.diverged
 
     def optimizer_step(self, *given: Any, **more: Any) -> None:
-        """Takes an optimizer step, then calls ``after_step`` of all components, before a checkpoint is written."""
+        """Takes an optimizer step and calls ``update_after_step`` of all components, before a checkpoint is saved."""
         super().optimizer_step(*given, **more)
-        for component in self.model.components():
-            component.after_step()
+        for component in self.model.list_components():
+            component.update_after_step()
 
     def configure_gradient_clipping(
         self,
@@ -141,7 +141,7 @@ class Training(lightning.LightningModule):
 
     def validation_step(self, batch: View, batch_idx: int) -> None:
         """Accumulates the metrics of one batch."""
-        logits, targets = self.objective.answers(self.model, batch)
+        logits, targets = self.objective.predict(self.model, batch)
         self.evaluation.update(logits, targets, batch)
 
     def on_validation_epoch_end(self) -> None:

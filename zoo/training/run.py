@@ -175,7 +175,7 @@ def _build_parts(
         model = build_initial_model(checked, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.initialize_readouts(objective)
-    objective.longest(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
+    objective.get_max_length(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
     loggers = [_build_target("logger", name, item) for name, item in config["logger"].items()]
     callbacks = [_build_target("callbacks", name, item) for name, item in config["callbacks"].items()]
     return checked.plan, model, objective, loggers, callbacks

@@ -95,7 +95,7 @@ def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]]
         raise TypeError("rows of pairs make batches of pairs")
     both_ways = "prefix" in job.objective.needs
     job.model.eval()
-    named = job.objective.written(job.model, batch)
+    named = job.objective.generate_targets(job.model, batch)
     written = named
     if written is None:
         written = answer_sources(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)

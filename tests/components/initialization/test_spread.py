@@ -68,7 +68,7 @@ def spread(weight: Any) -> float:
 @pytest.mark.parametrize("scheme", SPREAD)
 def test_first_weights_have_their_spread(scheme: str, tied: bool, tiny: Tiny) -> None:
     model = model_of(scheme, tiny, head={"tied": tied, "bias": True})
-    ffn: Any = model.reader.distinct()[0].ffn
+    ffn: Any = model.reader.list_distinct_layers()[0].ffn
     expected = SPREAD[scheme]
     assert spread(ffn.up.weight) == pytest.approx(expected["up"], rel=0.02)
     assert spread(ffn.down.weight) == pytest.approx(expected["down"], rel=0.02)
@@ -80,7 +80,7 @@ def test_first_weights_have_their_spread(scheme: str, tied: bool, tiny: Tiny) ->
 
 
 def test_the_tails_are_those_of_the_scheme(tiny: Tiny) -> None:
-    ups = {scheme: model_of(scheme, tiny).reader.distinct()[0].ffn.up.weight for scheme in SPREAD}  # type: ignore[union-attr]
+    ups = {scheme: model_of(scheme, tiny).reader.list_distinct_layers()[0].ffn.up.weight for scheme in SPREAD}  # type: ignore[union-attr]
     largest = {scheme: float(up.detach().abs().max() / up.detach().std()) for scheme, up in ups.items()}  # type: ignore[operator, union-attr, arg-type]
     assert largest.pop("xavier") <= math.sqrt(3) * 1.02  # uniform
     assert 2.9 < largest.pop("scaled") <= 3 / 0.9866 * 1.02
@@ -96,7 +96,7 @@ def test_outputs_of_all_sublayers_know_the_depth(scheme: str, tiny: Tiny) -> Non
         for name in ("normal", scheme)
     ]
     for stack, per_layer in (("encoder", 2), ("decoder", 3)):
-        layers = [model.stacks()[stack].distinct() for model in models]
+        layers = [model.get_stacks()[stack].list_distinct_layers() for model in models]
         for number, (plain, other) in enumerate(zip(*layers, strict=True)):
             gain = {
                 "gpt2": 1 / math.sqrt(per_layer * LAYERS),
@@ -118,7 +118,9 @@ def test_outputs_of_all_sublayers_know_the_depth(scheme: str, tiny: Tiny) -> Non
 
 def test_deepnorms_gain_comes_on_top(tiny: Tiny) -> None:
     plain, deep = (
-        build(tiny(residual={"name": name}, initialization={"name": "gpt2"}), 32, seed=0).reader.distinct()[0]
+        build(tiny(residual={"name": name}, initialization={"name": "gpt2"}), 32, seed=0).reader.list_distinct_layers()[
+            0
+        ]
         for name in ("post", "deepnorm")
     )
     gain = deep.residual.branch_gain
@@ -130,7 +132,7 @@ def test_shared_layers_count_each_application(tiny: Tiny) -> None:
     one, other = (
         build(tiny(layers=layers, distinct_layers=1, initialization={"name": "gpt2"}), 32, seed=0) for layers in (1, 9)
     )
-    down: list[Any] = [model.reader.distinct()[0].ffn.down.weight for model in (one, other)]  # type: ignore[union-attr]
+    down: list[Any] = [model.reader.list_distinct_layers()[0].ffn.down.weight for model in (one, other)]  # type: ignore[union-attr]
     torch.testing.assert_close(down[1], down[0] / 3)
 
 

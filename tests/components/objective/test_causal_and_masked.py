@@ -75,13 +75,13 @@ def test_who_sees_whom(documents: Make, built: Make, vocabulary: Vocabulary) -> 
     batch = documents([[4, 4], [4, 4]], vocabulary)
     inputs = prepare(CausalAndMasked(16, vocabulary, "decoder"), batch).inputs
     model = built("decoder")
-    before = model.hidden(inputs)
+    before = model.compute_hidden(inputs)
     assert sorted(inputs.prefix.tolist()) == [0, 7]  # type: ignore[union-attr]
     for row in range(2):
         for changed in range(7):
             tokens = inputs.tokens.clone()
             tokens[row, changed] = 14 + (tokens[row, changed] + 1) % 18
-            after = model.hidden(replace(inputs, tokens=tokens))
+            after = model.compute_hidden(replace(inputs, tokens=tokens))
             masked, segment = bool(inputs.prefix[row]), inputs.segment[row].tolist()  # type: ignore[index]
             seen = [segment[i] == segment[changed] and (masked or changed <= i) for i in range(7)]
             assert (after[row] != before[row]).any(dim=1).tolist() == seen

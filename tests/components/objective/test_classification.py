@@ -34,14 +34,14 @@ def test_the_class_of_each_source(variant: str, pool: Pool, pairs: Make, built: 
     objective, model = Classification(16, vocabulary, variant, pool=pool), built(variant)
     batch = pairs(PAIRS, vocabulary)
     view = prepare(objective, batch)
-    logits, targets = objective.answers(model, view)
+    logits, targets = objective.predict(model, view)
     expected = []
     for row, (source, _) in enumerate(PAIRS):
         tokens = [vocabulary.bos, *batch.source[row, :source].tolist(), vocabulary.sep]
         assert view.inputs.tokens[row].tolist() == tokens + [vocabulary.pad] * (10 - len(tokens))
         assert view.inputs.segment[row].tolist() == [0] * len(tokens) + [-1] * (10 - len(tokens))  # type: ignore[index]
         assert view.valid[row].nonzero().tolist() == [[len(tokens) - 1]]
-        hidden = model.hidden(Inputs(torch.tensor([tokens])))[0]
+        hidden = model.compute_hidden(Inputs(torch.tensor([tokens])))[0]
         pooled = {"first": hidden[0], "last": hidden[-1], "mean": sum(hidden) / len(hidden)}[pool]
         expected.append(objective.classes.weight @ pooled + objective.classes.bias)
     torch.testing.assert_close(logits, torch.stack(expected), atol=1e-5, rtol=1e-5)
@@ -49,7 +49,7 @@ def test_the_class_of_each_source(variant: str, pool: Pool, pairs: Make, built: 
     losses = [x.exp().sum().log() - x[y] for x, y in zip(expected, targets, strict=True)]
     torch.testing.assert_close(objective.loss(model, view)["cross_entropy"], torch.stack(losses).mean())
     likeliest = [int(x.argmax()) for x in expected]
-    assert objective.written(model, batch) == [[token] for token in likeliest]
+    assert objective.generate_targets(model, batch) == [[token] for token in likeliest]
     evaluation = Evaluation(objective, "pairs", vocabulary.size, 0)
     evaluation.update(logits, targets, view)
     right = sum(a == b for a, b in zip(likeliest, targets.tolist(), strict=True)) / 4

@@ -100,7 +100,7 @@ def test_a_view_is_of_one_shape_and_asks_for_real_tokens(
         assert view.inputs.segment.shape == shape
         assert (view.inputs.segment[view.valid] >= 0).all(), "no padding is asked"
     if isinstance(batch, DocumentBatch):
-        assert shape[1] <= objective.longest(batch.tokens.shape[1] - 1)
+        assert shape[1] <= objective.get_max_length(batch.tokens.shape[1] - 1)
 
 
 @every
@@ -152,10 +152,10 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_asked_places(
     objective: Objective, batch: Batch, model: Variant, generator: torch.Generator
 ) -> None:
     """Further terms, and answers that are not the model's own, have tests of their own."""
-    if type(objective).answers is not Objective.answers:
+    if type(objective).predict is not Objective.predict:
         return
     view = prepare(objective, batch)
-    logits = model.logits(model.hidden(view.inputs))
+    logits = model.logits(model.compute_hidden(view.inputs))
     total = [
         torch.logsumexp(logits[b, i], 0) - logits[b, i, view.targets[b, i]]
         for b in range(len(view.targets))
@@ -181,7 +181,7 @@ def test_logits_at_an_asked_place_do_not_know_the_answer(
     checked = shown = 0
     for seed in range(3):
         view = prepare(objective, batch, seed)
-        said = objective.answers(model, view)[0]
+        said = objective.predict(model, view)[0]
         if said.shape[1] != vocabulary.size:
             return
         for row, column in (original >= 14).nonzero().tolist():  # special tokens have their places by rule
@@ -195,7 +195,7 @@ def test_logits_at_an_asked_place_do_not_know_the_answer(
                 continue
             checked += 1
             own = asked[view.valid]
-            shown += not torch.equal(objective.answers(model, other)[0][own], said[own])
+            shown += not torch.equal(objective.predict(model, other)[0][own], said[own])
         if not (view.inputs.tokens == vocabulary.mask).any():
             assert shown == 0
             break
@@ -213,7 +213,7 @@ def test_the_search_for_leaks_finds_one(
     other = view.targets.clone()
     other[view.valid] = 14 + (other[view.valid] + 1) % 18
     changed = replace(view.inputs, tokens=torch.where(view.valid, other, view.inputs.tokens))
-    assert not torch.equal(model.hidden(leaking)[view.valid], model.hidden(changed)[view.valid])
+    assert not torch.equal(model.compute_hidden(leaking)[view.valid], model.compute_hidden(changed)[view.valid])
 
 
 @every
@@ -235,7 +235,7 @@ def test_pairs_ask_for_the_whole_target_and_nothing_else(
     for row in range(batch.rows):
         target = batch.target[row, : batch.target_length[row]].tolist()
         asked = view.targets[row][view.valid[row]].tolist()
-        assert asked == (target if type(objective).answers is Objective.answers else target[:-1]), "a class has no end"
+        assert asked == (target if type(objective).predict is Objective.predict else target[:-1]), "a class has no end"
 
 
 @every
@@ -251,7 +251,7 @@ def test_smoothing_and_z_loss_are_those_of_the_answers(
     torch.manual_seed(0)
     plain = cls(16, vocabulary, variant)
     view = prepare(objective, batch)
-    logits, targets = plain.answers(model, view)
+    logits, targets = plain.predict(model, view)
     terms, without = objective.loss(model, view), plain.loss(model, view)
     assert set(terms) == {*without, *(name for name in terms if name.endswith("z_loss"))} > set(without)
     smoothed = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=0.1)

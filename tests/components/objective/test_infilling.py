@@ -45,7 +45,7 @@ def pieces(inputs: Inputs, row: int) -> tuple[list[list[int]], list[list[int]]]:
 def test_spans_fill_their_masks(lengths: list[list[int]], density: float, span: float, seed: int) -> None:
     objective, batch = Infilling(16, VOCABULARY, "decoder", density=density, span=span), batch_of(lengths)
     view = prepare(objective, batch, seed)
-    assert view.inputs.tokens.shape[1] <= objective.longest(batch.tokens.shape[1] - 1)
+    assert view.inputs.tokens.shape[1] <= objective.get_max_length(batch.tokens.shape[1] - 1)
     for row, found in enumerate(lengths):
         read, written = pieces(view.inputs, row)
         assert view.valid[row].nonzero()[:, 0].tolist() == list(range(len(read), len(read) + len(written)))
@@ -94,11 +94,11 @@ def test_who_sees_whom(built: Callable[..., Any], vocabulary: Vocabulary) -> Non
     text = DocumentBatch(14 + batch.tokens % 18, batch.segment, batch.position)
     inputs = prepare(Infilling(16, vocabulary, "decoder", density=0.3), text).inputs
     model, length, prefix = built("decoder"), inputs.tokens.shape[1], int(inputs.prefix[0])  # type: ignore[index]
-    before = model.hidden(inputs)[0]
+    before = model.compute_hidden(inputs)[0]
     for changed in range(length):
         tokens = inputs.tokens.clone()
         tokens[0, changed] = 14 + (tokens[0, changed] + 1) % 18
-        after = model.hidden(replace(inputs, tokens=tokens))[0]
+        after = model.compute_hidden(replace(inputs, tokens=tokens))[0]
         segment = inputs.segment[0]  # type: ignore[index]
         seen = [
             bool(segment[place] == segment[changed]) and (changed < prefix or changed <= place)

@@ -30,7 +30,7 @@ def test_terms_are_those_of_a_loop(
     terms = objective.loss(model, view)
     further = [f"ahead_{k}" for k in range(2, ahead + 1)]
     assert set(terms) == {"cross_entropy", "z_loss", *further, *(f"{name}_z_loss" for name in further)}
-    hidden, counts = model.hidden(view.inputs), objective.counts(view)
+    hidden, counts = model.compute_hidden(view.inputs), objective.count_terms(view)
     for k in range(1, ahead + 1):
         losses, squares = [], []
         for row in range(batch.rows):
@@ -58,7 +58,7 @@ def test_it_is_judged_as_causal_lm(documents: Make, built: Make, vocabulary: Voc
     found = []
     for cls in (MultiToken, CausalLm):
         objective = cls(16, vocabulary, "decoder")
-        found.append(objective.answers(model, prepare(objective, batch)))
+        found.append(objective.predict(model, prepare(objective, batch)))
         assert objective.models_text
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])

@@ -102,13 +102,13 @@ def test_documents_of_a_row_see_each_other_and_not_those_of_others(
     """Changing any token that is read moves the first hidden state of its row, and of no other."""
     view = prepare(NextSentence(16, vocabulary, "encoder"), documents([[4, 5], [9]], vocabulary))
     model = built("encoder")
-    before = model.hidden(view.inputs)[:, 0]
+    before = model.compute_hidden(view.inputs)[:, 0]
     assert view.inputs.segment is not None
     for row, place in (view.inputs.segment >= 0).nonzero().tolist():
         if place:
             tokens = view.inputs.tokens.clone()
             tokens[row, place] = 14 + (tokens[row, place] + 1) % 18
-            after = model.hidden(type(view.inputs)(tokens, view.inputs.segment))[:, 0]
+            after = model.compute_hidden(type(view.inputs)(tokens, view.inputs.segment))[:, 0]
             assert (after != before).any(dim=1).tolist() == [r == row for r in range(2)]
 
 

@@ -27,7 +27,7 @@ LENGTHS = [[9, 4, 8], [21], [2, 3, 3], [12, 7]]
 class Reader:
     """A model that says nothing and remembers what it was given."""
 
-    def hidden(self, inputs: Inputs) -> Tensor:
+    def compute_hidden(self, inputs: Inputs) -> Tensor:
         self.read = inputs.tokens
         return torch.zeros(*inputs.tokens.shape, 16)
 
@@ -56,7 +56,7 @@ def test_the_generator_reads_masks_and_the_model_what_was_proposed(
     assert (original[chosen] >= 14).all(), "only words are masked"
     assert torch.equal(view.inputs.tokens, torch.where(chosen, vocabulary.mask, original))
     assert torch.equal(view.valid, batch.segment[:, :-1] >= 0)
-    _, replaced = objective.answers(reader, view)
+    _, replaced = objective.predict(reader, view)
     assert torch.equal(reader.read[~chosen], original[~chosen])
     assert torch.equal(replaced, (reader.read != original)[view.valid].long())
     assert 0 < int(replaced.sum()) <= int(chosen.sum())
@@ -83,7 +83,7 @@ def test_proposals_follow_the_distribution() -> None:
 def test_neither_reads_what_was_masked(objective: ReplacedToken, batch: DocumentBatch, vocabulary: Vocabulary) -> None:
     """Another token in a masked place changes the label of that place at most."""
     view, reader = prepare(objective, batch, 3), Reader()
-    _, replaced = objective.answers(reader, view)
+    _, replaced = objective.predict(reader, view)
     read = reader.read
     turned = 0
     for row, place in view.extra["chosen"].nonzero().tolist():
@@ -91,7 +91,7 @@ def test_neither_reads_what_was_masked(objective: ReplacedToken, batch: Document
         tokens[row, place] = read[row, place] if read[row, place] >= 14 else 14 + (tokens[row, place] - 13) % 18
         other = prepare(objective, replace(batch, tokens=tokens), 3)
         assert torch.equal(other.inputs.tokens, view.inputs.tokens)
-        _, after = objective.answers(reader, other)
+        _, after = objective.predict(reader, other)
         assert torch.equal(reader.read, read)
         differing = (after != replaced).nonzero()[:, 0].tolist()
         at = int(view.valid.flatten()[: row * view.valid.shape[1] + place].sum())
@@ -118,8 +118,8 @@ def test_losses_are_those_of_torch(batch: DocumentBatch, built: Make, vocabulary
     objective, model = ReplacedToken(16, vocabulary, "encoder", weight=7.0), built("encoder")
     view = prepare(objective, batch)
     reader = Reader()
-    objective.answers(reader, view)
-    score = objective.score(model.hidden(replace(view.inputs, tokens=reader.read)))[..., 0]
+    objective.predict(reader, view)
+    score = objective.score(model.compute_hidden(replace(view.inputs, tokens=reader.read)))[..., 0]
     label = (reader.read != view.targets).float()
     binary = torch.nn.functional.binary_cross_entropy_with_logits(score[view.valid], label[view.valid])
     terms = objective.loss(model, view)
@@ -168,7 +168,7 @@ def test_evaluation_judges_two_classes(
 ) -> None:
     view: View = prepare(objective, batch)
     evaluation = Evaluation(objective, "documents", vocabulary.size, 100)
-    logits, replaced = objective.answers(built("encoder"), view)
+    logits, replaced = objective.predict(built("encoder"), view)
     assert logits.shape == (int(view.valid.sum()), 2)
     evaluation.update(logits, replaced, view)
     found = evaluation.compute()

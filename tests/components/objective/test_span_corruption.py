@@ -112,7 +112,7 @@ def test_no_row_is_longer_than_announced(lengths: list[list[int]], variant: str,
     objective = SpanCorruption(16, VOCABULARY, variant, density=density, span=span)
     batch = batch_of(lengths)
     inputs = prepare(objective, batch).inputs
-    longest = objective.longest(batch.tokens.shape[1] - 1)
+    longest = objective.get_max_length(batch.tokens.shape[1] - 1)
     assert inputs.tokens.shape[1] <= longest
     assert inputs.source is None or inputs.source.shape[1] <= longest
 
@@ -132,9 +132,9 @@ def test_every_place_can_be_hidden() -> None:
 
 def test_too_few_sentinels_are_refused_before_anything_runs() -> None:
     objective = SpanCorruption(16, VOCABULARY, "decoder", density=0.5, span=1.0)
-    assert objective.longest(180) == 452
+    assert objective.get_max_length(180) == 452
     with pytest.raises(Refused, match=r"density=0.5 and span=1.0 take 91 sentinels .* the vocabulary has 90"):
-        objective.longest(182)
+        objective.get_max_length(182)
 
 
 def test_documents_keep_to_themselves(built: Callable[..., Any], vocabulary: Vocabulary) -> None:
@@ -148,7 +148,7 @@ def test_documents_keep_to_themselves(built: Callable[..., Any], vocabulary: Voc
             given = DocumentBatch(text, batch.segment, batch.position)
             view = prepare(SpanCorruption(16, vocabulary, variant), given)
             assert view.inputs.segment is not None
-            outs.append((model.hidden(view.inputs), view.inputs.segment))
+            outs.append((model.compute_hidden(view.inputs), view.inputs.segment))
         (one, segment), (two, _) = outs
         assert torch.equal(one[segment == 0], two[segment == 0])
         assert not torch.equal(one[segment == 1], two[segment == 1])

@@ -48,7 +48,7 @@ def test_left_and_written_give_the_document_back(
 ) -> None:
     objective, batch = Ul2(16, VOCABULARY, variant, shares=ALONE[mode], mode_tokens=told), batch_of(lengths)
     view = prepare(objective, batch, seed)
-    longest = objective.longest(batch.tokens.shape[1] - 1)
+    longest = objective.get_max_length(batch.tokens.shape[1] - 1)
     assert view.inputs.tokens.shape[1] <= longest
     assert view.inputs.source is None or view.inputs.source.shape[1] <= longest
     for row, found in enumerate(lengths):
@@ -103,12 +103,12 @@ def test_a_row_has_one_mode() -> None:
 @pytest.mark.parametrize(("told", "free"), [(True, 5), (False, 8)])
 def test_too_few_sentinels_are_refused_before_anything_runs(told: bool, free: int, vocabulary: Vocabulary) -> None:
     objective = Ul2(16, vocabulary, "decoder", mode_tokens=told)
-    assert objective.longest(6 * free) == 18 * free
+    assert objective.get_max_length(6 * free) == 18 * free
     with pytest.raises(
         Refused, match=rf"takes {free + 1} sentinels where 50% of it are in spans of 3: {free} are free"
     ):
-        objective.longest(6 * free + 6)
-    assert Ul2(16, vocabulary, "decoder", shares=ALONE["regular"], mode_tokens=told).longest(6 * free + 6)
+        objective.get_max_length(6 * free + 6)
+    assert Ul2(16, vocabulary, "decoder", shares=ALONE["regular"], mode_tokens=told).get_max_length(6 * free + 6)
 
 
 @pytest.mark.parametrize(

@@ -44,22 +44,22 @@ def test_both_sides_of_an_encoder_decoder_have_padding(mask: list[int], built: B
 def test_who_sees_whom(variant: str, causal: bool, built: Built) -> None:
     """Read off the model: which tokens change when one does."""
     model = built(variant)
-    before = model.hidden(Inputs(TOKENS))
+    before = model.compute_hidden(Inputs(TOKENS))
     for changed in range(5):
         other = TOKENS.clone()
         other[:, changed] = 15
-        moved = (model.hidden(Inputs(other)) != before).any(dim=-1).all(dim=0)
+        moved = (model.compute_hidden(Inputs(other)) != before).any(dim=-1).all(dim=0)
         assert moved.tolist() == [not causal or place >= changed for place in range(5)]
 
 
 def test_a_prefix_is_seen_by_all_and_the_rest_is_not(built: Built) -> None:
     model = built("decoder")
     prefix = torch.tensor([3, 1])
-    before = model.hidden(Inputs(TOKENS, prefix=prefix))
+    before = model.compute_hidden(Inputs(TOKENS, prefix=prefix))
     for changed in range(5):
         other = TOKENS.clone()
         other[:, changed] = 15
-        moved = (model.hidden(Inputs(other, prefix=prefix)) != before).any(dim=-1)
+        moved = (model.compute_hidden(Inputs(other, prefix=prefix)) != before).any(dim=-1)
         for row in range(2):
             expected = [changed < int(prefix[row]) or place >= changed for place in range(5)]
             assert moved[row].tolist() == expected
@@ -67,25 +67,25 @@ def test_a_prefix_is_seen_by_all_and_the_rest_is_not(built: Built) -> None:
 
 def test_the_decoder_reads_the_whole_source(built: Built) -> None:
     model = built("encoder_decoder")
-    before = model.hidden(Inputs(TOKENS, source=SOURCE))
+    before = model.compute_hidden(Inputs(TOKENS, source=SOURCE))
     for changed in range(3):
         other = SOURCE.clone()
         other[:, changed] = 15
-        assert (model.hidden(Inputs(TOKENS, source=other)) != before).any(dim=-1).all()
+        assert (model.compute_hidden(Inputs(TOKENS, source=other)) != before).any(dim=-1).all()
 
 
 def test_an_encoder_decoder_without_a_source_is_refused(built: Built) -> None:
     with pytest.raises(Refused, match="an encoder_decoder reads a source and a target: got no source"):
-        built("encoder_decoder").hidden(Inputs(TOKENS))
+        built("encoder_decoder").compute_hidden(Inputs(TOKENS))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_stacks_and_components_are_listed(variant: str, built: Built) -> None:
     model = built(variant)
-    assert list(model.stacks()) == (["encoder", "decoder"] if variant == "encoder_decoder" else [variant])
-    assert model.reader is list(model.stacks().values())[-1]
-    assert len({id(item) for item in model.components()}) == len(model.components())
-    assert sum(p.numel() for item in model.components() for p in item.parameters(recurse=True)) > 0
+    assert list(model.get_stacks()) == (["encoder", "decoder"] if variant == "encoder_decoder" else [variant])
+    assert model.reader is list(model.get_stacks().values())[-1]
+    assert len({id(item) for item in model.list_components()}) == len(model.list_components())
+    assert sum(p.numel() for item in model.list_components() for p in item.parameters(recurse=True)) > 0
 
 
 def test_operations_of_a_whole_model_by_hand(built: Built) -> None:

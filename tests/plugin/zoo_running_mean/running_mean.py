@@ -26,7 +26,7 @@ class RunningMean(Attention):
         bias: whether both projections have biases.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
 
     def __init__(self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, bias: bool = False) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class RunningMean(Attention):
         segment = mask.key.segment
         if segment is None:
             segment = torch.zeros(value.shape[:2], dtype=torch.long, device=value.device)
-        seen = mask.visible().expand(len(value), -1, -1).to(value.dtype)
+        seen = mask.materialize().expand(len(value), -1, -1).to(value.dtype)
         total, count = seen @ value, seen.sum(dim=-1, keepdim=True)
         if cache is not None:
             total, count = _continued(cache, value, segment, total, count)
@@ -48,7 +48,7 @@ class RunningMean(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Both projections, and sums over the pairs that are seen."""
-        return super().flops(mask) + 2 * mask.pairs() * self.value.out_features
+        return super().flops(mask) + 2 * mask.count_pairs() * self.value.out_features
 
 
 def _continued(cache: Cache, value: Tensor, segment: Tensor, total: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

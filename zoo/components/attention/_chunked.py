@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.components.attention._recurrent import Line, full_precision
+from zoo.components.attention._recurrent import PackedRow, full_precision
 
 
 def chunk_size(length: int, largest: int) -> int:
@@ -30,15 +30,15 @@ class Chunks:
     still remembered when it ends (``end``), and where one document lasts through the chunk (``whole``).
 
     Args:
-        line: the tokens.
+        row: the tokens.
         largest: a power of two; no chunk has more tokens.
     """
 
-    def __init__(self, line: Line, largest: int) -> None:
-        self.line, self.length = line, line.real.shape[1]
+    def __init__(self, row: PackedRow, largest: int) -> None:
+        self.row, self.length = row, row.real.shape[1]
         self.size = chunk_size(self.length, largest)
         self.padding = -self.length % self.size
-        document = torch.cat([line.document, line.document[:, -1:].expand(-1, self.padding)], dim=1)
+        document = torch.cat([row.document, row.document[:, -1:].expand(-1, self.padding)], dim=1)
         before = torch.unflatten(document[:, :-1], 1, (-1, self.size))[:, None, :, :1]
         self.document = torch.unflatten(document[:, 1:], 1, (-1, self.size))[:, None]
         last = self.document[..., -1:]
@@ -53,7 +53,7 @@ class Chunks:
 
     def cut_real(self, x: Tensor) -> Tensor:
         """The same, zero at padding."""
-        return self.cut(self.line.only_real(x))
+        return self.cut(self.row.only_real(x))
 
     def join(self, x: Tensor) -> Tensor:
         """``[batch, heads, chunks, size, width]`` back to ``[batch, heads, length, width]``."""
@@ -65,7 +65,7 @@ class Chunks:
 
 
 def decayed(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, line: Line, largest: int, state: Tensor | None
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, row: PackedRow, largest: int, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """S_t = a_t S_{t-1} + k_t v_tᵀ and y_t = S_tᵀ q_t, with one decay a_t for each head.
 
@@ -74,14 +74,14 @@ def decayed(
         k: as ``q``.
         v: ``[batch, heads, length, value width]``.
         log_decay: log a, ``[batch or 1, heads, length, 1]``.
-        line: documents and padding.
+        row: documents and padding.
         largest: tokens of a chunk.
         state: S ``[batch, heads, key width, value width]``; None is zero.
     Returns:
         y, of the shape of ``v``, and the new state.
     """
     with full_precision(v):
-        chunks, sharing = Chunks(line, largest), v.shape[1] // q.shape[1]
+        chunks, sharing = Chunks(row, largest), v.shape[1] // q.shape[1]
         q, k, v = chunks.cut(q), chunks.cut_real(k), chunks.cut(v)
         total = chunks.cut_real(log_decay).cumsum(dim=-2)
         scores = (q @ k.mT).repeat_interleave(sharing, dim=1) * chunks.between(total)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.checks import require_divides
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
 
@@ -22,8 +22,8 @@ QkNorm = Literal["none", "head", "full"]
 class DotProductAttention(Attention):
     """softmax(q kᵀ / √head_dim) v over ``heads`` query heads that share ``kv_heads`` key and value heads."""
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
 
     def __init__(
         self,
@@ -76,20 +76,20 @@ class DotProductAttention(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Projections of both sides, scores and averages."""
-        per_query = linear_flops(self.query) + linear_flops(self.output)
-        per_query += 0 if self.gate is None else linear_flops(self.gate)
-        per_key = linear_flops(self.key) + linear_flops(self.value)
-        products = 4 * self.heads * self.head_dim * self.pairs(mask)
+        per_query = count_linear_flops(self.query) + count_linear_flops(self.output)
+        per_query += 0 if self.gate is None else count_linear_flops(self.gate)
+        per_key = count_linear_flops(self.key) + count_linear_flops(self.value)
+        products = 4 * self.heads * self.head_dim * self.count_pairs(mask)
         return per_query * mask.query.length + per_key * mask.key.length + products
 
-    def pairs(self, mask: Mask) -> int:
+    def count_pairs(self, mask: Mask) -> int:
         """How many query-key pairs are seen in all rows."""
-        return mask.within(self.scores.window).pairs()
+        return mask.restrict_window(self.scores.window).count_pairs()
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values and output; queries and keys only steer (DeepNorm)."""
         yield from (self.value.weight, self.output.weight)
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         """Keys and values of up to ``capacity`` tokens, or of the window if that is less."""
         return Cache(capacity if self.scores.window is None else min(capacity, self.scores.window))

@@ -17,14 +17,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Attention, Position
 from zoo.model.mask import Mask, Tokens
-from zoo.model.packing import Documents
+from zoo.model.packing import PackedDocuments
 from zoo.model.projections import OutputLinear
 
 State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Line:
+class PackedRow:
     """The tokens of rows in the order in which they are read: padding stands behind all others.
 
     Args:
@@ -47,13 +47,13 @@ class Line:
 class Recurrent(Attention):
     """What a token takes depends on a state that the tokens before it have written."""
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
     chunk: int = 64
     """Tokens that are mixed at once; a power of two. It changes how long the work takes, not what comes out."""
     output: OutputLinear
 
     @abstractmethod
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """``[batch, length, dim]`` to the same shape; what is left of ``state``, which is empty at first.
 
         Padding must not write to the state, and nothing may be read of a document other than the token's.
@@ -62,39 +62,39 @@ class Recurrent(Attention):
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
         """``[batch, length, dim]`` to the same shape; the last tensor of a cache's state is its document."""
         state = cache.state if cache is not None else ()
-        line, order = _read(mask.key, len(x), state[-1] if state else None)
+        row, order = _read(mask.key, len(x), state[-1] if state else None)
         if order is None:
-            y, state = self.mix(x, line, position, state[:-1])
+            y, state = self.mix(x, row, position, state[:-1])
         else:
-            sorted_y, state = self.mix(_ordered(x, order), line, position, state[:-1])
+            sorted_y, state = self.mix(_ordered(x, order), row, position, state[:-1])
             y = _ordered(sorted_y, order.argsort(dim=1))
         if cache is not None:
-            cache.state = (*state, line.document[:, -1:])
+            cache.state = (*state, row.document[:, -1:])
         return y
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values, where there is a matrix for them, and output; the others only steer (DeepNorm)."""
         if isinstance(value := getattr(self, "value", None), nn.Linear):
             yield value.weight
         yield self.output.weight
 
 
-def _read(tokens: Tokens, batch: int, last: Tensor | None) -> tuple[Line, Tensor | None]:
-    """Tokens as a line, and the order that puts them there; None leaves them where they are."""
+def _read(tokens: Tokens, batch: int, last: Tensor | None) -> tuple[PackedRow, Tensor | None]:
+    """Sorts tokens into a packed row, and gives the order that does it; None leaves them where they are."""
     index, segment = tokens.index, tokens.segment
     if last is None:
         last = index.new_full((batch, 1), -1)
     if segment is None:
         document = torch.cat([last, index.new_zeros(batch, tokens.length)], dim=1)
         real = torch.ones(batch, tokens.length, dtype=torch.bool, device=index.device)
-        return Line(real, document, tokens.position, whole=True), None
+        return PackedRow(real, document, tokens.position, whole=True), None
     order = (segment < 0).byte().argsort(dim=1, stable=True)
     segment = segment.gather(1, order)
     real = segment >= 0
     document = torch.cat([last, segment], dim=1)
     final_document = document.gather(1, real.sum(dim=1, keepdim=True))
     document = torch.where(F.pad(real, (1, 0), value=True), document, final_document)
-    return Line(real, document, tokens.position.expand(batch, -1).gather(1, order), whole=False), order
+    return PackedRow(real, document, tokens.position.expand(batch, -1).gather(1, order), whole=False), order
 
 
 def _ordered(x: Tensor, order: Tensor) -> Tensor:
@@ -158,34 +158,34 @@ class Network(Recurrent):
         self.network, self.states = network, states
         self.output = OutputLinear(network.hidden_size, dim, bias=False)
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """The state is the network's own, batch first."""
         x = x.to(self.output.weight.dtype)
         if not state:
             state = (x.new_zeros(len(x), self.network.hidden_size),) * self.states
-        if line.whole:
-            goes_on = line.document[:, :1] == line.document[:, 1:2]
+        if row.whole:
+            goes_on = row.document[:, :1] == row.document[:, 1:2]
             hidden, state = self._run(x, tuple(torch.where(goes_on, s, 0.0) for s in state))
-        elif line.real.any():
-            hidden, state = self._apart(x, line, state)
+        elif row.real.any():
+            hidden, state = self._apart(x, row, state)
         else:
             hidden = x.new_zeros(*x.shape[:2], self.network.hidden_size)
         return self.output(hidden), state
 
-    def _apart(self, x: Tensor, line: Line, state: State) -> tuple[Tensor, State]:
+    def _apart(self, x: Tensor, row: PackedRow, state: State) -> tuple[Tensor, State]:
         """Each document as a row of its own; the first of a row may go on, the last is remembered."""
-        segment = torch.where(line.real, line.document[:, 1:], -1)
-        documents = Documents(segment)
-        row = documents.apart(torch.arange(len(x), device=x.device)[:, None].expand_as(segment))[:, 0]
-        number = documents.apart(segment)[:, 0]
-        goes_on, last = ((number == line.document[row, end])[:, None] for end in (0, -1))
+        segment = torch.where(row.real, row.document[:, 1:], -1)
+        documents = PackedDocuments(segment)
+        index = documents.unpack(torch.arange(len(x), device=x.device)[:, None].expand_as(segment))[:, 0]
+        number = documents.unpack(segment)[:, 0]
+        goes_on, last = ((number == row.document[index, end])[:, None] for end in (0, -1))
         lengths = documents.lengths.cpu()
-        packed = pack_padded_sequence(documents.apart(x), lengths, batch_first=True, enforce_sorted=False)
-        hidden, ends = self._run(packed, tuple(torch.where(goes_on, s[row], 0.0) for s in state))
+        packed = pack_padded_sequence(documents.unpack(x), lengths, batch_first=True, enforce_sorted=False)
+        hidden, ends = self._run(packed, tuple(torch.where(goes_on, s[index], 0.0) for s in state))
         hidden, _ = pad_packed_sequence(hidden, batch_first=True)
         here = last[:, 0]
-        state = tuple(s.index_put((row[here],), end[here]) for s, end in zip(state, ends, strict=True))
-        return documents.together(hidden), state
+        state = tuple(s.index_put((index[here],), end[here]) for s, end in zip(state, ends, strict=True))
+        return documents.pack(hidden), state
 
     def _run(self, x: Any, state: State) -> tuple[Any, State]:
         begin = tuple(s[None] for s in state)

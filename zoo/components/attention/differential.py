@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.checks import require, require_between
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.parameter_roles import Role
 from zoo.model.projections import OutputLinear
@@ -42,8 +42,8 @@ class DifferentialAttention(Attention):
     Source: Ye et al. 2024.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
 
     roles: ClassVar[Mapping[str, Role]] = {"lambda_query": "vector", "lambda_key": "vector"}  # two each, stacked
 
@@ -95,15 +95,15 @@ class DifferentialAttention(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Projections of both sides, scores, and averages of values twice as wide."""
-        per_query = linear_flops(self.query) + linear_flops(self.output)
-        per_key = linear_flops(self.key) + linear_flops(self.value)
-        products = 6 * self.heads * self.head_dim * mask.within(self.scores.window).pairs()
+        per_query = count_linear_flops(self.query) + count_linear_flops(self.output)
+        per_key = count_linear_flops(self.key) + count_linear_flops(self.value)
+        products = 6 * self.heads * self.head_dim * mask.restrict_window(self.scores.window).count_pairs()
         return per_query * mask.query.length + per_key * mask.key.length + products
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values and output; queries and keys only steer (DeepNorm)."""
         yield from (self.value.weight, self.output.weight)
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         """Keys and values of up to ``capacity`` tokens, or of the window if that is less."""
         return Cache(capacity if self.scores.window is None else min(capacity, self.scores.window))

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Attention, Norm, Position
 from zoo.model.mask import Mask
-from zoo.model.packing import Documents
+from zoo.model.packing import PackedDocuments
 from zoo.registry import register
 
 
@@ -33,7 +33,7 @@ class FourierMixing(Attention):
     Source: Lee-Thorp et al. 2021 (FNet).
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, unitary: bool = False
@@ -46,14 +46,14 @@ class FourierMixing(Attention):
         segment = mask.query.segment
         if segment is None:
             return self._mix(x)
-        documents = Documents(segment)
-        rows = documents.apart(x)
+        documents = PackedDocuments(segment)
+        rows = documents.unpack(x)
         mixed = torch.zeros_like(rows)
         for length in documents.lengths.unique().tolist():
             alike = (documents.lengths == length).nonzero()[:, 0]
             filled = F.pad(self._mix(rows[alike, :length]), (0, 0, 0, rows.shape[1] - length))
             mixed = mixed.index_put((alike,), filled)
-        return documents.together(mixed)
+        return documents.pack(mixed)
 
     def _mix(self, x: Tensor) -> Tensor:
         """Of ``[documents, length, dim]``, at least in float32, which transforms ask for."""

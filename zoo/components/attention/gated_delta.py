@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.checks import require_divides, require_positive
 from zoo.components.attention._chunked import Chunks, decayed_flops, pairs_within, tokens_after_first
 from zoo.components.attention._recurrent import (
-    Line,
+    PackedRow,
     Recurrent,
     State,
     TimeStep,
@@ -77,17 +77,17 @@ class GatedDelta(Recurrent):
         self.weight = nn.Parameter(torch.ones(self.value_dim))
         self.output = OutputLinear(heads * self.value_dim, dim, bias=False)
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """The state is what the convolution reaches, and S ``[batch, heads, head_dim, expand * head_dim]``."""
         before, memory = state if state else (None, None)
         qkv = torch.cat([self.query(x), self.key(x), self.value(x)], dim=-1)
-        qkv, before = self.convolution(qkv, line, before)
+        qkv, before = self.convolution(qkv, row, before)
         q, k, v = torch.split(wide(qkv), self.widths, dim=-1)
         q, k = (_unit(split_heads(part, self.key_heads)) for part in (q, k))
         strength = split_heads(wide(self.strength(x)).sigmoid(), self.heads)
         _, log_decay = self.step(self.decay(x))
         q, v = q * self.head_dim**-0.5, split_heads(v, self.heads)
-        y, memory = gated_delta_rule(q, k, v, log_decay, strength, Chunks(line, self.chunk), memory)
+        y, memory = gated_delta_rule(q, k, v, log_decay, strength, Chunks(row, self.chunk), memory)
         y = F.rms_norm(y, y.shape[-1:], wide(self.weight), EPS)
         y = merge_heads(y * F.silu(split_heads(wide(self.gate(x)), self.heads)))
         return self.output(y.to(x.dtype)), (before, memory)

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from zoo.checks import require_positive
 from zoo.components.attention._chunked import Chunks, carried, decayed_flops
-from zoo.components.attention._recurrent import Line, Recurrent, State, full_precision, merge_heads, split_heads, wide
+from zoo.components.attention._recurrent import (
+    PackedRow,
+    Recurrent,
+    State,
+    full_precision,
+    merge_heads,
+    split_heads,
+    wide,
+)
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -55,13 +63,13 @@ class GatedLinearAttention(Recurrent):
         self.gate = nn.Linear(dim, heads * self.value_dim)
         self.output = OutputLinear(heads * self.value_dim, dim, bias=False)
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """The state is S, ``[batch, heads, head_dim, expand * head_dim]``."""
         q, k, v, logit = (
             split_heads(wide(part(x)), self.heads) for part in (self.query, self.key, self.value, self.decay)
         )
         with full_precision(x):
-            chunks = Chunks(line, self.chunk)
+            chunks = Chunks(row, self.chunk)
             q, k, v = chunks.cut(q * self.head_dim**-0.5), chunks.cut_real(k), chunks.cut(v)
             total = chunks.cut_real(F.logsigmoid(logit) / TEMPERATURE).cumsum(dim=-2)
             remembered, memory = carried(q, k, v, total, chunks, state[0] if state else None)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.checks import require_even, require_positive
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
 from zoo.registry import register
@@ -41,8 +41,8 @@ class LatentAttention(Attention):
     Source: DeepSeek-AI 2024 (DeepSeek-V2).
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
 
     def __init__(
         self,
@@ -81,31 +81,31 @@ class LatentAttention(Attention):
         if self.query_down is not None and self.query_norm is not None:
             x = self.query_norm(self.query_down(x))
         q = self._split(self.query(x))
-        q, turned = q[..., : self.head_dim], position.rotate_queries(q[..., self.head_dim :], mask.query.position)
+        q, rotated = q[..., : self.head_dim], position.rotate_queries(q[..., self.head_dim :], mask.query.position)
         latent = self.norm(self.down(memory))[:, None]
         shared = position.rotate_keys(self.shared_key(memory)[:, None], mask.key.position)
         if cache is None:
-            mixed = self._expanded(q, turned, latent, shared, mask, position)
+            mixed = self._expanded(q, rotated, latent, shared, mask, position)
         else:
             (latent, shared), mask = cache.extend((latent, shared), mask)
-            mixed = self._absorbed(q, turned, latent, shared, mask, position)
+            mixed = self._absorbed(q, rotated, latent, shared, mask, position)
         merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return merged
 
     def _expanded(
-        self, q: Tensor, turned: Tensor, latent: Tensor, shared: Tensor, mask: Mask, position: Position
+        self, q: Tensor, rotated: Tensor, latent: Tensor, shared: Tensor, mask: Mask, position: Position
     ) -> Tensor:
         """Keys and values of every head are made from the latent ``[batch, 1, key, rank]``."""
         k, v = self._split(self.key(latent[:, 0])), self._split(self.value(latent[:, 0]))
         k = torch.cat([k, shared.expand(-1, self.heads, -1, -1)], dim=-1)
-        return self._attend(torch.cat([q, turned], dim=-1), k, v, q, mask, position)
+        return self._attend(torch.cat([q, rotated], dim=-1), k, v, q, mask, position)
 
     def _absorbed(
-        self, q: Tensor, turned: Tensor, latent: Tensor, shared: Tensor, mask: Mask, position: Position
+        self, q: Tensor, rotated: Tensor, latent: Tensor, shared: Tensor, mask: Mask, position: Position
     ) -> Tensor:
         """(q Wₖ) · latent = q · (Wₖ latent): one head of keys and values serves all queries."""
         key, value = (part.weight.view(self.heads, -1, latent.shape[-1]) for part in (self.key, self.value))
-        carried, k = torch.cat([q @ key, turned], dim=-1), torch.cat([latent, shared], dim=-1)
+        carried, k = torch.cat([q @ key, rotated], dim=-1), torch.cat([latent, shared], dim=-1)
         return self._attend(carried, k, latent, q, mask, position) @ value.mT
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, asking: Tensor, mask: Mask, position: Position) -> Tensor:
@@ -117,17 +117,17 @@ class LatentAttention(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Projections of both sides, scores and averages, as without a cache."""
-        per_query = linear_flops(self.query) + linear_flops(self.output)
-        per_query += 0 if self.query_down is None else linear_flops(self.query_down)
-        per_key = sum(linear_flops(part) for part in (self.down, self.shared_key, self.key, self.value))
-        pairs = mask.within(self.scores.window).pairs()
+        per_query = count_linear_flops(self.query) + count_linear_flops(self.output)
+        per_query += 0 if self.query_down is None else count_linear_flops(self.query_down)
+        per_key = sum(count_linear_flops(part) for part in (self.down, self.shared_key, self.key, self.value))
+        pairs = mask.restrict_window(self.scores.window).count_pairs()
         products = 2 * self.heads * (self.head_dim + self.rope_dim + self.value_dim) * pairs
         return per_query * mask.query.length + per_key * mask.key.length + products
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values and output; queries and keys only steer (DeepNorm)."""
         yield from (self.value.weight, self.output.weight)
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         """Latent vectors and shared keys of up to ``capacity`` tokens, or of the window if that is less."""
         return Cache(capacity if self.scores.window is None else min(capacity, self.scores.window))

@@ -10,9 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.components.attention._chunked import decayed, decayed_flops
-from zoo.components.attention._recurrent import Line, Recurrent, State, full_precision, merge_heads, split_heads, wide
+from zoo.components.attention._recurrent import (
+    PackedRow,
+    Recurrent,
+    State,
+    full_precision,
+    merge_heads,
+    split_heads,
+    wide,
+)
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Norm, Position, linear_flops
+from zoo.model.interfaces import Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
 from zoo.registry import register
@@ -39,8 +47,8 @@ class LinearAttention(Recurrent):
     Source: Katharopoulos et al. 2020.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate"})
 
     def __init__(
         self,
@@ -65,28 +73,28 @@ class LinearAttention(Recurrent):
         if mask.causal and mask.prefix is None:
             return super().forward(x, memory, mask, position, cache)
         q, k, v = self._project(x, memory)
-        turned_k = position.rotate_keys(k, mask.key.position)
+        rotated_k = position.rotate_keys(k, mask.key.position)
         if cache is not None:
-            own = () if turned_k is k else (k,)  # where nothing turns, one key serves both sums
-            (turned_k, v, *rest), mask = cache.extend((turned_k, v, *own), mask)
-            k = rest[0] if rest else turned_k
+            own = () if rotated_k is k else (k,)  # where nothing turns, one key serves both sums
+            (rotated_k, v, *rest), mask = cache.extend((rotated_k, v, *own), mask)
+            k = rest[0] if rest else rotated_k
         with full_precision(x):
-            y = _averaged(position.rotate_queries(q, mask.query.position), turned_k, v, mask)
+            y = _averaged(position.rotate_queries(q, mask.query.position), rotated_k, v, mask)
             if self.normalize:
                 y = y / (_averaged(q, k, torch.ones_like(v[..., :1]), mask) + EPS)
         out: Tensor = self.output(merge_heads(y).to(x.dtype))
         return out
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
-        """The state is Σ φ(k) vᵀ, turned, and Σ φ(k), ``[batch, heads, head_dim, head_dim]`` and ``[…, 1]``."""
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
+        """The state is Σ φ(k) vᵀ, rotated, and Σ φ(k), ``[batch, heads, head_dim, head_dim]`` and ``[…, 1]``."""
         q, k, v = self._project(x, x)
         none = torch.zeros_like(v[:1, ..., :1])
-        turned_q, turned_k = position.rotate_queries(q, line.position), position.rotate_keys(k, line.position)
-        y, memory = decayed(turned_q, turned_k, v, none, line, self.chunk, state[0] if state else None)
+        rotated_q, rotated_k = position.rotate_queries(q, row.position), position.rotate_keys(k, row.position)
+        y, memory = decayed(rotated_q, rotated_k, v, none, row, self.chunk, state[0] if state else None)
         remembered: State = (memory,)
         if self.normalize:
             one = torch.ones_like(v[..., :1])
-            weight, sums = decayed(q, k, one, none, line, self.chunk, state[1] if state else None)
+            weight, sums = decayed(q, k, one, none, row, self.chunk, state[1] if state else None)
             y, remembered = y / (weight + EPS), (memory, sums)
         return self.output(merge_heads(y).to(x.dtype)), remembered
 
@@ -108,20 +116,20 @@ class LinearAttention(Recurrent):
         Scores of the denominator are apart from those of the numerator, which a position may turn.
         """
         queries, keys, width = mask.query.length, mask.key.length, self.head_dim
-        total = queries * (linear_flops(self.query) + linear_flops(self.output))
-        total += keys * (linear_flops(self.key) + linear_flops(self.value))
+        total = queries * (count_linear_flops(self.query) + count_linear_flops(self.output))
+        total += keys * (count_linear_flops(self.key) + count_linear_flops(self.value))
         for value in (width, 1) if self.normalize else (width,):
             if mask.causal and mask.prefix is None:
                 total += decayed_flops(queries, self.chunk, self.heads, self.heads, width, value)
-            elif mask.plain:
+            elif mask.is_plain:
                 total += 2 * self.heads * width * value * (queries + keys)
             else:
-                total += 2 * self.heads * mask.pairs() * (width + value)
+                total += 2 * self.heads * mask.count_pairs() * (width + value)
         return total
 
 
 def _averaged(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
     """Σ_j (q_iᵀ k_j) v_j over what each query sees, ``[batch, heads, query, value width]``."""
-    if mask.plain and not mask.causal:
+    if mask.is_plain and not mask.causal:
         return q @ (k.mT @ v)
-    return (q @ k.mT * mask.visible()[:, None]) @ v
+    return (q @ k.mT * mask.materialize()[:, None]) @ v

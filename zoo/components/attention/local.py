@@ -36,7 +36,7 @@ class LocalAttention(DotProductAttention):
     Source: Parmar et al. 2018 (Image Transformer).
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
 
     def __init__(
         self,
@@ -63,15 +63,15 @@ class LocalAttention(DotProductAttention):
         own, other = mask.query.position // self.block, mask.key.position // self.block
         return (own[:, :, None] - other[:, None, :]).abs() <= self.look_back
 
-    def pairs(self, mask: Mask) -> int:
+    def count_pairs(self, mask: Mask) -> int:
         """How many query-key pairs are seen in all rows; without a matrix where a row is one document."""
-        mask = mask.within(self.scores.window)
+        mask = mask.restrict_window(self.scores.window)
         i, j = mask.query.index, mask.key.index
         plain = mask.prefix is None and mask.key.length > 0
         for tokens in (mask.query, mask.key):
             plain &= tokens.segment is None and torch.equal(tokens.position, tokens.index[None])
         if not plain or not torch.equal(j, torch.arange(int(j[0]), int(j[0]) + len(j))):
-            return int((mask.visible() & self._near(mask)).sum())
+            return int((mask.materialize() & self._near(mask)).sum())
         low = (i // self.block - self.look_back) * self.block
         high = (i // self.block + self.look_back + 1) * self.block - 1
         if mask.causal:
@@ -80,6 +80,6 @@ class LocalAttention(DotProductAttention):
             low, high = torch.maximum(low, i - mask.window + 1), torch.minimum(high, i + mask.window - 1)
         return int((high.clamp(max=int(j[-1])) - low.clamp(min=int(j[0])) + 1).clamp(min=0).sum())
 
-    def new_cache(self, capacity: int) -> Cache:
+    def create_cache(self, capacity: int) -> Cache:
         """Keys and values of the blocks that a token sees, or of the window if that is less."""
-        return Cache(min(super().new_cache(capacity).capacity, (self.look_back + 1) * self.block))
+        return Cache(min(super().create_cache(capacity).capacity, (self.look_back + 1) * self.block))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.checks import require_divides, require_positive
 from zoo.components.attention._chunked import decayed, decayed_flops
-from zoo.components.attention._recurrent import Line, Recurrent, State, TimeStep, merge_heads, split_heads, wide
+from zoo.components.attention._recurrent import PackedRow, Recurrent, State, TimeStep, merge_heads, split_heads, wide
 from zoo.components.attention._short_convolution import ShortConvolution
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
@@ -72,15 +72,15 @@ class Mamba2(Recurrent):
         self.weight = nn.Parameter(torch.ones(inner))
         self.output = OutputLinear(inner, dim, bias=False)
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """The state is what the convolution reaches, and S ``[batch, heads, state, expand * head_dim]``."""
         before, memory = state if state else (None, None)
         vkq = torch.cat([self.value(x), self.key(x), self.query(x)], dim=-1)
-        vkq, before = self.convolution(vkq, line, before)
+        vkq, before = self.convolution(vkq, row, before)
         v, k, q = torch.split(wide(vkq), self.widths, dim=-1)
         v, k, q = split_heads(v, self.heads), split_heads(k, self.groups), split_heads(q, self.groups)
         step, log_decay = self.step(self.decay(x))
-        y, memory = decayed(q, k, v * step, log_decay, line, self.chunk, memory)
+        y, memory = decayed(q, k, v * step, log_decay, row, self.chunk, memory)
         y = merge_heads(y + v * wide(self.skip)[:, None, None]) * F.silu(wide(self.gate(x)))
         y = torch.unflatten(y, -1, (self.groups, -1))
         y = F.rms_norm(y, y.shape[-1:], eps=EPS).flatten(-2) * self.weight

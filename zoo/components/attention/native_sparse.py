@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo.checks import require, require_divides, require_positive
 from zoo.model.attend import Scores, attend, form_scores
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import OutputLinear
 from zoo.registry import register
@@ -95,8 +95,8 @@ class NativeSparseAttention(Attention):
     Source: Yuan et al. 2025.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "packed"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class NativeSparseAttention(Attention):
         parts = (self.query(x), self.key(memory), self.value(memory))
         q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in parts)
         q = position.rotate_queries(q, mask.query.position)
-        turned = position.rotate_keys(k[:, self.kv_heads :], mask.key.position)
-        k = torch.cat([k[:, : self.kv_heads], turned], dim=1)  # summaries are made of keys that are not rotated
+        rotated = position.rotate_keys(k[:, self.kv_heads :], mask.key.position)
+        k = torch.cat([k[:, : self.kv_heads], rotated], dim=1)  # summaries are made of keys that are not rotated
         if cache is not None:
             (k, v), mask = cache.extend((k, v), mask)
         (k1, k2, k3), (v1, v2, v3) = k.chunk(BRANCHES, dim=1), v.chunk(BRANCHES, dim=1)
@@ -168,18 +168,18 @@ class NativeSparseAttention(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Projections, summaries, and the seen pairs of the three branches; scores of summaries also choose."""
-        per_query = sum(linear_flops(part) for part in (self.query, self.gate, self.output))
-        per_key = linear_flops(self.key) + linear_flops(self.value)
-        per_block = self.kv_heads * (linear_flops(self.key_summary) + linear_flops(self.value_summary))
+        per_query = sum(count_linear_flops(part) for part in (self.query, self.gate, self.output))
+        per_key = count_linear_flops(self.key) + count_linear_flops(self.value)
+        per_block = self.kv_heads * (count_linear_flops(self.key_summary) + count_linear_flops(self.value_summary))
         blocks = Blocks.of(mask.key, self.block)
         over, seen = _over_blocks(mask, blocks)
         others = (seen & ~self._own(over)).sum(dim=-1).clamp(max=self.keep)
-        chosen = int(others.sum()) * self.block + int((self._own(mask) & mask.visible()).sum())
-        pairs = 4 * (int(seen.sum()) + chosen + mask.within(self.window).pairs())
+        chosen = int(others.sum()) * self.block + int((self._own(mask) & mask.materialize()).sum())
+        pairs = 4 * (int(seen.sum()) + chosen + mask.restrict_window(self.window).count_pairs())
         total = per_query * mask.query.length + per_key * mask.key.length + per_block * blocks.end.shape[1]
         return total + self.heads * self.head_dim * pairs
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values, their summaries, and output; queries, keys and gates only steer (DeepNorm)."""
         yield from (self.value.weight, self.value_summary.up.weight, self.value_summary.down.weight)
         yield self.output.weight
@@ -189,6 +189,6 @@ def _over_blocks(mask: Mask, blocks: Blocks) -> tuple[Mask, Tensor]:
     """The mask whose keys are blocks, standing where they end, and who sees which ``[batch or 1, query, blocks]``."""
     end, rows = blocks.end.clamp(min=0), len(blocks.end)
     places = mask.key.position.expand(rows, -1).gather(1, end)
-    visible = mask.visible().expand(rows, -1, -1).gather(2, end[:, None].expand(-1, mask.query.length, -1))
+    visible = mask.materialize().expand(rows, -1, -1).gather(2, end[:, None].expand(-1, mask.query.length, -1))
     key = Tokens(torch.arange(end.shape[1], device=end.device), places)
     return Mask(Tokens(mask.query.index, mask.query.position), key), visible & (blocks.end >= 0)[:, None]

@@ -26,8 +26,8 @@ class NoAttention(Attention):
         norm: not used.
     """
 
-    absent: ClassVar[bool] = True
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+    is_none: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
 
     def __init__(self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm]) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.checks import require_positive
 from zoo.components.attention._chunked import decayed, decayed_flops
-from zoo.components.attention._recurrent import Line, Recurrent, State, merge_heads, split_heads, wide
+from zoo.components.attention._recurrent import PackedRow, Recurrent, State, merge_heads, split_heads, wide
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -38,7 +38,7 @@ class Retention(Recurrent):
     Source: Sun et al. 2023.
     """
 
-    applies: ClassVar[frozenset[str]] = frozenset({"rotate"})
+    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate"})
 
     def __init__(self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, expand: int = 2) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class Retention(Recurrent):
         self.gate = nn.Linear(dim, heads * self.value_dim, bias=False)
         self.output = OutputLinear(heads * self.value_dim, dim, bias=False)
 
-    def mix(self, x: Tensor, line: Line, position: Position, state: State) -> tuple[Tensor, State]:
+    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
         """The state is S, ``[batch, heads, head_dim, expand * head_dim]``."""
         q, k, v = (split_heads(wide(part(x)), self.heads) for part in (self.query, self.key, self.value))
-        q = position.rotate_queries(q, line.position)
-        k = position.rotate_keys(k, line.position) * self.head_dim**-0.5
+        q = position.rotate_queries(q, row.position)
+        k = position.rotate_keys(k, row.position) * self.head_dim**-0.5
         head = torch.arange(self.heads, device=x.device, dtype=v.dtype)
         log_decay = torch.log1p(-(2.0 ** (-5.0 - head)))[:, None, None].expand(1, -1, x.shape[1], 1)
-        y, memory = decayed(q, k, v, log_decay, line, self.chunk, state[0] if state else None)
+        y, memory = decayed(q, k, v, log_decay, row, self.chunk, state[0] if state else None)
         y = merge_heads(F.layer_norm(y, y.shape[-1:], eps=EPS)).to(x.dtype)
         return self.output(F.silu(self.gate(x)) * y), (memory,)
 

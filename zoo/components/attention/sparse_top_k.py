@@ -61,6 +61,6 @@ class SparseTopKAttention(DotProductAttention):
 
     def flops(self, mask: Mask) -> int:
         """As of multi-head attention, but values are averaged over the pairs that are kept alone."""
-        seen = mask.within(self.scores.window)
-        left_out = seen.pairs() - seen.pairs(most=self.keep)
+        seen = mask.restrict_window(self.scores.window)
+        left_out = seen.count_pairs() - seen.count_pairs(most=self.keep)
         return super().flops(mask) - 2 * self.heads * self.head_dim * left_out

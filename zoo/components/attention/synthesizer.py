@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.checks import Refused, require_positive
 from zoo.model.attend import average
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, linear_flops
+from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.parameter_roles import Role
 from zoo.model.projections import OutputLinear
@@ -38,7 +38,7 @@ class SynthesizerAttention(Attention):
     Source: Tay et al. 2020.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
 
     roles: ClassVar[Mapping[str, Role]] = {"table": "table", "rows": "table", "columns": "table"}
 
@@ -77,7 +77,7 @@ class SynthesizerAttention(Attention):
         if self.limit is not None and mask.key.length > self.limit:
             raise Refused(f"attention synthesizer has length={self.limit}: got {mask.key.length} tokens")
         logits = self._scores(mask.query.position, mask.key.position)
-        mixed = average(logits, v, mask.visible()[:, None])
+        mixed = average(logits, v, mask.materialize()[:, None])
         merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return merged
 
@@ -89,9 +89,11 @@ class SynthesizerAttention(Attention):
 
     def flops(self, mask: Mask) -> int:
         """Values, output, averages; and the scores where they are a product."""
-        per_token = linear_flops(self.value) * mask.key.length + linear_flops(self.output) * mask.query.length
-        return per_token + 2 * self.heads * (self.head_dim + (self.rank or 0)) * mask.pairs()
+        per_token = (
+            count_linear_flops(self.value) * mask.key.length + count_linear_flops(self.output) * mask.query.length
+        )
+        return per_token + 2 * self.heads * (self.head_dim + (self.rank or 0)) * mask.count_pairs()
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Values and output."""
         yield from (self.value.weight, self.output.weight)

@@ -119,7 +119,7 @@ class TopK(nn.Module):
         return terms
 
     @torch.no_grad()
-    def after_step(self) -> None:
+    def update_after_step(self) -> None:
         """Updates the bias for load balancing from the load recorded since the last step."""
         load, self._load = self._load, None
         if load is None or self.correction is None or self.router.correction is None:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from zoo.checks import require, require_between, require_positive
 from zoo.components.ffn._expert_weights import Experts
 from zoo.model.activation import Activation
-from zoo.model.interfaces import FeedForward, linear_flops
+from zoo.model.interfaces import FeedForward, count_linear_flops
 from zoo.model.mask import Mask, Tokens
-from zoo.model.packing import Documents
+from zoo.model.packing import PackedDocuments
 from zoo.registry import register
 
 
@@ -36,7 +36,7 @@ class ExpertChoice(FeedForward):
     Source: Zhou et al. 2022.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
 
     def __init__(
         self,
@@ -61,8 +61,8 @@ class ExpertChoice(FeedForward):
         scores = self.router(x).softmax(dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
         if tokens.segment is None:
             return self._mix(x, scores, None)
-        documents = Documents(tokens.segment.expand(x.shape[:2]))
-        return documents.together(self._mix(documents.apart(x), documents.apart(scores), documents.lengths))
+        documents = PackedDocuments(tokens.segment.expand(x.shape[:2]))
+        return documents.pack(self._mix(documents.unpack(x), documents.unpack(scores), documents.lengths))
 
     def _mix(self, x: Tensor, scores: Tensor, lengths: Tensor | None) -> Tensor:
         """Maps documents ``[documents, longest, dim]`` to the same shape; None: all have the length ``longest``."""
@@ -87,10 +87,10 @@ class ExpertChoice(FeedForward):
     def flops(self, mask: Mask) -> int:
         """Counts the router for each token, and the experts for the tokens that they select."""
         segment = mask.query.segment
-        lengths = [mask.query.length] if segment is None else Documents(segment).lengths.tolist()
+        lengths = [mask.query.length] if segment is None else PackedDocuments(segment).lengths.tolist()
         selected = sum(self._count_selected(length) for length in lengths)
-        return mask.query.length * linear_flops(self.router) + selected * linear_flops(self.experts)
+        return mask.query.length * count_linear_flops(self.router) + selected * count_linear_flops(self.experts)
 
-    def active(self) -> int:
+    def count_active_parameters(self) -> int:
         """Counts the router and ``capacity`` experts, the average per token."""
-        return super().active() - round((self.experts.count - self.capacity) * self.experts.size)
+        return super().count_active_parameters() - round((self.experts.count - self.capacity) * self.experts.size)

@@ -13,7 +13,7 @@ from zoo.components.ffn._expert_weights import Experts
 from zoo.components.ffn._router import Router, TopK
 from zoo.components.ffn.gated import Gated
 from zoo.model.activation import Activation
-from zoo.model.interfaces import FeedForward, linear_flops
+from zoo.model.interfaces import FeedForward, count_linear_flops
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import BatchedLinear
 from zoo.registry import register
@@ -81,13 +81,16 @@ class Moe(FeedForward):
 
     def flops(self, mask: Mask) -> int:
         """Counts the router, the shared experts and ``top_k`` other experts for each token."""
-        return super().flops(mask) - mask.query.length * linear_flops(self.experts) // self.experts.count * self._idle
+        return (
+            super().flops(mask)
+            - mask.query.length * count_linear_flops(self.experts) // self.experts.count * self._idle
+        )
 
-    def active(self) -> int:
+    def count_active_parameters(self) -> int:
         """Counts all parameters except those of the experts that are not selected for a token."""
-        return super().active() - self.experts.size * self._idle
+        return super().count_active_parameters() - self.experts.size * self._idle
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Yields the matrices of the experts, without the router, which only selects."""
         for part in (self.experts, self.shared):
             for module in part.modules() if part is not None else ():
@@ -98,9 +101,9 @@ class Moe(FeedForward):
         """Returns the losses of the router."""
         return self.router.losses()
 
-    def after_step(self) -> None:
+    def update_after_step(self) -> None:
         """Updates the load balancing of the router."""
-        self.router.after_step()
+        self.router.update_after_step()
 
     @property
     def _idle(self) -> int:

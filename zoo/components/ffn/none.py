@@ -22,7 +22,7 @@ class NoFeedForward(FeedForward):
         hidden: unused.
     """
 
-    absent: ClassVar[bool] = True
+    is_none: ClassVar[bool] = True
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()

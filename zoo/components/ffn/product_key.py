@@ -63,11 +63,11 @@ class ProductKey(FeedForward):
         out = F.embedding_bag(read.flatten(1), self.values.weight, per_sample_weights=weights.flatten(1), mode="sum")
         return out.view_as(x)
 
-    def active(self) -> int:
+    def count_active_parameters(self) -> int:
         """Counts all parameters except the values that a token does not read."""
         read = min(self.heads * self.top_k, self.values.num_embeddings)
-        return super().active() - (self.values.num_embeddings - read) * self.values.embedding_dim
+        return super().count_active_parameters() - (self.values.num_embeddings - read) * self.values.embedding_dim
 
-    def branch_weights(self) -> Iterator[Tensor]:
+    def get_branch_weights(self) -> Iterator[Tensor]:
         """Yields the values, without queries and keys, which only select."""
         yield self.values.weight

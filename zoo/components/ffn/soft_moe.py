@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from zoo.checks import require_positive
 from zoo.components.ffn._expert_weights import Experts
 from zoo.model.activation import Activation
-from zoo.model.interfaces import FeedForward, linear_flops
+from zoo.model.interfaces import FeedForward, count_linear_flops
 from zoo.model.mask import Mask, Tokens
-from zoo.model.packing import Documents
+from zoo.model.packing import PackedDocuments
 from zoo.registry import register
 
 
@@ -37,7 +37,7 @@ class SoftMoe(FeedForward):
     Source: Puigcerver et al. 2024.
     """
 
-    sees: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class SoftMoe(FeedForward):
         """Maps ``[batch, length, dim]`` to the same shape."""
         if tokens.segment is None:
             return self._mix(x, None)
-        documents = Documents(tokens.segment.expand(x.shape[:2]))
-        return documents.together(self._mix(documents.apart(x), documents.lengths))
+        documents = PackedDocuments(tokens.segment.expand(x.shape[:2]))
+        return documents.pack(self._mix(documents.unpack(x), documents.lengths))
 
     def _mix(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Maps documents ``[documents, longest, dim]`` to the same shape; None: all have the length ``longest``."""
@@ -80,6 +80,8 @@ class SoftMoe(FeedForward):
     def flops(self, mask: Mask) -> int:
         """Counts the logits and two weighted means for each token, and the experts for each slot of each document."""
         segment = mask.query.segment
-        documents = 1 if segment is None else len(Documents(segment).lengths)
+        documents = 1 if segment is None else len(PackedDocuments(segment).lengths)
         slots = self.slots.out_features // self.experts.count
-        return 3 * mask.query.length * linear_flops(self.slots) + documents * slots * linear_flops(self.experts)
+        return 3 * mask.query.length * count_linear_flops(self.slots) + documents * slots * count_linear_flops(
+            self.experts
+        )

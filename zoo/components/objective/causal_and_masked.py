@@ -56,7 +56,7 @@ class CausalAndMasked(Objective):
         require_between("masked", masked, 0.0, 1.0)
         self.masked, self.hiding = masked, Hiding(vocabulary, rate)
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Mask."""
         return Required(mask=True)
 

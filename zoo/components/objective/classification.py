@@ -12,7 +12,7 @@ from zoo.checks import Refused, require
 from zoo.components.objective._rows import joined, padding
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
 
@@ -78,10 +78,10 @@ class Classification(Objective):
         targets = torch.where(valid, batch.target[:, :1], self.vocabulary.pad)
         return View(Inputs(tokens, segment), targets, valid)
 
-    def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
+    def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
         """Logits ``[asked, vocabulary]`` and targets ``[asked]``, one for each row."""
         asked = view.valid.any(dim=1)
-        pooled = self._pooled(model.hidden(view.inputs), view)
+        pooled = self._pooled(model.compute_hidden(view.inputs), view)
         return self.classes(pooled[asked]), view.targets[view.valid]
 
     def _pooled(self, hidden: Tensor, view: View) -> Tensor:
@@ -96,7 +96,7 @@ class Classification(Objective):
         return (hidden * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
 
     @torch.no_grad()
-    def written(self, model: Readable, batch: PairBatch) -> list[list[int]]:
+    def generate_targets(self, model: LanguageModel, batch: PairBatch) -> list[list[int]]:
         """The likeliest class of each source."""
         view = self.prepare(batch, ()).to(self.classes.weight.device)
-        return [[token] for token in self.answers(model, view)[0].argmax(dim=-1).tolist()]
+        return [[token] for token in self.predict(model, view)[0].argmax(dim=-1).tolist()]

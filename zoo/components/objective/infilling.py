@@ -60,11 +60,11 @@ class Infilling(Objective):
         require_between("span", span, 1.0, 100.0)
         self.density, self.span = density, span
 
-    def longest(self, length: int) -> int:
+    def get_max_length(self, length: int) -> int:
         """Each span adds its mask and its sep, and is itself of at least one token, as is the gap before it."""
         return 2 * length
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Mask for each span, and sep before it is written."""
         return Required(mask=True, sep=True)
 

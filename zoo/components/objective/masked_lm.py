@@ -50,7 +50,7 @@ class MaskedLm(Objective):
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         self.hiding = Hiding(vocabulary, rate)
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Mask, and sep between source and target."""
         return Required(mask=True, sep=form == "pairs")
 

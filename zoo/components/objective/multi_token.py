@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
 from zoo.registry import register
 
 _NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}  # of the terms of a further token
@@ -62,20 +62,20 @@ class MultiToken(Objective):
         valid = (batch.segment[:, 1:] == segment) & (segment >= 0)
         return View(Inputs(batch.tokens[:, :-1], segment, batch.position[:, :-1]), batch.tokens[:, 1:], valid)
 
-    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+    def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """A term for each token ahead, each the mean over the places whose document goes on so far."""
-        hidden = model.hidden(view.inputs)
-        terms = self.terms(model.logits(hidden[view.valid]), view.targets[view.valid])
+        hidden = model.compute_hidden(view.inputs)
+        terms = self.compute_terms(model.logits(hidden[view.valid]), view.targets[view.valid])
         for steps, matrix in enumerate(self.further, start=1):
             asked = _goes_on(view, steps)
             h = hidden[:, : asked.shape[1]][asked]
-            found = self.terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
+            found = self.compute_terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
             terms |= {_NAMES[name].format(steps + 1): term for name, term in found.items()}
         return terms
 
-    def counts(self, view: View) -> dict[str, int]:
+    def count_terms(self, view: View) -> dict[str, int]:
         """The places whose document goes on so far."""
-        counts = super().counts(view)
+        counts = super().count_terms(view)
         for steps in range(1, len(self.further) + 1):
             asked = int(_goes_on(view, steps).sum())
             counts |= {name.format(steps + 1): asked for name in _NAMES.values()}

@@ -14,7 +14,7 @@ from zoo.components.objective._rows import padding, stacked
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
 
@@ -62,11 +62,11 @@ class NextSentence(Objective):
         self.hiding, self.token_types = Hiding(vocabulary, rate), token_types
         self.pooler, self.follows = nn.Linear(dim, dim), nn.Linear(dim, 2)
 
-    def longest(self, length: int) -> int:
+    def get_max_length(self, length: int) -> int:
         """A row gets bos and twice sep."""
         return length + 3
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Mask, and sep between the halves."""
         return Required(mask=True, sep=True)
 
@@ -74,7 +74,7 @@ class NextSentence(Objective):
         """Where a row is divided, whether its second part is its partner's, and what is hidden is drawn."""
         if not isinstance(batch, DocumentBatch) or batch.partner is None:
             raise TypeError("next_sentence takes documents, each row with a partner")
-        bos, sep, width = self.vocabulary.bos, self.vocabulary.sep, self.longest(batch.tokens.shape[1] - 1)
+        bos, sep, width = self.vocabulary.bos, self.vocabulary.sep, self.get_max_length(batch.tokens.shape[1] - 1)
         divided = zip(_texts(batch, bos), _texts(batch.partner, bos), generators, strict=True)
         first, second, label = zip(*(_divide(*row) for row in divided), strict=True)
         ends = torch.tensor([(len(a) + 2, len(a) + len(b) + 3) for a, b in zip(first, second, strict=True)])
@@ -89,17 +89,17 @@ class NextSentence(Objective):
         )
         return View(inputs, row[:, :longest], chosen[:, :longest], {"other": torch.tensor(label)})
 
-    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+    def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """Cross-entropy of the hidden tokens, and of what was said of the second parts."""
-        hidden = model.hidden(view.inputs)
-        terms = self.terms(model.logits(hidden[view.valid]), view.targets[view.valid])
+        hidden = model.compute_hidden(view.inputs)
+        terms = self.compute_terms(model.logits(hidden[view.valid]), view.targets[view.valid])
         logits, label = self.follows(torch.tanh(self.pooler(hidden[:, 0]))).float(), _judged(view)
         total = F.cross_entropy(logits, label, reduction="sum", ignore_index=_NOT_JUDGED)
         return terms | {"next_sentence": total / (label != _NOT_JUDGED).sum().clamp(min=1)}
 
-    def counts(self, view: View) -> dict[str, int]:
+    def count_terms(self, view: View) -> dict[str, int]:
         """The hidden tokens, and the rows that are judged."""
-        return super().counts(view) | {"next_sentence": int((_judged(view) != _NOT_JUDGED).sum())}
+        return super().count_terms(view) | {"next_sentence": int((_judged(view) != _NOT_JUDGED).sum())}
 
 
 def _judged(view: View) -> Tensor:

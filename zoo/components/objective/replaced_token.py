@@ -17,7 +17,7 @@ from zoo.components.objective._rows import uniform
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Inputs, Objective, Readable, View
+from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
 
@@ -84,7 +84,7 @@ class ReplacedToken(Objective):
         self.generator = _Proposals(vocabulary.size, generator)
         self.score = nn.Linear(dim, 1)
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """Mask."""
         return Required(mask=True)
 
@@ -98,11 +98,11 @@ class ReplacedToken(Objective):
         inputs = Inputs(tokens.masked_fill(chosen, self.vocabulary.mask), segment, batch.position[:, :-1])
         return View(inputs, tokens, segment >= 0, {"chosen": chosen, "uniform": numbers})
 
-    def answers(self, model: Readable, view: View) -> tuple[Tensor, Tensor]:
+    def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
         """Logits ``[asked, 2]`` and targets ``[asked]`` of real tokens; 1 is replaced."""
         return self._detect(model, view, self._propose(view))
 
-    def loss(self, model: Readable, view: View) -> dict[str, Tensor]:
+    def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """Cross-entropy of the masked tokens for the generator, and weighted of the two classes for the model."""
         proposed = self._propose(view)
         asked = (view.extra["chosen"] & view.valid)[view.extra["chosen"]]
@@ -115,7 +115,7 @@ class ReplacedToken(Objective):
             "discriminator": self.weight * total / max(1, len(replaced)),
         }
 
-    def counts(self, view: View) -> dict[str, int]:
+    def count_terms(self, view: View) -> dict[str, int]:
         """The masked tokens, and all real ones."""
         masked = view.extra["chosen"] & view.valid
         return {"generator": int(masked.sum()), "discriminator": int(view.valid.sum())}
@@ -125,10 +125,10 @@ class ReplacedToken(Objective):
         logits: Tensor = self.generator(view.inputs, view.extra["chosen"])
         return logits
 
-    def _detect(self, model: Readable, view: View, proposed: Tensor) -> tuple[Tensor, Tensor]:
+    def _detect(self, model: LanguageModel, view: View, proposed: Tensor) -> tuple[Tensor, Tensor]:
         tokens = view.targets.clone()
         tokens[view.extra["chosen"]] = _drawn(proposed.detach(), view.extra["uniform"][view.extra["chosen"]])
-        score = self.score(model.hidden(replace(view.inputs, tokens=tokens))[view.valid])
+        score = self.score(model.compute_hidden(replace(view.inputs, tokens=tokens))[view.valid])
         # Of two logits of which one is zero, softmax is the sigmoid of the other.
         return torch.cat([torch.zeros_like(score), score], dim=-1), (tokens != view.targets)[view.valid].long()
 

@@ -64,7 +64,7 @@ class SpanCorruption(Objective):
         require_between("span", span, 1.0, 100.0)
         self.density, self.span = density, span
 
-    def longest(self, length: int) -> int:
+    def get_max_length(self, length: int) -> int:
         """A decoder reads a document's rest and its spans, each sentinel twice: at most five tokens for two.
 
         Of two stacks the one that writes reads a document's spans after bos: at most three tokens for two.
@@ -77,7 +77,7 @@ class SpanCorruption(Objective):
             )
         return length * 3 // 2 if self.variant == "encoder_decoder" else length * 5 // 2 + 2
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """A sentinel for each span of the longest document; sep where one stack reads and writes."""
         return Required(sep=self.variant != "encoder_decoder", sentinels=most_spans(length, self.density, self.span))
 

@@ -91,7 +91,7 @@ class Ul2(Objective):
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         self.shares, self.mode_tokens = shares, mode_tokens
 
-    def longest(self, length: int) -> int:
+    def get_max_length(self, length: int) -> int:
         """As span_corruption, and the mode: of one stack at most three tokens for one, of two at most two."""
         free = len(self.vocabulary.sentinels) - (_MODES if self.mode_tokens else 0)
         for density, span in self._drawn():
@@ -103,7 +103,7 @@ class Ul2(Objective):
                 )
         return 2 * length if self.variant == "encoder_decoder" else 3 * length
 
-    def required(self, form: str, length: int) -> Required:
+    def get_required_tokens(self, form: str, length: int) -> Required:
         """A sentinel for each span of the longest document, and for each mode; sep where one stack reads and writes."""
         spans = max([1, *(most_spans(length, density, span) for density, span in self._drawn())])
         return Required(sep=self.variant != "encoder_decoder", sentinels=spans + (_MODES if self.mode_tokens else 0))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require, require_positive
-from zoo.model.interfaces import Position, linear_flops
+from zoo.model.interfaces import Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.registry import register
 
@@ -66,4 +66,4 @@ class Fire(Position):
 
     def flops(self, mask: Mask) -> int:
         """Counts the output layer of the network, once for every visible pair."""
-        return mask.pairs() * linear_flops(self)
+        return mask.count_pairs() * count_linear_flops(self)

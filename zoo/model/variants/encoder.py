@@ -33,7 +33,7 @@ class Encoder(SingleStack):
         super().__init__(embedding, stack, head)
         self.pooler = pooler
 
-    def pooled(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def pool(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Tokens ``[batch, length]`` to one vector for each row: ``[batch, dim]``.
 
         It is made from the first token that is not padding.

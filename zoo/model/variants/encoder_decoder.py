@@ -12,7 +12,7 @@ from zoo.model.embedding import Embedding
 from zoo.model.head import Head
 from zoo.model.interfaces import Inputs
 from zoo.model.mask import Tokens
-from zoo.model.stack import LayerCache, Stack, padding_tokens
+from zoo.model.stack import LayerCache, Stack, build_tokens
 from zoo.model.variants.variant import Variant
 
 
@@ -57,9 +57,9 @@ class EncoderDecoder(Variant):
     ) -> Tensor:
         """Source and target to the decoder's last hidden states ``[batch, length, dim]``."""
         segments = [None if mask is None else mask.long() - 1 for mask in (target_mask, attention_mask)]
-        return self.hidden(Inputs(target, segments[0], source=source, source_segment=segments[1]))
+        return self.compute_hidden(Inputs(target, segments[0], source=source, source_segment=segments[1]))
 
-    def stacks(self) -> dict[str, Stack]:
+    def get_stacks(self) -> dict[str, Stack]:
         """Encoder and decoder."""
         return {"encoder": self.encoder, "decoder": self.decoder}
 
@@ -68,14 +68,14 @@ class EncoderDecoder(Variant):
         """The decoder."""
         return self.decoder
 
-    def hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
+    def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
         """The decoder's last hidden states ``[batch, length, dim]``.
 
         With caches, ``inputs.source`` is given at the first step only.
         """
         ids = inputs.tokens
         memory, memory_tokens = self._encode(inputs, caches is not None and inputs.start > 0)
-        tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
+        tokens = build_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
         return self.decoder(
             self.embedding(ids, inputs.token_type), tokens, inputs.prefix, memory, memory_tokens, caches
         )
@@ -83,11 +83,11 @@ class EncoderDecoder(Variant):
     def _encode(self, inputs: Inputs, remembered: bool) -> tuple[Tensor, Tokens]:
         if remembered:
             nothing = self.embedding.table.weight.new_empty(len(inputs.tokens), 0, self.embedding.dim)
-            return nothing, Tokens.row(0, device=inputs.tokens.device)
+            return nothing, Tokens.from_length(0, device=inputs.tokens.device)
         if inputs.source is None:
             raise Refused("an encoder_decoder reads a source and a target: got no source")
         source = inputs.source
-        tokens = padding_tokens(source.shape[1], 0, inputs.source_position, inputs.source_segment, source.device)
+        tokens = build_tokens(source.shape[1], 0, inputs.source_position, inputs.source_segment, source.device)
         embedding = self.embedding if self.source_embedding is None else self.source_embedding
         return self.encoder(embedding(source), tokens), tokens
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
 from zoo.model.interfaces import Inputs
-from zoo.model.stack import LayerCache, Stack, padding_tokens
+from zoo.model.stack import LayerCache, Stack, build_tokens
 from zoo.model.variants.variant import Variant
 
 
@@ -29,9 +29,9 @@ class SingleStack(Variant):
 
     def hidden_states(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Tokens ``[batch, length]`` to the last hidden states ``[batch, length, dim]``."""
-        return self.hidden(Inputs(tokens, None if attention_mask is None else attention_mask.long() - 1))
+        return self.compute_hidden(Inputs(tokens, None if attention_mask is None else attention_mask.long() - 1))
 
-    def stacks(self) -> dict[str, Stack]:
+    def get_stacks(self) -> dict[str, Stack]:
         """The only stack."""
         return {self.name: self.stack}
 
@@ -40,10 +40,10 @@ class SingleStack(Variant):
         """The only stack."""
         return self.stack
 
-    def hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
+    def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
         """Last hidden states ``[batch, length, dim]``."""
         ids = inputs.tokens
-        tokens = padding_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
+        tokens = build_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
         return self.stack(self.embedding(ids, inputs.token_type), tokens, inputs.prefix, caches=caches)
 
     def flops(self, length: int, source: int) -> int:

@@ -37,7 +37,7 @@ class Variant(nn.Module, ABC):
     """What :meth:`initialize` was called with."""
 
     @abstractmethod
-    def stacks(self) -> dict[str, Stack]:
+    def get_stacks(self) -> dict[str, Stack]:
         """Its stacks by name."""
 
     @property
@@ -46,7 +46,7 @@ class Variant(nn.Module, ABC):
         """The stack that reads ``Inputs.tokens``."""
 
     @abstractmethod
-    def hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
+    def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
         """Last hidden states of ``inputs.tokens``: ``[batch, length, dim]``."""
 
     @abstractmethod
@@ -84,15 +84,15 @@ class Variant(nn.Module, ABC):
     @property
     def limit(self) -> int | None:
         """The longest row that its positions can tell apart; None is any."""
-        return min((s.limit for s in self.stacks().values() if s.limit is not None), default=None)
+        return min((s.limit for s in self.get_stacks().values() if s.limit is not None), default=None)
 
-    def components(self) -> list[Component]:
+    def list_components(self) -> list[Component]:
         """All components, once each."""
         return [module for module in self.modules() if isinstance(module, Component)]
 
     def losses(self) -> Iterator[tuple[str, Tensor, bool]]:
         """Terms that components add to the loss: name, mean over tokens, and whether these are of the source."""
-        for stack in self.stacks().values():
+        for stack in self.get_stacks().values():
             for module in stack.modules():
                 if isinstance(module, Component):
                     for name, term in module.losses().items():
@@ -113,9 +113,9 @@ class Variant(nn.Module, ABC):
                 how.initialize_table(module.weight, dim)
         if self.head is not None and self.head.weight is not self.embedding.table.weight:
             how.initialize_head(self.head.weight, dim)
-        for stack in self.stacks().values():
-            sublayers = sum(layer.sublayers for layer in stack.applied())
-            for number, layer in enumerate(stack.distinct()):
+        for stack in self.get_stacks().values():
+            sublayers = sum(layer.sublayers for layer in stack.list_applied_layers())
+            for number, layer in enumerate(stack.list_distinct_layers()):
                 _scale_outputs(layer, how.compute_output_gain(number, stack.depth, sublayers))
                 _scale_branches(layer, layer.residual.branch_gain)
 
@@ -128,5 +128,5 @@ def _scale_outputs(layer: Layer, gain: float) -> None:
 
 def _scale_branches(layer: Layer, gain: float) -> None:
     for branch in (layer.attention, layer.cross, layer.ffn):
-        for weight in branch.branch_weights() if branch is not None else ():
+        for weight in branch.get_branch_weights() if branch is not None else ():
             weight.data.mul_(gain)
