@@ -76,7 +76,10 @@ class Tokenizer(ABC):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Number of tokens and ids of the special tokens; ``NO_TOKEN`` for those that the vocabulary does not have."""
+    """Number of tokens and ids of the special tokens; ``NO_TOKEN`` for those that the vocabulary does not have.
+
+    ``decoder_start`` defaults to ``bos``.
+    """
 
     size: int
     pad: int
@@ -86,6 +89,11 @@ class Vocabulary:
     sep: int = NO_TOKEN
     unk: int = NO_TOKEN
     sentinels: tuple[int, ...] = ()
+    decoder_start: int = NO_TOKEN
+
+    def __post_init__(self) -> None:
+        if self.decoder_start == NO_TOKEN:
+            object.__setattr__(self, "decoder_start", self.bos)
 
     @classmethod
     def from_tokenizer(cls, built: tokenizers.Tokenizer, special: SpecialTokens) -> Vocabulary:
@@ -100,10 +108,11 @@ class Vocabulary:
             sep=ids.get(special.sep, NO_TOKEN),
             unk=ids.get(special.unk, NO_TOKEN),
             sentinels=tuple(ids[sentinel] for sentinel in special.sentinels if sentinel in ids),
+            decoder_start=ids.get(special.decoder_start, NO_TOKEN),
         )
 
     @property
     def reserved_ids(self) -> list[int]:
         """Sorted ids that no text may be encoded to: all special tokens except ``unk``."""
-        special = {self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels}
+        special = {self.pad, self.bos, self.eos, self.mask, self.sep, *self.sentinels, self.decoder_start}
         return sorted(special - {self.unk, NO_TOKEN})

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 NO_TOKEN = -1
 """Id of a special token that a vocabulary does not have."""
-ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
+ROLES = ("pad", "bos", "eos", "mask", "sep", "unk", "decoder_start")
 """Roles of special tokens, apart from sentinels."""
 _SENTINEL = "<extra_{}>"
 
@@ -45,6 +45,7 @@ class SpecialTokens:
         sep: separates two parts of one row.
         unk: replaces text that the vocabulary cannot represent.
         sentinels: replace masked spans, in order (Raffel et al. 2020).
+        decoder_start: begins the input of the decoder of an encoder-decoder, as ``</s>`` of BART; empty for ``bos``.
     """
 
     pad: str
@@ -54,6 +55,7 @@ class SpecialTokens:
     sep: str
     unk: str
     sentinels: tuple[str, ...] = ()
+    decoder_start: str = ""
 
     def restrict(self, known: set[str]) -> SpecialTokens:
         """Returns a copy with empty spellings for unknown tokens, and with the known ones of our sentinels."""

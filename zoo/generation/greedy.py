@@ -64,7 +64,7 @@ def answer_sources(model: Variant, batch: PairBatch, vocabulary: Vocabulary, *, 
     if isinstance(model, Encoder):
         return _fill_targets(model, batch, vocabulary)
     if isinstance(model, EncoderDecoder):
-        prompt = torch.full((batch.rows, 1), vocabulary.bos, device=batch.source.device)
+        prompt = torch.full((batch.rows, 1), vocabulary.decoder_start, device=batch.source.device)
         end = torch.full((batch.rows, 1), vocabulary.eos, device=batch.source.device)
         source, segment = _pad_left(batch, None, end)
         return write(model, Inputs(prompt, source=source, source_segment=segment), vocabulary, limit)

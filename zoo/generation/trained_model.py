@@ -83,7 +83,7 @@ def _build_checkpoint_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -
 def _find_start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
     """Finds the start token of the decoder, followed by the forced first token, if there is one."""
     said = [further.get(name, found.config.get(name)) for name in ("decoder_start_token_id", "forced_bos_token_id")]
-    first = said[0] if said[0] is not None else found.vocabulary.bos
+    first = said[0] if said[0] is not None else found.vocabulary.decoder_start
     if not isinstance(first, int) or first < 0:
         raise Refused(f"{found.folder}: decoder_start_token_id must be a token: got {first}")
     return (first,) if said[1] is None else (first, int(said[1]))
@@ -112,9 +112,9 @@ def _build_run_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Promp
 
 def _describe_pair_prompt(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
     """Describes prompts of pairs: ``bos source sep`` for a decoder, ``source eos`` for an encoder-decoder."""
-    bos, sep, eos = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,)
+    bos, sep, eos, start = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,), (vocabulary.decoder_start,)
     if variant == "encoder_decoder":
-        return {"after": eos, "start": bos}
+        return {"after": eos, "start": start}
     if variant == "encoder":
         return {"before": bos}
     return {"before": bos, "after": sep, "both_ways": objective == "prefix_lm", "answers": True}
@@ -122,16 +122,16 @@ def _describe_pair_prompt(variant: str, objective: str, vocabulary: Vocabulary) 
 
 def _describe_document_prompt(variant: str, objective: str, vocabulary: Vocabulary) -> dict[str, Any]:
     """Describes prompts of documents: a decoder continues ``bos text``; denoising objectives read it to its end."""
-    bos, sep, eos = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,)
+    bos, sep, eos, start = (vocabulary.bos,), (vocabulary.sep,), (vocabulary.eos,), (vocabulary.decoder_start,)
     if objective == "infilling":
         raise Refused(
             "a run of objective=infilling cannot be prompted: it predicts at positions that a prompt does not give"
         )
     if objective in ("span_corruption", "ul2"):
         after = eos if variant == "encoder_decoder" else (*eos, *sep)
-        return {"before": bos, "after": after, "start": bos, "answers": True}
+        return {"before": bos, "after": after, "start": start, "answers": True}
     if variant == "encoder":
         return {"before": bos, "after": eos}
     if objective == "prefix_lm":
         return {"before": bos, "start": None, "both_ways": True}
-    return {"before": bos, "start": bos}
+    return {"before": bos, "start": start}

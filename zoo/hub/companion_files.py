@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo import limits
 from zoo.checks import Refused
+from zoo.data.special_tokens import ROLES
 from zoo.system.input_files import parse_json, read_bytes, read_json
 
 TOKENIZER_FILES = (
@@ -28,7 +29,6 @@ TOKENIZER_FILES = (
 _MODULES = "modules.json"
 _SENTENCE_FILES = (_MODULES, "sentence_bert_config.json", "config_sentence_transformers.json")
 """Of sentence-transformers: what is done with the hidden states."""
-ROLES = ("pad", "bos", "eos", "mask", "sep", "unk")
 
 
 def read_side_files(folder: Path) -> dict[str, bytes]:
@@ -63,13 +63,13 @@ def special_ids(folder: Path) -> dict[str, tuple[int, ...]]:
     """The ids of special tokens by role, as ``generation_config.json`` or else ``config.json`` says them.
 
     Of a role with several (texts may end in several ways) all are given; a role that neither file knows is left out.
-    ``bos`` of an encoder-decoder is what its decoder begins with.
+    A checkpoint that names no ``bos``, such as a T5, has that of its decoder.
     """
     file = folder / "generation_config.json"
     said: list[Mapping[str, Any]] = [read_json(file)] if file.is_file() else []
     said.append(read_json(folder / "config.json"))
     found = {role: _first_ids(said, f"{role}_token_id") for role in ROLES}
-    found["bos"] = _first_ids(said, "decoder_start_token_id") or found["bos"]
+    found["bos"] = found["bos"] or found["decoder_start"]
     return {role: ids for role, ids in found.items() if ids}
 
 

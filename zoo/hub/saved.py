@@ -12,10 +12,10 @@ import tokenizers
 from zoo.checks import Refused, suggest
 from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer, Vocabulary
-from zoo.data.special_tokens import NO_TOKEN, protect_special_tokens
+from zoo.data.special_tokens import NO_TOKEN, ROLES, protect_special_tokens
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
 from zoo.hub.checkpoint_folder import Origin, load, read_origin, without_checkpoint
-from zoo.hub.companion_files import ROLES, special_ids
+from zoo.hub.companion_files import special_ids
 from zoo.hub.native import OWN
 from zoo.hub.tensor_files import SafetensorsFiles
 from zoo.hub.weights import fill

@@ -62,10 +62,10 @@ def continuation(batch: PairBatch, vocabulary: Vocabulary, *, prefix: bool) -> V
 
 
 def translation(batch: PairBatch, vocabulary: Vocabulary) -> View:
-    """The encoder reads ``source eos``, the decoder ``bos target``; each token of the target is predicted."""
+    """The encoder reads ``source eos``, the decoder ``decoder_start target``; each token of the target is predicted."""
     source = torch.cat([batch.source, torch.full((batch.rows, 1), vocabulary.pad)], dim=1)
     source[torch.arange(batch.rows), batch.source_length] = vocabulary.eos
-    start = torch.full((batch.rows, 1), vocabulary.bos)
+    start = torch.full((batch.rows, 1), vocabulary.decoder_start)
     segment = padding(batch.target_length, batch.target.shape[1])
     inputs = Inputs(
         torch.cat([start, batch.target[:, :-1]], dim=1),

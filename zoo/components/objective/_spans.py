@@ -68,9 +68,9 @@ def view_of(rows: list[list[Corrupted]], vocabulary: Vocabulary, variant: str) -
 
 
 def _two_stacks(rows: list[list[Corrupted]], vocabulary: Vocabulary) -> View:
-    bos, pad = vocabulary.bos, vocabulary.pad
+    start, pad = vocabulary.decoder_start, vocabulary.pad
     source = [_packed([(left, []) for left, _ in row]) for row in rows]
-    read = [_packed([([bos, *written[:-1]], []) if written else ([], []) for _, written in row]) for row in rows]
+    read = [_packed([([start, *written[:-1]], []) if written else ([], []) for _, written in row]) for row in rows]
     targets = [[token for _, written in row for token in written] for row in rows]
     segment = stacked([row["segment"] for row in read], -1)
     inputs = Inputs(

@@ -33,6 +33,7 @@ _COMMON_SPELLINGS = {
     "mask": (OURS.mask, "[MASK]", "<|mask|>"),
     "sep": (OURS.sep, "[SEP]", "<|sep|>"),
     "unk": (OURS.unk, "[UNK]", "<|unk|>"),
+    "decoder_start": (OURS.decoder_start,),
 }
 
 
@@ -53,6 +54,7 @@ class TokenizerFile(Tokenizer):
         mask: mask token; null as for ``pad``, otherwise <mask>.
         sep: separator token; null as for ``pad``, otherwise <sep>.
         unk: token for unknown text; null as for ``pad``, otherwise <unk>.
+        decoder_start: first token of the decoder of an encoder-decoder; null for that of ``bos``.
 
     Raises:
         Refused: if the file does not exist or is not a tokenizer, or if it lacks a token that an option names.
@@ -68,9 +70,11 @@ class TokenizerFile(Tokenizer):
         mask: str | None = None,
         sep: str | None = None,
         unk: str | None = None,
+        decoder_start: str | None = None,
     ) -> None:
         self.path = path
         self.spellings = {"pad": pad, "bos": bos, "eos": eos, "mask": mask, "sep": sep, "unk": unk}
+        self.spellings["decoder_start"] = decoder_start
 
     def identity(self) -> str:
         """Returns the options and a hash of the tokenizer, which does not depend on the format of its files."""
@@ -98,6 +102,7 @@ class TokenizerFile(Tokenizer):
             sep=self._choose_spelling("sep", ids, marked),
             unk=self._choose_spelling("unk", ids, marked),
             sentinels=_find_sentinels(ids),
+            decoder_start=self._choose_spelling("decoder_start", ids, marked),
         )
 
     def _choose_spelling(self, role: str, ids: Mapping[str, int], marked: Set[str]) -> str:
