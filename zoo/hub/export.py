@@ -113,8 +113,12 @@ def _sees_prefix(source: Saved) -> bool:
 def _options(source: Saved) -> dict[str, Any]:
     """What config.json says of special tokens, and how long the rows were that the model saw."""
     ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
-    start = {"decoder_start_token_id": source.vocabulary.decoder_start} if source.model.name == "encoder_decoder" else {}
-    return {**ids, **start, "max_position_embeddings": source.config["data"]["length"]}
+    return {**ids, **_decoder_start(source), "max_position_embeddings": source.config["data"]["length"]}
+
+
+def _decoder_start(source: Saved) -> dict[str, int]:
+    variant = source.model.name
+    return {"decoder_start_token_id": source.vocabulary.decoder_start} if variant == "encoder_decoder" else {}
 
 
 def _files(source: Saved) -> dict[str, bytes]:
@@ -128,8 +132,7 @@ def _files(source: Saved) -> dict[str, bytes]:
     }
     if source.model.reader.causal:
         ids = {f"{role}_token_id": getattr(vocabulary, role) for role in _GENERATION}
-        start = {"decoder_start_token_id": vocabulary.decoder_start} if source.model.name == "encoder_decoder" else {}
-        made["generation_config.json"] = {**ids, **start}
+        made["generation_config.json"] = {**ids, **_decoder_start(source)}
     return {name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode() for name, content in made.items()}
 
 
