@@ -113,6 +113,9 @@ try:
     build({"variant": "decoder", **base, "attention": {"name": "multi_head"}, "norm": {"name": "no_import"}}, 32)
 except Refused as refusal:
     out["no_import"] = str(refusal)
+from zoo.catalog.component_page import build_page
+from zoo.catalog.overview_tables import build_index
+out["page"], out["catalog"] = build_page(entry), build_index(["zoo-running-mean"])
 print(json.dumps(out))
 """,
         encoding="utf8",
@@ -171,6 +174,19 @@ def test_one_that_cannot_be_imported_is_named_when_it_is_asked_for(found: dict[s
     line = found["no_import"]
     assert line.startswith("model.norm: norm no_import of zoo-no-import cannot be imported: ")
     assert "a_package_that_is_not_there" in line
+
+
+def test_the_catalog_has_a_page_for_it(found: dict[str, Any]) -> None:
+    assert "[running_mean](attention/running_mean.md)" in found["catalog"].replace("`", "")
+    assert "The mean of the values of a token" in found["page"]
+    assert "| `bias` |" in found["page"]
+
+
+def test_it_is_listed(site: Path) -> None:
+    done = python(site, "-m", "zoo", "list", "attention")
+    assert done.returncode == 0, done.stderr
+    assert "running_mean" in done.stdout
+    assert "zoo-no-python is left out" in done.stdout + done.stderr
 
 
 def test_it_passes_the_conformance_checks(site: Path) -> None:
