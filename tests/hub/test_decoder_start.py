@@ -55,7 +55,7 @@ def test_fine_tuning_and_export_keep_both(tmp_path: Path) -> None:
     run = checked("model=hub", f"model.path={folder}", "data=numbers", "data.limit=80", "data.length=64", *more)
     prepared = prepare_data(run.config)
     assert (prepared.vocabulary.bos, prepared.vocabulary.decoder_start) == (0, 2)
-    batch = prepared.train.batch(range(3))
+    batch = prepared.train.get_batch(range(3))
     view = make_objective(run.config, prepared.vocabulary).prepare(batch, [torch.Generator()] * 3)
     assert view.inputs.tokens[:, 0].tolist() == [2, 2, 2]
     train(run)
@@ -73,7 +73,7 @@ def test_documents_are_read_from_bos_and_written_from_the_start_of_the_decoder(t
     data = ["data=text", f"data.path={text}", "data.unit=paragraph", "data.length=32"]
     run = checked("model=hub", f"model.path={folder}", *data, *ON_CPU, "objective=span_corruption")
     prepared = prepare_data(run.config)
-    batch = prepared.train.batch([0])
+    batch = prepared.train.get_batch([0])
     view = make_objective(run.config, prepared.vocabulary).prepare(batch, [torch.Generator()])
     assert view.inputs.source is not None
     assert view.inputs.source[0, 0] == prepared.vocabulary.bos == 0
