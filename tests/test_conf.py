@@ -15,7 +15,7 @@ from tests.command import ON_CPU, checked
 from zoo.config.checking import check_run, make_objective
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_slots
-from zoo.model.build import assemble, check, component_class
+from zoo.model.build import assemble, check, load_component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
@@ -44,7 +44,7 @@ def objective_of(model: str) -> list[str]:
     """The variant's own, but causal_lm for a decoder some of whose layers cannot see a prefix both ways."""
     _, plan, _ = check(composed(model))
     assert plan is not None
-    sees = [component_class(layer.attention).supports for stack in plan.stacks for layer in stack.layers]
+    sees = [load_component_class(layer.attention).supports for stack in plan.stacks for layer in stack.layers]
     return [] if plan.variant != "decoder" or all("prefix" in seen for seen in sees) else ["objective=causal_lm"]
 
 

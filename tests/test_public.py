@@ -131,7 +131,7 @@ def test_a_plugin_of_one_file_is_listed(site: Path) -> None:
 
 
 def test_a_plugin_of_one_file_is_checked(site: Path) -> None:
-    only = ("--only", "later_tokens_do_not_reach_back", "--jobs", "1")
+    only = ("--only", "later_tokens_have_no_influence", "--jobs", "1")
     assert "attention/latest  passed" in python("-m", "zoo", "check", "attention/latest", *only, path=site).stdout
 
 

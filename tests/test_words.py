@@ -48,6 +48,7 @@ NOUNS = {
     "documents",
     "pairs",
     "flops",
+    "hidden_states",
     "identity",
     "logits",
     "loss",

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from zoo.registry import get_index
-from zoo.testing import BAD, check_component
+from zoo.testing import FAILURES, check_component
 
 EVERY = [f"{kind}/{name}" for kind, name in get_index().entries]
 
@@ -17,7 +17,7 @@ def test_component(component: str) -> None:
     """Runs all checks of a component, some 50 on average, and names each that it does not pass."""
     outcomes = list(check_component(component))
     assert outcomes
-    if any(outcome.status in BAD for outcome in outcomes):
+    if any(outcome.status in FAILURES for outcome in outcomes):
         pytest.fail("\n".join(outcome.line for outcome in outcomes if outcome.status != "passed"), pytrace=False)
     if excused := [outcome.line for outcome in outcomes if outcome.status != "passed"]:
         pytest.xfail("\n".join(excused))

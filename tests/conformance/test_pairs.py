@@ -8,7 +8,7 @@ from zoo.checks import Refused
 from zoo.model.build import VARIANTS, build, check
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
-from zoo.testing.subject import placed
+from zoo.testing.subject import build_config
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -16,7 +16,7 @@ from zoo.testing.subject import placed
 def test_any_component_is_swapped_in_or_refused_with_a_reason(slot: str, variant: str) -> None:
     built = 0
     for name in get_index().get_names(slot):
-        config = placed(slot, {"name": name}, variant)
+        config = build_config(slot, {"name": name}, variant)
         _, _, problems = check(config)
         if not problems:
             build(config, 32)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from zoo.model.build import VARIANTS
-from zoo.model.schema import LAYER_OPTIONS, SLOTS, STACKS, model_options
+from zoo.model.schema import LAYER_OPTIONS, SLOTS, STACKS, list_model_options
 from zoo.registry import Entry, get_index
 from zoo.registry.options import Choice, Many, Maybe, Option, Record, Scalar
 
@@ -107,7 +107,7 @@ def model(draw: Draw) -> dict[str, Any]:
     """A model's config."""
     variant = draw(st.sampled_from(sorted(VARIANTS)))
     config: dict[str, Any] = {"variant": variant}
-    for option in model_options():
+    for option in list_model_options():
         if option.name in SIZES:
             config[option.name] = draw(st.sampled_from(SIZES[option.name]))
         elif option.name != "variant" and draw(st.integers(0, 3)) == 0:

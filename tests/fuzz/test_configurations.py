@@ -23,7 +23,7 @@ from zoo.model.build import assemble
 from zoo.model.interfaces import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
-from zoo.testing.objective_checks import VOCABULARY, documents, pairs, prepare
+from zoo.testing.objective_checks import VOCABULARY, make_documents, make_pairs, prepare
 from zoo.testing.subject import TOKENS, perturb
 
 DRAWS = int(os.environ.get("ZOO_DRAWS", "2000"))
@@ -44,9 +44,9 @@ def batch(form: str, objective: Any) -> Batch:
     """Rows long enough that what is written of a document has several blocks, windows and experts."""
     generator = torch.Generator().manual_seed(0)
     if form == "documents":
-        return documents(generator, ((48,), (20, 24)))
+        return make_documents(generator, ((48,), (20, 24)))
     one_token = objective.one_token_targets
-    return pairs([(source, 1 if one_token else target) for source, target in ((5, 20), (16, 12))], generator)
+    return make_pairs([(source, 1 if one_token else target) for source, target in ((5, 20), (16, 12))], generator)
 
 
 def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:

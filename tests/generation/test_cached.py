@@ -17,7 +17,7 @@ from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
-from zoo.testing.subject import SMALL, TOKENS, perturb, places
+from zoo.testing.subject import SMALL, TOKENS, list_places, perturb
 
 LENGTHS = (3, 7, 1, 5)
 ROOM = 9
@@ -68,7 +68,7 @@ PARTS = [
     (kind, name, place)
     for kind in SLOTS
     for name in get_index().get_names(kind)
-    for place in places(kind, {"name": name})
+    for place in list_places(kind, {"name": name})
     if place != "encoder" and (kind, place) != ("attention", "decoder")
 ]
 PRESETS = [name for name in list_choices("model") if "/" not in name and name != "hub"]

@@ -24,7 +24,7 @@ from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
-from zoo.testing.subject import TOKENS, perturb, placed, places
+from zoo.testing.subject import TOKENS, build_config, list_places, perturb
 
 pytestmark = GPU
 
@@ -84,8 +84,8 @@ def assert_close(there: Tensor, here: Tensor, told: str, close: float = 1e-5) ->
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_every_component(kind: str, name: str) -> None:
-    for place in places(kind, {"name": name}):
-        assert_the_same_on_a_gpu(build(placed(kind, {"name": name}, place), TOKENS, seed=0))
+    for place in list_places(kind, {"name": name}):
+        assert_the_same_on_a_gpu(build(build_config(kind, {"name": name}, place), TOKENS, seed=0))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -20,7 +20,7 @@ from zoo.hub import describe, load
 from zoo.hub.checkpoint_folder import Origin, choose
 from zoo.hub.family import find_family, misfits, read
 from zoo.hub.plan_difference import differences
-from zoo.model.build import build, check, make
+from zoo.model.build import build, check, make_component
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 TINY = {f"{family}-{case.name}": case for family, case in cases()}
@@ -155,7 +155,7 @@ def test_the_extremes_of_rotary_scaling_are_those_of_transformers(scaling: dict[
     config = AutoConfig.for_model("llama", **sizes, max_position_embeddings=256, rope_parameters=rope)
     theirs = LlamaRotaryEmbedding(config)
     plan = read(config.to_dict()).plan
-    position: Any = make(plan.stacks[-1].layers[0].position, 64, 2, 32, True)
+    position: Any = make_component(plan.stacks[-1].layers[0].position, 64, 2, 32, True)
     positions, queries = torch.arange(200)[None], torch.randn(1, 2, 200, 32)
     cosine, sine = theirs(queries, positions)
     expected, _ = apply_rotary_pos_emb(queries, queries, cosine, sine)

@@ -18,7 +18,7 @@ import transformers
 
 from zoo.checks import Refused
 from zoo.hub.family import read
-from zoo.model.cost import on_meta
+from zoo.model.cost import build_on_meta
 
 REAL = [json.loads(line) for line in (Path(__file__).parent / "real_configs.jsonl").read_text().splitlines()]
 ASIDE = ("vision_config", "rope_scaling", "quantization_config", "architectures", "model_type", "text_config")
@@ -34,7 +34,7 @@ def count_theirs(name: str, config: dict[str, Any]) -> int:
 
 def count_ours(config: dict[str, Any]) -> int:
     described = read(config)
-    model = on_meta(described.plan, described.plan.vocabulary or 1)
+    model = build_on_meta(described.plan, described.plan.vocabulary or 1)
     beside = 0 if described.task is None else described.task.parameters
     return sum(parameter.numel() for parameter in model.parameters()) + beside
 

@@ -40,7 +40,7 @@ from zoo.hub.task_heads import TaskHead
 from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.inspect.summary import describe as describe_model
 from zoo.model.build import build, check
-from zoo.model.cost import on_meta
+from zoo.model.cost import build_on_meta
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
 TINY = {
@@ -156,7 +156,7 @@ def test_a_model_that_fits_several_families_is_written_as_the_one_that_has_the_p
     """RoBERTa, not CamemBERT, which comes before it in the alphabet; but what came from CamemBERT goes back to it."""
     _, plan, _ = check({**compose_run(["model=roberta"])["model"], "vocabulary": 61})
     assert plan is not None
-    model = on_meta(plan, 61)
+    model = build_on_meta(plan, 61)
     assert choose(model, None, Origin("zoo")).name == "roberta"
     assert choose(model, None, Origin("camembert")).name == "camembert"
 

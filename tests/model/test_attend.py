@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.checks import Refused
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
-from zoo.model.attend import Scores, attend, capture, form_scores
+from zoo.model.attend import Scores, attend, capture, compute_scores
 from zoo.model.mask import Mask, Tokens
 
 BATCH, HEADS, WIDTH = 2, 4, 6
@@ -243,7 +243,7 @@ def test_formed_scores_are_those_of_the_weights(scores: Scores, bias: bool) -> N
     position = SLOPES if bias else NOWHERE
     with capture() as weights:
         attend(q, k, v, mask, position, scores)
-    formed = form_scores(q, k, mask, position, scores)
+    formed = compute_scores(q, k, mask, position, scores)
     seen = mask.restrict_window(scores.window).materialize()[:, None].expand_as(formed)
     assert torch.equal(formed == -math.inf, ~seen)
     torch.testing.assert_close(formed.softmax(dim=-1).nan_to_num(), weights[0])

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.components.ffn.mlp import Mlp
 from zoo.config.compose import compose_run
 from zoo.model.build import assemble, build, check
-from zoo.model.cost import bill, buffers, cost, on_meta, tree
-from zoo.model.footprint import activations, saved
+from zoo.model.cost import build_on_meta, build_tree, compute_cost, count_buffers, measure_modules
+from zoo.model.footprint import measure_activations, measure_saved_tensors
 from zoo.model.interfaces import FeedForward, Inputs
 from zoo.model.mask import Tokens
 from zoo.model.variants.variant import Variant
@@ -34,7 +34,7 @@ def on_meta_of(config: dict[str, Any]) -> Variant:
     _, plan, problems = check(config)
     assert plan is not None
     assert not problems
-    return on_meta(plan, VOCABULARY)
+    return build_on_meta(plan, VOCABULARY)
 
 
 def rows(model: Variant, length: int = LENGTH, source: int = SOURCE, device: str = "meta") -> Inputs:
@@ -57,22 +57,22 @@ def test_gpt_tiny_has_the_parameters_of_its_closed_form() -> None:
     d, h, layers, positions, vocabulary = 128, 512, 2, 1024, 1000
     layer = 4 * d * d + 4 * d + 2 * d * h + h + d + 2 * 2 * d
     expected = (vocabulary + positions) * d + layers * layer + 2 * d
-    assert cost(on_meta(plan, vocabulary), 64, 64).parameters == expected
+    assert compute_cost(build_on_meta(plan, vocabulary), 64, 64).parameters == expected
     assert sum(p.numel() for p in assemble(plan, vocabulary).parameters()) == expected
 
 
 def test_the_tree_counts_every_parameter_once(tiny: Callable[..., dict[str, Any]]) -> None:
     for over in ({"head": {"tied": True}}, {"head": {"tied": False}}):
         model = build(tiny(**over), 32)
-        counted = tree(model)
+        counted = build_tree(model)
         assert counted["parameters"] == sum(p.numel() for p in model.parameters())
         assert counted["parameters"] == sum(part["parameters"] for part in counted["modules"].values())
 
 
 def test_all_parameters_of_a_model_without_routers_are_active(tiny: Callable[..., dict[str, Any]]) -> None:
-    found = cost(build(tiny(), 32), 8, 8)
+    found = compute_cost(build(tiny(), 32), 8, 8)
     assert found.active_parameters == found.parameters
-    assert all(node["active_parameters"] == node["parameters"] for node in nodes(tree(build(tiny(), 32))))
+    assert all(node["active_parameters"] == node["parameters"] for node in nodes(build_tree(build(tiny(), 32))))
 
 
 @pytest.mark.parametrize(("router", "expected"), [({"correction": 0.001}, 3 * 6), ({}, 0)])
@@ -81,7 +81,7 @@ def test_buffers_are_what_is_saved_beside_the_parameters(
 ) -> None:
     """A router's correction is a number for each expert of each layer; without one there is nothing."""
     model = build(tiny(layers=3, ffn={"name": "moe", "experts": 6, "router": router}), 32)
-    assert buffers(model) == expected
+    assert count_buffers(model) == expected
 
 
 class Half(FeedForward):
@@ -101,7 +101,7 @@ class Half(FeedForward):
 
 def test_idle_parameters_are_told_where_they_are_declared() -> None:
     outer = torch.nn.Sequential(Half(), torch.nn.Linear(8, 8))
-    counted = tree(outer)
+    counted = build_tree(outer)
     assert (counted["parameters"], counted["active_parameters"]) == (4 * 64 + 72, 2 * 64 + 72)
     half = counted["modules"]["0"]
     assert (half["parameters"], half["active_parameters"]) == (4 * 64, 2 * 64)
@@ -116,7 +116,7 @@ def test_operations_are_thrice_those_of_a_forward_pass(variant: str, tiny: Calla
     model = on_meta_of(tiny(variant))
     with FlopCounterMode(display=False) as counter:
         model.logits(model.compute_hidden(rows(model)))
-    found = cost(model, LENGTH, SOURCE)
+    found = compute_cost(model, LENGTH, SOURCE)
     read = LENGTH + (SOURCE if variant == "encoder_decoder" else 0)
     assert (found.length, found.source) == (LENGTH, read - LENGTH)
     counted = counter.get_total_flops()
@@ -130,7 +130,7 @@ def test_operations_are_thrice_those_of_a_forward_pass(variant: str, tiny: Calla
 @pytest.mark.parametrize("name", PRESETS)
 def test_operations_of_presets_are_counted_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forward and backward, where all pairs are seen: the counter counts hidden pairs too."""
-    model = on_meta(preset(name), VOCABULARY)
+    model = build_on_meta(preset(name), VOCABULARY)
     monkeypatch.setattr(model.reader, "causal", False)
     counted = {}
     with FlopCounterMode(display=False) as counter:
@@ -139,13 +139,13 @@ def test_operations_of_presets_are_counted_ones(name: str, monkeypatch: pytest.M
     with FlopCounterMode(display=False) as counter:
         logits.sum().backward()
     counted["backward"] = counter.get_total_flops()
-    assert bill(model, LENGTH, SOURCE)["flops"] == counted
+    assert measure_modules(model, LENGTH, SOURCE)["flops"] == counted
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_operations_by_module_add_up(name: str) -> None:
-    model = on_meta(preset(name), VOCABULARY)
-    found = bill(model, LENGTH, SOURCE)
+    model = build_on_meta(preset(name), VOCABULARY)
+    found = measure_modules(model, LENGTH, SOURCE)
     assert found["flops"]["forward"] == model.flops(LENGTH, SOURCE)
     mlp = next(node for node in nodes(found) if node["class"] in ("Mlp", "Gated"))
     ffn = next(iter(model.get_stacks().values())).list_applied_layers()[0].ffn
@@ -177,28 +177,28 @@ def test_cache_bytes_are_those_of_decoding(name: str, over: tuple[str, ...]) -> 
         source = given.source if at == 0 else None
         model.compute_hidden(Inputs(given.tokens[:, at : at + 1], start=at, source=source), caches)
     held = [memory for cache in caches for memory in (cache.attention, cache.cross) if memory is not None]
-    found = bill(on_meta(plan, VOCABULARY), LENGTH, SOURCE)
+    found = measure_modules(build_on_meta(plan, VOCABULARY), LENGTH, SOURCE)
     assert found["cache_bytes"] == sum(memory.bytes for memory in held)
     assert found["cache_bytes"] > 0
 
 
 def test_a_further_token_costs_keys_and_values_where_there_is_no_window() -> None:
     """llama/tiny: two layers of two key and value heads of 32 features; a window of five keeps what it has."""
-    whole = bill(on_meta(preset("llama"), VOCABULARY), LENGTH, 0)
+    whole = measure_modules(build_on_meta(preset("llama"), VOCABULARY), LENGTH, 0)
     local = "model.exceptions.local={first: 1, attention: {scores: {window: 5}}}"
-    half = bill(on_meta(preset("llama", local), VOCABULARY), LENGTH, 0)
+    half = measure_modules(build_on_meta(preset("llama", local), VOCABULARY), LENGTH, 0)
     assert whole["cache_bytes_per_token"] == 2 * (2 * 2 * 32 * 4)
     assert half["cache_bytes_per_token"] == 2 * 2 * 32 * 4
     assert half["cache_bytes"] == (LENGTH + 5) * 2 * 2 * 32 * 4
 
 
 def test_a_model_at_its_limit_has_a_cost_for_its_last_token() -> None:
-    model = on_meta(preset("gpt", "model.position.length=16"), VOCABULARY)
-    assert bill(model, 16, 0)["cache_bytes_per_token"] == 2 * (2 * 128 * 4)
+    model = build_on_meta(preset("gpt", "model.position.length=16"), VOCABULARY)
+    assert measure_modules(model, 16, 0)["cache_bytes_per_token"] == 2 * (2 * 128 * 4)
 
 
 def test_an_encoder_remembers_nothing() -> None:
-    assert bill(on_meta(preset("bert"), VOCABULARY), LENGTH, 0)["cache_bytes"] == 0
+    assert measure_modules(build_on_meta(preset("bert"), VOCABULARY), LENGTH, 0)["cache_bytes"] == 0
 
 
 # --------------------------------------------------------------------------------------------------------- activations
@@ -211,7 +211,7 @@ def test_a_perceptron_keeps_its_input_and_what_its_activation_needs(activation: 
     with torch.device("meta"):
         mlp = Mlp(dim, hidden, activation=activation, bias=True)
         x = torch.empty(1, length, dim, requires_grad=True)
-    kept = saved(mlp, lambda: mlp(x, Tokens.from_length(length)))
+    kept = measure_saved_tensors(mlp, lambda: mlp(x, Tokens.from_length(length)))
     assert sum(kept.values()) == 4 * length * (dim + hidden_kept * hidden)
     assert kept[mlp.up] == 4 * length * dim
 
@@ -244,7 +244,7 @@ def kept_on_a_cpu(model: Variant) -> int:
 )
 def test_activations_are_what_a_cpu_keeps(name: str, over: tuple[str, ...]) -> None:
     plan = preset(name, *over)
-    assert bill(on_meta(plan, VOCABULARY), LENGTH, SOURCE)["activation_bytes"] == kept_on_a_cpu(
+    assert measure_modules(build_on_meta(plan, VOCABULARY), LENGTH, SOURCE)["activation_bytes"] == kept_on_a_cpu(
         assemble(plan, VOCABULARY)
     )
 
@@ -257,15 +257,18 @@ def test_of_layers_that_are_alike_two_are_run(tiny: Callable[..., dict[str, Any]
     runs: list[torch.nn.Module] = []
     for layer in layers:
         layer.register_forward_pre_hook(lambda module, given: runs.append(module))
-    found = activations(model, LENGTH, 0)
+    found = measure_activations(model, LENGTH, 0)
     assert runs == [layers[0], layers[1], layers[2], layers[3], layers[5]]
     assert list(model.reader.layers) == layers
-    assert sum(found.values()) == sum(saved(model, lambda: model.logits(model.compute_hidden(rows(model)))).values())
+    assert sum(found.values()) == sum(
+        measure_saved_tensors(model, lambda: model.logits(model.compute_hidden(rows(model)))).values()
+    )
 
 
 def test_shared_layers_cost_their_parameters_once(tiny: Callable[..., dict[str, Any]]) -> None:
     shared, apart = (
-        bill(on_meta_of(tiny(layers=4, distinct_layers=number)), LENGTH, 0)["modules"]["stack"] for number in (1, 4)
+        measure_modules(on_meta_of(tiny(layers=4, distinct_layers=number)), LENGTH, 0)["modules"]["stack"]
+        for number in (1, 4)
     )
     one, four = (node["modules"]["layers"]["modules"] for node in (shared, apart))
     assert (len(one), len(four)) == (1, 4)

@@ -10,7 +10,7 @@ from torch import nn
 
 from zoo.checks import Refused
 from zoo.model.build import build
-from zoo.model.parameter_roles import parameter_roles
+from zoo.model.parameter_roles import get_parameter_roles
 from zoo.testing.subject import SMALL
 
 # Of parameters whose number of axes misleads, or that no module of torch explains: what they are.
@@ -37,7 +37,7 @@ CASES = [
 def test_parameters_are_what_they_are_used_as(kind: str, part: dict[str, object], expected: dict[str, str]) -> None:
     with torch.device("meta"):
         model = build({"variant": "decoder", **SMALL, kind: part}, 32, seed=0)
-    roles = parameter_roles(model)
+    roles = get_parameter_roles(model)
     for name, role in expected.items():
         found = {r for full, r in roles.items() if full.endswith(f"{kind}.{name}") or full.endswith(f".{name}")}
         assert found == {role}, (name, list(roles))
@@ -46,7 +46,7 @@ def test_parameters_are_what_they_are_used_as(kind: str, part: dict[str, object]
 def test_a_matrix_of_one_row_and_a_tied_head_count_once() -> None:
     model = nn.ModuleDict({"table": nn.Embedding(5, 4), "head": nn.Linear(4, 5, bias=False), "score": nn.Linear(4, 1)})
     model["head"].weight = model["table"].weight
-    assert parameter_roles(model) == {"table.weight": "table", "score.weight": "matrix", "score.bias": "vector"}
+    assert get_parameter_roles(model) == {"table.weight": "table", "score.weight": "matrix", "score.bias": "vector"}
 
 
 def test_modules_of_torch_need_no_declaration() -> None:
@@ -54,7 +54,7 @@ def test_modules_of_torch_need_no_declaration() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16)
     convolution = nn.Conv1d(3, 4, 2)
     for module in (layer, convolution):
-        for name, role in parameter_roles(module).items():
+        for name, role in get_parameter_roles(module).items():
             is_matrix = name.endswith("weight") and "norm" not in name
             assert role == ("matrix" if is_matrix else "vector"), name
 
@@ -78,14 +78,14 @@ class Outer(nn.Module):
 
 
 def test_what_nobody_explains_is_refused_and_a_declaration_decides() -> None:
-    assert parameter_roles(Declared()) == {"gain": "vector"}
-    assert parameter_roles(Outer()) == {"inner.gain": "table"}
+    assert get_parameter_roles(Declared()) == {"gain": "vector"}
+    assert get_parameter_roles(Outer()) == {"inner.gain": "table"}
     with pytest.raises(
         Refused, match=r'inner.gain \[2, 3\] of Stacked must have a role: .* roles = \{"gain": "matrix"\}'
     ):
-        parameter_roles(nn.ModuleDict({"inner": Stacked()}))
+        get_parameter_roles(nn.ModuleDict({"inner": Stacked()}))
 
 
 def test_every_parameter_is_named_once() -> None:
     model = build({"variant": "encoder_decoder", **SMALL}, 32, seed=0)
-    assert list(parameter_roles(model)) == [name for name, _ in model.named_parameters()]
+    assert list(get_parameter_roles(model)) == [name for name, _ in model.named_parameters()]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zoo.model.build import check
-from zoo.model.schema import check_model, merge, model_options
+from zoo.model.schema import check_model, list_model_options, merge
 
 Tiny = Callable[..., dict[str, Any]]
 
@@ -25,7 +25,7 @@ def test_the_options_of_a_model_are_those_of_its_classes() -> None:
     from zoo.model.head import Head
     from zoo.registry.signatures import read_class_options
 
-    read = {option.name: option for option in model_options()}
+    read = {option.name: option for option in list_model_options()}
     assert read["embedding"].type.options == read_class_options(Embedding)  # type: ignore[union-attr]
     assert read["head"].type.inner.options == read_class_options(Head)  # type: ignore[union-attr]
 

@@ -28,7 +28,7 @@ def test_the_index_imports_no_torch() -> None:
         "import sys, zoo.registry, zoo.model.schema, zoo.model.plan\n"
         "found = zoo.registry.get_index()\n"
         "assert {kind for kind, _ in found.entries} == set(zoo.registry.KINDS), found\n"
-        "zoo.model.schema.model_options()\n"
+        "zoo.model.schema.list_model_options()\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'hydra', 'omegaconf', 'lightning', 'numpy')])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,7 +19,7 @@ import yaml
 from tests.command import ON_CPU, SMALL, TINY, zoo
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
-from zoo.model.cost import cost, on_meta
+from zoo.model.cost import build_on_meta, compute_cost
 from zoo.study.cells.expand_plan import expand_plan
 from zoo.study.cells.load_plan import read_study
 from zoo.study.plan.find_study import find_study
@@ -202,7 +202,11 @@ def test_an_interrupted_study_goes_on_with_the_rest(tmp_path: Path) -> None:
 
 def test_three_variants_are_alike_in_parameters() -> None:
     for cells in ([c for c in three_variants() if c.task == task] for task in ("numbers", "pydocs")):
-        counted = {c.arm: cost(on_meta(c.checked.plan, 512), 128, 128).parameters for c in cells if c.checked.plan}
+        counted = {
+            c.arm: compute_cost(build_on_meta(c.checked.plan, 512), 128, 128).parameters
+            for c in cells
+            if c.checked.plan
+        }
         assert set(counted) == {"encoder_decoder", "encoder", "decoder"}
         assert max(counted.values()) < 1.05 * min(counted.values()), counted
 

@@ -13,11 +13,13 @@ import pytest
 
 from tests.command import zoo
 from zoo.registry import KINDS
-from zoo.testing import CHECKS, registered
+from zoo.testing import CHECKS, register_temporarily
 
 
 def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
-    outcome = zoo("check", "norm/none", "--jobs", "1", "--only", "rows_do_not_meet", "--only", "a_paper_can_be_found")
+    outcome = zoo(
+        "check", "norm/none", "--jobs", "1", "--only", "rows_are_independent", "--only", "paper_is_a_valid_reference"
+    )
     assert outcome.code == 0, outcome.out
     assert re.search(r"^norm/none  passed  4 checks: 4 passed$", outcome.out, re.MULTILINE)
     assert outcome.out.endswith("1 components, 4 checks: 4 passed\n")
@@ -30,10 +32,10 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:
     class Undescribed(NoNorm):  # type: ignore[misc]
         """A norm."""
 
-    with registered("norm", "undescribed", Undescribed):
-        code, out, _ = zoo("check", "norm/undescribed", "--jobs", "1", "--only", "every_argument_is_described")
+    with register_temporarily("norm", "undescribed", Undescribed):
+        code, out, _ = zoo("check", "norm/undescribed", "--jobs", "1", "--only", "every_argument_is_documented")
     assert code == 1
-    assert "every_argument_is_described: failed" in out
+    assert "every_argument_is_documented: failed" in out
     assert "expected: every argument under Args" in out
     assert "seen:     nothing about dim" in out
     assert f"{__file__}:" in out
@@ -50,10 +52,13 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:
             ["zoo.model.cost:Cost"],
             "zoo.model.cost.Cost must be registered: write @register(kind, name) above the class",
         ),
-        (["zoo.model.cost:cost"], "zoo.model.cost:cost must be a class: got function"),
-        (["norm/rms", "--only", "cached_is_ful"], "unknown check 'cached_is_ful': did you mean cached_is_full?"),
+        (["zoo.model.cost:compute_cost"], "zoo.model.cost:compute_cost must be a class: got function"),
+        (
+            ["norm/rms", "--only", "cached_equals_ful"],
+            "unknown check 'cached_equals_ful': did you mean cached_equals_full?",
+        ),
         (["norm/rms", "--al"], "unknown flag '--al': did you mean --all?"),
-        (["--only", "cached_is_full"], "nothing to check: give KIND/NAME, package.module:Class or --all"),
+        (["--only", "cached_equals_full"], "nothing to check: give KIND/NAME, package.module:Class or --all"),
         (["norm/rms", "--jobs", "many"], "--jobs: must be a whole number: got many"),
     ],
 )

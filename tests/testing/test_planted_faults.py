@@ -16,8 +16,8 @@ from zoo.model.initialization import Initialization
 from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask, Tokens
 from zoo.model.projections import OutputLinear
-from zoo.testing import BAD, check_component, registered, subjects
-from zoo.testing.kit import checks_of, run_check
+from zoo.testing import FAILURES, check_component, list_subjects, register_temporarily
+from zoo.testing.kit import list_checks, run_check
 
 
 class Sound(Attention):
@@ -346,45 +346,45 @@ class SelectsTwoRows(Sound):
 
 FAULTS: dict[type[Sound], set[str]] = {
     Faultless: set(),
-    LeaksOneFutureToken: {"later_tokens_do_not_reach_back"},
+    LeaksOneFutureToken: {"later_tokens_have_no_influence"},
     IgnoresPadding: {"padding_has_no_influence"},
     IgnoresDocuments: {"packed_documents_are_separate"},
-    RemembersAllButTheFirst: {"cached_is_full"},
-    ForgetsRotate: {"positions_act_or_are_refused"},
-    WrongFlops: {"declared_operations_are_needed_ones"},
-    CountsHiddenPairs: {"declared_operations_are_needed_ones"},
+    RemembersAllButTheFirst: {"cached_equals_full"},
+    ForgetsRotate: {"positions_have_an_effect_or_are_refused"},
+    WrongFlops: {"declared_flops_match_needed_flops"},
+    CountsHiddenPairs: {"declared_flops_match_needed_flops"},
     DeadParameter: {"every_parameter_gets_a_gradient"},
-    DependsOnTheBatch: {"rows_do_not_meet"},
-    Forgetful: {"gradients_are_finite_differences"},
+    DependsOnTheBatch: {"rows_are_independent"},
+    Forgetful: {"gradients_match_finite_differences"},
     Restless: {"evaluation_is_deterministic"},
-    OptionDoesNothing: {"every_option_acts"},
+    OptionDoesNothing: {"every_option_has_an_effect"},
     KeepsNoType: {"shape_and_dtype_are_kept"},
     ReadsValues: {"runs_on_the_meta_device"},
-    SaysNothing: {"every_argument_is_described"},
-    LeaksInLongRows: {"later_tokens_do_not_reach_back"},
-    LeaksOverTheBorderOfAChunk: {"later_tokens_do_not_reach_back"},
+    SaysNothing: {"every_argument_is_documented"},
+    LeaksInLongRows: {"later_tokens_have_no_influence"},
+    LeaksOverTheBorderOfAChunk: {"later_tokens_have_no_influence"},
     IgnoresPaddingInLongRows: {"padding_has_no_influence"},
     IgnoresDocumentsInLongRows: {"packed_documents_are_separate"},
-    DependsOnTheBatchInLongRows: {"rows_do_not_meet"},
-    DoublesGradientsInLongRows: {"gradients_are_finite_differences"},
+    DependsOnTheBatchInLongRows: {"rows_are_independent"},
+    DoublesGradientsInLongRows: {"gradients_match_finite_differences"},
     RestlessInLongRows: {"evaluation_is_deterministic"},
     KeepsNoTypeInLongRows: {"shape_and_dtype_are_kept"},
-    RemembersTheLastTokensAlone: {"cached_is_full"},
-    RotatesByTheChunk: {"cached_is_full"},
-    BiasesByTheSlot: {"cached_is_full"},
-    SelectsTwoRows: {"rows_of_caches_can_be_selected"},
+    RemembersTheLastTokensAlone: {"cached_equals_full"},
+    RotatesByTheChunk: {"cached_equals_full"},
+    BiasesByTheSlot: {"cached_equals_full"},
+    SelectsTwoRows: {"cache_rows_can_be_selected"},
 }
 
 
 @pytest.mark.parametrize("cls", FAULTS, ids=lambda cls: cls.__name__)
 def test_a_fault_is_found_by_the_check_meant_for_it(cls: type[Sound]) -> None:
-    with registered("attention", "planted", cls) as entry:
-        looked_at = [s for s in subjects(entry) if s.scope != "model" or (s.plain and s.is_first)]
-        outcomes = [run_check(subject, item) for subject in looked_at for item in checks_of(subject)]
-    failed = {outcome.check.name for outcome in outcomes if outcome.status in BAD}
-    assert failed == FAULTS[cls], "\n".join(outcome.line for outcome in outcomes if outcome.status in BAD)
+    with register_temporarily("attention", "planted", cls) as entry:
+        looked_at = [s for s in list_subjects(entry) if s.scope != "model" or (s.is_plain and s.is_first)]
+        outcomes = [run_check(subject, item) for subject in looked_at for item in list_checks(subject)]
+    failed = {outcome.check.name for outcome in outcomes if outcome.status in FAILURES}
+    assert failed == FAULTS[cls], "\n".join(outcome.line for outcome in outcomes if outcome.status in FAILURES)
     for outcome in outcomes:
-        if outcome.status in BAD:
+        if outcome.status in FAILURES:
             assert "expected: " in outcome.line
             assert "seen: " in outcome.line
             assert f"{__file__}:" in outcome.line, "where to look"
@@ -440,28 +440,28 @@ class AnOptionThatDoesNothing(FirstWeightsWithoutSeed):
 @pytest.mark.parametrize(
     ("cls", "name"),
     [
-        (RatesThatDoNotCarryOver, "check_rates_carry_over"),
-        (FirstWeightsWithoutSeed, "check_first_weights"),
-        (AnOptionThatDoesNothing, "check_initialization_options"),
+        (RatesThatDoNotCarryOver, "learning_rates_transfer"),
+        (FirstWeightsWithoutSeed, "initial_weights_are_reproducible"),
+        (AnOptionThatDoesNothing, "every_initialization_option_has_an_effect"),
     ],
 )
 def test_a_fault_of_an_initialization_is_found(cls: type[Initialization], name: str) -> None:
-    with registered("initialization", "planted", final(cls)) as entry:
+    with register_temporarily("initialization", "planted", final(cls)) as entry:
         outcomes = list(check_component(entry))
-    assert {outcome.check.name for outcome in outcomes if outcome.status in BAD} == {name}
+    assert {outcome.check.name for outcome in outcomes if outcome.status in FAILURES} == {name}
 
 
 def test_an_expected_failure_is_counted_and_explained() -> None:
     @final
     class Known(Sound):
         __doc__ = Sound.__doc__
-        expected_failures = {"declared_operations_are_needed_ones": "it counts ninety in a hundred"}  # noqa: RUF012
+        expected_failures = {"declared_flops_match_needed_flops": "it counts ninety in a hundred"}  # noqa: RUF012
 
         def flops(self, mask: Mask) -> int:
             return super().flops(mask) * 9 // 10
 
-    with registered("attention", "planted", Known) as entry:
-        outcomes = list(check_component(entry, only=["declared_operations_are_needed_ones"]))
+    with register_temporarily("attention", "planted", Known) as entry:
+        outcomes = list(check_component(entry, only=["declared_flops_match_needed_flops"]))
     assert {outcome.status for outcome in outcomes} == {"expected failure"}
     assert all("it counts ninety in a hundred" in outcome.line for outcome in outcomes)
 
@@ -472,6 +472,6 @@ def test_an_expected_failure_that_passes_is_a_failure() -> None:
         __doc__ = Sound.__doc__
         expected_failures = {"evaluation_is_deterministic": "it was not, once"}  # noqa: RUF012
 
-    with registered("attention", "planted", Cautious) as entry:
+    with register_temporarily("attention", "planted", Cautious) as entry:
         outcomes = list(check_component(entry, only=["evaluation_is_deterministic"]))
     assert {outcome.status for outcome in outcomes} == {"passed unexpectedly"}

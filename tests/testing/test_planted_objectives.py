@@ -11,9 +11,9 @@ import torch
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.model.interfaces import Inputs, Objective, View
-from zoo.testing import BAD, check_component, registered
+from zoo.testing import FAILURES, check_component, register_temporarily
 
-PARTS = {"rows_do_not_depend_on_their_batch", "terms_of_parts_make_the_whole"}
+PARTS = {"rows_do_not_depend_on_the_batch", "loss_terms_add_up_over_batches"}
 
 
 class Sound(Objective):
@@ -56,11 +56,11 @@ class CountsRows(Sound):
     [
         (Sound, set()),
         (DrawsForTheBatch, PARTS),
-        (CountsRows, {"terms_of_parts_make_the_whole"}),
+        (CountsRows, {"loss_terms_add_up_over_batches"}),
     ],
 )
 def test_a_fault_is_found(cls: type[Sound], found: set[str]) -> None:
     cls.__doc__ = Sound.__doc__
-    with registered("objective", "planted", cls) as entry:
-        outcomes = list(check_component(entry, only={*PARTS, "view_is_well_formed", "loss_can_be_trained_on"}))
-    assert {outcome.check.name for outcome in outcomes if outcome.status in BAD} == found
+    with register_temporarily("objective", "planted", cls) as entry:
+        outcomes = list(check_component(entry, only={*PARTS, "view_is_well_formed", "loss_is_trainable"}))
+    assert {outcome.check.name for outcome in outcomes if outcome.status in FAILURES} == found

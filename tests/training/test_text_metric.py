@@ -12,8 +12,8 @@ from torchmetrics.functional.text import sacre_bleu_score
 
 from zoo.components.data.numbers import Language
 from zoo.data.interfaces import Pairs, TextMetric
-from zoo.model.build import make
-from zoo.model.parts import part_from_config
+from zoo.model.build import make_component
+from zoo.model.parts import create_part
 from zoo.registry import get_index
 from zoo.registry.options import REQUIRED
 from zoo.report.records.metrics import Metric
@@ -34,7 +34,9 @@ SPELLED = [
 
 def targets_of(config: dict[str, Any]) -> tuple[TextMetric, list[str]]:
     options = get_index().get("data", config["name"]).options
-    data: Any = make(part_from_config("data", {option.name: option.default for option in options} | config, "data"))
+    data: Any = make_component(
+        create_part("data", {option.name: option.default for option in options} | config, "data")
+    )
     return data.choose_text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from zoo.model.build import check
-from zoo.model.cost import further, on_meta
-from zoo.model.footprint import caches
+from zoo.model.cost import build_on_meta, measure_cache_growth
+from zoo.model.footprint import measure_caches
 from zoo.model.interfaces import Component, Inputs, Norm
 from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
@@ -127,7 +127,7 @@ def measure_cost(entry: Entry) -> ComponentCost | None:
     _, plan, _ = check(_build_config(place, {entry.kind: entry.name}))
     if plan is None:
         return None
-    model = on_meta(plan, 1)
+    model = build_on_meta(plan, 1)
     part = next((item for item in model.list_components() if type(item) is entry.load()), None)
     if part is None or part.is_none:
         return None
@@ -154,11 +154,11 @@ def _measure_cache(model: Variant) -> tuple[int, int, int]:
 
     A state is allocated with the first token, so one decoding step shows it.
     """
-    whole = caches(model, LENGTH, 0)
+    whole = measure_caches(model, LENGTH, 0)
     (begun,) = model.reader.create_caches(LENGTH)
     model.eval().compute_hidden(Inputs(torch.zeros(1, 1, dtype=torch.long, device="meta")), [begun])
     state = begun.attention.state if begun.attention is not None else ()
-    more = further(model, whole, LENGTH, 0)
+    more = measure_cache_growth(model, whole, LENGTH, 0)
     return sum(whole.values()), sum(more.values()), sum(item.numel() * item.element_size() for item in state)
 
 

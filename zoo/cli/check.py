@@ -33,7 +33,7 @@ PARSER = Parser(
         "KIND/NAME": "a registered component, such as attention/latent",
         "package.module:Class": "a registered class in a module that can be imported from here",
     },
-    examples=["zoo check attention/grouped_query --only cached_is_full", "zoo check --all --jobs 4"],
+    examples=["zoo check attention/grouped_query --only cached_equals_full", "zoo check --all --jobs 4"],
     needs_words=True,
     check=_problems,
 )
@@ -60,7 +60,7 @@ def run(given: Given) -> int:
     from rich.text import Text
 
     from zoo.system.tables import Terminal
-    from zoo.testing import BAD, CHECKS
+    from zoo.testing import CHECKS, FAILURES
 
     sys.path.insert(0, os.getcwd())  # a class that is not installed is looked for where the command is called
     if given.list:
@@ -75,14 +75,14 @@ def run(given: Given) -> int:
     total: Counter[Status] = Counter()
     for report in _check_all(components, given.only, jobs):
         total += report.counts
-        bad = any(report.counts[status] for status in BAD)
+        bad = any(report.counts[status] for status in FAILURES)
         word = ("failed", "red") if bad else ("passed", "green")
         line = Text.assemble(escape_controls(report.component), "  ", word, f"  {_format_counts(report.counts)}")
         terminal.print(line, soft_wrap=True)
         for text in report.lines:
             terminal.print_line(text)
     terminal.print_line(f"\n{len(components)} components, {_format_counts(total)}")
-    return 1 if any(total[status] for status in BAD) else 0
+    return 1 if any(total[status] for status in FAILURES) else 0
 
 
 def _format_counts(counts: Counter[Status]) -> str:
@@ -93,11 +93,11 @@ def _format_counts(counts: Counter[Status]) -> str:
 def _components(given: Given) -> list[str]:
     """Returns the components that are named, each of which can be loaded; all of them with ``--all``."""
     from zoo.registry import get_index
-    from zoo.testing import found
+    from zoo.testing import find_component
 
     named = [*given.words, *(f"{kind}/{name}" for kind, name in (get_index().entries if given.all else ()))]
     for component in named:
-        found(component)
+        find_component(component)
     return list(dict.fromkeys(named))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
-from zoo.model.schema import SLOTS, STACK_OPTIONS, STACKS, merge, model_options
+from zoo.model.schema import SLOTS, STACK_OPTIONS, STACKS, list_model_options, merge
 from zoo.registry import list_kind
 from zoo.registry.options import Choice, Maybe, Option, Record, Scalar, Type
 from zoo.system.installation import find_package_folder
@@ -70,7 +70,7 @@ def _options(section: str, before: Sequence[str]) -> dict[str, Type | None]:
         return {**own, "length": Scalar(int), "tokenizer": None} if section == "data" else own
     if section == "model":
         return {
-            **_by_name(model_options()),
+            **_by_name(list_model_options()),
             **dict.fromkeys((*SLOTS, *STACKS, "cross", "initialization", "exceptions")),
         }
     if section in (f"model.{stack}" for stack in STACKS):

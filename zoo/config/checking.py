@@ -20,7 +20,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.model import build
 from zoo.model.interfaces import Objective
-from zoo.model.parts import part_from_config
+from zoo.model.parts import create_part
 from zoo.model.plan import ModelPlan
 from zoo.model.schema import check_part
 from zoo.registry import get_index, get_live_options
@@ -160,7 +160,7 @@ def _find_construction_problems(kind: str, checked: Mapping[str, Any], path: str
     if any(option.name not in checked for option in get_index().get(kind, str(checked["name"])).options):
         return []
     try:
-        made: Any = build.make(part_from_config(kind, checked, path))
+        made: Any = build.make_component(create_part(kind, checked, path))
         made.identity()
     except Refused as error:
         return [str(error)]
@@ -235,7 +235,7 @@ def _find_fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
     if config["objective"].get("token_types") and types < 2:
         problems.append(f"objective.token_types: needs model.embedding.token_types=2: got {types}")
     for stack in plan.stacks:
-        for part, limit in build.limits(stack):
+        for part, limit in build.list_length_limits(stack):
             if limit < longest:
                 rows = f"rows of data.length={config['data']['length']} become up to {longest} tokens"
                 problems.append(f"{part.path}: {part.name} has {limit} positions: {rows}")
@@ -248,7 +248,7 @@ def _find_reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[st
     for stack in plan.stacks:
         for layer in stack.layers:
             for part in (layer.attention, layer.ffn):
-                if missing := sorted(needs - build.component_class(part).supports):
+                if missing := sorted(needs - build.load_component_class(part).supports):
                     who, what = f"{part.path}: {part.name}", ", ".join(missing)
                     problems.append(f"{who} does not see {what}, which this objective and data need")
     return problems

@@ -25,7 +25,7 @@ from zoo.hub.task_heads import KeptHead, read_head
 from zoo.hub.tensor_files import INDEX, ONE, Checkpoint, Renamed, Selected, open_checkpoint
 from zoo.hub.text_config import names_inside
 from zoo.hub.weights import fill, published
-from zoo.model.cost import on_meta
+from zoo.model.cost import build_on_meta
 from zoo.model.variants.variant import Variant
 from zoo.system.files import clear_drafts, make_draft_path, publish_folder, replace_file, write_file
 from zoo.system.input_files import read_bytes, read_json
@@ -167,7 +167,7 @@ def empty(described: Described, checkpoint: Checkpoint) -> Variant:
     if layers > tensors * max(1, len(described.plan.stacks[-1].layers) // described.plan.stacks[-1].distinct):
         raise Refused(f"config.json has {layers} layers: the checkpoint has {tensors} tensors, fewer than that")
     try:
-        return on_meta(described.plan, described.plan.vocabulary or 1)
+        return build_on_meta(described.plan, described.plan.vocabulary or 1)
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise Refused(f"config.json describes a model that no memory could hold: {first}") from None
@@ -324,4 +324,4 @@ def _as_meta(model: Variant) -> Variant:
     """The same model without memory."""
     if model.plan is None:
         raise Refused("a model without a plan has no published form: build it with zoo.model.build")
-    return on_meta(model.plan, model.vocabulary).to(model.embedding.table.weight.dtype)
+    return build_on_meta(model.plan, model.vocabulary).to(model.embedding.table.weight.dtype)

@@ -20,8 +20,8 @@ from zoo.hub.native import OWN
 from zoo.hub.tensor_files import SafetensorsFiles
 from zoo.hub.weights import fill
 from zoo.model import build
-from zoo.model.cost import on_meta
-from zoo.model.parts import part_from_config
+from zoo.model.cost import build_on_meta
+from zoo.model.parts import create_part
 from zoo.model.schema import check_part
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
@@ -91,9 +91,9 @@ def _run(run: RunFolder) -> Saved:
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
     built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
-    maker: Any = build.make(part_from_config("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
+    maker: Any = build.make_component(create_part("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
     vocabulary = _vocabulary_of_run(maker, built)
-    model = on_meta(plan, vocabulary.size)
+    model = build_on_meta(plan, vocabulary.size)
     fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
     model.origin = read_origin(folder / "origin") or Origin(OWN.name)
     return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))

@@ -15,8 +15,8 @@ from zoo.config.compose import compose_run
 from zoo.data.special_tokens import OURS
 from zoo.hub.task_heads import KeptHead
 from zoo.model import build
-from zoo.model.cost import bill, buffers, cost, on_meta
-from zoo.model.executed_flops import executed_flops_per_token
+from zoo.model.cost import build_on_meta, compute_cost, count_buffers, measure_modules
+from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.plan import ModelPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.units import format_count, is_different
@@ -46,13 +46,13 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
         raise Refused("\n".join(problems))
     _require_positions(plan, data["length"])
     vocabulary = find_vocabulary_size(plan, checked, {**given, "data": data})
-    model = on_meta(plan, vocabulary)
-    costs = cost(model, data["length"], data["length"])
-    counted = bill(model, costs.length, costs.source)
+    model = build_on_meta(plan, vocabulary)
+    costs = compute_cost(model, data["length"], data["length"])
+    counted = measure_modules(model, costs.length, costs.source)
     return {
         **asdict(costs),
-        "buffers": buffers(model),
-        "executed_flops_per_token": executed_flops_per_token(model, costs.length, costs.source),
+        "buffers": count_buffers(model),
+        "executed_flops_per_token": measure_executed_flops_per_token(model, costs.length, costs.source),
         **{name: counted[name] for name in _COSTS},
         "vocabulary": vocabulary,
         "shares": compute_shares(counted),
@@ -72,12 +72,12 @@ def _fit_length(data: Mapping[str, Any], plan: ModelPlan | None, overrides: Sequ
     """Shortens the rows of the data to the positions of a checkpoint, unless the command line sets a length."""
     if any(line.startswith("data.length=") for line in overrides):
         return dict(data)
-    limits = [limit for stack in (plan.stacks if plan else ()) for _, limit in build.limits(stack)]
+    limits = [limit for stack in (plan.stacks if plan else ()) for _, limit in build.list_length_limits(stack)]
     return {**data, "length": min([int(data.get("length", 128)), *limits])}
 
 
 def _require_positions(plan: ModelPlan, length: int) -> None:
-    short = {part.path: (part.name, limit) for stack in plan.stacks for part, limit in build.limits(stack)}
+    short = {part.path: (part.name, limit) for stack in plan.stacks for part, limit in build.list_length_limits(stack)}
     problems = [
         f"{path}: {name} has {limit} positions: got data.length={length}"
         for path, (name, limit) in short.items()
@@ -110,7 +110,7 @@ def compute_shares(counted: Mapping[str, Any], figure: str = "parameters") -> di
     """Computes the share of each group of modules in the parameters or the forward FLOPs.
 
     Args:
-        counted: tree of modules with their costs, as from :func:`zoo.model.cost.bill`.
+        counted: tree of modules with their costs, as from :func:`zoo.model.cost.measure_modules`.
         figure: ``parameters`` or ``flops``.
     Returns:
         shares of attention, ffn, embedding, head and other, which sum to 1.

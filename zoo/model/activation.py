@@ -13,17 +13,17 @@ from torch import Tensor
 Activation = Literal["relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "squared_relu", "sigmoid", "identity"]
 
 
-def quick_gelu(x: Tensor) -> Tensor:
+def _quick_gelu(x: Tensor) -> Tensor:
     """x sigmoid(1.702 x), an approximation of GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
     return x * torch.sigmoid(1.702 * x)
 
 
-def squared_relu(x: Tensor) -> Tensor:
+def _squared_relu(x: Tensor) -> Tensor:
     """The square of ReLU (So et al. 2021, arXiv:2109.08668)."""
     return F.relu(x).square()
 
 
-def identity(x: Tensor) -> Tensor:
+def _identity(x: Tensor) -> Tensor:
     """x itself; a gate without an activation is bilinear."""
     return x
 
@@ -32,15 +32,15 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
     "gelu_tanh": functools.partial(F.gelu, approximate="tanh"),
-    "quick_gelu": quick_gelu,
+    "quick_gelu": _quick_gelu,
     "silu": F.silu,
-    "squared_relu": squared_relu,
+    "squared_relu": _squared_relu,
     "sigmoid": F.sigmoid,
-    "identity": identity,
+    "identity": _identity,
 }
 
 
-def gate_product(
+def apply_gate(
     gate: Tensor, up: Tensor, activate: Callable[[Tensor], Tensor], clamp: float | None, up_offset: float
 ) -> Tensor:
     """activate(gate) * (up + up_offset), where gate was clamped from above and up both ways (gpt-oss, 2025)."""

@@ -97,33 +97,35 @@ def attend(
     dropout = scores.dropout if training else 0.0
     bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
     if scores.softcap is not None or _captures:
-        return average(_logits(q, k, bias, scores), v, _seen(mask, allowed), sinks, dropout)
-    grouped, scale = q.shape[1] != k.shape[1], _scale(q, scores)
+        return compute_attention(_compute_logits(q, k, bias, scores), v, _materialize(mask, allowed), sinks, dropout)
+    grouped, scale = q.shape[1] != k.shape[1], _get_scale(q, scores)
     if bias is None and sinks is None and allowed is None and mask.is_plain:
         causal = mask.causal and mask.query.length > 1
         return F.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
         )
-    seen = allowed if mask.is_plain and not mask.causal else _seen(mask, allowed)
+    seen = allowed if mask.is_plain and not mask.causal else _materialize(mask, allowed)
     blind = None
     if seen is not None and sinks is None:  # kernels differ in what they give where nothing is seen; cuDNN's is NaN
         blind = ~seen.any(dim=-1, keepdim=True)
         seen = seen | blind
-    k, v, additive = _with_sinks(q, k, v, seen, bias, sinks)
+    k, v, additive = _add_sinks(q, k, v, seen, bias, sinks)
     out = F.scaled_dot_product_attention(
         q, k, v, attn_mask=additive, dropout_p=dropout, scale=scale, enable_gqa=grouped
     )
     return out if blind is None else out.masked_fill(blind, 0.0)
 
 
-def form_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
+def compute_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
     """The scores that ``attend`` forms, -inf where a key is hidden: ``[batch, heads, query, key]``."""
     mask = mask.restrict_window(scores.window)
     bias = position.bias(q, mask.query.position, mask.key.position)
-    return _logits(q, k, bias, scores).masked_fill(~_seen(mask, None), -math.inf)
+    return _compute_logits(q, k, bias, scores).masked_fill(~_materialize(mask, None), -math.inf)
 
 
-def average(logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+def compute_attention(
+    logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
     """Average values by softmax of ``logits``, by the formula; a query that sees nothing gets zero.
 
     Args:
@@ -148,25 +150,25 @@ def average(logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None
     return F.dropout(weights, dropout, training=dropout > 0) @ v
 
 
-def _scale(q: Tensor, scores: Scores) -> float:
+def _get_scale(q: Tensor, scores: Scores) -> float:
     return scores.scale if scores.scale is not None else 1 / math.sqrt(q.shape[-1])
 
 
-def _seen(mask: Mask, allowed: Tensor | None) -> Tensor:
+def _materialize(mask: Mask, allowed: Tensor | None) -> Tensor:
     """True where a key is seen: ``[batch or 1, heads or 1, query, key]``."""
     seen = mask.materialize()[:, None]
     return seen if allowed is None else seen & allowed
 
 
-def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -> Tensor:
+def _compute_logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -> Tensor:
     """Scores as they are written, of all keys."""
-    logits = (q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT) * _scale(q, scores)
+    logits = (q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT) * _get_scale(q, scores)
     if scores.softcap is not None:
         logits = scores.softcap * torch.tanh(logits / scores.softcap)
     return logits if bias is None else logits + bias
 
 
-def _with_sinks(
+def _add_sinks(
     q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, bias: Tensor | None, sinks: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Keys, values and what is added to the scores; a sink is one more key with value zero."""

@@ -13,12 +13,18 @@ import torch
 from torch import nn
 
 from zoo.checks import Incompatibility, Refused, require
-from zoo.model.compatibility import inherit_positions, limits, model_problems
+from zoo.model.compatibility import find_problems, list_length_limits, resolve_positions
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
 from zoo.model.initialization import Initialization
 from zoo.model.interfaces import Attention, Component, FeedForward, Position, Residual
-from zoo.model.parts import attention_arguments, component_class, make, norm_of, position_arguments
+from zoo.model.parts import (
+    get_attention_arguments,
+    get_norm_factory,
+    get_position_arguments,
+    load_component_class,
+    make_component,
+)
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan, plan_model
 from zoo.model.schema import check_model
 from zoo.model.stack import Layer, Stack
@@ -27,7 +33,7 @@ from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.encoder_decoder import EncoderDecoder
 from zoo.model.variants.variant import Variant
 
-__all__ = ["VARIANTS", "assemble", "build", "check", "component_class", "limits", "make"]
+__all__ = ["VARIANTS", "assemble", "build", "check", "list_length_limits", "load_component_class", "make_component"]
 VARIANTS: dict[str, type[Variant]] = {cls.name: cls for cls in (Decoder, Encoder, EncoderDecoder)}
 
 
@@ -58,8 +64,8 @@ def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, 
     if checked.get("variant") not in list(VARIANTS):
         return checked, None, problems
     further: list[str] = []
-    plan = inherit_positions(plan_model(checked, further))
-    further += model_problems(plan) if checked["dim"] > 0 else []
+    plan = resolve_positions(plan_model(checked, further))
+    further += find_problems(plan) if checked["dim"] > 0 else []
     # Where a value was wrong its default stood in for it: what follows from that is not the user's problem.
     wrong = {problem.split(":")[0].split(".")[-1] for problem in problems}
     problems += [Incompatibility(line) for line in further if not any(f"{name}=" in line for name in wrong)]
@@ -82,13 +88,13 @@ def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
             f"model.vocabulary must be at least that of the data: got {plan.vocabulary}, the data has {vocabulary}",
         )
         vocabulary = plan.vocabulary
-    how = cast("Initialization", make(plan.initialization))
+    how = cast("Initialization", make_component(plan.initialization))
     embedding = Embedding(plan.dim, vocabulary, **plan.embedding)
-    stacks = [_stack(stack) for stack in plan.stacks]
+    stacks = [_build_stack(stack) for stack in plan.stacks]
     head = None
     if plan.head is not None:
         scale = how.compute_rate_factor(embedding.width if plan.head["tied"] else plan.dim)
-        head = Head(plan.dim, embedding, norm_of(plan.stacks[-1].base), scale, **plan.head)
+        head = Head(plan.dim, embedding, get_norm_factory(plan.stacks[-1].base), scale, **plan.head)
     further: list[Any] = []
     if len(stacks) > 1:  # the source has no types of token
         options = {**plan.embedding, "token_types": 0}
@@ -101,52 +107,52 @@ def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
     return model
 
 
-def _stack(plan: StackPlan) -> Stack:
+def _build_stack(plan: StackPlan) -> Stack:
     positions: list[tuple[tuple[Any, ...], Position]] = []
-    layers = [_layer(plan, i, positions) for i in range(plan.distinct)]
+    layers = [_build_layer(plan, i, positions) for i in range(plan.distinct)]
     base, width = plan.base, plan.width or plan.base.dim
-    no_position = make(Part("position", "none", {}, "model.cross"), *position_arguments(plan, base))
+    no_position = make_component(Part("position", "none", {}, "model.cross"), *get_position_arguments(plan, base))
     return Stack(
         layers,
         [position for _, position in positions],
         cast("Position", no_position),
         depth=len(plan.layers),
         causal=plan.causal,
-        input_norm=norm_of(base)(width) if plan.input_norm else None,
+        input_norm=get_norm_factory(base)(width) if plan.input_norm else None,
         project=None if plan.width is None else nn.Linear(width, base.dim),
-        final_norm=norm_of(base)(base.dim) if component_class(base.residual).final_norm else None,
+        final_norm=get_norm_factory(base)(base.dim) if load_component_class(base.residual).final_norm else None,
         dropout=base.dropout,
     )
 
 
-def _layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, ...], Position]]) -> Layer:
+def _build_layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, ...], Position]]) -> Layer:
     layer = plan.layers[number]
-    attention = _present(layer.attention, *attention_arguments(layer))
-    cross = _present(plan.cross, *attention_arguments(layer))
-    ffn = _present(layer.ffn, layer.dim, layer.hidden)
+    attention = _make_optional(layer.attention, *get_attention_arguments(layer))
+    cross = _make_optional(plan.cross, *get_attention_arguments(layer))
+    ffn = _make_optional(layer.ffn, layer.dim, layer.hidden)
     sublayers = sum(part is not None for part in (attention, cross, ffn))
-    residual = make(layer.residual, layer.dim, norm_of(layer), sublayers, number, len(plan.layers))
+    residual = make_component(layer.residual, layer.dim, get_norm_factory(layer), sublayers, number, len(plan.layers))
     return Layer(
         cast("Attention | None", attention),
         cast("Attention | None", cross),
         cast("FeedForward | None", ffn),
         cast("Residual", residual),
-        _place(plan, layer, positions),
+        _find_position(plan, layer, positions),
         layer.dropout,
     )
 
 
-def _present(part: Part | None, *given: Any) -> Component | None:
+def _make_optional(part: Part | None, *given: Any) -> Component | None:
     """The component, unless there is none to make."""
-    return None if part is None or component_class(part).is_none else make(part, *given)
+    return None if part is None or load_component_class(part).is_none else make_component(part, *given)
 
 
-def _place(plan: StackPlan, layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
+def _find_position(plan: StackPlan, layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
     """The number of the layer's position among the distinct ones of the stack; made if it is new."""
     key = (layer.position.name, layer.position.options, layer.heads, layer.head_dim)
     for number, (known, _) in enumerate(positions):
         if known == key:
             return number
-    made = make(layer.position, *position_arguments(plan, layer))
+    made = make_component(layer.position, *get_position_arguments(plan, layer))
     positions.append((key, cast("Position", made)))
     return len(positions) - 1

@@ -29,7 +29,7 @@ class Cache:
         self._index = torch.empty(0, dtype=torch.long)
         self._position = torch.empty(0, 0, dtype=torch.long)
         self._segment: Tensor | None = None
-        self._seen = 0
+        self._count = 0
 
     @property
     def bytes(self) -> int:
@@ -48,13 +48,13 @@ class Cache:
         fresh = mask.key.length
         if not self._items:
             self._allocate(items, mask.key)
-        if self._seen + fresh <= self.capacity or fresh == 1:
+        if self._count + fresh <= self.capacity or fresh == 1:
             self._write(items, mask.key)
-            return self._kept(), replace(mask, key=self._tokens())
+            return self._get_items(), replace(mask, key=self._get_tokens())
         # The first queries of a long chunk still see what its last tokens push out of the ring.
-        old = self._kept() if self._seen else tuple(item[..., :0, :] for item in items)
+        old = self._get_items() if self._count else tuple(item[..., :0, :] for item in items)
         both = tuple(torch.cat(pair, dim=-2) for pair in zip(old, items, strict=True))
-        key = _join(self._tokens(), mask.key) if self._seen else mask.key
+        key = _concatenate(self._get_tokens(), mask.key) if self._count else mask.key
         self._write(items, mask.key)
         return both, replace(mask, key=key)
 
@@ -76,7 +76,7 @@ class Cache:
         last = min(tokens.length, self.capacity)
         if last == 0:
             return
-        start = self._seen + tokens.length - last
+        start = self._count + tokens.length - last
         slots = torch.arange(start, start + last, device=self._index.device) % self.capacity
         for kept, item in zip(self._items, items, strict=True):
             kept[..., slots, :] = item[..., -last:, :]
@@ -86,19 +86,19 @@ class Cache:
             self._segment = torch.zeros_like(self._position)
         if self._segment is not None:
             self._segment[:, slots] = 0 if tokens.segment is None else tokens.segment[:, -last:]
-        self._seen += tokens.length
+        self._count += tokens.length
 
-    def _kept(self) -> tuple[Tensor, ...]:
-        used = min(self._seen, self.capacity)
+    def _get_items(self) -> tuple[Tensor, ...]:
+        used = min(self._count, self.capacity)
         return tuple(item[..., :used, :] for item in self._items)
 
-    def _tokens(self) -> Tokens:
-        used = min(self._seen, self.capacity)
+    def _get_tokens(self) -> Tokens:
+        used = min(self._count, self.capacity)
         segment = None if self._segment is None else self._segment[:, :used]
         return Tokens(self._index[:used], self._position[:, :used], segment)
 
 
-def _join(old: Tokens, new: Tokens) -> Tokens:
+def _concatenate(old: Tokens, new: Tokens) -> Tokens:
     rows = len(old.position)
     index = torch.cat([old.index, new.index])
     position = torch.cat([old.position, new.position.expand(rows, -1)], dim=1)

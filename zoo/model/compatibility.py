@@ -11,19 +11,19 @@ from zoo.model.embedding import Embedding
 from zoo.model.head import Head
 from zoo.model.interfaces import Residual
 from zoo.model.parts import (
-    Blamed,
-    attention_arguments,
-    blame,
-    component_class,
-    make,
-    norm_of,
-    position_arguments,
-    without_memory,
+    RefusedPart,
+    get_attention_arguments,
+    get_norm_factory,
+    get_position_arguments,
+    load_component_class,
+    locate_option,
+    make_component,
+    use_meta_device,
 )
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
 
 
-def inherit_positions(plan: ModelPlan) -> ModelPlan:
+def resolve_positions(plan: ModelPlan) -> ModelPlan:
     """Give position ``none`` to layers that cannot apply the one that was chosen for others.
 
     Who puts a recurrent mixer, or no attention at all, into some layers of a model with rotary positions says nothing
@@ -31,78 +31,78 @@ def inherit_positions(plan: ModelPlan) -> ModelPlan:
     exception, or for one stack) than the position that it does not apply at all, as long as some layer does apply it.
     What was named together is taken at its word and refused.
     """
-    applied = {layer.position.path for stack in plan.stacks for layer in stack.layers if not _idle(layer)}
+    applied = {layer.position.path for stack in plan.stacks for layer in stack.layers if not _is_position_unused(layer)}
     known: dict[int, LayerPlan] = {}
 
     def settled(layer: LayerPlan) -> LayerPlan:
         if id(layer) not in known:
             said = layer.position.path
-            inherited = _depth(layer.attention) > _depth(layer.position) and said in applied
+            inherited = _count_levels(layer.attention) > _count_levels(layer.position) and said in applied
             nothing = Part("position", "none", {}, said)
-            known[id(layer)] = replace(layer, position=nothing) if inherited and _idle(layer) else layer
+            known[id(layer)] = replace(layer, position=nothing) if inherited and _is_position_unused(layer) else layer
         return known[id(layer)]
 
     stacks = [replace(stack, layers=tuple(map(settled, stack.layers))) for stack in plan.stacks]
     return replace(plan, stacks=tuple(stacks))
 
 
-def _depth(part: Part) -> int:
+def _count_levels(part: Part) -> int:
     """How near to a layer a part was chosen: for the model, for a stack, for an exception."""
     return part.path.count(".")
 
 
-def _idle(layer: LayerPlan) -> bool:
+def _is_position_unused(layer: LayerPlan) -> bool:
     """Whether the layer's attention applies nothing of its position."""
     if not (layer.attention.name and layer.position.name):
         return False
-    hooks = component_class(layer.position).get_hooks()
-    return bool(hooks) and not hooks & (component_class(layer.attention).position_hooks | {"embed"})
+    hooks = load_component_class(layer.position).get_hooks()
+    return bool(hooks) and not hooks & (load_component_class(layer.attention).position_hooks | {"embed"})
 
 
-def model_problems(plan: ModelPlan) -> list[str]:
+def find_problems(plan: ModelPlan) -> list[str]:
     """Everything that is wrong with a plan: parts that refuse their options, and pairs that mean nothing."""
-    problems = dict.fromkeys(_end_problems(plan))
+    problems = dict.fromkeys(_find_end_problems(plan))
     for stack in plan.stacks:
         widths = [stack.base.dim, *([stack.width or stack.base.dim] if stack.input_norm else [])]
         for width in widths:  # at the ends of the stack
-            problems.update(dict.fromkeys(_made(stack.base.norm, width)))
+            problems.update(dict.fromkeys(_find_part_problems(stack.base.norm, width)))
         for layer in dict.fromkeys(map(id, stack.layers)):
             chosen = next(item for item in stack.layers if id(item) == layer)
-            problems.update(dict.fromkeys(_layer_problems(stack, chosen)))
+            problems.update(dict.fromkeys(_find_layer_problems(stack, chosen)))
     return list(problems)
 
 
-def _end_problems(plan: ModelPlan) -> Iterator[str]:
+def _find_end_problems(plan: ModelPlan) -> Iterator[str]:
     """What initialization, embedding and head say of their options."""
-    norm = norm_of(plan.stacks[-1].base)
+    norm = get_norm_factory(plan.stacks[-1].base)
     makers: dict[str, Callable[[], object]] = {
-        "initialization": lambda: make(plan.initialization),
+        "initialization": lambda: make_component(plan.initialization),
         "embedding": lambda: Embedding(plan.dim, 1, **plan.embedding),
         "head": lambda: Head(plan.dim, embedding or Embedding(plan.dim, 1), norm, **(plan.head or {})),
     }
     embedding: Embedding | None = None
     for name, maker in makers.items():
         try:
-            with without_memory():
+            with use_meta_device():
                 made = maker()
             embedding = made if isinstance(made, Embedding) else embedding
-        except Blamed as error:
+        except RefusedPart as error:
             yield str(error)
         except Refused as error:
-            yield f"{blame(f'model.{name}', getattr(plan, name) or {}, str(error))}: {error}"
+            yield f"{locate_option(f'model.{name}', getattr(plan, name) or {}, str(error))}: {error}"
     if plan.pooler and plan.variant != "encoder":
         yield f"model.pooler: only an encoder has a first token that sees all: got variant={plan.variant}"
     if len(plan.stacks) == 1 and not plan.embedding["shared"]:
         yield f"model.embedding.shared: only an encoder_decoder has two stacks that read: got variant={plan.variant}"
 
 
-def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
+def _find_layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
     given: dict[str, tuple[Any, ...]] = {
         "norm": (layer.dim,),
-        "position": position_arguments(stack, layer),
+        "position": get_position_arguments(stack, layer),
         "ffn": (layer.dim, layer.hidden),
-        "attention": attention_arguments(layer),
-        "residual": (layer.dim, norm_of(layer), 2, 0, 1),
+        "attention": get_attention_arguments(layer),
+        "residual": (layer.dim, get_norm_factory(layer), 2, 0, 1),
     }
     parts = [layer.norm, layer.position, layer.ffn, layer.attention, layer.residual]
     sound = True
@@ -110,26 +110,26 @@ def _layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
         if not part.name or min(layer.heads, layer.head_dim, layer.hidden) < 1:
             sound = False
             continue
-        refused = list(_made(part, *given[part.kind]))
+        refused = list(_find_part_problems(part, *given[part.kind]))
         sound = sound and not refused
         yield from refused
     if sound:
-        yield from _pair_problems(stack, layer)
+        yield from _find_pair_problems(stack, layer)
 
 
-def _made(part: Part, *given: Any) -> Iterator[str]:
+def _find_part_problems(part: Part, *given: Any) -> Iterator[str]:
     """What a part says of its options when it is made."""
     if part.name:
         try:
-            with without_memory():
-                make(part, *given)
+            with use_meta_device():
+                make_component(part, *given)
         except Refused as error:
             yield str(error)
 
 
-def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
+def _find_pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
     """Refuse what a declared fact says would not work, or would change nothing."""
-    attention, position = component_class(layer.attention), component_class(layer.position)
+    attention, position = load_component_class(layer.attention), load_component_class(layer.position)
     need = "causal" if stack.causal else "full"
     if need not in attention.supports:
         yield (
@@ -141,17 +141,17 @@ def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
             f"{layer.position.path}: {layer.position.name} would change nothing: it acts by {hook}, "
             f"which attention {layer.attention.name} does not apply"
         )
-    if need not in (ffn := component_class(layer.ffn)).supports:
+    if need not in (ffn := load_component_class(layer.ffn)).supports:
         yield (
             f"{layer.ffn.path}: {layer.ffn.name} cannot be used in the {stack.name}: its tokens compete with each "
             f"other, so it does not see {need}, only {', '.join(sorted(ffn.supports))}"
         )
-    if stack.cross is not None and "cross" not in component_class(stack.cross).supports:
+    if stack.cross is not None and "cross" not in load_component_class(stack.cross).supports:
         yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not see cross"
     if attention.is_none and ffn.is_none:
         yield f"{layer.ffn.path}: a layer needs attention or ffn: both are none"
     if layer.residual != (base := stack.base.residual) and any(
-        component_class(part).widen is not Residual.widen for part in (layer.residual, base)
+        load_component_class(part).widen is not Residual.widen for part in (layer.residual, base)
     ):
         yield (
             f"{layer.residual.path}: {layer.residual.name} cannot stand in one stack with {base.name} of {base.path}: "
@@ -159,12 +159,12 @@ def _pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
         )
 
 
-def limits(stack: StackPlan) -> Iterator[tuple[Part, int]]:
+def list_length_limits(stack: StackPlan) -> Iterator[tuple[Part, int]]:
     """The parts of a stack that cannot take rows of any length, and how much each can take."""
     for layer in stack.layers:
-        with without_memory():
-            position = make(layer.position, *position_arguments(stack, layer))
-            attention = make(layer.attention, *attention_arguments(layer))
+        with use_meta_device():
+            position = make_component(layer.position, *get_position_arguments(stack, layer))
+            attention = make_component(layer.attention, *get_attention_arguments(layer))
         for part, component in ((layer.position, position), (layer.attention, attention)):
             if (limit := getattr(component, "limit", None)) is not None:
                 yield part, limit

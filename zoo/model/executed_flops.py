@@ -9,22 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.model.footprint import blank_inputs, likeness, some_of_each
+from zoo.model.footprint import create_blank_inputs, get_structure, run_distinct_layers
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
 
 
-def count_flops() -> FlopCounterMode:
+def create_flop_counter() -> FlopCounterMode:
     """Torch's counter of matrix products, and triangular systems, which it leaves out."""
-    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.linalg_solve_triangular: _solve_flops})
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.linalg_solve_triangular: _count_solve_flops})
 
 
-def _solve_flops(system: Any, right: Any, *given: Any, out_shape: Any = None, **more: Any) -> int:
+def _count_solve_flops(system: Any, right: Any, *given: Any, out_shape: Any = None, **more: Any) -> int:
     """Operations of a triangular system as kernels execute it: size² for each right side."""
     return int(torch.Size(right).numel() * system[-1])
 
 
-class _Whole(nn.Module):
+class _TokensToLogits(nn.Module):
     """A model from tokens to logits, or to hidden states where it has no head; gives its modules unique names."""
 
     def __init__(self, model: Variant) -> None:
@@ -39,7 +39,7 @@ class _Whole(nn.Module):
 _counted: dict[Hashable, tuple[int, int]] = {}
 
 
-def executed_flops(model: Variant, length: int, source: int) -> tuple[int, int]:
+def measure_executed_flops(model: Variant, length: int, source: int) -> tuple[int, int]:
     """Operations that this implementation executes for one row, as torch counts them: hidden pairs and padding, too.
 
     Args:
@@ -50,13 +50,13 @@ def executed_flops(model: Variant, length: int, source: int) -> tuple[int, int]:
         forward and backward operations.
     """
     source = source if len(model.get_stacks()) > 1 else 0
-    key = likeness(model), length, source
+    key = get_structure(model), length, source
     if key not in _counted:
-        _counted[key] = _count(model, length, source)
+        _counted[key] = _measure(model, length, source)
     return _counted[key]
 
 
-def executed_flops_per_token(model: Variant, length: int, source: int) -> int | None:
+def measure_executed_flops_per_token(model: Variant, length: int, source: int) -> int | None:
     """Operations that this implementation executes in one training step, for each token read.
 
     None where a component has a backward pass that does not run on the meta device: no result is lost for it, and
@@ -64,23 +64,23 @@ def executed_flops_per_token(model: Variant, length: int, source: int) -> int | 
     """
     read = length + (source if len(model.get_stacks()) > 1 else 0)
     try:
-        return round(sum(executed_flops(model, length, source)) / read)
+        return round(sum(measure_executed_flops(model, length, source)) / read)
     except (NotImplementedError, RuntimeError):
         return None
 
 
-def _count(model: Variant, length: int, source: int) -> tuple[int, int]:
-    with some_of_each(model, 1) as stand_ins, torch.enable_grad():
-        whole = _Whole(model)
+def _measure(model: Variant, length: int, source: int) -> tuple[int, int]:
+    with run_distinct_layers(model, 1) as stand_ins, torch.enable_grad():
+        whole = _TokensToLogits(model)
         names = {module: f"{type(whole).__name__}.{name}" for name, module in whole.named_modules()}
         further = [names[stand_in] for layer, stand_in in stand_ins.items() if layer is not stand_in]
-        with count_flops() as counter:
-            out = whole(blank_inputs(length, source))
-            forward = _total(counter, further)
+        with create_flop_counter() as counter:
+            out = whole(create_blank_inputs(length, source))
+            forward = _sum_counts(counter, further)
             out.sum().backward()
-        return forward, _total(counter, further) - forward
+        return forward, _sum_counts(counter, further) - forward
 
 
-def _total(counter: FlopCounterMode, further: list[str]) -> int:
+def _sum_counts(counter: FlopCounterMode, further: list[str]) -> int:
     counts = counter.get_flop_counts()
     return counter.get_total_flops() + sum(sum(counts[name].values()) for name in further if name in counts)

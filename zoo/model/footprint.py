@@ -26,7 +26,7 @@ Bytes = Counter[nn.Module]
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
-def activations(model: Variant, length: int, source: int) -> Bytes:
+def measure_activations(model: Variant, length: int, source: int) -> Bytes:
     """What autograd keeps for the backward pass of one row, by the module that keeps it first.
 
     It is counted up to the logits, or to hidden states where the model has no head.
@@ -40,60 +40,60 @@ def activations(model: Variant, length: int, source: int) -> Bytes:
     """
 
     def run() -> Tensor:
-        hidden = model.compute_hidden(blank_inputs(length, source))
+        hidden = model.compute_hidden(create_blank_inputs(length, source))
         return hidden if model.head is None else model.logits(hidden)
 
-    with some_of_each(model, 2) as stands:
-        kept = saved(model, run)
-    return _for_all(kept, stands)
+    with run_distinct_layers(model, 2) as stands:
+        kept = measure_saved_tensors(model, run)
+    return _extend_to_all(kept, stands)
 
 
-def caches(model: Variant, length: int, source: int) -> Bytes:
+def measure_caches(model: Variant, length: int, source: int) -> Bytes:
     """What decoding remembers after ``length`` tokens, by attention; nothing where later tokens are seen."""
     found: Bytes = Counter()
     if not model.reader.causal:
         return found
     was_training = model.training
-    with some_of_each(model.eval(), 1) as stands, torch.no_grad():
+    with run_distinct_layers(model.eval(), 1) as stands, torch.no_grad():
         empty = model.reader.create_caches(length, source)
-        model.compute_hidden(blank_inputs(length, source), empty)
+        model.compute_hidden(create_blank_inputs(length, source), empty)
         for layer, cache in zip(model.reader.list_applied_layers(), empty, strict=True):
             for part, memory in ((layer.attention, cache.attention), (layer.cross, cache.cross)):
                 if part is not None and memory is not None:
                     found[part] += memory.bytes
     model.train(was_training)
-    return _for_all(found, stands)
+    return _extend_to_all(found, stands)
 
 
-def saved(model: nn.Module, run: Callable[[], object]) -> Bytes:
+def measure_saved_tensors(model: nn.Module, run: Callable[[], object]) -> Bytes:
     """Bytes that autograd keeps of ``run``: distinct storages, by the innermost module of ``model`` at work."""
     kept: Bytes = Counter()
     at_work: list[nn.Module] = [model]
-    known: dict[int, Tensor] = {_storage(item): item for item in (*model.parameters(), *model.buffers())}
+    known: dict[int, Tensor] = {_get_storage_id(item): item for item in (*model.parameters(), *model.buffers())}
 
     def keep(tensor: Tensor) -> Tensor:
-        if _storage(tensor) not in known:
-            known[_storage(tensor)] = tensor  # holds the storage, so that its number is not given again
+        if _get_storage_id(tensor) not in known:
+            known[_get_storage_id(tensor)] = tensor  # holds the storage, so that its number is not given again
             kept[at_work[-1]] += tensor.untyped_storage().nbytes()
         return tensor
 
-    with _followed(model, at_work), saved_tensors_hooks(keep, lambda tensor: tensor), _FusedAttention():
+    with _track_modules(model, at_work), saved_tensors_hooks(keep, lambda tensor: tensor), _FusedAttention():
         run()
     return kept
 
 
-def _storage(tensor: Tensor) -> int:
+def _get_storage_id(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def blank_inputs(length: int, source: int) -> Inputs:
+def create_blank_inputs(length: int, source: int) -> Inputs:
     """One row on the meta device, and a source where it has tokens."""
     tokens, read = (torch.zeros(1, number, dtype=torch.long, device="meta") for number in (length, source))
     return Inputs(tokens, source=read if source else None)
 
 
 @contextmanager
-def _followed(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]:
+def _track_modules(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]:
     """Keep the modules whose forward is running on a stack."""
 
     def begin(module: nn.Module, given: Any) -> None:
@@ -115,7 +115,7 @@ def _followed(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
+def run_distinct_layers(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
     """Leave ``most`` layers of those in a stack that are alike; gives for each layer the one that stands for it.
 
     Of activations the first may keep what the others find kept, like what an encoder says to all of them, so the second
@@ -127,7 +127,7 @@ def some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
         for stack, _, depth in whole:
             kinds: dict[Hashable, list[Layer]] = {}
             for layer in stack.list_distinct_layers() if depth == len(stack.layers) else ():
-                alike = kinds.setdefault(likeness(layer), [])
+                alike = kinds.setdefault(get_structure(layer), [])
                 alike.append(layer)
                 stands[layer] = alike[:most][-1]
             if kinds:
@@ -139,16 +139,16 @@ def some_of_each(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
             stack.layers, stack.depth = layers, depth
 
 
-def likeness(module: nn.Module) -> Hashable:
+def get_structure(module: nn.Module) -> Hashable:
     """All that decides what a module does, but for the values of its weights."""
     own = {name: repr(value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
     shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in tensors)
-    parts = tuple((name, likeness(part)) for name, part in module.named_children())
+    parts = tuple((name, get_structure(part)) for name, part in module.named_children())
     return type(module), tuple(own.items()), shapes, parts
 
 
-def _for_all(found: Bytes, stands: Mapping[Layer, Layer]) -> Bytes:
+def _extend_to_all(found: Bytes, stands: Mapping[Layer, Layer]) -> Bytes:
     """What was found in those layers that ran, for all that they stand for."""
     total = Counter(found)
     for layer, one in stands.items():

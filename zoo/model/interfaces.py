@@ -247,13 +247,13 @@ class View:
 
     def to(self, device: torch.device) -> View:
         """The same on another device."""
-        inputs = Inputs(**{item.name: _moved(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
-        extra = {name: _moved(tensor, device) for name, tensor in self.extra.items()}
-        further = (extra, _moved(self.source_length, device))
-        return View(inputs, _moved(self.targets, device), _moved(self.valid, device), *further)
+        inputs = Inputs(**{item.name: _move(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
+        extra = {name: _move(tensor, device) for name, tensor in self.extra.items()}
+        further = (extra, _move(self.source_length, device))
+        return View(inputs, _move(self.targets, device), _move(self.valid, device), *further)
 
 
-def _moved(value: Any, device: torch.device) -> Any:
+def _move(value: Any, device: torch.device) -> Any:
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 

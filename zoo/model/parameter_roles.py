@@ -21,7 +21,7 @@ _TORCH: tuple[tuple[tuple[type[nn.Module], ...], Role], ...] = (
 """The role of parameters of two axes or more in modules of torch."""
 
 
-def parameter_roles(module: nn.Module) -> dict[str, Role]:
+def get_parameter_roles(module: nn.Module) -> dict[str, Role]:
     """The role of every parameter of ``module``, by the names and in the order of ``named_parameters``.
 
     A module declares roles in its class attribute ``roles``, by parameter name; a dotted name reaches into a submodule
@@ -41,7 +41,7 @@ def parameter_roles(module: nn.Module) -> dict[str, Role]:
 def count_inputs(module: nn.Module) -> dict[str, int]:
     """How many inputs each output of a matrix is a sum over, for every ``matrix`` and ``readout`` of ``module``."""
     counts = {}
-    for name, role in parameter_roles(module).items():
+    for name, role in get_parameter_roles(module).items():
         if role in ("matrix", "readout"):
             owner, weight = module.get_submodule(name.rpartition(".")[0]), module.get_parameter(name)
             counts[name] = weight[0].numel() if isinstance(owner, _ConvNd) else weight.shape[-1]

@@ -17,11 +17,11 @@ from zoo.registry import get_index, get_live_options
 from zoo.registry.options import construct_options
 
 
-class Blamed(Refused):
+class RefusedPart(Refused):
     """A refusal that begins with the config path of what is to blame."""
 
 
-def make(part: Part, *given: Any) -> Component:
+def make_component(part: Part, *given: Any) -> Component:
     """The component of a part; ``given`` is what stands left of ``*``.
 
     Raises:
@@ -30,13 +30,13 @@ def make(part: Part, *given: Any) -> Component:
     try:
         cls = get_index().get(part.kind, part.name).load()
         return cast("Component", cls(*given, **construct_options(get_live_options(part.kind, part.name), part.options)))
-    except Blamed:
+    except RefusedPart:
         raise
     except Refused as error:
-        raise Blamed(f"{blame(part.path, part.options, str(error))}: {error}") from None
+        raise RefusedPart(f"{locate_option(part.path, part.options, str(error))}: {error}") from None
 
 
-def part_from_config(kind: str, config: Mapping[str, Any], path: str) -> Part:
+def create_part(kind: str, config: Mapping[str, Any], path: str) -> Part:
     """Returns the part that a checked mapping describes, with the options of the component itself alone.
 
     Args:
@@ -50,13 +50,13 @@ def part_from_config(kind: str, config: Mapping[str, Any], path: str) -> Part:
 
 
 @contextmanager
-def without_memory() -> Iterator[None]:
+def use_meta_device() -> Iterator[None]:
     """Make modules on the meta device; nothing is drawn for weights that nobody will read."""
-    with torch.device("meta"), _NothingDrawn():
+    with torch.device("meta"), _SkipInitialization():
         yield
 
 
-class _NothingDrawn(TorchFunctionMode):
+class _SkipInitialization(TorchFunctionMode):
     """Leaves tensors as they are where torch.nn.init would fill them, which on meta would first load a compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -65,27 +65,27 @@ class _NothingDrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def component_class(part: Part) -> Any:
+def load_component_class(part: Part) -> Any:
     """The class of a part, for the facts that it declares."""
     return get_index().get(part.kind, part.name).load()
 
 
-def blame(path: str, options: Any, message: str) -> str:
+def locate_option(path: str, options: Any, message: str) -> str:
     """The config path of the option that a message begins with, else ``path``."""
     first = message.split()[0].split(".")[0] if message else ""
     return f"{path}.{message.split()[0]}" if first in options else path
 
 
-def norm_of(layer: LayerPlan) -> Callable[[int], Norm]:
+def get_norm_factory(layer: LayerPlan) -> Callable[[int], Norm]:
     """What makes the norms of a layer."""
-    return cast("Callable[[int], Norm]", partial(make, layer.norm))
+    return cast("Callable[[int], Norm]", partial(make_component, layer.norm))
 
 
-def attention_arguments(layer: LayerPlan) -> tuple[Any, ...]:
+def get_attention_arguments(layer: LayerPlan) -> tuple[Any, ...]:
     """What every attention is told."""
-    return layer.dim, layer.heads, layer.head_dim, norm_of(layer)
+    return layer.dim, layer.heads, layer.head_dim, get_norm_factory(layer)
 
 
-def position_arguments(stack: StackPlan, layer: LayerPlan) -> tuple[Any, ...]:
+def get_position_arguments(stack: StackPlan, layer: LayerPlan) -> tuple[Any, ...]:
     """What every position is told; it acts on embeddings, which may have another width than layers."""
     return stack.width or layer.dim, layer.heads, layer.head_dim, stack.causal

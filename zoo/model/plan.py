@@ -74,14 +74,14 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
     if checked["dim"] < 1:
         found.append(f"{path}.dim: must be positive: got {checked['dim']}")
     stacks = tuple(_plan_stack(checked, name, found, path) for name in names)
-    found += _unmatched(checked["exceptions"], [len(stack.layers) for stack in stacks], path)
+    found += _find_unmatched(checked["exceptions"], [len(stack.layers) for stack in stacks], path)
     problems.extend(dict.fromkeys(found))
     ends = {key: checked[key] for key in ("embedding", "head", "pooler")}
-    begin = _part("initialization", checked["initialization"], f"{path}.initialization", [])
+    begin = _plan_part("initialization", checked["initialization"], f"{path}.initialization", [])
     return ModelPlan(checked["variant"], checked["dim"], checked["vocabulary"], stacks, begin, **ends, config=checked)
 
 
-def _unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:
+def _find_unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:
     """Exceptions, and layers that they name, that are in no stack."""
     counts = " and ".join(map(str, layers))
     for name, what in exceptions.items():
@@ -90,7 +90,7 @@ def _unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) 
         if absent:
             yield f"{where}.at: must be layers, from 0: got {absent} of {counts} layers"
         said = any(what.get(key) is not None for key in PLACES)  # else a problem that is known already
-        if said and not absent and not any(_applies(what, i, count) for count in layers for i in range(count)):
+        if said and not absent and not any(_is_selected(what, i, count) for count in layers for i in range(count)):
             yield f"{where}: must match a layer: got none of {counts} layers"
 
 
@@ -104,21 +104,25 @@ def _plan_stack(checked: Mapping[str, Any], name: str, problems: list[str], path
     for layer in range(level["layers"]):
         here, here_paths = level, paths
         for exception, what in checked["exceptions"].items():
-            if _applies(what, layer, level["layers"]):
+            if _is_selected(what, layer, level["layers"]):
                 here, here_paths = _overlay(here, here_paths, what, f"{path}.exceptions.{exception}")
         layers.append(base if here is level else _plan_layer(checked["dim"], here, here_paths, problems))
     if level["layers"] < 1:
         problems.append(f"{paths['layers']}.layers: must be positive: got {level['layers']}")
     distinct = level["layers"] if level["distinct_layers"] is None else level["distinct_layers"]
-    problems += [f"{paths['distinct_layers']}.distinct_layers: {line}" for line in _unlike(layers, distinct)]
+    problems += [
+        f"{paths['distinct_layers']}.distinct_layers: {line}" for line in _find_sharing_problems(layers, distinct)
+    ]
     cross = (
-        _cross(checked, base, path, problems) if name == "decoder" and checked["variant"] == "encoder_decoder" else None
+        _plan_cross(checked, base, path, problems)
+        if name == "decoder" and checked["variant"] == "encoder_decoder"
+        else None
     )
     width = checked["embedding"]["width"]
     return StackPlan(name, base, tuple(layers), distinct, width, name == "decoder", level["input_norm"], cross)
 
 
-def _unlike(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
+def _find_sharing_problems(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
     """Why these layers cannot share the weights of the first ``distinct`` of them."""
     if layers and not 1 <= distinct <= len(layers):
         yield f"must be between 1 and layers: got distinct_layers={distinct}, layers={len(layers)}"
@@ -126,7 +130,9 @@ def _unlike(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
     for number, layer in enumerate(layers):
         like = layers[number % distinct]
         differ = [
-            item.name for item in fields(LayerPlan) if not _same(getattr(layer, item.name), getattr(like, item.name))
+            item.name
+            for item in fields(LayerPlan)
+            if not _is_equal(getattr(layer, item.name), getattr(like, item.name))
         ]
         if differ:
             both = f"layers {number % distinct} and {number}, which differ in {', '.join(differ)}"
@@ -134,7 +140,7 @@ def _unlike(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
             return
 
 
-def _same(one: Any, other: Any) -> bool:
+def _is_equal(one: Any, other: Any) -> bool:
     """Whether two values of layers mean the same, wherever they were written."""
     if isinstance(one, Part) and isinstance(other, Part):
         return (one.name, one.options) == (other.name, other.options)
@@ -153,7 +159,7 @@ def _overlay(
     return new, new_paths
 
 
-def _applies(where: Mapping[str, Any], layer: int, layers: int) -> bool:
+def _is_selected(where: Mapping[str, Any], layer: int, layers: int) -> bool:
     """Whether an exception is about this layer; ``every: n`` without an offset is the last of each n."""
     if (first := where.get("first")) is not None:
         return bool(layer < first)
@@ -174,7 +180,7 @@ def _plan_layer(dim: int, level: Mapping[str, Any], paths: Mapping[str, str], pr
         problems.append(f"{paths['dropout']}.dropout: must be at least 0 and less than 1: got {level['dropout']}")
     if head_dim is None and heads > 0 and dim % heads:
         problems.append(f"{paths['heads']}.heads: heads must divide dim unless head_dim is given: got {heads=}, {dim=}")
-    parts = {slot: _part(slot, level[slot], f"{paths[slot]}.{slot}", problems) for slot in SLOTS}
+    parts = {slot: _plan_part(slot, level[slot], f"{paths[slot]}.{slot}", problems) for slot in SLOTS}
     return LayerPlan(
         dim=dim,
         heads=heads,
@@ -185,7 +191,7 @@ def _plan_layer(dim: int, level: Mapping[str, Any], paths: Mapping[str, str], pr
     )
 
 
-def _part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[str]) -> Part:
+def _plan_part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[str]) -> Part:
     """A part in full: what replaced another has only the options that were written, until here."""
     if not chosen.get("name"):  # a problem that is known already
         return Part(slot, "", {}, path)
@@ -194,7 +200,7 @@ def _part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[str]) 
     return Part(slot, full.get("name", ""), options, path)
 
 
-def _cross(checked: Mapping[str, Any], base: LayerPlan, path: str, problems: list[str]) -> Part:
+def _plan_cross(checked: Mapping[str, Any], base: LayerPlan, path: str, problems: list[str]) -> Part:
     """Cross-attention, unset like the decoder's attention; source and target are two rows, so it has no window."""
     if not checked.get("cross"):
         scores = base.attention.options.get("scores")

@@ -42,7 +42,7 @@ class BatchedLinear(nn.Module):
         y = torch.bmm(x, self.weight.mT)
         return y if self.bias is None else y + self.bias[:, None]
 
-    def each(self, parts: Sequence[Tensor]) -> list[Tensor]:
+    def apply_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """What matrix n makes of ``parts[n]`` ``[…, inputs]``, which may be of different lengths."""
         weights = self.weight.unbind()  # all at once: the gradient of a slice alone is as large as the whole
         biases = [None] * self.count if self.bias is None else self.bias.unbind()

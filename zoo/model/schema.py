@@ -44,7 +44,7 @@ WHERE = (
 PLACES = ("first", "last", "every", "at")
 
 
-def model_options() -> tuple[Option, ...]:
+def list_model_options() -> tuple[Option, ...]:
     """The options of a model apart from its slots."""
     here = Path(__file__).parent
     return (
@@ -52,22 +52,22 @@ def model_options() -> tuple[Option, ...]:
         Option("dim", _INT, 256),
         Option("vocabulary", Maybe(_INT), None),
         *STACK_OPTIONS,
-        _together("embedding", _signature(here / "embedding.py", "Embedding")),
-        _absent(_together("head", _signature(here / "head.py", "Head"))),
+        _create_record_option("embedding", _read_signature(here / "embedding.py", "Embedding")),
+        _allow_null(_create_record_option("head", _read_signature(here / "head.py", "Head"))),
         Option("pooler", Scalar(bool), False),
     )
 
 
-def _signature(file: Path, cls: str) -> Record:
+def _read_signature(file: Path, cls: str) -> Record:
     tree = parse_file(file)
     return Record(cls, read_tree_options(tree, find_class(tree, cls)))
 
 
-def _together(name: str, record: Record) -> Option:
+def _create_record_option(name: str, record: Record) -> Option:
     return Option(name, record, {option.name: option.default for option in record.options})
 
 
-def _absent(option: Option) -> Option:
+def _allow_null(option: Option) -> Option:
     """The same, which may also be null: not there."""
     return Option(option.name, Maybe(option.type), option.default)
 
@@ -77,10 +77,10 @@ def _absent(option: Option) -> Option:
 
 def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
     """A part in full: its name, and every option with its given or default value."""
-    entry = _entry(kind, given, path, problems)
+    entry = _find_entry(kind, given, path, problems)
     if entry is None:
         return {}
-    return {"name": entry.name, **check_options(entry.options, _without_name(given), path, problems)}
+    return {"name": entry.name, **check_options(entry.options, _drop_name(given), path, problems)}
 
 
 def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, problems: list[str]) -> dict[str, Any]:
@@ -96,14 +96,14 @@ def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, probl
             attempts.append((found, check_fragment(kind, (), {"name": base, **given}, path, found)))
         found, checked = min(attempts, key=lambda attempt: len(attempt[0]), default=([], {}))
         problems.extend(found)
-        return checked if len(attempts) == 1 else _without_name(checked)
-    entry = _entry(kind, given, path, problems)
+        return checked if len(attempts) == 1 else _drop_name(checked)
+    entry = _find_entry(kind, given, path, problems)
     if entry is None:
         return {}
-    rest = _without_name(given)
+    rest = _drop_name(given)
     named = [option for option in entry.options if option.name in rest]
     checked = check_options(named, rest, path, problems, also=[option.name for option in entry.options])
-    return {"name": entry.name, **_only(rest, checked)}
+    return {"name": entry.name, **_select_given(rest, checked)}
 
 
 def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,10 @@ def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]
         options = (
             get_index().get(kind, str(base["name"])).options if (kind, base.get("name")) in get_index().entries else ()
         )
-        base = {"name": name, **carry_options(kind, {**_chosen(options, base), "name": base.get("name")}, str(name))}
+        base = {
+            "name": name,
+            **carry_options(kind, {**_select_changed(options, base), "name": base.get("name")}, str(name)),
+        }
     return merge(base, fragment)
 
 
@@ -133,10 +136,10 @@ def carry_options(kind: str, old: Mapping[str, Any], new: str) -> dict[str, Any]
     both = [get_index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
     if both[0] is None or both[1] is None:
         return {}
-    return _common(both[0].options, both[1].options, old)
+    return _select_common(both[0].options, both[1].options, old)
 
 
-def _common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def _select_common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     types = {option.name: option.type for option in theirs}
     kept = {}
     for option in ours:
@@ -146,17 +149,17 @@ def _common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapping[str
         if option.type == other:
             kept[option.name] = value
         elif isinstance(option.type, Record) and isinstance(other, Record) and isinstance(value, Mapping):
-            kept[option.name] = _common(option.type.options, other.options, value)
+            kept[option.name] = _select_common(option.type.options, other.options, value)
     return kept
 
 
-def _chosen(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def _select_changed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are not at their defaults."""
     found = {}
     for option in options:
         value = given.get(option.name, option.default)
         if isinstance(option.type, Record) and isinstance(value, Mapping):
-            value = _chosen(option.type.options, value)
+            value = _select_changed(option.type.options, value)
             if value:
                 found[option.name] = value
         elif option.name in given and value != option.default:
@@ -164,7 +167,7 @@ def _chosen(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def takes_option(kind: str, name: str, option: str, value: Any) -> bool:
+def has_option(kind: str, name: str, option: str, value: Any) -> bool:
     """True if a component has an option of this dotted name that may have this value; any will do where it is None."""
     options = get_index().entries[kind, name].options if (kind, name) in get_index().entries else ()
     first, _, rest = option.partition(".")
@@ -188,7 +191,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | None:
+def _find_entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | None:
     choices = get_index().get_names(kind)
     if given is None:
         problems.append(f"{path}: must be given: {suggest('', choices)}")
@@ -202,14 +205,14 @@ def _entry(kind: str, given: Any, path: str, problems: list[str]) -> Entry | Non
     return None
 
 
-def _without_name(given: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_name(given: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key != "name"}
 
 
-def _only(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
+def _select_given(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
     """The checked values of the keys that were given."""
     return {
-        key: _only(value, checked[key])
+        key: _select_given(value, checked[key])
         if isinstance(value, Mapping) and isinstance(checked[key], Mapping)
         else checked[key]
         for key, value in given.items()
@@ -224,7 +227,7 @@ def check_model(given: Mapping[str, Any], problems: list[str], path: str = "mode
     """A model's config in full: checked values, defaults filled in; one line in ``problems`` for all that is wrong."""
     found: list[str] = []
     further = [*SLOTS, "initialization", "exceptions", *STACKS, "cross"]
-    checked = check_options(model_options(), given, path, found, also=further)
+    checked = check_options(list_model_options(), given, path, found, also=further)
     for slot in SLOTS:
         checked[slot] = check_part(slot, given.get(slot), join_path(path, slot), found)
     checked["initialization"] = _check_initialization(
@@ -258,11 +261,11 @@ def _check_initialization(given: Any, path: str, problems: list[str]) -> dict[st
 def _check_overlay(given: Any, bases: dict[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
     """What one stack says over the model; adds the names it chooses to ``bases``."""
     checked = _check_level(STACK_OPTIONS, given, {slot: names[:1] for slot, names in bases.items()}, path, problems)
-    _remember(checked, bases)
+    _add_names(checked, bases)
     return checked
 
 
-def _remember(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> None:
+def _add_names(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> None:
     """Add the names that an overlay or exception chooses to those that later ones may be written over."""
     for slot in SLOTS:
         if name := checked.get(slot, {}).get("name"):
@@ -295,7 +298,7 @@ def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, pro
             continue
         where = join_path(path, str(name))
         checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, bases, where, problems)
-        _remember(checked[str(name)], bases)
+        _add_names(checked[str(name)], bases)
         if not isinstance(what, Mapping):
             continue
         if what.get("offset") is not None and what.get("every") is None:

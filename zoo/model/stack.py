@@ -143,13 +143,13 @@ class Stack(nn.Module):
         caches: Sequence[LayerCache] | None = None,
     ) -> Tensor:
         """Embeddings ``[batch, length, width]`` to hidden states ``[batch, length, dim]``."""
-        for position in self._positions():
+        for position in self._list_positions():
             x = position.embed(x, tokens.position)
         x = self.dropout(x if self.input_norm is None else self.input_norm(x))
         x = x if self.project is None else self.project(x)
         mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
         cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
-        positions, layers = self._positions(), self.list_applied_layers()
+        positions, layers = self._list_positions(), self.list_applied_layers()
         x = layers[0].residual.widen(x)
         for i, layer in enumerate(layers):
             cache = caches[i] if caches is not None else None
@@ -160,7 +160,7 @@ class Stack(nn.Module):
     @property
     def limit(self) -> int | None:
         """The longest row that its positions can tell apart and its attentions can mix; None is any."""
-        limits = [p.limit for p in self._positions()]
+        limits = [p.limit for p in self._list_positions()]
         limits += [layer.attention.limit for layer in self.list_distinct_layers() if layer.attention is not None]
         return min((limit for limit in limits if limit is not None), default=None)
 
@@ -170,7 +170,7 @@ class Stack(nn.Module):
         mask = Mask(tokens, tokens, causal=self.causal)
         cross_mask = None if source is None else Mask(tokens, Tokens.from_length(source, device="cpu"))
         entrance = 0 if self.project is None else 2 * length * self.project.weight.numel()
-        positions, layers = self._positions(), self.list_applied_layers()
+        positions, layers = self._list_positions(), self.list_applied_layers()
         biased = [item for item in layers if item.attention is not None and "bias" in item.attention.position_hooks]
         entrance += sum(positions[layer.place].flops(mask) for layer in biased)
         return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
@@ -188,7 +188,7 @@ class Stack(nn.Module):
         """The layers with weights of their own, once each."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
-    def _positions(self) -> list[Position]:
+    def _list_positions(self) -> list[Position]:
         return [position for position in self.positions if isinstance(position, Position)]
 
     if TYPE_CHECKING:

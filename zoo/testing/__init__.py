@@ -10,20 +10,20 @@ class. In a test of one's own:
         check()
 """
 
-from zoo.testing.kit import BAD, CHECKS, Check, Failed, Outcome
-from zoo.testing.run_checks import check_component, found, parametrize_with_checks, registered
-from zoo.testing.subject import Subject, subjects
+from zoo.testing.kit import CHECKS, FAILURES, Check, Failed, Outcome
+from zoo.testing.run_checks import check_component, find_component, parametrize_with_checks, register_temporarily
+from zoo.testing.subject import Subject, list_subjects
 
 __all__ = [
-    "BAD",
     "CHECKS",
+    "FAILURES",
     "Check",
     "Failed",
     "Outcome",
     "Subject",
     "check_component",
-    "found",
+    "find_component",
+    "list_subjects",
     "parametrize_with_checks",
-    "registered",
-    "subjects",
+    "register_temporarily",
 ]

@@ -11,7 +11,7 @@ from zoo.model.interfaces import Inputs
 from zoo.model.stack import LayerCache
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.mask_checks import marked
+from zoo.testing.mask_checks import number_documents
 from zoo.testing.subject import LENGTH, SOURCE, Subject
 
 CHUNKS = ([1, 1, 1, 1, 1, 3, 2], [4, 1, 5], [65, 1, 1, 33, 1, 29])
@@ -19,7 +19,7 @@ CHUNKS = ([1, 1, 1, 1, 1, 3, 2], [4, 1, 5], [65, 1, 1, 33, 1, 29])
 RECURRENT = 70  # tokens: more than the chunks in which a recurrence is computed
 
 
-def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
+def run_with_cache(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
     """Hidden states of the same tokens, handed over in chunks; the source comes with the first."""
     source = 0 if inputs.source is None else inputs.source.shape[1]
     caches = model.reader.create_caches(inputs.tokens.shape[1], source)
@@ -40,14 +40,14 @@ def cached(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, l
 
 def has_state(subject: Subject) -> bool:
     """Whether the component is a mixer that remembers a state in place of tokens."""
-    if subject.entry.kind != "attention" or not subject.causal:
+    if subject.entry.kind != "attention" or not subject.is_causal:
         return False
     with torch.no_grad():
-        _, caches = cached(subject.model, subject.inputs(rows=1), [LENGTH])
+        _, caches = run_with_cache(subject.model, subject.make_inputs(rows=1), [LENGTH])
     return any(layer.attention is not None and bool(layer.attention.state) for layer in caches)
 
 
-def held(caches: list[LayerCache]) -> int:
+def count_cache_bytes(caches: list[LayerCache]) -> int:
     """Bytes of all caches."""
     return sum(cache.bytes for layer in caches for cache in (layer.attention, layer.cross) if cache is not None)
 
@@ -55,41 +55,43 @@ def held(caches: list[LayerCache]) -> int:
 @check(
     "model",
     "cache.extend and the mask it returns, or cache.state; create_cache",
-    after=("later_tokens_do_not_reach_back",),
-    when=lambda subject: subject.causal,
+    after=("later_tokens_have_no_influence",),
+    when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
-def cached_is_full(subject: Subject) -> None:
+def check_cached_equals_full(subject: Subject) -> None:
     """Reading with a cache, token by token or in chunks, gives what the whole row gives."""
     for chunks in CHUNKS:
         if subject.can_read(sum(chunks)):
-            inputs = subject.inputs(sum(chunks))
+            inputs = subject.make_inputs(sum(chunks))
             full = subject.model.compute_hidden(inputs)
-            fail_unless_close(cached(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}")
+            fail_unless_close(
+                run_with_cache(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}"
+            )
 
 
 @check(
     "model",
     "the chunked form against the step by step form of the recurrence",
-    after=("cached_is_full",),
+    after=("cached_equals_full",),
     when=has_state,
 )
 @torch.no_grad()
-def chunked_is_recurrent(subject: Subject) -> None:
+def check_chunked_equals_recurrent(subject: Subject) -> None:
     """A mixer with a state computes the same over rows longer than its chunks as token by token."""
-    inputs = subject.inputs(RECURRENT)
-    recurrent, _ = cached(subject.model, inputs, [1] * RECURRENT)
+    inputs = subject.make_inputs(RECURRENT)
+    recurrent, _ = run_with_cache(subject.model, inputs, [1] * RECURRENT)
     fail_unless_close(recurrent, subject.model.compute_hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
 
 
 @check(
     "model",
     "segments and positions of what is remembered",
-    after=("cached_is_full", "padding_has_no_influence", "packed_documents_are_separate"),
-    when=lambda subject: subject.causal,
+    after=("cached_equals_full", "padding_has_no_influence", "packed_documents_are_separate"),
+    when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
-def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
+def check_cached_equals_full_with_padding_and_packing(subject: Subject) -> None:
     """The same where the first row is padded on the left and the second holds two documents."""
     packs = subject.entry.kind != "attention" or "packed" in subject.cls.supports
     for padding, documents, cuts in (
@@ -99,31 +101,31 @@ def cached_is_full_where_rows_are_padded_or_packed(subject: Subject) -> None:
         length = sum(documents)
         if not subject.can_read(length):
             continue
-        (padded, _), (first, _) = marked([padding, length - padding])
-        (packed, _), (second, _) = marked(documents if packs else [length])
+        (padded, _), (first, _) = number_documents([padding, length - padding])
+        (packed, _), (second, _) = number_documents(documents if packs else [length])
         segment, position = torch.stack([padded - 1, packed]), torch.stack([first, second])
-        inputs = replace(subject.inputs(length), segment=segment, position=position)
+        inputs = replace(subject.make_inputs(length), segment=segment, position=position)
         if inputs.source is not None:
             inputs = replace(inputs, source_segment=torch.tensor([[-1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]]))
         real = segment >= 0
         full = subject.model.compute_hidden(inputs)[real]
         for chunks in cuts:
-            part = cached(subject.model, inputs, chunks)[0][real]
+            part = run_with_cache(subject.model, inputs, chunks)[0][real]
             fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
 
 
 @check(
     "model",
     "tensors of the cache have the batch as their first dimension",
-    after=("cached_is_full", "rows_do_not_meet"),
-    when=lambda subject: subject.causal,
+    after=("cached_equals_full", "rows_are_independent"),
+    when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
-def rows_of_caches_can_be_selected(subject: Subject) -> None:
+def check_cache_rows_can_be_selected(subject: Subject) -> None:
     """After some tokens the second row goes on twice and the first once, as beams do."""
-    model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.longest
+    model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.max_length
     start = length // 2 + 1
-    inputs, rest = subject.inputs(length), subject.inputs(length, rows=len(rows), seed=3).tokens[:, start:]
+    inputs, rest = subject.make_inputs(length), subject.make_inputs(length, rows=len(rows), seed=3).tokens[:, start:]
     caches = model.reader.create_caches(length, SOURCE)
     model.compute_hidden(replace(inputs, tokens=inputs.tokens[:, :start]), caches)
     for cache in caches:
@@ -139,17 +141,19 @@ def rows_of_caches_can_be_selected(subject: Subject) -> None:
 @check(
     "model",
     "create_cache, and what forward puts into cache.state on the meta device",
-    after=("cached_is_full", "runs_on_the_meta_device"),
-    when=lambda subject: subject.causal,
+    after=("cached_equals_full", "runs_on_the_meta_device"),
+    when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
-def cache_has_the_reported_size(subject: Subject) -> None:
+def check_cache_has_the_reported_size(subject: Subject) -> None:
     """What decoding token by token remembers is as large as ``zoo show`` says."""
-    from zoo.model.cost import cache_bytes
+    from zoo.model.cost import measure_cache_bytes
 
-    length = subject.longest
-    inputs = subject.inputs(length, rows=1)
-    _, caches = cached(subject.model, inputs, [length - 2, 1, 1])
+    length = subject.max_length
+    inputs = subject.make_inputs(length, rows=1)
+    _, caches = run_with_cache(subject.model, inputs, [length - 2, 1, 1])
     source = 0 if inputs.source is None else SOURCE
-    reported = cache_bytes(subject.meta, length, source)
-    fail_unless(held(caches) == reported, f"{reported} bytes, as reported", f"{held(caches)} bytes")
+    reported = measure_cache_bytes(subject.meta, length, source)
+    fail_unless(
+        count_cache_bytes(caches) == reported, f"{reported} bytes, as reported", f"{count_cache_bytes(caches)} bytes"
+    )

@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from zoo.model.build import assemble, build
-from zoo.model.executed_flops import executed_flops
+from zoo.model.executed_flops import measure_executed_flops
 from zoo.model.interfaces import Inputs
 from zoo.model.plan import plan_model
 from zoo.model.schema import check_model
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, perturb, placed, refusals
+from zoo.testing.subject import LENGTH, LONG, SMALL, SOURCE, TOKENS, Subject, build_config, find_refusals, perturb
 
 
 @check("model", "tensors that forward makes without dtype=x.dtype")
 @torch.no_grad()
-def shape_and_dtype_are_kept(subject: Subject) -> None:
+def check_shape_and_dtype_are_kept(subject: Subject) -> None:
     """Hidden states are finite and have the shape and the type of what goes in, in float32 and bfloat16."""
-    for dtype, length in ((torch.float32, LENGTH), (torch.bfloat16, subject.longest)):
-        hidden = subject.copy().to(dtype).compute_hidden(subject.inputs(length))
+    for dtype, length in ((torch.float32, LENGTH), (torch.bfloat16, subject.max_length)):
+        hidden = subject.copy().to(dtype).compute_hidden(subject.make_inputs(length))
         wanted = [2, length, SMALL["dim"]]
         fail_unless(list(hidden.shape) == wanted, f"shape {wanted}", str(list(hidden.shape)))
         fail_unless(hidden.dtype == dtype, str(dtype), str(hidden.dtype))
@@ -33,16 +33,16 @@ def shape_and_dtype_are_kept(subject: Subject) -> None:
 
 @check("model", "randomness outside of training")
 @torch.no_grad()
-def evaluation_is_deterministic(subject: Subject) -> None:
+def check_evaluation_is_deterministic(subject: Subject) -> None:
     """Twice the same in evaluation mode is bitwise the same."""
-    one, other = (subject.model.compute_hidden(subject.inputs(subject.longest)) for _ in range(2))
+    one, other = (subject.model.compute_hidden(subject.make_inputs(subject.max_length)) for _ in range(2))
     fail_unless(torch.equal(one, other), "the same numbers twice", "other ones")
 
 
 @check("model", "random numbers that are not torch's own", defaults=True)
-def equal_seeds_give_equal_weights(subject: Subject) -> None:
+def check_equal_seeds_give_equal_weights(subject: Subject) -> None:
     """Models built with one seed have equal weights."""
-    one, other = subject.fresh().state_dict(), subject.fresh().state_dict()
+    one, other = subject.build_model().state_dict(), subject.build_model().state_dict()
     unequal = [name for name, tensor in one.items() if not torch.equal(tensor, other[name])]
     fail_unless(not unequal, "equal weights", f"other ones in {', '.join(unequal)}")
 
@@ -54,18 +54,18 @@ def equal_seeds_give_equal_weights(subject: Subject) -> None:
     defaults=True,
 )
 @torch.no_grad()
-def weights_survive_a_file(subject: Subject) -> None:
+def check_weights_survive_a_round_trip(subject: Subject) -> None:
     """Saved, loaded into another model and run: the same hidden states."""
     file = io.BytesIO()
     torch.save(subject.model.state_dict(), file)
     file.seek(0)
-    other = subject.fresh()
+    other = subject.build_model()
     for parameter in other.parameters():
         torch.nn.init.zeros_(parameter)
     other.load_state_dict(torch.load(file, weights_only=True))
     fail_unless_close(
-        other.compute_hidden(subject.inputs()),
-        subject.model.compute_hidden(subject.inputs()),
+        other.compute_hidden(subject.make_inputs()),
+        subject.model.compute_hidden(subject.make_inputs()),
         "the same after loading",
         0.0,
     )
@@ -73,24 +73,24 @@ def weights_survive_a_file(subject: Subject) -> None:
 
 @check("model", "values read from tensors (item(), bool()), or sizes that depend on values", defaults=True)
 @torch.no_grad()
-def runs_on_the_meta_device(subject: Subject) -> None:
+def check_runs_on_the_meta_device(subject: Subject) -> None:
     """It is built and run without memory for its tensors, forward and backward, as ``zoo show`` does."""
-    model, inputs = subject.meta, subject.inputs(subject.longest)
+    model, inputs = subject.meta, subject.make_inputs(subject.max_length)
     elsewhere = sorted({p.device.type for p in model.parameters()} - {"meta"})
     fail_unless(not elsewhere, "all parameters on meta", f"some on {', '.join(elsewhere)}")
     source = None if inputs.source is None else inputs.source.to("meta")
     hidden = model.compute_hidden(Inputs(inputs.tokens.to("meta"), source=source))
-    fail_unless(list(hidden.shape) == [2, subject.longest, SMALL["dim"]], "its shape", str(list(hidden.shape)))
+    fail_unless(list(hidden.shape) == [2, subject.max_length, SMALL["dim"]], "its shape", str(list(hidden.shape)))
     if subject.is_first:
-        executed_flops(model, subject.longest, SOURCE)
+        measure_executed_flops(model, subject.max_length, SOURCE)
 
 
 @check("model", "casts to a fixed type inside of forward; sums in bfloat16", after=("shape_and_dtype_are_kept",))
 @torch.no_grad()
-def autocast_stays_close(subject: Subject) -> None:
+def check_autocast_stays_close(subject: Subject) -> None:
     """Under autocast to bfloat16 hidden states stay close to those in float32."""
     model = subject.copy().float()
-    inputs = subject.inputs(subject.longest)
+    inputs = subject.make_inputs(subject.max_length)
     wanted = model.compute_hidden(inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         seen = model.compute_hidden(inputs).float()
@@ -102,15 +102,15 @@ def autocast_stays_close(subject: Subject) -> None:
 @check(
     "model",
     "values that Python code reads in forward: torch.compile keeps those of the first call",
-    when=lambda subject: subject.plain and subject.is_first,
+    when=lambda subject: subject.is_plain and subject.is_first,
 )
 @torch.no_grad()
-def compiled_is_the_same(subject: Subject) -> None:
+def check_compiled_equals_eager(subject: Subject) -> None:
     """torch.compile changes nothing, for rows with padding and two documents."""
-    model = subject.fresh(layers=1).float()
-    inputs = Inputs(subject.inputs(5).tokens, torch.tensor([[0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]]))
+    model = subject.build_model(layers=1).float()
+    inputs = Inputs(subject.make_inputs(5).tokens, torch.tensor([[0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]]))
     if subject.variant == "encoder_decoder":
-        inputs = Inputs(inputs.tokens, inputs.segment, source=subject.inputs().source)
+        inputs = Inputs(inputs.tokens, inputs.segment, source=subject.make_inputs().source)
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it warns of graph breaks, which are allowed
     torch._dynamo.reset()
     with torch._dynamo.config.patch(suppress_errors=False):
@@ -121,7 +121,7 @@ def compiled_is_the_same(subject: Subject) -> None:
 # ------------------------------------------------------------------------------------------------ other than others
 
 
-def forced(config: dict[str, object]) -> Variant:
+def build_unchecked(config: dict[str, object]) -> Variant:
     """A model in evaluation mode and float64, also one that would be refused."""
     problems: list[str] = []
     plan = plan_model(check_model(config, problems), problems)
@@ -134,7 +134,7 @@ def forced(config: dict[str, object]) -> Variant:
 
 
 @torch.no_grad()
-def same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: bool = False) -> bool:
+def is_same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: bool = False) -> bool:
     """Whether two models give the same with the weights of the first, if they fit the other."""
     theirs, own = one.state_dict(), other.state_dict()
     if {name: tensor.shape for name, tensor in theirs.items()} != {name: tensor.shape for name, tensor in own.items()}:
@@ -145,21 +145,21 @@ def same_computation(one: Variant, other: Variant, inputs: Inputs, *, exactly: b
 
 @check("model", "what its formula has that the other's has not", defaults=True)
 @torch.no_grad()
-def no_other_name_computes_the_same(subject: Subject) -> None:
+def check_computation_is_unique(subject: Subject) -> None:
     """No other component of its kind gives the same hidden states with the same weights."""
-    inputs, kind = subject.inputs(subject.longest, rows=1), subject.entry.kind
-    own = subject.model if kind != "attention" else forced(placed(kind, subject.part, subject.place))
+    inputs, kind = subject.make_inputs(subject.max_length, rows=1), subject.entry.kind
+    own = subject.model if kind != "attention" else build_unchecked(build_config(kind, subject.part, subject.place))
     for name in get_index().get_names(kind):
-        if name == subject.entry.name or refusals(kind, {"name": name}, subject.place):
+        if name == subject.entry.name or find_refusals(kind, {"name": name}, subject.place):
             continue
-        other = build(placed(kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
-        same = same_computation(own, other, inputs)
+        other = build(build_config(kind, {"name": name}, subject.place), TOKENS, seed=0).eval().double()
+        same = is_same_computation(own, other, inputs)
         fail_unless(not same, f"another computation than {name}'s", "the same hidden states")
 
 
 @check("model", "applies: the hooks of a position that forward calls", defaults=True, when=lambda s: s.is_first)
 @torch.no_grad()
-def positions_act_or_are_refused(subject: Subject) -> None:
+def check_positions_have_an_effect_or_are_refused(subject: Subject) -> None:
     """Each position that is accepted beside it changes hidden states, and each that would change nothing is refused."""
     kind = subject.entry.kind
     if kind not in ("attention", "position"):
@@ -173,47 +173,49 @@ def positions_act_or_are_refused(subject: Subject) -> None:
         if position == "none":
             continue
         parts = {"attention": {"name": attention}, "position": {"name": position}}
-        config = {**placed(kind, subject.part, subject.place), **parts}
-        with_it, without = forced(config), forced({**config, "position": {"name": "none"}})
+        config = {**build_config(kind, subject.part, subject.place), **parts}
+        with_it, without = build_unchecked(config), build_unchecked({**config, "position": {"name": "none"}})
         own = with_it.state_dict()
         without.load_state_dict({name: own[name] for name in without.state_dict()})
-        inputs = subject.inputs()
+        inputs = subject.make_inputs()
         same = torch.allclose(with_it.compute_hidden(inputs), without.compute_hidden(inputs), rtol=0, atol=1e-6)
-        refused = any("would change nothing" in line for line in _problems(config))
+        refused = any("would change nothing" in line for line in _find_problems(config))
         expected = "refused, since it changes nothing" if same else "accepted, since it changes hidden states"
         seen = "refused" if refused else "accepted"
         fail_unless(same == refused, f"attention {attention} with position {position} to be {expected}", seen)
 
 
-def _problems(config: dict[str, object]) -> list[str]:
+def _find_problems(config: dict[str, object]) -> list[str]:
     from zoo.model.build import check as check_config
 
     return check_config(config)[2]
 
 
 @check("option", "where the option is used")
-def every_option_acts(subject: Subject) -> None:
+def check_every_option_has_an_effect(subject: Subject) -> None:
     """Another value of an option changes hidden states, first weights, terms of the loss or costs."""
     plain = Subject(subject.entry, "model", {"name": subject.entry.name}, subject.place)
-    one, other = subject.model, plain.fresh()
-    inputs = subject.inputs(min(LONG, *(model.limit or LONG for model in (one, other))))
-    if not same_computation(one, other, inputs, exactly=True) or one.flops(LONG, LONG) != other.flops(LONG, LONG):
+    one, other = subject.model, plain.build_model()
+    inputs = subject.make_inputs(min(LONG, *(model.limit or LONG for model in (one, other))))
+    if not is_same_computation(one, other, inputs, exactly=True) or one.flops(LONG, LONG) != other.flops(LONG, LONG):
         return
-    acts = _first(subject) != _first(plain) or _trained(subject) != _trained(plain)
+    acts = _sum_first_weights(subject) != _sum_first_weights(plain) or _run_training_pass(
+        subject
+    ) != _run_training_pass(plain)
     fail_unless(acts, "another value to change something", "nothing changes")
 
 
-def _first(subject: Subject) -> list[float]:
+def _sum_first_weights(subject: Subject) -> list[float]:
     """First weights, as sums."""
     model = build(subject.config, TOKENS, seed=0)
     return [float(parameter.detach().double().square().sum()) for parameter in model.parameters()]
 
 
-def _trained(subject: Subject) -> list[tuple[str, list[float]]]:
+def _run_training_pass(subject: Subject) -> list[tuple[str, list[float]]]:
     """Terms of the loss that components add in training, and buffers after a step."""
     torch.manual_seed(0)
     model = subject.copy().train()
-    model.compute_hidden(subject.inputs(rows=6))
+    model.compute_hidden(subject.make_inputs(rows=6))
     found: list[tuple[str, list[float]]] = []
     for component in model.list_components():
         found += [(name, [float(term.detach())]) for name, term in component.losses().items()]

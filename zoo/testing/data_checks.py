@@ -9,7 +9,7 @@ from typing import Any
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required, protect_special_tokens
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.subject import Subject, built_alone
+from zoo.testing.subject import Subject, build_component
 
 TEXTS = [
     "the cat sat on the mat",
@@ -21,45 +21,47 @@ TEXTS = [
 SOME = 20
 
 
-def first(made: Any, split: str) -> list[Any]:
+def read_first(made: Any, split: str) -> list[Any]:
     """The first texts or pairs of a split of data."""
     read: Callable[[str], Iterator[Any]] = made.documents if made.form == "documents" else made.pairs
     return list(islice(read(split), SOME))
 
 
 @check("data", "documents or pairs: the order must depend on nothing but identity()")
-def texts_are_the_same_each_time(subject: Subject) -> None:
+def check_texts_are_deterministic(subject: Subject) -> None:
     """Identity and texts of a split are the same when read again, and there are some."""
-    made, again = built_alone(subject), built_alone(subject)
+    made, again = build_component(subject), build_component(subject)
     fail_unless(made.identity() == again.identity(), "one identity", "two")
     for split in ("train", "validation"):
-        texts = first(made, split)
+        texts = read_first(made, split)
         fail_unless(bool(texts), f"texts in {split}", "none")
-        fail_unless(texts == first(made, split) == first(again, split), f"the same texts in {split}", "other ones")
+        fail_unless(
+            texts == read_first(made, split) == read_first(again, split), f"the same texts in {split}", "other ones"
+        )
 
 
-@check("data", "how texts are divided into train and validation", after=("texts_are_the_same_each_time",))
-def splits_do_not_begin_alike(subject: Subject) -> None:
+@check("data", "how texts are divided into train and validation", after=("texts_are_deterministic",))
+def check_splits_differ(subject: Subject) -> None:
     """The splits do not begin with the same texts."""
-    made = built_alone(subject)
-    held_out = first(made, "validation")
-    same = [text for text in first(made, "train") if text in held_out]
+    made = build_component(subject)
+    held_out = read_first(made, "validation")
+    same = [text for text in read_first(made, "train") if text in held_out]
     fail_unless(len(same) < SOME // 2, "other texts in validation", f"{len(same)} of {SOME} the same")
 
 
 @check("tokenizer", "build: pre-tokenizer and decoder")
-def texts_come_back_from_their_tokens(subject: Subject) -> None:
+def check_decoding_restores_texts(subject: Subject) -> None:
     """Texts that it was built on are decoded to what they were."""
-    built = protect_special_tokens(built_alone(subject).build(TEXTS))
+    built = protect_special_tokens(build_component(subject).build(TEXTS))
     for text in TEXTS[:5]:
         back = built.decode(built.encode(text, add_special_tokens=False).ids, skip_special_tokens=False)
         fail_unless(back == text, repr(text), repr(back))
 
 
 @check("tokenizer", "special and build")
-def special_tokens_are_no_texts(subject: Subject) -> None:
+def check_texts_contain_no_special_tokens(subject: Subject) -> None:
     """All special tokens are there, and no text is encoded to one of them."""
-    made = built_alone(subject)
+    made = build_component(subject)
     built = protect_special_tokens(made.build(TEXTS, Required(mask=True, sep=True, sentinels=3)))
     vocabulary = Vocabulary.from_tokenizer(built, made.spell_special_tokens(built))
     special = set(vocabulary.reserved_ids)

@@ -13,7 +13,7 @@ from zoo.model.schema import SLOTS
 from zoo.registry import get_live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.subject import Subject, places, refusals
+from zoo.testing.subject import Subject, find_refusals, list_places
 
 GIVEN: dict[str, tuple[str, ...]] = {
     "attention": ("dim", "heads", "head_dim", "norm"),
@@ -41,7 +41,7 @@ BASES: dict[str, tuple[type, ...]] = {
 
 
 @check("declaration", "the annotations and defaults right of * in __init__")
-def file_says_what_the_class_says(subject: Subject) -> None:
+def check_options_match_the_source_file(subject: Subject) -> None:
     """Options read from the file are those of the imported class."""
     entry = subject.entry
     live = get_live_options(entry.kind, entry.name)
@@ -49,7 +49,7 @@ def file_says_what_the_class_says(subject: Subject) -> None:
 
 
 @check("declaration", "the arguments left of * in __init__")
-def takes_what_its_kind_is_given(subject: Subject) -> None:
+def check_constructor_matches_the_kind(subject: Subject) -> None:
     """Left of ``*`` stand the arguments of its kind, by name; there is no ``*args`` and no ``**kwargs``."""
     if subject.cls.__init__ is object.__init__:
         return
@@ -60,7 +60,7 @@ def takes_what_its_kind_is_given(subject: Subject) -> None:
 
 
 @check("declaration", "the class statement")
-def is_final_and_fills_its_slot(subject: Subject) -> None:
+def check_class_is_final_and_concrete(subject: Subject) -> None:
     """The class is final, leaves nothing abstract and is of its kind."""
     cls, bases = subject.cls, BASES[subject.entry.kind]
     fail_unless(getattr(cls, "__final__", False), "@final above the class", "none")
@@ -70,14 +70,14 @@ def is_final_and_fills_its_slot(subject: Subject) -> None:
 
 
 @check("declaration", "the file's name and @register", when=lambda subject: subject.entry.filed)
-def has_one_name_everywhere(subject: Subject) -> None:
+def check_file_is_named_after_the_component(subject: Subject) -> None:
     """File and registered name are one."""
     file = subject.entry.module.rpartition(".")[2]
     fail_unless(file == subject.entry.name, f"file {subject.entry.name}.py", f"{file}.py")
 
 
 @check("declaration", "the docstring of the class")
-def every_argument_is_described(subject: Subject) -> None:
+def check_every_argument_is_documented(subject: Subject) -> None:
     """The docstring begins with a line of its own and has a line for every argument."""
     doc = inspect.cleandoc(subject.cls.__doc__ or "")
     first = doc.splitlines()[0] if doc else ""
@@ -88,7 +88,7 @@ def every_argument_is_described(subject: Subject) -> None:
 
 
 @check("declaration", "paper= in @register")
-def a_paper_can_be_found(subject: Subject) -> None:
+def check_paper_is_a_valid_reference(subject: Subject) -> None:
     """The paper, where there is one, is arXiv:…, doi:… or an address."""
     paper = subject.entry.paper
     known = paper is None or re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|https://.+)", paper)
@@ -96,17 +96,19 @@ def a_paper_can_be_found(subject: Subject) -> None:
 
 
 @check("declaration", "the type of the option")
-def wrong_values_are_named_at_once(subject: Subject) -> None:
+def check_invalid_values_are_reported_together(subject: Subject) -> None:
     """Values of wrong types are all refused, each with the option's path and the value."""
     options, problems = subject.entry.options, list[str]()
-    check_options(options, {option.name: _wrong(option) for option in options}, "here", problems)
+    check_options(options, {option.name: _pick_wrong_value(option) for option in options}, "here", problems)
     for option in options:
-        named = any(line.startswith(f"here.{option.name}: ") and repr(_wrong(option)) in line for line in problems)
+        named = any(
+            line.startswith(f"here.{option.name}: ") and repr(_pick_wrong_value(option)) in line for line in problems
+        )
         fail_unless(named, f"a line about here.{option.name}", "; ".join(problems) or "nothing")
 
 
 @check("declaration", "the names of the options")
-def misspelt_options_are_named(subject: Subject) -> None:
+def check_misspelled_options_get_a_suggestion(subject: Subject) -> None:
     """An unknown option is refused with the near miss."""
     for option in subject.entry.options:
         problems: list[str] = []
@@ -120,13 +122,15 @@ def misspelt_options_are_named(subject: Subject) -> None:
     "sees, applies, and what __init__ refuses at dim=16, heads=4, head_dim=4, hidden=24",
     when=lambda subject: subject.entry.kind in SLOTS,
 )
-def is_accepted_somewhere(subject: Subject) -> None:
+def check_is_accepted_somewhere(subject: Subject) -> None:
     """At least one variant takes it, with default options."""
     kind, part = subject.entry.kind, subject.part
-    fail_unless(bool(places(kind, part)), "a variant that takes it", "; ".join(refusals(kind, part, "decoder")))
+    fail_unless(
+        bool(list_places(kind, part)), "a variant that takes it", "; ".join(find_refusals(kind, part, "decoder"))
+    )
 
 
-def _wrong(option: Option) -> Any:
+def _pick_wrong_value(option: Option) -> Any:
     """A value of another type than the option's."""
     kind = option.type.inner if isinstance(option.type, Maybe) else option.type
     return 7 if isinstance(kind, Scalar) and kind.type is str and not isinstance(kind, Choice) else "seven"

@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo.testing.subject import Scope, Subject
 
 Status = Literal["passed", "failed", "expected failure", "passed unexpectedly", "not run"]
-BAD: tuple[Status, ...] = ("failed", "passed unexpectedly")
+FAILURES: tuple[Status, ...] = ("failed", "passed unexpectedly")
 
 
 class Failed(Exception):
@@ -34,7 +34,7 @@ class Check:
     """One thing that every component of some scope keeps.
 
     Args:
-        name: of the function.
+        name: of the function, without ``check_``.
         scope: what it looks at: the declaration of any component, a model that holds it, an objective and so on.
         run: raises Failed.
         look: where to look when it fails.
@@ -56,9 +56,9 @@ class Check:
         """What is kept, in one sentence."""
         return (self.run.__doc__ or "").strip().splitlines()[0]
 
-    def means_something_for(self, subject: Subject) -> bool:
+    def is_applicable_to(self, subject: Subject) -> bool:
         """Whether the subject is one that it looks at."""
-        return subject.scope == self.scope and (subject.plain or not self.defaults) and self.when(subject)
+        return subject.scope == self.scope and (subject.is_plain or not self.defaults) and self.when(subject)
 
 
 CHECKS: dict[str, Check] = {}
@@ -76,7 +76,8 @@ def check(
     """Make a function a check; its first line of documentation says what is kept."""
 
     def decorate(run: Callable[[Subject], None]) -> Callable[[Subject], None]:
-        CHECKS[run.__name__] = Check(run.__name__, scope, run, look, after, defaults, when)
+        name = run.__name__.removeprefix("check_")
+        CHECKS[name] = Check(name, scope, run, look, after, defaults, when)
         return run
 
     return decorate
@@ -102,22 +103,22 @@ class Outcome:
         return f"{head}\n  expected: {self.expected}\n  seen:     {self.seen}\n  look at:  {self.look}"
 
 
-def checks_of(subject: Subject) -> Iterator[Check]:
+def list_checks(subject: Subject) -> Iterator[Check]:
     """The checks that mean something for a subject, in order."""
-    return (item for item in CHECKS.values() if item.means_something_for(subject))
+    return (item for item in CHECKS.values() if item.is_applicable_to(subject))
 
 
 def run_check(subject: Subject, item: Check) -> Outcome:
     """Run one check, after those that it presupposes; each is run once a subject."""
     known: Outcome | None = subject.outcomes.get(item.name)
     if known is None:
-        known = subject.outcomes[item.name] = _run(subject, item)
+        known = subject.outcomes[item.name] = _run_after_others(subject, item)
     return known
 
 
-def _run(subject: Subject, item: Check) -> Outcome:
+def _run_after_others(subject: Subject, item: Check) -> Outcome:
     for name in item.after:
-        if CHECKS[name].means_something_for(subject):
+        if CHECKS[name].is_applicable_to(subject):
             earlier = run_check(subject, CHECKS[name])
             if earlier.status not in ("passed", "passed unexpectedly"):
                 return Outcome(subject, item, "not run", seen=f"it presupposes {name}, which did not pass")
@@ -127,7 +128,7 @@ def _run(subject: Subject, item: Check) -> Outcome:
     except Failed as failure:
         expected, seen = failure.expected, failure.seen
     except Exception as error:  # whatever a stranger's component may raise
-        expected, seen = "no error", _where(error)
+        expected, seen = "no error", _format_error(error)
     else:
         if reason is None:
             return Outcome(subject, item, "passed")
@@ -137,7 +138,7 @@ def _run(subject: Subject, item: Check) -> Outcome:
     return Outcome(subject, item, "expected failure", expected, f"{seen} ({reason})", look)
 
 
-def _where(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     """What was raised, and where, outside of torch and of this kit."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages/torch" not in frame.filename and "testing" not in frame.filename]

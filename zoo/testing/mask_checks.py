@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.model.interfaces import Inputs
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless, fail_unless_close
-from zoo.testing.subject import LENGTH, LENGTHS, LONG, SOURCE, Subject, tokens
+from zoo.testing.subject import LENGTH, LENGTHS, LONG, SOURCE, Subject, draw_tokens
 
 CHANGES = (1, 4, 9, 16, 20, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129)
 """Where later tokens begin that are changed: at, before and behind the borders of chunks and blocks."""
@@ -21,7 +21,7 @@ PADDING = ((LENGTH, 3, 1), (LENGTH, 0, 3), (33, 70, 27))
 """Tokens of a row, of padding before it, and of padding after it."""
 
 
-def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
+def run_with_embeddings(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
     """Hidden states, and the vectors that the embedding gave to the tokens that are read."""
     vectors: list[Tensor] = []
 
@@ -39,9 +39,9 @@ def embedded(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
 
 @check("model", "how forward uses the batch dimension")
 @torch.no_grad()
-def rows_do_not_meet(subject: Subject) -> None:
+def check_rows_are_independent(subject: Subject) -> None:
     """What becomes of a row does not depend on the other rows of its batch."""
-    inputs = subject.inputs(subject.longest)
+    inputs = subject.make_inputs(subject.max_length)
     together = subject.model.compute_hidden(inputs)
     for row in range(2):
         source = None if inputs.source is None else inputs.source[row : row + 1]
@@ -52,18 +52,18 @@ def rows_do_not_meet(subject: Subject) -> None:
 @check(
     "model",
     "mask.causal: mask.materialize(), or the order of a recurrence",
-    after=("rows_do_not_meet",),
-    when=lambda subject: subject.causal,
+    after=("rows_are_independent",),
+    when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
-def later_tokens_do_not_reach_back(subject: Subject) -> None:
+def check_later_tokens_have_no_influence(subject: Subject) -> None:
     """Tokens that change move nothing before them, and something from the first of them on, in rows of any length."""
     for length in filter(subject.can_read, LENGTHS):
         places = [at for at in CHANGES if at < length]
-        inputs = subject.inputs(length, rows=1)
+        inputs = subject.make_inputs(length, rows=1)
         rows = inputs.tokens.repeat(1 + len(places), 1)  # as it is, and changed from each place on
         for row, at in zip(rows[1:], places, strict=True):
-            row[at:] = tokens(length - at, 1, seed=5)[0]
+            row[at:] = draw_tokens(length - at, 1, seed=5)[0]
         source = None if inputs.source is None else inputs.source.expand(len(rows), -1)
         before, *after = subject.model.compute_hidden(Inputs(rows, source=source))
         for at, hidden in zip(places, after, strict=True):
@@ -75,13 +75,13 @@ def later_tokens_do_not_reach_back(subject: Subject) -> None:
 @check(
     "model",
     "what is computed of all tokens at once (a mean, a maximum, a sort)",
-    after=("later_tokens_do_not_reach_back",),
-    when=lambda subject: subject.causal,
+    after=("later_tokens_have_no_influence",),
+    when=lambda subject: subject.is_causal,
 )
-def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
+def check_no_gradient_flows_from_later_tokens(subject: Subject) -> None:
     """The gradient of a token's hidden state is zero at later tokens."""
-    hidden, vectors = embedded(subject.model, subject.inputs(subject.longest))
-    for at in (0, subject.longest // 2 - 2):  # the last token of the first chunk of 64
+    hidden, vectors = run_with_embeddings(subject.model, subject.make_inputs(subject.max_length))
+    for at in (0, subject.max_length // 2 - 2):  # the last token of the first chunk of 64
         (gradient,) = torch.autograd.grad(hidden[:, at].square().sum(), vectors, retain_graph=True)
         fail_unless(not gradient[:, at + 1 :].any(), f"no gradient after token {at}", "some")
         fail_unless(bool(gradient[:, at].any()), f"a gradient at token {at}", "none")
@@ -90,7 +90,7 @@ def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
 @check(
     "model",
     "mask.prefix",
-    after=("later_tokens_do_not_reach_back",),
+    after=("later_tokens_have_no_influence",),
     when=lambda subject: (
         subject.place == "decoder"
         and (subject.entry.kind != "attention" or "prefix" in subject.cls.supports)
@@ -98,14 +98,14 @@ def no_gradient_flows_from_later_tokens(subject: Subject) -> None:
     ),
 )
 @torch.no_grad()
-def nothing_after_a_prefix_reaches_into_it(subject: Subject) -> None:
+def check_prefix_does_not_depend_on_later_tokens(subject: Subject) -> None:
     """Behind a prefix that all tokens see, a token that changes moves nothing before it."""
     for length, short, at in ((LENGTH, 4, 6), (LONG, 40, 70)):
         if not subject.can_read(length):
             continue
-        inputs = replace(subject.inputs(length), prefix=torch.tensor([short, at]))
+        inputs = replace(subject.make_inputs(length), prefix=torch.tensor([short, at]))
         changed = inputs.tokens.clone()
-        changed[:, at:] = tokens(length - at, seed=5)
+        changed[:, at:] = draw_tokens(length - at, seed=5)
         before, after = (
             subject.model.compute_hidden(inputs),
             subject.model.compute_hidden(replace(inputs, tokens=changed)),
@@ -114,9 +114,9 @@ def nothing_after_a_prefix_reaches_into_it(subject: Subject) -> None:
         fail_unless_close(after[:, :at], before[:, :at], what, 1e-12)
 
 
-def placed(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
+def add_padding(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
     """A row with other tokens around it, and segments that call them padding."""
-    junk = tokens(before + row.shape[1] + after, seed=9)
+    junk = draw_tokens(before + row.shape[1] + after, seed=9)
     junk[:, before : before + row.shape[1]] = row
     segment = torch.full_like(junk, -1)
     segment[:, before : before + row.shape[1]] = 0
@@ -126,21 +126,21 @@ def placed(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
 @check(
     "model",
     "mask.key.segment: negative is padding, left or right",
-    after=("later_tokens_do_not_reach_back", "rows_do_not_meet"),
+    after=("later_tokens_have_no_influence", "rows_are_independent"),
 )
-def padding_has_no_influence(subject: Subject) -> None:
+def check_padding_has_no_influence(subject: Subject) -> None:
     """A row between padding is what it is alone, and no gradient reaches the padding."""
     for length, before, after in PADDING:
         if not subject.can_read(before + length + after):
             continue
-        inputs = subject.inputs(length)
+        inputs = subject.make_inputs(length)
         alone = subject.model.compute_hidden(inputs)
-        padded, segment = placed(inputs.tokens, before, after)
+        padded, segment = add_padding(inputs.tokens, before, after)
         given = Inputs(padded, segment)
         if inputs.source is not None:
-            source, source_segment = placed(inputs.source, after, before)
+            source, source_segment = add_padding(inputs.source, after, before)
             given = replace(given, source=source, source_segment=source_segment)
-        hidden, vectors = embedded(subject.model, given)
+        hidden, vectors = run_with_embeddings(subject.model, given)
         what = f"the same with {before} tokens of padding before and {after} after"
         own = hidden[:, before : before + length]
         fail_unless_close(own, alone, what)
@@ -149,11 +149,11 @@ def padding_has_no_influence(subject: Subject) -> None:
 
 
 @check("model", "divisions and softmax over a row without real tokens")
-def a_row_of_padding_stays_finite(subject: Subject) -> None:
+def check_padding_rows_stay_finite(subject: Subject) -> None:
     """A row of padding beside a real one gives finite numbers, forward and backward."""
     model = subject.copy()
-    segment = torch.tensor([[0], [-1]]).repeat(1, subject.longest)
-    inputs = replace(subject.inputs(subject.longest), segment=segment)
+    segment = torch.tensor([[0], [-1]]).repeat(1, subject.max_length)
+    inputs = replace(subject.make_inputs(subject.max_length), segment=segment)
     if inputs.source is not None:
         inputs = replace(inputs, source_segment=segment[:, :SOURCE])
     hidden = model.compute_hidden(inputs)
@@ -166,21 +166,21 @@ def a_row_of_padding_stays_finite(subject: Subject) -> None:
 @check(
     "model",
     "mask.key.segment: different segments do not meet; a state must be forgotten where a document begins",
-    after=("later_tokens_do_not_reach_back",),
+    after=("later_tokens_have_no_influence",),
     when=lambda subject: subject.entry.kind not in ("attention", "ffn") or "packed" in subject.cls.supports,
 )
 @torch.no_grad()
-def packed_documents_are_separate(subject: Subject) -> None:
+def check_packed_documents_are_separate(subject: Subject) -> None:
     """Documents in one row, each with its part of the source, are what they are in rows of their own."""
     for lengths in DOCUMENTS:
         if not subject.can_read(sum(lengths)):
             continue
-        documents = [subject.inputs(length, seed=seed) for seed, length in enumerate(lengths)]
-        segment, position = marked(lengths)
+        documents = [subject.make_inputs(length, seed=seed) for seed, length in enumerate(lengths)]
+        segment, position = number_documents(lengths)
         packed = Inputs(torch.cat([document.tokens for document in documents], dim=1), segment, position)
         sources = [document.source for document in documents if document.source is not None]
         if sources:
-            segment, position = marked([SOURCE] * len(sources))
+            segment, position = number_documents([SOURCE] * len(sources))
             source = torch.cat(sources, dim=1)
             packed = replace(packed, source=source, source_segment=segment, source_position=position)
         apart = torch.cat([subject.model.compute_hidden(document) for document in documents], dim=1)
@@ -188,7 +188,7 @@ def packed_documents_are_separate(subject: Subject) -> None:
         fail_unless_close(subject.model.compute_hidden(packed), apart, what)
 
 
-def marked(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+def number_documents(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Segment and position of each token of two equal rows of documents: ``[2, length]``."""
     segment = torch.tensor([document for document, length in enumerate(lengths) for _ in range(length)])
     position = torch.tensor([place for length in lengths for place in range(length)])

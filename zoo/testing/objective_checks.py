@@ -16,22 +16,22 @@ from zoo.model.build import build
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, perturb
+from zoo.testing.subject import SMALL, TOKENS, Subject, build_component, perturb
 
 VOCABULARY = Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
 DOCUMENTS = ((9, 4, 8), (21,), (2, 3, 3), (12, 7))
 PAIRS = ((5, 4), (1, 1), (8, 6), (3, 7))
 
 
-def batch(subject: Subject) -> Batch:
+def make_batch(subject: Subject) -> Batch:
     """Four rows of the form that the subject is for; tokens of the texts are 14 and more."""
     generator = torch.Generator().manual_seed(0)
     if subject.place.endswith("documents"):
-        return documents(generator)
-    return pairs([(source, 1 if subject.cls.one_token_targets else target) for source, target in PAIRS], generator)
+        return make_documents(generator)
+    return make_pairs([(source, 1 if subject.cls.one_token_targets else target) for source, target in PAIRS], generator)
 
 
-def documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOCUMENTS) -> DocumentBatch:
+def make_documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOCUMENTS) -> DocumentBatch:
     """Rows of documents of these lengths, which end with eos."""
     longest = max(sum(row) for row in lengths)
     tokens = torch.zeros(len(lengths), longest, dtype=torch.long)
@@ -47,7 +47,7 @@ def documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOC
     return DocumentBatch(tokens, segment, position)
 
 
-def pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBatch:
+def make_pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBatch:
     """Pairs of sources and targets of these lengths; targets end with eos, which is not counted."""
     sources, targets = (
         torch.zeros(len(lengths), max(pair[side] for pair in lengths) + side, dtype=torch.long) for side in (0, 1)
@@ -60,10 +60,10 @@ def pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBat
     return PairBatch(sources, targets, source_length, target_length)
 
 
-def objective(subject: Subject) -> Objective:
+def build_objective(subject: Subject) -> Objective:
     """The objective, its own weights drawn with seed 0; the vocabulary has only the special tokens it requires."""
     variant, _, form = subject.place.split()
-    asked: Objective = built_alone(subject, SMALL["dim"], VOCABULARY, variant)
+    asked: Objective = build_component(subject, SMALL["dim"], VOCABULARY, variant)
     required = asked.get_required_tokens(form, max(sum(row) for row in DOCUMENTS))
     vocabulary = replace(
         VOCABULARY,
@@ -73,11 +73,11 @@ def objective(subject: Subject) -> Objective:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made: Objective = built_alone(subject, SMALL["dim"], vocabulary, variant)
+        made: Objective = build_component(subject, SMALL["dim"], vocabulary, variant)
     return made
 
 
-def model(subject: Subject) -> Variant:
+def build_model(subject: Subject) -> Variant:
     """A small model of the subject's variant."""
     config = {"variant": subject.place.split()[0], **SMALL, "embedding": {"token_types": 2}}
     made = build(config, TOKENS, seed=0)
@@ -85,9 +85,9 @@ def model(subject: Subject) -> Variant:
     return made
 
 
-def view(subject: Subject, seed: int = 0) -> View:
+def make_view(subject: Subject, seed: int = 0) -> View:
     """What the objective makes of the batch."""
-    return prepare(objective(subject), batch(subject), seed)
+    return prepare(build_objective(subject), make_batch(subject), seed)
 
 
 def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | None = None) -> View:
@@ -101,16 +101,16 @@ def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | 
     return asked.prepare(rows.select(chosen), [torch.Generator().manual_seed(1000 * seed + row) for row in chosen])
 
 
-def tensors(seen: View) -> Iterator[tuple[str, Any]]:
+def list_tensors(seen: View) -> Iterator[tuple[str, Any]]:
     """All that a view holds, by name."""
     yield from ((item.name, getattr(seen.inputs, item.name)) for item in fields(Inputs))
     yield from (("targets", seen.targets), ("valid", seen.valid), *seen.extra.items())
 
 
 @check("objective", "prepare: shapes of inputs, targets and valid")
-def view_is_well_formed(subject: Subject) -> None:
+def check_view_is_well_formed(subject: Subject) -> None:
     """Targets and asked places have the shape of what is read; real tokens are asked for at real places."""
-    seen = view(subject)
+    seen = make_view(subject)
     shape = seen.inputs.tokens.shape
     for name, tensor in (("targets", seen.targets), ("valid", seen.valid)):
         fail_unless(tensor.shape == shape, f"{name} of shape {list(shape)}", str(list(tensor.shape)))
@@ -127,12 +127,12 @@ def view_is_well_formed(subject: Subject) -> None:
 
 
 @check("objective", "prepare: all randomness comes from the generator that it is given")
-def view_depends_on_the_generator_alone(subject: Subject) -> None:
+def check_view_depends_only_on_the_generator(subject: Subject) -> None:
     """Generators of one seed give one view, whatever torch's own generator does."""
     torch.manual_seed(1)
-    one = view(subject)
+    one = make_view(subject)
     torch.manual_seed(2)
-    for (name, a), (_, b) in zip(tensors(one), tensors(view(subject)), strict=True):
+    for (name, a), (_, b) in zip(list_tensors(one), list_tensors(make_view(subject)), strict=True):
         same = torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or a == b
         fail_unless(same, f"the same {name}", "another")
 
@@ -141,16 +141,16 @@ PARTS = ((0,), (1, 2, 3))  # of the four rows
 
 
 @check("objective", "prepare: what is drawn for a row that depends on the other rows", after=("view_is_well_formed",))
-def rows_do_not_depend_on_their_batch(subject: Subject) -> None:
+def check_rows_do_not_depend_on_the_batch(subject: Subject) -> None:
     """A row is read and asked the same in whatever batch it is, so that the batch size changes nothing."""
-    asked, rows = objective(subject), batch(subject)
-    whole = _row_contents(prepare(asked, rows))
-    apart = [row for part in PARTS for row in _row_contents(prepare(asked, rows, part=part))]
+    asked, rows = build_objective(subject), make_batch(subject)
+    whole = _list_row_contents(prepare(asked, rows))
+    apart = [row for part in PARTS for row in _list_row_contents(prepare(asked, rows, part=part))]
     for number, (one, other) in enumerate(zip(whole, apart, strict=True)):
         fail_unless(one == other, f"row {number} as in a batch of four", "another in a smaller one")
 
 
-def _row_contents(seen: View) -> list[tuple[list[int], ...]]:
+def _list_row_contents(seen: View) -> list[tuple[list[int], ...]]:
     """Of each row what is read, from both sides, and what is asked, without padding."""
     inputs, found = seen.inputs, []
     for row, valid in enumerate(seen.valid):
@@ -164,23 +164,23 @@ def _row_contents(seen: View) -> list[tuple[list[int], ...]]:
 
 
 @check("objective", "prepare: longest(length) bounds what a model reads")
-def no_row_is_longer_than_said(subject: Subject) -> None:
+def check_rows_respect_the_maximum_length(subject: Subject) -> None:
     """Of documents, no row that a model reads is longer than ``longest`` says."""
     if not subject.place.endswith("documents"):
         return
-    limit = objective(subject).get_max_length(batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
+    limit = build_objective(subject).get_max_length(make_batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
     for seed in range(5):
-        seen = view(subject, seed).inputs
+        seen = make_view(subject, seed).inputs
         found = max(seen.tokens.shape[1], 0 if seen.source is None else seen.source.shape[1])
         fail_unless(found <= limit, f"at most {limit} tokens", str(found))
 
 
 @check("objective", "loss", after=("view_is_well_formed",))
-def loss_can_be_trained_on(subject: Subject) -> None:
+def check_loss_is_trainable(subject: Subject) -> None:
     """Every term of the loss is finite, and the model and the objective's own parameters get gradients."""
-    asked, read = objective(subject), model(subject)
+    asked, read = build_objective(subject), build_model(subject)
     perturb(asked)
-    terms = asked.loss(read, view(subject))
+    terms = asked.loss(read, make_view(subject))
     wrong = [name for name, term in terms.items() if term.ndim or not bool(term.isfinite())]
     fail_unless(not wrong, "terms that are finite numbers", f"other ones in {', '.join(wrong)}")
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -191,10 +191,10 @@ def loss_can_be_trained_on(subject: Subject) -> None:
     fail_unless(not idle, "a gradient for every parameter", f"none for {', '.join(idle)}")
 
 
-@check("objective", "loss, which is not the mean that counts says", after=("loss_can_be_trained_on",))
-def terms_of_parts_make_the_whole(subject: Subject) -> None:
+@check("objective", "loss, which is not the mean that counts says", after=("loss_is_trainable",))
+def check_loss_terms_add_up_over_batches(subject: Subject) -> None:
     """Terms of parts of a batch, weighted by ``counts``, are the terms of the whole batch."""
-    asked, read, rows = objective(subject).double(), model(subject).double(), batch(subject)
+    asked, read, rows = build_objective(subject).double(), build_model(subject).double(), make_batch(subject)
     views = [prepare(asked, rows, part=part) for part in PARTS]
     whole, total = prepare(asked, rows), asked.count_terms(prepare(asked, rows))
     sums: dict[str, float] = {}
@@ -210,9 +210,9 @@ def terms_of_parts_make_the_whole(subject: Subject) -> None:
 
 @check("objective", "answers", after=("view_is_well_formed",))
 @torch.no_grad()
-def answers_are_what_is_judged(subject: Subject) -> None:
+def check_predictions_match_targets(subject: Subject) -> None:
     """There is a target for each answer, a class that the answer's logits have."""
-    logits, targets = objective(subject).eval().predict(model(subject).eval(), view(subject))
+    logits, targets = build_objective(subject).eval().predict(build_model(subject).eval(), make_view(subject))
     fail_unless(logits.ndim == 2, "logits [asked, classes]", str(list(logits.shape)))
     fail_unless(len(logits) == len(targets) > 0, "as many targets as answers", f"{len(targets)} for {len(logits)}")
     fail_unless(int(targets.max()) < logits.shape[1], f"targets below {logits.shape[1]}", str(int(targets.max())))

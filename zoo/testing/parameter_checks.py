@@ -5,27 +5,27 @@ from __future__ import annotations
 from torch import nn
 
 from zoo.checks import Refused
-from zoo.model.parameter_roles import parameter_roles
+from zoo.model.parameter_roles import get_parameter_roles
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.objective_checks import objective
+from zoo.testing.objective_checks import build_objective
 from zoo.testing.subject import Subject
 
 
 @check("model", "roles: which parameters are matrices of linear maps, tables, or vectors")
-def every_parameter_has_a_role(subject: Subject) -> None:
+def check_every_parameter_has_a_role(subject: Subject) -> None:
     """Each parameter is a matrix, a table or a vector: by its module in torch, by its one axis, or as declared."""
     _fail_unless_known(subject.model)
 
 
 @check("objective", "roles: which parameters are matrices of linear maps, tables, or vectors")
-def every_parameter_of_an_objective_has_a_role(subject: Subject) -> None:
+def check_every_parameter_of_an_objective_has_a_role(subject: Subject) -> None:
     """Each parameter is a matrix, a table or a vector: by its module in torch, by its one axis, or as declared."""
-    _fail_unless_known(objective(subject))
+    _fail_unless_known(build_objective(subject))
 
 
 def _fail_unless_known(module: nn.Module) -> None:
     try:
-        roles = parameter_roles(module)
+        roles = get_parameter_roles(module)
     except Refused as refusal:
         fail_unless(False, "a role for every parameter", str(refusal))
     flat = [name for name, role in roles.items() if role != "vector" and module.get_parameter(name).ndim < 2]

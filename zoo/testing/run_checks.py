@@ -22,8 +22,8 @@ from zoo.testing import (
     parameter_checks,
     width_checks,
 )
-from zoo.testing.kit import BAD, Check, Outcome, checks_of, run_check
-from zoo.testing.subject import Subject, subjects
+from zoo.testing.kit import FAILURES, Check, Outcome, list_checks, run_check
+from zoo.testing.subject import Subject, list_subjects
 
 MODULES = (
     declaration_checks,
@@ -40,7 +40,7 @@ MODULES = (
 """Where the checks are; importing them fills the list."""
 
 
-def found(component: str) -> Entry:
+def find_component(component: str) -> Entry:
     """The entry of ``kind/name``, or of ``package.module:Class``, whose module is imported.
 
     Raises:
@@ -48,7 +48,7 @@ def found(component: str) -> Entry:
     """
     module, colon, cls = component.partition(":")
     if colon:
-        return _entry_of(_imported(module, cls))
+        return _find_entry(_import_class(module, cls))
     kind, slash, name = component.partition("/")
     if not slash:
         raise Refused(f"a component is KIND/NAME or package.module:Class: got {component!r}")
@@ -57,7 +57,7 @@ def found(component: str) -> Entry:
     return get_index().get(kind, name)
 
 
-def _imported(module: str, name: str) -> type:
+def _import_class(module: str, name: str) -> type:
     try:
         cls = getattr(importlib.import_module(module), name)
     except Refused:
@@ -69,7 +69,7 @@ def _imported(module: str, name: str) -> type:
     return cls
 
 
-def _entry_of(cls: type) -> Entry:
+def _find_entry(cls: type) -> Entry:
     path = f"{cls.__module__}.{cls.__name__}"
     for entry in get_index().entries.values():
         if entry.path == path:
@@ -78,7 +78,7 @@ def _entry_of(cls: type) -> Entry:
 
 
 @contextmanager
-def registered(kind: str, name: str, cls: type) -> Iterator[Entry]:
+def register_temporarily(kind: str, name: str, cls: type) -> Iterator[Entry]:
     """Register a class for a while, and forget it again: for tests of classes that are not to be chosen by name."""
     register(kind, name)(cls)
     try:
@@ -89,10 +89,10 @@ def registered(kind: str, name: str, cls: type) -> Iterator[Entry]:
 
 def check_component(component: str | Entry, only: Iterable[str] = ()) -> Iterator[Outcome]:
     """Run all checks of a component, or those named; outcomes come as they are found."""
-    entry = found(component) if isinstance(component, str) else component
+    entry = find_component(component) if isinstance(component, str) else component
     wanted = set(only)
-    for subject in subjects(entry):
-        for item in checks_of(subject):
+    for subject in list_subjects(entry):
+        for item in list_checks(subject):
             if not wanted or item.name in wanted:
                 yield run_check(subject, item)
 
@@ -105,15 +105,20 @@ def parametrize_with_checks(components: Iterable[str]) -> Callable[[Callable[...
     """
     import pytest
 
-    cases = [(s, item) for component in components for s in subjects(found(component)) for item in checks_of(s)]
+    cases = [
+        (s, item)
+        for component in components
+        for s in list_subjects(find_component(component))
+        for item in list_checks(s)
+    ]
     return pytest.mark.parametrize(
         "check",
-        [functools.partial(_in_pytest, subject, item) for subject, item in cases],
+        [functools.partial(_run_in_pytest, subject, item) for subject, item in cases],
         ids=[f"{subject.label}-{item.name}" for subject, item in cases],
     )
 
 
-def _in_pytest(subject: Subject, item: Check) -> None:
+def _run_in_pytest(subject: Subject, item: Check) -> None:
     import pytest
 
     outcome = run_check(subject, item)
@@ -121,5 +126,5 @@ def _in_pytest(subject: Subject, item: Check) -> None:
         pytest.xfail(outcome.seen)
     if outcome.status == "not run":
         pytest.skip(outcome.seen)
-    if outcome.status in BAD:
+    if outcome.status in FAILURES:
         pytest.fail(outcome.line, pytrace=False)

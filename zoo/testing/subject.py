@@ -72,7 +72,7 @@ class Subject:
     outcomes: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether all options have their defaults."""
         return len(self.part) == 1
 
@@ -110,7 +110,7 @@ class Subject:
         return self.place.partition(".")[0]
 
     @property
-    def causal(self) -> bool:
+    def is_causal(self) -> bool:
         """Whether the tokens that are read see only what came before them."""
         return self.variant != "encoder"
 
@@ -118,23 +118,23 @@ class Subject:
     def config(self) -> dict[str, Any]:
         """The small model with the component in its slot; around an attention, with positions that it applies."""
         applies = self.cls.position_hooks if self.entry.kind == "attention" else frozenset()
-        return {**placed(self.entry.kind, self.part, self.place), **POSITIONS.get(applies, {})}
+        return {**build_config(self.entry.kind, self.part, self.place), **POSITIONS.get(applies, {})}
 
     @cached_property
     def model(self) -> Variant:
         """In evaluation mode and float64, every parameter random; not to be changed."""
-        return self.fresh()
+        return self.build_model()
 
     @cached_property
     def meta(self) -> Variant:
         """The model without memory for its tensors; not to be changed."""
-        return self.fresh("meta")
+        return self.build_model("meta")
 
     def copy(self) -> Variant:
         """A copy of the model, to be changed; faster than another one."""
         return copy.deepcopy(self.model)
 
-    def fresh(self, device: str = "cpu", **over: Any) -> Variant:
+    def build_model(self, device: str = "cpu", **over: Any) -> Variant:
         """Another such model, built anew, on any device; ``over`` is written over its config."""
         with torch.device(device):
             made = build({**self.config, **over}, TOKENS, seed=0).eval().double()
@@ -142,22 +142,22 @@ class Subject:
             perturb(made)
         return made
 
-    def inputs(self, length: int = LENGTH, *, rows: int = 2, seed: int = 0) -> Inputs:
+    def make_inputs(self, length: int = LENGTH, *, rows: int = 2, seed: int = 0) -> Inputs:
         """Rows without padding; the source of an encoder-decoder has another length."""
-        source = tokens(SOURCE, rows, seed + 1) if self.variant == "encoder_decoder" else None
-        return Inputs(tokens(length, rows, seed), source=source)
+        source = draw_tokens(SOURCE, rows, seed + 1) if self.variant == "encoder_decoder" else None
+        return Inputs(draw_tokens(length, rows, seed), source=source)
 
     def can_read(self, length: int) -> bool:
         """Whether rows of ``length`` tokens are within what the model can tell apart."""
         return length <= (self.model.limit or length)
 
     @property
-    def longest(self) -> int:
+    def max_length(self) -> int:
         """Tokens of the longest rows: ``LONG``, or as many as the model can read."""
         return min(LONG, self.model.limit or LONG)
 
 
-def tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
+def draw_tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
     """Random tokens, none of them special."""
     return torch.randint(6, TOKENS, (rows, length), generator=torch.Generator().manual_seed(seed))
 
@@ -170,7 +170,7 @@ def perturb(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
 
 
-def placed(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:
+def build_config(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:
     """The small model's config with ``part`` in its slot, everywhere or in one stack of an encoder-decoder."""
     variant, _, stack = place.partition(".")
     if not stack:
@@ -184,34 +184,34 @@ def placed(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:
 PLACES = ("decoder", "encoder", "encoder_decoder", "encoder_decoder.decoder", "encoder_decoder.encoder")
 
 
-def places(kind: str, part: Mapping[str, Any]) -> list[str]:
+def list_places(kind: str, part: Mapping[str, Any]) -> list[str]:
     """Where a component is accepted: as a decoder, an encoder, and in both stacks of an encoder-decoder or in one."""
     found: list[str] = []
     for place in PLACES:
         if "." in place and any(known.startswith("encoder_decoder") for known in found):
             break
-        if not refusals(kind, part, place):
+        if not find_refusals(kind, part, place):
             found.append(place)
     return found
 
 
-def refusals(kind: str, part: Mapping[str, Any], place: str) -> list[str]:
+def find_refusals(kind: str, part: Mapping[str, Any], place: str) -> list[str]:
     """Why a component is not accepted somewhere."""
-    return check(placed(kind, part, place))[2]
+    return check(build_config(kind, part, place))[2]
 
 
-def subjects(entry: Entry) -> Iterator[Subject]:
+def list_subjects(entry: Entry) -> Iterator[Subject]:
     """All that is looked at of one component: its declaration, each place, each option apart from its default."""
     plain = {"name": entry.name}
     yield Subject(entry, "declaration", plain)
     if entry.kind in SLOTS:
-        found = places(entry.kind, plain)
+        found = list_places(entry.kind, plain)
         for place in found:
             yield Subject(entry, "model", plain, place, place == found[0])
-        for part, place in _options(entry, others, found):
+        for part, place in _list_option_values(entry, list_alternatives, found):
             yield Subject(entry, "model", part, place)
             yield Subject(entry, "option", part, place)
-        for part, place in _options(entry, numbers, found):
+        for part, place in _list_option_values(entry, list_numbers, found):
             yield Subject(entry, "option", part, place)
     elif entry.kind == "objective":
         for variant, form in sorted(getattr(entry.load(), "combines", ())):
@@ -220,19 +220,19 @@ def subjects(entry: Entry) -> Iterator[Subject]:
         yield Subject(entry, cast("Scope", entry.kind), plain)
 
 
-def _options(
+def _list_option_values(
     entry: Entry, values: Callable[[Option], list[Any]], found: list[str]
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Each value of each option that is accepted somewhere, and the last place in the order that accepts it."""
     for option in entry.options:
         for value in values(option):
             part = {"name": entry.name, option.name: value}
-            accepted = (place for place in reversed(found) if not refusals(entry.kind, part, place))
+            accepted = (place for place in reversed(found) if not find_refusals(entry.kind, part, place))
             if (place := next(accepted, None)) is not None:
                 yield part, place
 
 
-def numbers(option: Option) -> list[Any]:
+def list_numbers(option: Option) -> list[Any]:
     """Other numbers than an option's default: one larger, one smaller."""
     if option.name in TRAINING_ONLY | GUARDS:
         return []
@@ -241,11 +241,11 @@ def numbers(option: Option) -> list[Any]:
             found = [kind(default * 10 or 0.5 if kind is float else default * 2 or 1), kind(default / 2)]
             return [value for value in found if value != default]
         case Option(type=Record(options=options)):
-            return [{inner.name: value} for inner in options for value in numbers(inner)]
+            return [{inner.name: value} for inner in options for value in list_numbers(inner)]
     return []
 
 
-def others(option: Option) -> list[Any]:
+def list_alternatives(option: Option) -> list[Any]:
     """Values of an option that are not its default, where its type says which there are."""
     if option.name in TRAINING_ONLY:
         return []
@@ -257,11 +257,11 @@ def others(option: Option) -> list[Any]:
         case Maybe(inner=Scalar(type=kind)):
             return [{int: 3, float: 0.7}[kind]] if kind in (int, float) else []
         case Record(options=options):
-            return [{inner.name: value} for inner in options for value in others(inner)]
+            return [{inner.name: value} for inner in options for value in list_alternatives(inner)]
     return []
 
 
-def built_alone(subject: Subject, *given: Any) -> Any:
+def build_component(subject: Subject, *given: Any) -> Any:
     """The component by itself, with its options.
 
     Raises:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from zoo.data.batch import Batch
 from zoo.model.build import build
 from zoo.model.interfaces import Attention, FeedForward, Objective, View
-from zoo.model.parameter_roles import parameter_roles
+from zoo.model.parameter_roles import get_parameter_roles
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.testing.kit import check, fail_unless
-from zoo.testing.objective_checks import VOCABULARY, batch, documents, pairs, prepare
-from zoo.testing.subject import SMALL, TOKENS, Subject, built_alone, numbers, placed
+from zoo.testing.objective_checks import VOCABULARY, make_batch, make_documents, make_pairs, prepare
+from zoo.testing.subject import SMALL, TOKENS, Subject, build_component, build_config, list_numbers
 from zoo.training.optimizer import build_optimizer
 
 WIDTHS = (64, 256)
@@ -28,7 +28,7 @@ _HEAD_DIM = 16
 
 
 @check("initialization", "draws of initialize_matrix and initialize_table that do not come from torch's generator")
-def check_first_weights(subject: Subject) -> None:
+def check_initial_weights_are_reproducible(subject: Subject) -> None:
     """Equal seeds give equal first weights, other seeds others; all are finite, and biases begin at zero."""
     one, same, other = (_build_plain(subject.part, SMALL["dim"], seed) for seed in (0, 0, 1))
     states = [model.state_dict() for model in (one, same, other)]
@@ -41,11 +41,11 @@ def check_first_weights(subject: Subject) -> None:
 
 
 @check("initialization", "where the option is used")
-def check_initialization_options(subject: Subject) -> None:
+def check_every_initialization_option_has_an_effect(subject: Subject) -> None:
     """Every option that is a number changes first weights, or the factor of a learning rate."""
     plain = _build_plain(subject.part, SMALL["dim"], 0)
     for option in subject.entry.options:
-        for value in numbers(option):
+        for value in list_numbers(option):
             changed = _build_plain({**subject.part, option.name: value}, SMALL["dim"], 0)
             rates = [model.initialization.compute_rate_factor(SMALL["dim"]) for model in (plain, changed)]
             same = _are_equal(plain.state_dict(), changed.state_dict()) and rates[0] == rates[1]
@@ -55,7 +55,7 @@ def check_initialization_options(subject: Subject) -> None:
 @check(
     "initialization", "compute_rate_factor, and first weights by the number of inputs", when=lambda s: _transfers(s.cls)
 )
-def check_rates_carry_over(subject: Subject) -> None:
+def check_learning_rates_transfer(subject: Subject) -> None:
     """What the first steps of training change does not grow with the width."""
     _fail_if_growing(subject.entry.name, {}, None, None)
 
@@ -66,18 +66,18 @@ def check_rates_carry_over(subject: Subject) -> None:
     defaults=True,
     when=lambda subject: subject.is_first and _owns_matrices(subject),
 )
-def check_rates_carry_over_to_widths(subject: Subject) -> None:
+def check_learning_rates_transfer_across_widths(subject: Subject) -> None:
     """What the first steps of training change does not grow with the width, under initializations that promise it."""
     for name in _transferring():
-        _fail_if_growing(name, placed(subject.entry.kind, subject.part, subject.place), None, None)
+        _fail_if_growing(name, build_config(subject.entry.kind, subject.part, subject.place), None, None)
 
 
-@check("objective", "roles: heads of the objective that are no readouts", after=("loss_can_be_trained_on",))
-def check_rates_carry_over_to_heads(subject: Subject) -> None:
+@check("objective", "roles: heads of the objective that are no readouts", after=("loss_is_trainable",))
+def check_learning_rates_transfer_to_objective_heads(subject: Subject) -> None:
     """What the first steps of training change does not grow with the width, in the heads of the objective too."""
     for name in _transferring():
         config = {"variant": subject.place.split()[0], "embedding": {"token_types": 2}}
-        _fail_if_growing(name, config, subject, batch(subject))
+        _fail_if_growing(name, config, subject, make_batch(subject))
 
 
 def _transfers(cls: Any) -> bool:
@@ -97,7 +97,7 @@ def _owns_matrices(subject: Subject) -> bool:
         role in ("matrix", "readout")
         for part in subject.meta.modules()
         if type(part) is subject.cls
-        for role in parameter_roles(part).values()
+        for role in get_parameter_roles(part).values()
     )
 
 
@@ -169,7 +169,7 @@ def _observe(model: Variant, objective: Objective, view: View) -> dict[str, Tens
 
 def _build_objective(model: Variant, width: int, asking: Subject | None) -> Objective:
     if asking is not None:
-        return cast("Objective", built_alone(asking, width, VOCABULARY, model.name))
+        return cast("Objective", build_component(asking, width, VOCABULARY, model.name))
     name = {"decoder": "causal_lm", "encoder": "masked_lm", "encoder_decoder": "seq2seq"}[model.name]
     return cast("Objective", cast("Any", get_index().get("objective", name).load())(width, VOCABULARY, model.name))
 
@@ -177,4 +177,6 @@ def _build_objective(model: Variant, width: int, asking: Subject | None) -> Obje
 def _draw_rows(objective: Objective) -> Batch:
     generator = torch.Generator().manual_seed(0)
     forms = {form for _, form in type(objective).combines}
-    return documents(generator) if "documents" in forms else pairs([(5, 4), (1, 1), (8, 6), (3, 7)], generator)
+    return (
+        make_documents(generator) if "documents" in forms else make_pairs([(5, 4), (1, 1), (8, 6), (3, 7)], generator)
+    )

@@ -10,7 +10,7 @@ from zoo.checks import Refused, require
 from zoo.config.checking import CheckedConfig
 from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.model.build import assemble
-from zoo.model.cost import on_meta
+from zoo.model.cost import build_on_meta
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 
@@ -41,7 +41,7 @@ def _assemble_in_memory(plan: ModelPlan, vocabulary: int) -> Variant:
         Refused: with the number of parameters, if they do not fit into the memory of this machine.
     """
     with torch.random.fork_rng():  # counting must not change the initial weights
-        count = sum(parameter.numel() for parameter in on_meta(plan, vocabulary).parameters())
+        count = sum(parameter.numel() for parameter in build_on_meta(plan, vocabulary).parameters())
     needed, there = _FLOAT32 * count, _find_total_memory()
     problem = f"model: its {count:,} parameters must fit into memory: need {needed:,} bytes"
     require(there is None or needed <= there, f"{problem}: got {there:,}" if there else problem)

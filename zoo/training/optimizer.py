@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from zoo.model.initialization import Initialization
-from zoo.model.parameter_roles import count_inputs, parameter_roles
+from zoo.model.parameter_roles import count_inputs, get_parameter_roles
 
 
 def build_optimizer(
@@ -31,7 +31,7 @@ def build_optimizer(
         for name, inputs in count_inputs(module).items()
     }
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, False): [], (1.0, True): []}
-    for name, role in parameter_roles(module).items():
+    for name, role in get_parameter_roles(module).items():
         parameter = module.get_parameter(name)
         if parameter.requires_grad:
             groups.setdefault((factors.get(id(parameter), 1.0), role == "vector"), []).append(parameter)

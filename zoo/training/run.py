@@ -20,7 +20,7 @@ from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.hub.weight_transfer import describe_start
 from zoo.model import build
 from zoo.model.interfaces import Objective
-from zoo.model.parts import part_from_config
+from zoo.model.parts import create_part
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.runs.claim import Claim, ClaimLost
@@ -194,8 +194,8 @@ def _build_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
 def prepare_data(config: Mapping[str, Any]) -> PreparedData:
     """Tokenizes the data of a checked config, with the special tokens that its objective needs."""
     data, required = config["data"], find_required_tokens(config)
-    source: Any = build.make(part_from_config("data", data, "data"))
-    tokenizer: Any = build.make(part_from_config("tokenizer", data["tokenizer"], "data.tokenizer"))
+    source: Any = build.make_component(create_part("data", data, "data"))
+    tokenizer: Any = build.make_component(create_part("tokenizer", data["tokenizer"], "data.tokenizer"))
     return tokenize_data(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
 
 

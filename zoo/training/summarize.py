@@ -10,9 +10,9 @@ from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Pairs
 from zoo.generation.greedy import answer_sources
 from zoo.model import build
-from zoo.model.cost import cache_bytes, cost, on_meta
-from zoo.model.executed_flops import executed_flops_per_token
-from zoo.model.parts import part_from_config
+from zoo.model.cost import build_on_meta, compute_cost, measure_cache_bytes
+from zoo.model.executed_flops import measure_executed_flops_per_token
+from zoo.model.parts import create_part
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
@@ -64,16 +64,16 @@ def _compute_cost(job: Job) -> dict[str, int | None]:
     """Computes the cost of the model for rows of the size of the first validation batch."""
     views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
     inputs = views[0].inputs
-    model = on_meta(job.plan, job.prepared.vocabulary.size)
-    what = cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
-    remembered = cache_bytes(model, what.length, what.source) if model.reader.causal else None
-    executed = executed_flops_per_token(model, what.length, what.source)
+    model = build_on_meta(job.plan, job.prepared.vocabulary.size)
+    what = compute_cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
+    remembered = measure_cache_bytes(model, what.length, what.source) if model.reader.causal else None
+    executed = measure_executed_flops_per_token(model, what.length, what.source)
     return {**vars(what), "executed_flops_per_token": executed, "cache_bytes": remembered}
 
 
 def _build_source(job: Job) -> Any:
     """Builds the data source of a job, which scores generated texts."""
-    return build.make(part_from_config("data", job.config["data"], "data"))
+    return build.make_component(create_part("data", job.config["data"], "data"))
 
 
 def _compute_stored_bits(job: Job, module: Training) -> dict[str, float]:

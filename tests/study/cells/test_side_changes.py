@@ -13,7 +13,7 @@ import yaml
 from tests.command import TINY, checked, zoo
 from zoo.config.checkpoint_start import merge_configs
 from zoo.model.build import build
-from zoo.model.schema import carry_options, overlay_part, takes_option
+from zoo.model.schema import carry_options, has_option, overlay_part
 from zoo.study.cells.expand_plan import expand_plan
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.gather_study import gather_study
@@ -118,9 +118,9 @@ def test_both_parts_have_it_by_name_and_type() -> None:
     assert carry_options("attention", old, "none") == carry_options("attention", {}, "local") == {}
     assert carry_options("norm", {"name": "layer", "eps": 1e-3, "bias": False}, "rms") == {"eps": 1e-3}
     assert carry_options("residual", {"name": "highway", "initial": -1.0}, "layerscale") == {}, "of another type"
-    assert takes_option("attention", "local", "scores.window", 3)
-    assert not takes_option("attention", "local", "scores.windows", 3)
-    assert not takes_option("attention", "local", "bias", True)
+    assert has_option("attention", "local", "scores.window", 3)
+    assert not has_option("attention", "local", "scores.windows", 3)
+    assert not has_option("attention", "local", "bias", True)
 
 
 def test_a_checkpoint_gives_its_options_to_the_part_that_replaces_its_own() -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require, require_divides, require_positive
-from zoo.model.attend import Scores, attend, form_scores
+from zoo.model.attend import Scores, attend, compute_scores
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask, Tokens
@@ -153,7 +153,7 @@ class NativeSparseAttention(Attention):
     ) -> Tensor:
         """Which tokens a query sees in the second branch: ``[batch, heads, query, key]``."""
         room, group = blocks.end.shape[1], self.heads // self.kv_heads
-        logits = form_scores(q, k, over, position, Scores()).masked_fill(~seen[:, None], torch.finfo(q.dtype).min)
+        logits = compute_scores(q, k, over, position, Scores()).masked_fill(~seen[:, None], torch.finfo(q.dtype).min)
         weights = logits.softmax(dim=-1).view(len(q), self.kv_heads, group, *logits.shape[2:]).sum(dim=2)
         others = (seen & ~self._own(over))[:, None]
         best = weights.masked_fill(~others, -1.0).topk(min(self.keep, room), dim=-1).indices

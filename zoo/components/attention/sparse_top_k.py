@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.checks import require
 from zoo.components.attention._projected import Bias, DotProductAttention
-from zoo.model.attend import Scores, form_scores
+from zoo.model.attend import Scores, compute_scores
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.registry import register
@@ -53,7 +53,7 @@ class SparseTopKAttention(DotProductAttention):
         """Pairs whose score is not below the smallest that is kept: ``[batch, heads, query, key]``."""
         if mask.key.length <= self.keep:
             return None
-        found = form_scores(q.detach(), k.detach(), mask, position, self.scores).detach()
+        found = compute_scores(q.detach(), k.detach(), mask, position, self.scores).detach()
         edge = found.topk(self.keep, dim=-1).values[..., -1:]
         # Scores of equal keys differ by rounding, and not in the same way with a cache and without.
         size = found.masked_fill(found.isinf(), 0.0).abs().amax(dim=-1, keepdim=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import Refused, require_positive
-from zoo.model.attend import average
+from zoo.model.attend import compute_attention
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
@@ -77,7 +77,7 @@ class SynthesizerAttention(Attention):
         if self.limit is not None and mask.key.length > self.limit:
             raise Refused(f"attention synthesizer has length={self.limit}: got {mask.key.length} tokens")
         logits = self._scores(mask.query.position, mask.key.position)
-        mixed = average(logits, v, mask.materialize()[:, None])
+        mixed = compute_attention(logits, v, mask.materialize()[:, None])
         merged: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return merged
 

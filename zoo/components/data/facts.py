@@ -38,7 +38,7 @@ class Facts(Pairs):
     """
 
     expected_failures: ClassVar[Mapping[str, str]] = {
-        "splits_do_not_begin_alike": "facts are asked as they were trained: what is measured is how many are stored"
+        "splits_differ": "facts are asked as they were trained: what is measured is how many are stored"
     }
 
     def __init__(self, *, facts: int = 1000, symbols: int = 32, key: int = 3, value: int = 2, seed: int = 0) -> None:

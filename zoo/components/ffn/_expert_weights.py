@@ -8,7 +8,7 @@ from typing import final
 from torch import Tensor, nn
 
 from zoo.checks import require_positive
-from zoo.model.activation import ACTIVATIONS, Activation, gate_product
+from zoo.model.activation import ACTIVATIONS, Activation, apply_gate
 from zoo.model.projections import BatchedLinear
 
 
@@ -54,8 +54,8 @@ class Experts(nn.Module):
 
     def forward_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Applies expert n to ``parts[n]`` of shape ``[tokens, dim]``, with any number of tokens for each expert."""
-        pairs = zip(self.gate.each(parts), self.up.each(parts), strict=True)
-        return self.down.each([self._combine(gate, up) for gate, up in pairs])
+        pairs = zip(self.gate.apply_each(parts), self.up.apply_each(parts), strict=True)
+        return self.down.apply_each([self._combine(gate, up) for gate, up in pairs])
 
     @property
     def size(self) -> int:
@@ -63,4 +63,4 @@ class Experts(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters()) // self.count
 
     def _combine(self, gate: Tensor, up: Tensor) -> Tensor:
-        return gate_product(gate, up, self.activate, self.clamp, self.up_offset)
+        return apply_gate(gate, up, self.activate, self.clamp, self.up_offset)

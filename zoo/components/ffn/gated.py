@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor, nn
 
 from zoo.checks import require_between, require_positive
-from zoo.model.activation import ACTIVATIONS, Activation, gate_product
+from zoo.model.activation import ACTIVATIONS, Activation, apply_gate
 from zoo.model.interfaces import FeedForward
 from zoo.model.mask import Tokens
 from zoo.model.projections import OutputLinear
@@ -59,6 +59,6 @@ class Gated(FeedForward):
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         """Maps ``[batch, length, dim]`` to the same shape."""
-        hidden = gate_product(self.gate(x), self.up(x), self.activate, self.clamp, self.up_offset)
+        hidden = apply_gate(self.gate(x), self.up(x), self.activate, self.clamp, self.up_offset)
         out: Tensor = self.down(self.dropout(hidden))
         return out

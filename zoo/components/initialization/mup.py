@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.checks import require
 from zoo.model.initialization import Initialization, require_std
-from zoo.model.parameter_roles import count_inputs, parameter_roles
+from zoo.model.parameter_roles import count_inputs, get_parameter_roles
 from zoo.registry import register
 
 
@@ -58,7 +58,7 @@ class MaximalUpdate(Initialization):
 
     def initialize_readouts(self, module: nn.Module) -> None:
         """Fills readouts from a normal distribution with standard deviation ``std * base_dim / inputs``."""
-        roles = parameter_roles(module)
+        roles = get_parameter_roles(module)
         for name, inputs in count_inputs(module).items():
             if roles[name] == "readout":
                 nn.init.normal_(module.get_parameter(name), std=self.std * self.compute_rate_factor(inputs))

@@ -10,8 +10,8 @@ import torch
 
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, make_objective
-from zoo.model.cost import Cost, cache_bytes, cost, on_meta
-from zoo.model.executed_flops import executed_flops_per_token
+from zoo.model.cost import Cost, build_on_meta, compute_cost, measure_cache_bytes
+from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.plan import ModelPlan
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.run import prepare_data
@@ -115,14 +115,14 @@ def _build_key(checked: CheckedConfig) -> _CostKey:
 
 @functools.cache
 def _measure_cost(model: _CostKey) -> Cost:
-    return cost(on_meta(model.plan, model.vocabulary), model.length, model.source)
+    return compute_cost(build_on_meta(model.plan, model.vocabulary), model.length, model.source)
 
 
 @functools.cache
 def _count_executed_flops(model: _CostKey) -> int | None:
-    return executed_flops_per_token(on_meta(model.plan, model.vocabulary), model.length, model.source)
+    return measure_executed_flops_per_token(build_on_meta(model.plan, model.vocabulary), model.length, model.source)
 
 
 @functools.cache
 def _measure_cache_bytes(model: _CostKey) -> int:
-    return cache_bytes(on_meta(model.plan, model.vocabulary), model.length, model.source)
+    return measure_cache_bytes(build_on_meta(model.plan, model.vocabulary), model.length, model.source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo.config.groups import list_slots
-from zoo.model.schema import takes_option
+from zoo.model.schema import has_option
 from zoo.registry.options import REQUIRED, Many, Maybe, Option, Scalar, check_options
 from zoo.study.plan.read_overrides import check_distinct, read_mapping, read_named_overrides, read_overrides
 
@@ -88,4 +88,4 @@ def _is_kept(key: str, value: Any, group: str, name: Any) -> bool:
     """True unless the key is an option of the part in a slot, and the component that is chosen for it has none such."""
     slot = group.lstrip("+")
     option = key.lstrip("+~").removeprefix(slot.replace("/", ".") + ".")
-    return option == key.lstrip("+~") or takes_option(dict(list_slots()).get(slot, ""), str(name), option, value)
+    return option == key.lstrip("+~") or has_option(dict(list_slots()).get(slot, ""), str(name), option, value)
