@@ -19,6 +19,7 @@ from zoo.model.build import assemble, check, load_component_class
 from zoo.model.interfaces import Inputs
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
+from zoo.runs.config_sections import Target
 from zoo.system.installation import find_package_folder
 from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
@@ -140,12 +141,13 @@ def test_every_logger_is_made_or_its_extra_is_named(name: str, tmp_path: Path, m
     from zoo.training import run
 
     given = compose_run([f"logger={name}", f"runs={tmp_path}"])["logger"][name]
+    target = Target.from_mapping(given)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     if importlib.util.find_spec(name) is None:
         with pytest.raises(Refused, match=rf"^logger\.{name}: .*: pip install 'transformer-zoo\[{name}\]'$"):
-            run._build_target("logger", name, given)
+            run._build_target("logger", name, target)
         pytest.skip(f"{name} is not installed: seen to be refused with the name of its extra")
-    run._build_target("logger", name, given)
+    run._build_target("logger", name, target)
 
 
 # ---------------------------------------------------------------------------------------------------- any component

@@ -53,10 +53,10 @@ def test_what_means_another_thing_is_another_run(overrides: list[str], base: str
 
 def test_defaults_are_filled_in_and_auto_is_replaced() -> None:
     config = checked("model=llama", "data=numbers", "trainer=cpu").config
-    assert config["objective"]["name"] == "prefix_lm"
-    assert config["precision"] in ("32-true", "bf16-mixed")
-    assert config["model"]["attention"]["bias"] == "none"
-    assert config["data"]["validation"] == 0.1
+    assert config.objective.name == "prefix_lm"
+    assert config.precision in ("32-true", "bf16-mixed")
+    assert config.model.options["attention"]["bias"] == "none"
+    assert config.data.source.options["validation"] == 0.1
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_each_variant_has_its_own_objective_and_refuses_those_that_make_no_sense
         works = name is None or (variant, form) in get_index().get("objective", name).load().combines
         if works:
             assert found.problems == ()
-            assert found.config["objective"]["name"] == (name or objective)
+            assert found.config.objective.name == (name or objective)
         else:
             (problem,) = found.problems
             reason = get_index().get("objective", name).load().reason

@@ -14,6 +14,7 @@ import yaml
 
 from tests.command import TINY, refusal, zoo
 from zoo.config.targets import find_foreign_targets, find_target_problems, find_targets, find_value_problems
+from zoo.runs.config_sections import Target
 
 SECTIONS = ("optimizer", "schedule", "trainer", "logger.a", "callbacks.a")
 CANARY = """
@@ -202,8 +203,8 @@ def test_own_functions_and_classes_are_taken_by_their_annotations() -> None:
     (problem,) = find_target_problems("optimizer", {"_target_": f"{__name__}.make_sgd"})
     assert problem.endswith("make_sgd refuses its arguments: missing a required argument: 'lr'")
     wrong = {"_target_": f"{__name__}.make_sgd", "lr": -1}
-    assert not find_value_problems("optimizer", wrong), "it is not called before its run begins"
-    (problem,) = find_value_problems("optimizer", wrong, training=True)
+    assert not find_value_problems("optimizer", Target.from_mapping(wrong)), "it is not called before its run begins"
+    (problem,) = find_value_problems("optimizer", Target.from_mapping(wrong), training=True)
     assert problem.endswith("make_sgd refuses its arguments: Invalid learning rate: -1")
 
 

@@ -23,6 +23,7 @@ from zoo.model.build import assemble
 from zoo.model.interfaces import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
+from zoo.runs.run_config import RunConfig
 from zoo.testing.objective_checks import VOCABULARY, make_documents, make_pairs, prepare
 from zoo.testing.subject import TOKENS, perturb
 
@@ -49,7 +50,7 @@ def batch(form: str, objective: Any) -> Batch:
     return make_pairs([(source, 1 if one_token else target) for source, target in ((5, 20), (16, 12))], generator)
 
 
-def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
+def train_a_step(config: RunConfig, plan: ModelPlan, form: str) -> None:
     """Finite loss with the first weights, and a gradient for every parameter once they are perturbed.
 
     One draw of weights may leave a ReLU dead, or saturate and overflow where nothing is normed; a parameter that gets
@@ -71,7 +72,7 @@ def train_a_step(config: dict[str, Any], plan: ModelPlan, form: str) -> None:
     raise AssertionError("no finite loss" if idle is None else f"no gradient: {sorted(idle)}")
 
 
-def made(config: dict[str, Any], plan: ModelPlan, seed: int) -> tuple[Variant, Objective]:
+def made(config: RunConfig, plan: ModelPlan, seed: int) -> tuple[Variant, Objective]:
     """Model and objective in training mode and float64."""
     torch.manual_seed(seed)
     model, objective = assemble(plan, TOKENS).double().train(), make_objective(config, VOCABULARY).double().train()

@@ -90,7 +90,7 @@ def test_every_component(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset(preset: str) -> None:
-    config = check_run(compose_run([f"model={preset}"])).config["model"]
+    config = check_run(compose_run([f"model={preset}"])).config.model.options
     assert_the_same_on_a_gpu(build({**config, "vocabulary": None}, TOKENS, seed=0))
 
 

@@ -35,7 +35,7 @@ def test_every_precision(preset: str, precision: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset(preset: str, few_lines: list[str], tmp_path: Path) -> None:
     config = checked(f"model={preset}", *few_lines, *SHORT, f"runs={tmp_path}")
-    assert config.config["precision"] == "bf16-mixed"
+    assert config.config.precision == "bf16-mixed"
     assert 0 < train(config)["metrics"]["loss"] < 15
 
 

@@ -29,6 +29,7 @@ from zoo.hub.checkpoint_folder import Origin, read_origin, write_origin
 from zoo.hub.saved import load_saved
 from zoo.hub.weight_transfer import transfer
 from zoo.model import build
+from zoo.runs.run_config import RunConfig
 from zoo.training import run as run_module
 from zoo.training.run import prepare_data, run_folder, train
 
@@ -81,7 +82,7 @@ def rest(tmp_path: Path) -> list[str]:
 
 def test_it_begins_at_the_loss_of_the_checkpoint(llama: Path, rest: list[str]) -> None:
     config = checked("model=hub", f"model.path={llama}", *rest, "steps=1", "optimizer.lr=0", "model.vocabulary=120")
-    assert config.config["data"]["tokenizer"]["path"] == str(llama / "tokenizer.json")
+    assert config.config.data.tokenizer.options["path"] == str(llama / "tokenizer.json")
     result = train(config)
     rows = prepare_data(config.config).validation
     model = LlamaForCausalLM.from_pretrained(llama).eval()
@@ -108,7 +109,7 @@ def test_a_vocabulary_grows_for_the_special_tokens_that_its_tokenizer_lacks(tmp_
     config = checked("model=hub", f"model.path={folder}", *rest)
     result = train(config)
     size = 39 + 1  # pad; causal_lm needs no other
-    assert config.config["model"]["vocabulary"] == size
+    assert config.config.model.options["vocabulary"] == size
     converted = dict.fromkeys(("embedding.table.weight", "head.weight"), f"39 rows kept, {size - 39} new")
     assert result["checkpoint"]["converted"] == converted
     assert load_saved(run_folder(config).path).model.vocabulary == size
@@ -162,9 +163,9 @@ def test_the_content_of_the_checkpoint_names_the_run(tmp_path: Path, rest: list[
     assert recheck(second.config) == ()
 
 
-def recheck(config: dict[str, Any]) -> tuple[str, ...]:
+def recheck(config: RunConfig) -> tuple[str, ...]:
     """What is said of a config that was checked before."""
-    found = check_run(config)
+    found = check_run(config.as_mapping())
     if not found.problems:
         assert found.config == config
     return found.problems
@@ -348,7 +349,7 @@ def test_fine_tuning_keeps_special_tokens_context_length_and_the_files_beside(tm
     tokenizer = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
     config = json.loads((folder / "config.json").read_text())
     run = checked("model=hub", f"model.path={folder}", *rest, "steps=1", "evaluate=1")
-    spelled = {role: run.config["data"]["tokenizer"][role] for role in ("bos", "eos", "pad")}
+    spelled = {role: run.config.data.tokenizer.options[role] for role in ("bos", "eos", "pad")}
     assert spelled == {"bos": "<|endoftext|>", "eos": "<|im_end|>", "pad": "<|endoftext|>"}
     train(run)
     shutil.rmtree(folder)  # the run has all that it needs

@@ -33,10 +33,10 @@ def test_a_family_is_trained_resumed_and_asked(
     assert list((cut / "checkpoints").iterdir())
     stops.what = None
     same((cut, train(configs[1])), (whole, undisturbed))
-    variant = configs[0].config["model"]["variant"]
+    variant = configs[0].config.model.variant
     prompt = "Work <mask>umber" if variant == "encoder" else "Work number"
     how: list[Any] = ["--fill"] if variant == "encoder" else ["--greedy", "--tokens", "4"]
-    if configs[0].config["objective"]["name"] == "replaced_token":
+    if configs[0].config.objective.name == "replaced_token":
         return  # which trains no head
     asked = zoo("generate", str(cut), prompt, *how, "--json")
     assert asked.code == 0, asked.err

@@ -21,6 +21,7 @@ from zoo.hub.checkpoint_folder import Origin, choose
 from zoo.hub.family import find_family, misfits, read
 from zoo.hub.plan_difference import differences
 from zoo.model.build import build, check, make_component
+from zoo.runs.config_sections import CheckpointConfig, ModelConfig
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 TINY = {f"{family}-{case.name}": case for family, case in cases()}
@@ -166,7 +167,7 @@ def test_the_head_that_is_suggested_makes_a_model_that_its_family_can_say(tmp_pa
     """A body alone has none; one that is only tied fits no family, and what does not fit is told of its own first."""
     folder = tmp_path / "body"
     made(TINY["bert-as-published"]).bert.save_pretrained(folder)
-    hint = suggest_head({"path": str(folder)})
+    hint = suggest_head(ModelConfig({}, CheckpointConfig(str(folder), "")))
     assert hint == "'model.head={tied: true, transform: true, bias: true, activation: gelu}'"
     body = {**describe(folder).plan.config, "vocabulary": 100}
     plans = []

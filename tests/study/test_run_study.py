@@ -111,7 +111,7 @@ def test_a_learning_rate_that_did_not_finish_keeps_its_arm_waiting(
 ) -> None:
     """As whoever looks at the folders later would see it."""
     plan, expansion = study(**RATES)
-    killed = [lambda cell: run_folder(cell.checked).record_start({}, {})] * 2
+    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, {})] * 2
     trainer, board = Trainer(plan, expansion, by_rate, **{"two lr 0.01 seed 101": killed}), Dashboard()
     run_due_cells(plan, expansion, trainer, FailurePolicy(), board, print)
     assert trainer.launched == [TUNING, ["two lr 0.01 seed 101"], ["one lr 0.01 seed 1", "one lr 0.01 seed 2"]]

@@ -115,10 +115,10 @@ def test_arms_tasks_and_seeds_are_expanded(study: Path, tmp_path: Path) -> None:
     ]
     assert len({cell.checked.hash for cell in cells}) == 8
     for cell in cells:
-        assert cell.checked.config["seed"] == cell.seed
-        assert cell.checked.config["steps"] == 7
-        assert cell.checked.config["model"]["heads"] == {"two": 2, "one": 1}[cell.arm]
-        assert cell.checked.config["data"]["limit"] == {"numbers": 100, "long": 50}[cell.task]
+        assert cell.checked.config.seed == cell.seed
+        assert cell.checked.config.steps == 7
+        assert cell.checked.config.model.heads == {"two": 2, "one": 1}[cell.arm]
+        assert cell.checked.config.data.source.options["limit"] == {"numbers": 100, "long": 50}[cell.task]
 
 
 def test_dry_run_prints_the_cells_and_makes_nothing(study: Path, tmp_path: Path) -> None:

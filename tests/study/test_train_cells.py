@@ -53,7 +53,7 @@ def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
 
 
 def fail(cell: Cell) -> None:
-    run_folder(cell.checked).record_start({}, {})
+    run_folder(cell.checked).record_start(cell.checked.config, {})
     run_folder(cell.checked).record_failure(RuntimeError("out of luck\nat all"))
 
 
@@ -106,7 +106,7 @@ def test_what_follows_a_failure(policy: FailurePolicy, launched: list[list[str]]
 
 
 def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
-    killed = [lambda cell: run_folder(cell.checked).record_start({}, {})] * 3
+    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, {})] * 3
     launcher = Launcher(cells, one_seed_1=killed)
     run_cells(cells, launcher, FailurePolicy())
     assert launcher.launched == [ALL, ["one seed 1"]]
@@ -171,7 +171,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert claim.take() is None
     csv = "step,tokens,seconds,train/loss,validation/loss\n1,5,1,2.5,\n1,5,1,,2.25\n"
     (run_folder(cells[2].checked).path / "metrics.csv").write_text(csv)
-    run_folder(cells[3].checked).record_start({}, {})
+    run_folder(cells[3].checked).record_start(cells[3].checked.config, {})
     found = [get_cell_status(cell) for cell in cells]
     assert [each.state for each in found] == ["done", "failed", "running", "interrupted"]
     done, failed, running, interrupted = found

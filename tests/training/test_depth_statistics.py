@@ -35,12 +35,12 @@ def expected(checked: CheckedConfig) -> dict[str, float]:
     prepared = prepare_data(config)
     assert checked.plan is not None
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(config["seed"], "weights"))
+        torch.manual_seed(derive_seed(config.seed, "weights"))
         model = build.assemble(checked.plan, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
-    size = config["batch"] * config["accumulate"]
-    rows = draw_row_indices(len(prepared.train), size, derive_seed(config["seed"], "order"), 0)
-    drawn = [make_generator(config["seed"], "objective", row) for row in range(size)]
+    size = config.batch * config.accumulate
+    rows = draw_row_indices(len(prepared.train), size, derive_seed(config.seed, "order"), 0)
+    drawn = [make_generator(config.seed, "objective", row) for row in range(size)]
     view = objective.prepare(prepared.train.get_batch(rows), drawn)
     heard: dict[str, list[Any]] = {}
     for name, stack in model.get_stacks().items():

@@ -159,7 +159,7 @@ def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., CheckedConfig
 def test_a_killed_process_goes_on(documents: Callable[..., CheckedConfig], trained: Trained, tmp_path: Path) -> None:
     config = documents(*RANDOM, "steps=120", "evaluate=120", "checkpoint=2")
     folder = run_folder(config)
-    (tmp_path / "config.json").write_text(json.dumps(config.config))
+    (tmp_path / "config.json").write_text(json.dumps(config.config.as_mapping()))
     script = (
         "import json, sys; from zoo.config.checking import check_run; from zoo.training.run import train\n"
         "train(check_run(json.load(open(sys.argv[1]))))"
@@ -248,7 +248,7 @@ def test_the_folder_says_what_was_run_and_is_on_disk(
     files = [file for file in [*path.iterdir(), *tmp_path.glob("cache/**/*")] if file.is_file()]
     assert len(files) > 12
     assert {file.name for file in files if synced.get(file.stat().st_ino) != file.stat().st_mtime_ns} == set()
-    assert {**yaml.safe_load((path / "config.yaml").read_text()), "label": ""} == config.config
+    assert {**yaml.safe_load((path / "config.yaml").read_text()), "label": ""} == config.config.as_mapping()
     assert path.name == config.hash
     assert set(result["fingerprints"]) == {"data", "code", "components"}
     assert result["versions"]["torch"]

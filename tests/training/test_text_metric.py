@@ -17,6 +17,7 @@ from zoo.model.parts import create_part
 from zoo.registry import get_index
 from zoo.registry.options import REQUIRED
 from zoo.report.records.metrics import Metric
+from zoo.runs.config_sections import ComponentConfig
 from zoo.training.text_metric import score_texts
 
 DRAWN = [
@@ -34,9 +35,8 @@ SPELLED = [
 
 def targets_of(config: dict[str, Any]) -> tuple[TextMetric, list[str]]:
     options = get_index().get("data", config["name"]).options
-    data: Any = make_component(
-        create_part("data", {option.name: option.default for option in options} | config, "data")
-    )
+    defaults = {option.name: option.default for option in options}
+    data: Any = make_component(create_part("data", ComponentConfig.from_mapping(defaults | config), "data"))
     return data.choose_text_metric(), [target for _, target in itertools.islice(data.pairs("train"), 128)]
 
 

@@ -60,13 +60,13 @@ def plain(config: CheckedConfig) -> Any:
     """The run's model, with its first weights, and its prepared data and objective."""
     prepared = prepare_data(config.config)
     assert config.plan is not None
-    torch.manual_seed(derive_seed(config.config["seed"], "weights"))
+    torch.manual_seed(derive_seed(config.config.seed, "weights"))
     return assemble(config.plan, prepared.vocabulary.size), prepared, make_objective(config.config, prepared.vocabulary)
 
 
 def view_of(config: CheckedConfig, prepared: Any, objective: Any, batch: int, number: int) -> Any:
     """A batch of a run, whose rows draw by their numbers in the order of the data."""
-    seed = config.config["seed"]
+    seed = config.config.seed
     rows = draw_row_indices(len(prepared.train), batch, derive_seed(seed, "order"), number)
     drawn = [make_generator(seed, "objective", row) for row in range(number * batch, (number + 1) * batch)]
     return objective.prepare(prepared.train.get_batch(rows), drawn)
@@ -81,7 +81,7 @@ def test_three_steps_equal_a_plain_loop(
     )
     trained(config)
     model, prepared, objective = plain(config)
-    seed = config.config["seed"]
+    seed = config.config.seed
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]

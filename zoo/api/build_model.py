@@ -34,7 +34,7 @@ def build(*config: str | Mapping[str, Any]) -> Variant:
         raise Refused("model: must be given")
     size = checked.plan.vocabulary or prepare_data(checked.config).vocabulary.size
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(checked.config["seed"], "weights"))
+        torch.manual_seed(derive_seed(checked.config.seed, "weights"))
         return build_initial_model(checked, size)
 
 

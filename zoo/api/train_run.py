@@ -24,7 +24,7 @@ def train(*overrides: str) -> RunResult:
     """
     checked = check_run(compose_run(overrides))
     checked.require()
-    if checked.config["trainer"].get("devices") == 1:
+    if checked.config.trainer.arguments.get("devices") == 1:
         threads = torch.get_num_threads()
         try:
             run.train(checked)

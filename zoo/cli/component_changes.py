@@ -33,9 +33,9 @@ def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:
     if not slots:
         return ()
     kept = [line for line in others if not line.lstrip("+~").startswith(slots)]
+    chosen = {line.split("=")[0]: None for line in overrides if line not in kept}
     try:
         before, after = check_run(compose_run(kept)), check_run(compose_run(overrides))
-    except Refused:  # the preset alone cannot be composed, so there is nothing to compare with
+        return find_side_changes(after, before, chosen)
+    except Refused:  # one of the configs is not complete, so there is nothing to compare
         return ()
-    chosen = [line for line in overrides if line not in kept]
-    return find_side_changes(after, before, {line.split("=")[0]: None for line in chosen})

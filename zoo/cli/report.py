@@ -89,7 +89,7 @@ def _swept(words: Sequence[str]) -> tuple[Study, list[Run], Path]:
     for lines in expand_sweep(overrides):
         checked = check_run(compose_run(lines))
         problems += [f"{' '.join(lines)}: {problem}" for problem in checked.problems]
-        planned[run_folder(checked).path.resolve()] = checked.config
+        planned[run_folder(checked).path.resolve()] = checked.config.as_mapping()
     if problems:
         raise Refused("\n".join(problems))
     judging = read_comparison_options(given)

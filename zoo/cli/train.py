@@ -174,7 +174,7 @@ def _train(config: Any) -> float | None:
     checked.require()
     _note_component_changes()
     _keep_command()
-    label = str(checked.config["label"])
+    label = checked.config.label
     result = train(checked, wait=not _in_study())
     if result:
         say(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)

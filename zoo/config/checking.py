@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +22,8 @@ from zoo.model.plan import ModelPlan
 from zoo.model.schema import check_part
 from zoo.registry import get_index, get_live_options
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options, construct_options
+from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig, Target
+from zoo.runs.run_config import RunConfig
 from zoo.system.names import check_path
 
 SECTIONS = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
@@ -48,29 +47,37 @@ RUN_OPTIONS = (
 )
 _MANY = 1 << 20
 _INTEGER = re.compile(r"-?[0-9]+")
-_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
-"""Keys that do not change the run, so that its hash leaves them out: folders, logging and checkpoint intervals."""
 
 
 @dataclass(frozen=True)
 class CheckedConfig:
-    """A complete config and its problems.
+    """The outcome of a check: a complete config, and its problems.
 
     Args:
-        config: the config with defaults filled in.
+        complete: the config with defaults filled in; None if problems leave it incomplete.
         plan: the model; None if its config has problems.
         problems: one message per problem, each with its config path.
     """
 
-    config: dict[str, Any]
+    complete: RunConfig | None
     plan: ModelPlan | None
     problems: tuple[str, ...]
 
-    @functools.cached_property
+    @property
+    def config(self) -> RunConfig:
+        """The config with defaults filled in.
+
+        Raises:
+            Refused: with all problems, if they leave it incomplete.
+        """
+        if self.complete is None:
+            raise Refused("\n".join(self.problems))
+        return self.complete
+
+    @property
     def hash(self) -> str:
         """Hash of the config, which names the run folder; equal configs share one run."""
-        config = {key: value for key, value in self.config.items() if key not in _NOT_THE_RUN}
-        return hashlib.sha256(json.dumps(_normalize_numbers(config), sort_keys=True).encode()).hexdigest()[:16]
+        return self.config.hash
 
     @property
     def unfit(self) -> bool:
@@ -81,15 +88,6 @@ class CheckedConfig:
         """Raises :class:`Refused` with all problems, one per line, if there are any."""
         if self.problems:
             raise Refused("\n".join(self.problems))
-
-
-def _normalize_numbers(value: Any) -> Any:
-    """Converts whole floats to integers: arguments of optimizer and schedule have no declared type."""
-    if isinstance(value, Mapping):
-        return {key: _normalize_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_normalize_numbers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def check_run(
@@ -118,22 +116,27 @@ def check_run(
     config["model"] |= start.keys
     problems += [] if start.failed else found
     config["data"] = check_data(start.data, problems)
-    config["objective"] = check_objective(given.get("objective"), config, problems)
+    config["objective"] = check_objective(given.get("objective"), config["model"], config["data"], problems)
     for section in (*TARGETS, *NAMED_TARGETS):
         config[section] = dict(given.get(section) or {})
     asked = str(config.get("precision"))
     config["precision"] = _resolve_precision(asked, config["trainer"])
-    if problems or not was_trained(CheckedConfig(config, plan, ())):
+    named = [
+        line
+        for section in NAMED_TARGETS
+        for name, item in config[section].items()
+        for line in find_target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
+    ]
+    if problems or named or not was_trained(CheckedConfig(RunConfig.from_mapping(config), plan, ())):
         for section in TARGETS:
             problems += _find_section_problems(section, config[section], problems)
-    for section in NAMED_TARGETS:
-        for name, item in config[section].items():
-            problems += find_target_problems(f"{section}.{name}", item if isinstance(item, Mapping) else {})
-    if not problems and plan is not None:
-        problems += map(Incompatibility, _find_fit_problems(config, plan))
+    problems += named
+    complete = None if problems else RunConfig.from_mapping(config)
+    if complete is not None and plan is not None:
+        problems += map(Incompatibility, _find_fit_problems(complete, plan))
     problems += _find_precision_problems(asked, config)
     problems += _find_device_problems(config["trainer"])
-    return CheckedConfig(config, plan, tuple(dict.fromkeys(problems)))
+    return CheckedConfig(complete, plan, tuple(dict.fromkeys(problems)))
 
 
 # ---------------------------------------------------------------------------------------------- data and objective
@@ -160,84 +163,96 @@ def _find_construction_problems(kind: str, checked: Mapping[str, Any], path: str
     if any(option.name not in checked for option in get_index().get(kind, str(checked["name"])).options):
         return []
     try:
-        made: Any = build.make_component(create_part(kind, checked, path))
+        made: Any = build.make_component(create_part(kind, ComponentConfig.from_mapping(checked), path))
         made.identity()
     except Refused as error:
         return [str(error)]
     return []
 
 
-def check_objective(given: Any, config: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def check_objective(
+    given: Any, model: Mapping[str, Any], data: Mapping[str, Any], problems: list[str]
+) -> dict[str, Any]:
     """Checks the objective; the default depends on the variant and the form of the data."""
-    variant, data = config["model"].get("variant"), config["data"].get("name")
+    variant, source = model.get("variant"), data.get("name")
     if variant not in build.VARIANTS:  # reported already
         return {}
-    if isinstance(given, Mapping) and given.get("name") is None and variant and data:
-        form = get_index().get("data", str(data)).load().form  # type: ignore[attr-defined]
-        given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[form]}
-    if not variant or not data:
+    if isinstance(given, Mapping) and given.get("name") is None and variant and source:
+        given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[_find_form(str(source))]}
+    if not variant or not source:
         return {}
     return check_part("objective", given, "objective", problems)
 
 
-def make_objective(config: Mapping[str, Any], vocabulary: Vocabulary) -> Objective:
-    """Builds the objective of a checked config."""
-    name = str(config["objective"]["name"])
-    cls = get_index().get("objective", name).load()
-    options = construct_options(get_live_options("objective", name), config["objective"])
-    made = cls(config["model"]["dim"], vocabulary, config["model"]["variant"], **options)
+def make_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
+    """Builds the objective of a config."""
+    return _build_objective(config.objective, config.model, vocabulary)
+
+
+def _build_objective(objective: ComponentConfig, model: ModelConfig, vocabulary: Vocabulary) -> Objective:
+    cls = get_index().get("objective", objective.name).load()
+    options = construct_options(get_live_options("objective", objective.name), objective.options)
+    made = cls(model.dim, vocabulary, model.variant, **options)
     if not isinstance(made, Objective):
-        raise TypeError(f"objective {name} is not an Objective: {cls}")
+        raise TypeError(f"objective {objective.name} is not an Objective: {cls}")
     return made
 
 
-def _make_draft_objective(config: Mapping[str, Any]) -> Objective:
+def _build_draft_objective(objective: ComponentConfig, model: ModelConfig, length: int) -> Objective:
     """Builds the objective before the vocabulary is known, with enough sentinels for every row."""
-    sentinels = tuple(range(6, 6 + min(2 * config["data"]["length"], _MANY)))
+    sentinels = tuple(range(6, 6 + min(2 * length, _MANY)))
     with torch.device("meta"):
-        return make_objective(config, Vocabulary(64 + len(sentinels), 0, 1, 2, 3, 4, 5, sentinels))
+        return _build_objective(objective, model, Vocabulary(64 + len(sentinels), 0, 1, 2, 3, 4, 5, sentinels))
 
 
-def find_required_tokens(config: Mapping[str, Any]) -> Required:
-    """Finds the special tokens that the objective of a checked config adds to its data."""
-    form = get_index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
-    return _make_draft_objective(config).get_required_tokens(form, config["data"]["length"])
+def find_required_tokens(objective: ComponentConfig, model: ModelConfig, data: DataConfig) -> Required:
+    """Finds the special tokens that a checked objective adds to its data."""
+    draft = _build_draft_objective(objective, model, data.length)
+    return draft.get_required_tokens(_find_form(data.source.name), data.length)
+
+
+def _find_form(source: str) -> str:
+    """Finds the form of the rows of a data component: documents or pairs."""
+    return str(get_index().get("data", source).load().form)  # type: ignore[attr-defined]
 
 
 def _find_required(objective: Any, model: Mapping[str, Any], data: Any) -> Required:
     """Finds the special tokens of an unchecked config; none if it has problems, which are reported elsewhere."""
     problems: list[str] = []
-    config: dict[str, Any] = {"model": model, "data": check_data(data, problems)}
-    config["objective"] = {} if problems else check_objective(objective, config, problems)
+    source = check_data(data, problems)
+    asked = {} if problems else check_objective(objective, model, source, problems)
+    if problems or not asked:
+        return Required()
     try:
-        return Required() if problems or not config["objective"] else find_required_tokens(config)
+        model_config, data_config = ModelConfig.from_mapping(model), DataConfig.from_mapping(source)
+        return find_required_tokens(ComponentConfig.from_mapping(asked), model_config, data_config)
     except Refused:
         return Required()
 
 
-def _find_fit_problems(config: Mapping[str, Any], plan: ModelPlan) -> list[str]:
+def _find_fit_problems(config: RunConfig, plan: ModelPlan) -> list[str]:
     """Finds incompatible choices: objective with variant and data, positions with length, mixers with packing."""
-    name, variant = str(config["objective"]["name"]), plan.variant
+    name, variant, length = config.objective.name, plan.variant, config.data.length
     cls: Any = get_index().get("objective", name).load()
-    form = get_index().get("data", str(config["data"]["name"])).load().form  # type: ignore[attr-defined]
+    form = _find_form(config.data.source.name)
     if (variant, form) not in cls.combines:
         works = ", ".join(f"{v} with {f}" for v, f in sorted(cls.combines))
         return [f"objective: {name} makes no sense for {variant} with {form}: {cls.reason}; it works for {works}"]
     problems = _find_reader_problems(plan, cls, form)
     if cls.uses_head and plan.head is None:
-        hint = suggest_head(config["model"])
+        hint = suggest_head(config.model)
         problems.append(f"objective: {name} needs logits, but model.head=null gives none: try {hint}")
     try:
-        longest = _make_draft_objective(config).get_max_length(config["data"]["length"])
+        longest = _build_draft_objective(config.objective, config.model, length).get_max_length(length)
     except Refused as error:
         return [*problems, f"objective: {error}"]
     types = plan.embedding["token_types"]
-    if config["objective"].get("token_types") and types < 2:
+    if config.objective.options.get("token_types") and types < 2:
         problems.append(f"objective.token_types: needs model.embedding.token_types=2: got {types}")
     for stack in plan.stacks:
         for part, limit in build.list_length_limits(stack):
             if limit < longest:
-                rows = f"rows of data.length={config['data']['length']} become up to {longest} tokens"
+                rows = f"rows of data.length={length} become up to {longest} tokens"
                 problems.append(f"{part.path}: {part.name} has {limit} positions: {rows}")
     return problems
 
@@ -264,7 +279,7 @@ def _find_section_problems(section: str, given: Mapping[str, Any], problems: Seq
         found = [problem for problem in found if not problem.startswith("schedule.steps:")]
     if found or section not in CALLED or (known and section == "schedule"):
         return found
-    return find_value_problems(section, given)
+    return find_value_problems(section, Target.from_mapping(given))
 
 
 def _resolve_precision(asked: str, trainer: Mapping[str, Any]) -> str:

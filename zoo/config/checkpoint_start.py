@@ -19,6 +19,7 @@ from zoo.hub.companion_files import special_ids
 from zoo.hub.task_heads import KeptHead
 from zoo.hub.tensor_files import INDEX, ONE
 from zoo.model.schema import carry_options
+from zoo.runs.config_sections import ModelConfig
 
 _UNSAID = (None, "", "???")
 _ANY = {"name": "bytes"}
@@ -101,13 +102,9 @@ def resolve_checkpoint_config(model: Mapping[str, Any], data: Any, problems: lis
     return Start(config, _replace_tokenizer(data, _ANY), {"path": str(folder)}, task=described.task)
 
 
-def suggest_head(model: Mapping[str, Any]) -> str:
-    """Suggests the override that adds the head of the published family, so that the model can be exported.
-
-    Args:
-        model: checked config of the model; ``path`` names its checkpoint, if any.
-    """
-    head = describe(model["path"]).published_head if "path" in model else {}
+def suggest_head(model: ModelConfig) -> str:
+    """Suggests the override that adds the head of the published family, so that the model can be exported."""
+    head = {} if model.checkpoint is None else describe(model.checkpoint.path).published_head
     values = {"tied": True, **head}
     return f"'model.head={{{', '.join(f'{key}: {_spell(value)}' for key, value in values.items())}}}'"
 

@@ -18,6 +18,7 @@ from zoo.checks import suggest
 from zoo.config.call_arguments import find_argument_problems
 from zoo.limits import check_limit
 from zoo.registry import get_index
+from zoo.runs.config_sections import Target
 
 TARGETS = ("optimizer", "schedule", "trainer")
 NAMED_TARGETS = ("logger", "callbacks")
@@ -56,9 +57,9 @@ _HARMLESS = ("torch.optim.", "zoo.training.schedule.")
 """Prefixes of targets without side effects, which may be called while a config is checked."""
 
 
-def import_target(section: Mapping[str, Any]) -> Any:
-    """Imports the target of a section and binds the other values of the section as keyword arguments."""
-    return partial(_import(str(section["_target_"])), **_get_arguments(section))
+def import_target(target: Target) -> Any:
+    """Imports the class or function of a target and binds its keyword arguments."""
+    return partial(_import(target.path), **target.arguments)
 
 
 def _import(target: str) -> Any:
@@ -210,23 +211,23 @@ def suggest_install(name: str) -> str:
 # ------------------------------------------------------------------------------------------------------- calls
 
 
-def find_value_problems(section: str, given: Mapping[str, Any], *, training: bool = False) -> list[str]:
+def find_value_problems(section: str, target: Target, *, training: bool = False) -> list[str]:
     """Calls the target of an optimizer or schedule to check the values of its arguments.
 
     Args:
         section: one of ``CALLED``.
-        given: ``_target_`` and arguments, without problems by :func:`find_target_problems`.
+        target: the target, without problems by :func:`find_target_problems`.
         training: whether the run is about to start; before, only targets without side effects are called.
     """
-    found = _import(given["_target_"])
+    found = _import(target.path)
     defined = f"{getattr(found, '__module__', '')}."
     if not training and not defined.startswith(_HARMLESS):
         return []
     try:
-        found(*_make_stand_ins(section), **_get_arguments(given))
+        found(*_make_stand_ins(section), **target.arguments)
     except Exception as error:
         why = str(error).removeprefix(f"{section}.")
-        return [f"{section}: {given['_target_']} refuses its arguments: {why}"]
+        return [f"{section}: {target.path} refuses its arguments: {why}"]
     return []
 
 

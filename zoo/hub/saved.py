@@ -25,6 +25,7 @@ from zoo.model.parts import create_part
 from zoo.model.schema import check_part
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
+from zoo.runs.config_sections import ComponentConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_config
 from zoo.system.input_files import read_json
@@ -91,7 +92,8 @@ def _run(run: RunFolder) -> Saved:
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
     built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
-    maker: Any = build.make_component(create_part("tokenizer", config["data"]["tokenizer"], "data.tokenizer"))
+    tokenizer = ComponentConfig.from_mapping(config["data"]["tokenizer"])
+    maker: Any = build.make_component(create_part("tokenizer", tokenizer, "data.tokenizer"))
     vocabulary = _vocabulary_of_run(maker, built)
     model = build_on_meta(plan, vocabulary.size)
     fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))

@@ -18,6 +18,7 @@ from zoo.model import build
 from zoo.model.cost import build_on_meta, compute_cost, count_buffers, measure_modules
 from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.plan import ModelPlan
+from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.units import format_count, is_different
 
@@ -95,15 +96,16 @@ def find_vocabulary_size(plan: ModelPlan, model: Mapping[str, Any], given: Mappi
     if plan.vocabulary is not None:
         return plan.vocabulary
     problems: list[str] = []
-    config = {"model": model, "data": given["data"], "cache": given["cache"]}
-    config["objective"] = check_objective(given.get("objective"), config, problems)
+    data = DataConfig.from_mapping(given["data"])
+    objective = check_objective(given.get("objective"), model, given["data"], problems)
     if problems:
         raise Refused("\n".join(problems))
-    if (size := given["data"]["tokenizer"].get("vocabulary")) is not None:
-        return int(size) + len(OURS.list_required(find_required_tokens(config)))
-    from zoo.training.run import prepare_data
+    required = find_required_tokens(ComponentConfig.from_mapping(objective), ModelConfig(model), data)
+    if (size := data.tokenizer.options.get("vocabulary")) is not None:
+        return int(size) + len(OURS.list_required(required))
+    from zoo.training.run import prepare_section
 
-    return prepare_data(config).vocabulary.size
+    return prepare_section(data, given["cache"], required).vocabulary.size
 
 
 def compute_shares(counted: Mapping[str, Any], figure: str = "parameters") -> dict[str, float]:

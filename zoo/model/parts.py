@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -15,6 +15,7 @@ from zoo.model.interfaces import Component, Norm
 from zoo.model.plan import LayerPlan, Part, StackPlan
 from zoo.registry import get_index, get_live_options
 from zoo.registry.options import construct_options
+from zoo.runs.config_sections import ComponentConfig
 
 
 class RefusedPart(Refused):
@@ -36,17 +37,17 @@ def make_component(part: Part, *given: Any) -> Component:
         raise RefusedPart(f"{locate_option(part.path, part.options, str(error))}: {error}") from None
 
 
-def create_part(kind: str, config: Mapping[str, Any], path: str) -> Part:
-    """Returns the part that a checked mapping describes, with the options of the component itself alone.
+def create_part(kind: str, component: ComponentConfig, path: str) -> Part:
+    """Returns the part that a checked component of the config describes.
 
     Args:
-        kind: of the component.
-        config: ``name`` and options; keys that are not options of the component are left out.
-        path: of the mapping in the config, for messages.
+        kind: kind of the component.
+        component: name and options; keys that are not options of the component are left out.
+        path: path of the component in the config, for messages.
     """
-    name = str(config["name"])
-    options = {option.name for option in get_index().get(kind, name).options}
-    return Part(kind, name, {key: value for key, value in config.items() if key in options}, path)
+    options = {option.name for option in get_index().get(kind, component.name).options}
+    kept = {key: value for key, value in component.options.items() if key in options}
+    return Part(kind, component.name, kept, path)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 
 from zoo.runs.metrics_file import read_metrics
+from zoo.runs.run_config import RunConfig
 from zoo.runs.state_files import RECORDS, read_record
 from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
 
@@ -147,15 +148,16 @@ class RunFolder:
         if self.checkpoints.exists() and not self.checkpoints.is_dir():
             raise Damaged(f"{self.checkpoints}: must be a folder: got a file")
 
-    def record_start(self, config: dict[str, Any], facts: dict[str, Any]) -> None:
+    def record_start(self, config: RunConfig, facts: dict[str, Any]) -> None:
         """Writes ``config.yaml`` and ``started.json``, and removes the record of an earlier failure.
 
         Args:
-            config: the checked config.
+            config: the config; its label, which differs between studies that share the run, is left out.
             facts: provenance of the run, as in :class:`Facts`.
         """
         clear_drafts(self.path)
-        write_file(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        values = {key: value for key, value in config.as_mapping().items() if key != "label"}
+        write_file(self.path / "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
         write_file(self.path / "started.json", json.dumps(facts, indent=1))
         (self.path / "failed.json").unlink(missing_ok=True)
 

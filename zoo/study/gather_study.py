@@ -38,7 +38,7 @@ def gather_study(study: str, overrides: Sequence[str]) -> tuple[Study, list[Run]
 
 def locate_report(plan: StudyPlan, expansion: Expansion) -> Path:
     """Returns the folder of the report of a study."""
-    return Path(expansion.settings[0].checked.config["runs"]) / "reports" / plan.name
+    return Path(expansion.settings[0].checked.config.runs) / "reports" / plan.name
 
 
 def describe_study(plan: StudyPlan, expansion: Expansion, known: KnownCells, overrides: Sequence[str]) -> Study:

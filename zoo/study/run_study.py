@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.checks import Refused
 from zoo.report import print_folder, print_summary, write_report
+from zoo.runs.run_config import RunConfig
 from zoo.study.cells.cell_status import CellStatus, get_cell_status
 from zoo.study.cells.expand_plan import Expansion, expand_plan
 from zoo.study.cells.known_cells import list_known_cells
@@ -135,8 +136,8 @@ def build_result_check() -> Callable[[Cell], bool]:
     """
     hashes: dict[str, str | None] = {}
 
-    def hash_known_data(config: Mapping[str, Any]) -> str | None:
-        key = json.dumps([config["data"], config["cache"]], sort_keys=True)
+    def hash_known_data(config: RunConfig) -> str | None:
+        key = json.dumps([config.data.as_mapping(), config.cache], sort_keys=True)
         if key not in hashes:
             try:
                 hashes[key] = hash_data(config)

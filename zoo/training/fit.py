@@ -52,18 +52,18 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     predicted = 0 if prepared.lost["validation"] else prepared.validation.bytes
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
-    optimizer, schedule = import_target(config["optimizer"]), import_target(config["schedule"])()
-    module = Training(job.model, job.objective, evaluation, optimizer, schedule, config["seed"])
+    optimizer, schedule = import_target(config.optimizer), import_target(config.schedule)()
+    module = Training(job.model, job.objective, evaluation, optimizer, schedule, config.seed)
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _make_trainer(job, resumed, claim, interruption)
     share = Share(trainer.global_rank, trainer.world_size)
-    size = (config["batch"], config["accumulate"])
-    training = TrainingBatches(prepared.train, job.objective, *size, config["seed"], resumed, share)
-    validation = make_loader(ValidationViews(prepared.validation, job.objective, config["batch"], share))
+    size = (config.batch, config.accumulate)
+    training = TrainingBatches(prepared.train, job.objective, *size, config.seed, resumed, share)
+    validation = make_loader(ValidationViews(prepared.validation, job.objective, config.batch, share))
     with _restore_interruption(interruption):
         trainer.fit(module, make_loader(training), validation, ckpt_path=checkpoint, weights_only=True)
         interruption.end_at_once()
-        if module.global_step % config["evaluate"] or not module.evaluated:
+        if module.global_step % config.evaluate or not module.evaluated:
             trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero or claim is None:
         return {}
@@ -83,24 +83,25 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
 
 def _make_trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interruption) -> lightning.Trainer:
     config = job.config
-    bar = make_progress_bar(config["label"], config["steps"])
-    every, seconds = config["checkpoint"], config["checkpoint_seconds"]
+    bar = make_progress_bar(config.label, config.steps)
+    every, seconds = config.checkpoint, config.checkpoint_seconds
     keep = Checkpoints(job.folder, every, seconds, resumed, claim, interruption)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
-    whole = config["precision"] == "bf16-true"
-    trainer: lightning.Trainer = import_target(config["trainer"] | defaults | config["trainer"])(
-        max_steps=config["steps"],
+    whole = config.precision == "bf16-true"
+    trainer: lightning.Trainer = import_target(config.trainer)(
+        **{**defaults, **config.trainer.arguments},
+        max_steps=config.steps,
         max_epochs=-1,
-        precision=None if whole else config["precision"],
+        precision=None if whole else config.precision,
         plugins=[TrueBfloat16()] if whole else None,
-        gradient_clip_val=config["clip"],
-        accumulate_grad_batches=config["accumulate"],
-        val_check_interval=config["evaluate"] * config["accumulate"],
+        gradient_clip_val=config.clip,
+        accumulate_grad_batches=config.accumulate,
+        val_check_interval=config.evaluate * config.accumulate,
         check_val_every_n_epoch=None,
         default_root_dir=job.folder.path,
         use_distributed_sampler=False,
         logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
-        callbacks=[keep, DepthStatistics(config["evaluate"]), bar, *job.callbacks],
+        callbacks=[keep, DepthStatistics(config.evaluate), bar, *job.callbacks],
         enable_progress_bar=isinstance(bar, ProgressBar),
     )
     return trainer

@@ -28,9 +28,9 @@ def build_initial_model(checked: CheckedConfig, vocabulary: int) -> Variant:
     """
     if checked.plan is None:
         raise Refused("model: must be given")
-    model, config = _assemble_in_memory(checked.plan, vocabulary), checked.config["model"]
-    if "path" in config:
-        start_from_checkpoint(model, config["path"], config["sha256"])
+    model, checkpoint = _assemble_in_memory(checked.plan, vocabulary), checked.config.model.checkpoint
+    if checkpoint is not None:
+        start_from_checkpoint(model, checkpoint.path, checkpoint.sha256)
     return model
 
 

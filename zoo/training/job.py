@@ -10,6 +10,7 @@ from zoo.data.prepare import PreparedData
 from zoo.model.interfaces import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
+from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Job:
     """The parts of a training, built before its folder is changed.
 
     Args:
-        config: the checked config.
+        config: the config.
         folder: folder of the run.
         prepared: tokenized data.
         plan: plan of the model.
@@ -33,7 +34,7 @@ class Job:
         facts: provenance of the run.
     """
 
-    config: Mapping[str, Any]
+    config: RunConfig
     folder: RunFolder
     prepared: PreparedData
     plan: ModelPlan

@@ -15,8 +15,9 @@ import torch
 
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
-from zoo.config.targets import CALLED, TARGETS, find_targets, find_value_problems, import_target, suggest_install
+from zoo.config.targets import find_value_problems, import_target, suggest_install
 from zoo.data.prepare import PreparedData, tokenize_data
+from zoo.data.special_tokens import Required
 from zoo.hub.weight_transfer import describe_start
 from zoo.model import build
 from zoo.model.interfaces import Objective
@@ -24,6 +25,8 @@ from zoo.model.parts import create_part
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.runs.claim import Claim, ClaimLost
+from zoo.runs.config_sections import DataConfig, Target
+from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.system.files import Damaged
 from zoo.training.initial_model import build_initial_model
@@ -51,7 +54,7 @@ _LOOK = 1.0  # seconds between checks of a run that another process trains
 
 def run_folder(checked: CheckedConfig) -> RunFolder:
     """Returns the run folder of a config."""
-    return RunFolder(Path(checked.config["runs"]) / checked.hash)
+    return RunFolder(Path(checked.config.runs) / checked.hash)
 
 
 def find_status(checked: CheckedConfig) -> str:
@@ -75,8 +78,8 @@ def find_result(checked: CheckedConfig, data: str) -> dict[str, Any] | None:
     return found
 
 
-def hash_data(config: Mapping[str, Any]) -> str:
-    """Computes the fingerprint of the tokenized data of a checked config; prepares them if necessary."""
+def hash_data(config: RunConfig) -> str:
+    """Computes the fingerprint of the tokenized data of a config; prepares them if necessary."""
     return prepare_data(config).fingerprint
 
 
@@ -93,8 +96,8 @@ def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
     """
     checked.require()
     config, folder = checked.config, run_folder(checked)
-    if config["threads"] is not None:
-        torch.set_num_threads(config["threads"])
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     prepared = prepare_data(config)
     facts = _collect_facts(config, prepared)
     if _is_main() and (done := _find_valid_result(folder, facts)) is not None:
@@ -139,7 +142,7 @@ def _take_claim(claim: Claim, wait: bool) -> bool:
 def _train_claimed(job: Job, claim: Claim) -> dict[str, Any]:
     """Trains a claimed run, after stale or damaged files are set aside."""
     _set_aside(job.folder, job.facts)
-    job.folder.record_start({key: value for key, value in job.config.items() if key != "label"}, dict(job.facts))
+    job.folder.record_start(job.config, dict(job.facts))
     try:
         return fit(job, claim)
     except ClaimLost:
@@ -163,40 +166,48 @@ def _build_parts(
     config = checked.config
     if checked.plan is None:
         raise Refused("model: must be given")
-    if problems := [
-        line for section in CALLED for line in find_value_problems(section, config[section], training=True)
-    ]:
+    problems = find_value_problems("optimizer", config.optimizer, training=True)
+    if problems := [*problems, *find_value_problems("schedule", config.schedule, training=True)]:
         raise Refused("\n".join(problems))
     from zoo.training.preflight import require_trainer
 
     require_trainer(config)
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(config["seed"], "weights"))
+        torch.manual_seed(derive_seed(config.seed, "weights"))
         model = build_initial_model(checked, prepared.vocabulary.size)
         objective = make_objective(config, prepared.vocabulary)
         model.initialization.initialize_readouts(objective)
-    objective.get_max_length(config["data"]["length"])  # refuses a published tokenizer with too few sentinels
-    loggers = [_build_target("logger", name, item) for name, item in config["logger"].items()]
-    callbacks = [_build_target("callbacks", name, item) for name, item in config["callbacks"].items()]
+    objective.get_max_length(config.data.length)  # refuses a published tokenizer with too few sentinels
+    loggers = [_build_target("logger", name, target) for name, target in config.logger.items()]
+    callbacks = [_build_target("callbacks", name, target) for name, target in config.callbacks.items()]
     return checked.plan, model, objective, loggers, callbacks
 
 
-def _build_target(section: str, name: str, item: Mapping[str, Any]) -> Any:
+def _build_target(section: str, name: str, target: Target) -> Any:
     try:
-        return import_target(item)()
+        return import_target(target)()
     except ImportError as error:  # an optional package is not installed
         why = str(error).splitlines()[0]
-        raise Refused(
-            f"{section}.{name}: {item['_target_']} cannot be created: {why}{suggest_install(name)}"
-        ) from error
+        raise Refused(f"{section}.{name}: {target.path} cannot be created: {why}{suggest_install(name)}") from error
 
 
-def prepare_data(config: Mapping[str, Any]) -> PreparedData:
-    """Tokenizes the data of a checked config, with the special tokens that its objective needs."""
-    data, required = config["data"], find_required_tokens(config)
-    source: Any = build.make_component(create_part("data", data, "data"))
-    tokenizer: Any = build.make_component(create_part("tokenizer", data["tokenizer"], "data.tokenizer"))
-    return tokenize_data(source, tokenizer, data["length"], Path(config["cache"]).expanduser(), required)
+def prepare_data(config: RunConfig) -> PreparedData:
+    """Tokenizes the data of a config, with the special tokens that its objective needs."""
+    required = find_required_tokens(config.objective, config.model, config.data)
+    return prepare_section(config.data, config.cache, required)
+
+
+def prepare_section(data: DataConfig, cache: str, required: Required) -> PreparedData:
+    """Tokenizes the data of a section ``data``.
+
+    Args:
+        data: checked section.
+        cache: folder of tokenized data.
+        required: special tokens that the objective needs.
+    """
+    source: Any = build.make_component(create_part("data", data.source, "data"))
+    tokenizer: Any = build.make_component(create_part("tokenizer", data.tokenizer, "data.tokenizer"))
+    return tokenize_data(source, tokenizer, data.length, Path(cache).expanduser(), required)
 
 
 def _find_valid_result(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -230,7 +241,7 @@ def _find_change(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | N
     return next((what for what, new in pairs if before.get("fingerprints", {}).get(what) != new), None)
 
 
-def _collect_facts(config: Mapping[str, Any], prepared: PreparedData) -> dict[str, Any]:
+def _collect_facts(config: RunConfig, prepared: PreparedData) -> dict[str, Any]:
     return {
         "fingerprints": {"data": prepared.fingerprint, **compute_fingerprints(config)},
         "versions": collect_versions(),
@@ -241,7 +252,7 @@ def _collect_facts(config: Mapping[str, Any], prepared: PreparedData) -> dict[st
     }
 
 
-def compute_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+def compute_fingerprints(config: RunConfig) -> dict[str, str]:
     """Computes fingerprints of the code that affects the numbers of a run.
 
     Covers sources of zoo and of packages and, for a run from a checkpoint, of the code that reads checkpoints.
@@ -250,16 +261,16 @@ def compute_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
     found = {"code": hash_code(), "components": hash_components(_list_components(config), imported.zoo)}
     if imported.packages:
         found["packages"] = hash_packages(imported.packages)
-    return {**found, "hub": hash_hub()} if "path" in config["model"] else found
+    return found if config.model.checkpoint is None else {**found, "hub": hash_hub()}
 
 
-def _find_packages(config: Mapping[str, Any]) -> ImportTrace:
+def _find_packages(config: RunConfig) -> ImportTrace:
     """Finds the packages that a run imports besides zoo; loggers are left out, because they do not affect numbers."""
-    targets = find_targets({key: config[key] for key in (*TARGETS, "callbacks")})
-    return find_packages(_list_components(config), (str(target) for _, target in targets))
+    targets = (config.optimizer, config.schedule, config.trainer, *config.callbacks.values())
+    return find_packages(_list_components(config), (target.path for target in targets))
 
 
-def _list_components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _list_components(config: RunConfig) -> tuple[tuple[str, str], ...]:
     """Lists kind and name of every component in a config."""
     found: set[tuple[str, str]] = set()
 
@@ -270,8 +281,9 @@ def _list_components(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             for key, value in node.items():
                 walk(value, str(key))
 
-    for section in ("model", "data", "objective"):
-        walk(config[section], section)
+    walk(config.model.options, "model")
+    walk(config.data.as_mapping(), "data")
+    walk(config.objective.as_mapping(), "objective")
     return tuple(sorted(found | {("position", "none")}))
 
 

@@ -62,7 +62,7 @@ def _list_withheld(job: Job) -> dict[str, str]:
 
 def _compute_cost(job: Job) -> dict[str, int | None]:
     """Computes the cost of the model for rows of the size of the first validation batch."""
-    views = ValidationViews(job.prepared.validation, job.objective, job.config["batch"], Share())
+    views = ValidationViews(job.prepared.validation, job.objective, job.config.batch, Share())
     inputs = views[0].inputs
     model = build_on_meta(job.plan, job.prepared.vocabulary.size)
     what = compute_cost(model, inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
@@ -73,7 +73,7 @@ def _compute_cost(job: Job) -> dict[str, int | None]:
 
 def _build_source(job: Job) -> Any:
     """Builds the data source of a job, which scores generated texts."""
-    return build.make_component(create_part("data", job.config["data"], "data"))
+    return build.make_component(create_part("data", job.config.data.source, "data"))
 
 
 def _compute_stored_bits(job: Job, module: Training) -> dict[str, float]:
@@ -107,7 +107,7 @@ def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]]
         }
         for row, tokens in enumerate(written)
     ]
-    shown = [texts[row] for row in _spread_rows(len(texts), job.config["examples"])]
+    shown = [texts[row] for row in _spread_rows(len(texts), job.config.examples)]
     if named is not None:  # classes, not texts
         return shown, None
     predictions, targets = ([text[key] for text in texts] for key in ("prediction", "target"))

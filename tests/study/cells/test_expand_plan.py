@@ -116,7 +116,7 @@ def test_arms_are_matched_to_the_baseline(expanded: Any) -> None:
     assert (moved.quantity, moved.knob, moved.before) == ("parameters", "model.hidden", 512)
     assert abs(moved.reached / moved.target - 1) < 0.005
     gated = found.settings[1]
-    assert gated.checked.config["model"]["hidden"] == moved.after
+    assert gated.checked.config.model.options["hidden"] == moved.after
     assert gated.overrides[-1] == f"model.hidden={moved.after}"
     assert set(found.matches) == {("gated", "numbers"), ("rms", "numbers")}
     (told,) = refused(expanded, arms=arms, match={"quantity": "parameters", "knob": "experts"})[:1]

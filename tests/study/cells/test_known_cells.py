@@ -16,6 +16,9 @@ import pytest
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig
 from zoo.report import Metric
+from zoo.runs.config_sections import ComponentConfig, ModelConfig
+from zoo.runs.run_config import RunConfig
+from zoo.runs.state_files import read_config
 from zoo.statistics import run_sequential_test
 from zoo.statistics.trial import run_trial
 from zoo.study.cells import learning_rates
@@ -31,6 +34,7 @@ from zoo.study.plan.tasks import TaskPlan
 
 LOSS = TaskPlan("task", ("loss",), True, "", {})
 SEEDS = tuple(range(1, 21))
+CONFIG = RunConfig.from_mapping(read_config(Path(__file__).parents[2] / "runs" / "run_config.yaml"))
 
 
 def plan(arms: Sequence[str] = ("base", "a"), **over: Any) -> StudyPlan:
@@ -41,7 +45,7 @@ def plan(arms: Sequence[str] = ("base", "a"), **over: Any) -> StudyPlan:
 
 def expanded(of: StudyPlan, left_out: Mapping[str, set[int]] | None = None) -> Expansion:
     def setting(task: str, arm: str) -> Setting:
-        config = {"seed": 0, "steps": 2, "arm": arm, "task": task, "optimizer": {"lr": 0.5}}
+        config = replace(CONFIG, model=ModelConfig({"arm": arm, "task": task}))
         return Setting(arm, task, (), CheckedConfig(config, None, ()), frozenset((left_out or {}).get(arm, ())))
 
     return Expansion(tuple(setting(task.name, arm) for task in of.tasks for arm in of.arms))
@@ -111,7 +115,7 @@ def test_the_runs_of_an_arm_follow_at_its_best_rate() -> None:
     run = then.cells[-1]
     assert not run.tuning
     assert run.overrides == ("seed=2", "optimizer.lr=0.3")
-    assert run.checked.config["optimizer"] == {"lr": 0.3}
+    assert run.checked.config.optimizer.arguments["lr"] == 0.3
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.Monke
 
     class Folder:
         def __init__(self, checked: CheckedConfig) -> None:
-            rate = checked.config["optimizer"]["lr"]
+            rate = checked.config.optimizer.arguments["lr"]
             self.read = lambda name: {"metrics": {"exact_match": 0.0, "loss": abs(rate - 0.3)}, "diverged": False}
 
     monkeypatch.setattr(learning_rates, "run_folder", Folder)
@@ -292,9 +296,10 @@ def test_seeds_go_by_the_metric_that_the_report_judges_by(
     of = plan(seeds=tuple(range(1, 9)), until_decided=True, tasks=(task,))
 
     def setting(arm: str) -> Setting:
-        tokenizer = {"name": arm if "compared" in note else "bytes"}
-        config = {"seed": 0, "steps": 2, "arm": arm, "optimizer": {}, "data": {"tokenizer": tokenizer}}
-        return Setting(arm, task.name, (), CheckedConfig({**config, "runs": str(tmp_path)}, None, ()))
+        tokenizer = ComponentConfig(arm if "compared" in note else "bytes", {})
+        data = replace(CONFIG.data, tokenizer=tokenizer)
+        config = replace(CONFIG, model=ModelConfig({"arm": arm}), data=data, runs=str(tmp_path))
+        return Setting(arm, task.name, (), CheckedConfig(config, None, ()))
 
     expansion = Expansion(tuple(map(setting, of.arms)))
 

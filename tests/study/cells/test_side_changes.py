@@ -35,7 +35,7 @@ def test_multi_head_and_as_many_grouped_queries_are_the_same_model(swap: list[st
     """With a key head for each head the two are one computation, so both have the same parameters, biases too."""
     shapes = []
     for words in (TINY, [*TINY, *swap]):
-        model = build(checked(*words).config["model"], 300)
+        model = build(checked(*words).config.model.options, 300)
         shapes.append({name: tuple(each.shape) for name, each in model.named_parameters()})
     assert shapes[0] == shapes[1]
     assert sum(name.endswith("bias") and ".attention." in name for name in shapes[1]) == 4
@@ -56,11 +56,11 @@ def test_every_door_composes_the_same(tmp_path: Path, monkeypatch: pytest.Monkey
     """Show, one run, a sweep, which Hydra composes run by run, and a study."""
     monkeypatch.chdir(tmp_path)
     whole = checked(*ONE_STEP, SWAP)
-    assert whole.config["model"]["attention"]["bias"] == "all"
+    assert whole.config.model.options["attention"]["bias"] == "all"
     assert "bias: all" in zoo("train", *ONE_STEP, SWAP, "--cfg", "job").out
     assert "bias" not in zoo("train", *ONE_STEP, SWAP, "~model.attention.bias", "--cfg", "job").out.split("ffn")[0]
     shown = json.loads(zoo("show", *ONE_STEP, SWAP, "--json").out)
-    assert shown["model"]["attention"] == whole.config["model"]["attention"]
+    assert shown["model"]["attention"] == whole.config.model.options["attention"]
     code, _, err = zoo("train", "-m", *ONE_STEP, "model/attention=multi_head,grouped_query")
     assert code == 0, err
     made = {each.parent.name for each in tmp_path.glob("runs/*/result.json")}
@@ -99,7 +99,7 @@ def test_what_a_swap_changes_besides_is_told(tmp_path: Path, monkeypatch: pytest
     study, *further = _study(tmp_path, overrides={"model.position.length": 64, **common}, arms=arms)
     further = [word for word in further if not word.startswith("model.position")]
     expansion = expand_plan(load_plan(study), further)
-    parts = {each.arm: each.checked.config["model"]["attention"] for each in expansion.settings}
+    parts = {each.arm: each.checked.config.model.options["attention"] for each in expansion.settings}
     assert parts["two"] == {**parts["one"], "name": "grouped_query", "kv_heads": 1}
     assert (parts["three"]["bias"], parts["three"]["scores"]["window"]) == ("all", 8)
     assert expansion.side_changes == {("three", "spelling"): ("attention.output_gate=true dropped",)}

@@ -41,7 +41,7 @@ def composed() -> Setting:
 
 
 def arm(name: str, optimizer: dict[str, Any] | None = None, **model: Any) -> Setting:
-    config = composed().checked.config
+    config = composed().checked.config.as_mapping()
     found = check_run(
         {**config, "model": {**config["model"], **model}, "optimizer": {**config["optimizer"], **(optimizer or {})}}
     )
@@ -84,7 +84,7 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
     size = sum(
         p.numel()
         for p in build(
-            gated.checked.config["model"], quantities.measure_row_shape(gated.checked).vocabulary
+            gated.checked.config.model.options, quantities.measure_row_shape(gated.checked).vocabulary
         ).parameters()
     )
     row = next(line for line in lines if "gated" in line).split()
@@ -194,7 +194,7 @@ def test_every_cell_as_json() -> None:
     assert cell["seconds"] == 10.0
     assert cell["train_tokens"] == tokens(composed())
     assert cell["train_flops"] == cell["flops_per_token"] * cell["train_tokens"]
-    model = build(found.config["model"], quantities.measure_row_shape(found).vocabulary)
+    model = build(found.config.model.options, quantities.measure_row_shape(found).vocabulary)
     assert cell["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 

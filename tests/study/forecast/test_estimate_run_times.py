@@ -29,7 +29,7 @@ def composed() -> Setting:
 
 def setting(arm: str = "arm", **changes: Any) -> Setting:
     """The tiny run with other values in its sections, or other values of its own."""
-    config = dict(composed().checked.config)
+    config = composed().checked.config.as_mapping()
     for key, value in changes.items():
         config[key] = {**config[key], **value} if isinstance(value, dict) else value
     return replace(composed(), arm=arm, checked=check_run(config))
@@ -100,4 +100,4 @@ def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.Mo
     assert seen["used"] == before + 1
     assert torch.get_num_threads() == before
     assert (seen["trainer"]["devices"], seen["trainer"]["strategy"], seen["accumulate"]) == (1, "auto", 3)
-    assert seen["steps"] <= 10 < two.checked.config["steps"]
+    assert seen["steps"] <= 10 < two.checked.config.steps

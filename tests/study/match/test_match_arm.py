@@ -32,16 +32,15 @@ def composed(*overrides: str) -> Setting:
 
 def arm(run: Mapping[str, Any] | None = None, **model: Any) -> Setting:
     """An arm of this model; Hydra, which takes its time, has no part in it."""
-    found = check_run(
-        {**composed().checked.config, **(run or {}), "model": {**composed().checked.config["model"], **model}}
-    )
+    config = composed().checked.config
+    found = check_run({**config.as_mapping(), **(run or {}), "model": {**config.model.options, **model}})
     found.require()
     return Setting("arm", "numbers", (), found)
 
 
 def parameters(setting: Setting) -> int:
     """Counted in a model that is there."""
-    model = build(setting.checked.config["model"], measure_row_shape(setting.checked).vocabulary, seed=0)
+    model = build(setting.checked.config.model.options, measure_row_shape(setting.checked).vocabulary, seed=0)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -121,7 +120,7 @@ def test_heads_move_without_their_size() -> None:
     whole = {"attention": {"name": "multi_head"}}
     found, moved = match_arm(arm(**whole, hidden=64), arm(**whole, hidden=128), Matching("parameters", "heads"))
     assert (moved.before, moved.after, moved.reached) == (2, 5, moved.target)
-    assert found.checked.config["model"]["head_dim"] == 16
+    assert found.checked.config.model.options["head_dim"] == 16
     assert parameters(found) == moved.target
 
 

@@ -142,9 +142,9 @@ class _Expander:
     def _check_rates(self, task: TaskPlan, arm: str, checked: CheckedConfig) -> None:
         if self.plan.rates is None:
             return
-        if "lr" not in checked.config["optimizer"]:
-            target = checked.config["optimizer"]["_target_"]
-            self.problems.append(f"{task.name} {arm}: learning_rates: the optimizer has no lr: got {target}")
+        optimizer = checked.config.optimizer
+        if "lr" not in optimizer.arguments:
+            self.problems.append(f"{task.name} {arm}: learning_rates: the optimizer has no lr: got {optimizer.path}")
         own = self.plan.arms[arm].get("optimizer")
         if "optimizer.lr" in self.plan.arms[arm] or (isinstance(own, Mapping) and "lr" in own):
             told = "is chosen by learning_rates, so that no arm may set it"

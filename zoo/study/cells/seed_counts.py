@@ -74,12 +74,12 @@ def _find_judged_task(
     for arm, _, outcome in ended:
         values[arm] += [] if outcome == "lost" else [outcome]
     metric = Metric.from_name(task.metrics[0])
-    tokenizers = {repr((cell.checked.config.get("data") or {}).get("tokenizer")) for _, cell in cells}
+    tokenizers = {repr(cell.checked.config.data.tokenizer) for _, cell in cells}
     if any(values.values()) and find_saturated_end(metric, values.values()) is None and len(tokenizers) < 2:
         return task, []
     found = []
     for arm, cell, _ in ended:
-        folder, config = cell.folder, cell.checked.config
+        folder, config = cell.folder, cell.checked.config.as_mapping()
         result = folder.read("result.json")
         found.append(Run(arm, task.name, cell.seed, folder.path, config, result, None, pl.DataFrame()))
     declared = Task(task.name, task.comparable, task.metrics, "", task.margin)

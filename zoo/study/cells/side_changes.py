@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from zoo.config.checking import CheckedConfig
@@ -10,6 +10,7 @@ from zoo.config.groups import list_slots
 from zoo.model.schema import STACKS, check_part, overlay_part
 from zoo.registry import get_index
 from zoo.report.records.flat_configs import flatten, format_value
+from zoo.runs.config_sections import Options
 from zoo.study.plan.tasks import Overrides
 
 _SLOT_KINDS = {group.replace("/", "."): kind for group, kind in list_slots()}
@@ -31,10 +32,11 @@ def find_side_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) 
     if "model" in own_keys:  # another preset: its parts differ by design
         return ()
     found = []
+    given, reference = arm.config.as_mapping(), other.config.as_mapping()
     for slot, kind in _SLOT_KINDS.items():
-        if not _select(arm.config, slot):
+        if not _select(given, slot):
             continue
-        old, new = (_get_part(config.config, slot, kind) for config in (other, arm))
+        old, new = (_get_part(values, slot, kind) for values in (reference, given))
         names = [part.get("name") for part in (old, new)]
         if None not in names and names[0] != names[1] and names[1] != "none":
             found += [
@@ -45,7 +47,7 @@ def find_side_changes(arm: CheckedConfig, other: CheckedConfig, own: Overrides) 
     return tuple(found)
 
 
-def _find_part_changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_part_changes(kind: str, old: Options, new: Options) -> Iterator[tuple[str, str]]:
     required = {
         option.name for option in get_index().get(kind, old["name"]).options if "default" not in option.as_json()
     }
@@ -60,17 +62,17 @@ def _find_part_changes(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
             yield leaf, f"{leaf}={format_value(value)} dropped"
 
 
-def _get_part(config: Mapping[str, Any], slot: str, kind: str) -> Mapping[str, Any]:
+def _get_part(values: Options, slot: str, kind: str) -> Options:
     """Gets the component in a slot; that of one stack overlays that of both."""
-    part = _select(config, slot)
+    part = _select(values, slot)
     if slot.split(".")[1] in STACKS:
-        part = check_part(kind, overlay_part(kind, config["model"][kind], part), "", [])
+        part = check_part(kind, overlay_part(kind, _select(values, f"model.{kind}"), part), "", [])
     return part
 
 
-def _select(config: Mapping[str, Any], slot: str) -> Mapping[str, Any]:
-    found: Any = config
+def _select(values: Options, slot: str) -> Options:
+    found: Any = values
     for key in slot.split("."):
         found = found.get(key) or {}
-    chosen: Mapping[str, Any] = found
+    chosen: Options = found
     return chosen

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import limits
 from zoo.checks import Refused
 from zoo.registry import ENTRY_POINTS
+from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.study.cells.file_stamps import stamp_files, stamp_run
 from zoo.study.cells.overview import Overview
@@ -112,11 +113,11 @@ class Recorder:
         if request is None or not cells or not (request.runs / "reports").is_dir():
             return
         configs = [cell.checked.config for cell in cells]
-        modules = sorted({target.rpartition(".")[0] for config in configs for target in _find_targets(config)})
+        modules = sorted({target.rpartition(".")[0] for config in configs for target in _list_targets(config)})
         texts = sorted({text for config in configs for text in _list_texts(config)})
         files = {text: stamp_files(Path(text)) for text in texts}
         stamps = [file for stamp in (request.stamp, *files.values()) for file in stamp or ()]
-        if any(Path(each["runs"]) != request.runs for each in configs):
+        if any(Path(each.runs) != request.runs for each in configs):
             return
         if any(modified > self._started for _, modified, _ in stamps):
             return
@@ -160,9 +161,11 @@ def _find_packages(modules: Sequence[str]) -> list[list[str | None]]:
     return [list(astuple(package)) for package in trace(tuple(sorted(plugins | named))).packages]
 
 
-def _list_texts(config: Mapping[str, Any]) -> Iterator[str]:
+def _list_texts(config: RunConfig) -> Iterator[str]:
     """Yields all texts in a config that may name files."""
-    stack: list[Any] = [{key: value for key, value in config.items() if key not in _SECTIONS_WITHOUT_FILES}]
+    stack: list[Any] = [
+        {key: value for key, value in config.as_mapping().items() if key not in _SECTIONS_WITHOUT_FILES}
+    ]
     while stack:
         value = stack.pop()
         if isinstance(value, Mapping):
@@ -173,7 +176,6 @@ def _list_texts(config: Mapping[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _find_targets(config: Mapping[str, Any]) -> Iterator[str]:
-    from zoo.config.targets import find_targets
-
-    return (str(target) for _, target in find_targets(config))
+def _list_targets(config: RunConfig) -> list[str]:
+    sections = (config.optimizer, config.schedule, config.trainer, *config.logger.values(), *config.callbacks.values())
+    return [target.path for target in sections]

@@ -8,7 +8,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from zoo.data.batch import Batch
 from zoo.data.rows import Rows
 from zoo.model import build
 from zoo.runs.claim import Claim
+from zoo.runs.config_sections import Target
+from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.study.plan.cell import Setting
 from zoo.training.fit import fit
@@ -62,10 +64,9 @@ class _Speed:
     step: float
     evaluation: float
 
-    def seconds(self, config: Mapping[str, Any]) -> float:
-        steps = int(config["steps"])
-        evaluations: int = math.ceil(steps / config["evaluate"])
-        return self.once + self.step * steps + self.evaluation * evaluations
+    def seconds(self, config: RunConfig) -> float:
+        evaluations = math.ceil(config.steps / config.evaluate)
+        return self.once + self.step * config.steps + self.evaluation * evaluations
 
 
 def estimate_run_times(
@@ -95,11 +96,12 @@ def estimate_run_times(
     return found
 
 
-def _describe_cost(config: Mapping[str, Any]) -> str:
+def _describe_cost(config: RunConfig) -> str:
     """What runs of equal speed have in common."""
-    costly = {key: value for key, value in config.items() if key not in (*_KEYS_WITHOUT_COST, "callbacks")}
-    costly["optimizer"] = {key: value for key, value in config["optimizer"].items() if not isinstance(value, float)}
-    costly["model"] = {key: value for key, value in config["model"].items() if key != "initialization"}
+    costly = {key: value for key, value in config.as_mapping().items() if key not in (*_KEYS_WITHOUT_COST, "callbacks")}
+    arguments = {key: value for key, value in config.optimizer.arguments.items() if not isinstance(value, float)}
+    costly["optimizer"] = Target(config.optimizer.path, arguments).as_mapping()
+    costly["model"] = {key: value for key, value in costly["model"].items() if key != "initialization"}
     return json.dumps(costly, sort_keys=True)
 
 
@@ -107,7 +109,7 @@ def _measure_speed(checked: CheckedConfig) -> _Speed | str:
     """The speed of a setting, or what its first steps died of."""
     try:
         with (
-            _restore_process_state(checked.config["threads"]),
+            _restore_process_state(checked.config.threads),
             tempfile.TemporaryDirectory(prefix="zoo-probe-") as place,
         ):
             return _time_short_run(checked, RunFolder(Path(place) / "run"))
@@ -121,7 +123,7 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
         raise Refused("model: must be given")
     config, prepared = checked.config, prepare_data(checked.config)
     train = _TimedRows(prepared.train, len(prepared.train))
-    validation = _TimedRows(prepared.validation, _VALIDATION_BATCHES * config["batch"])
+    validation = _TimedRows(prepared.validation, _VALIDATION_BATCHES * config.batch)
     begun = _read_clock()
     model = build.assemble(checked.plan, prepared.vocabulary.size)
     job = Job(
@@ -140,8 +142,8 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     with claim:
         steps = fit(job, claim)["steps"]
     whole = _read_clock() - begun
-    step = config["accumulate"] * _average_interval(train.times[1 : steps * config["accumulate"] + 1])
-    batches, all_batches = (math.ceil(len(rows) / config["batch"]) for rows in (validation, prepared.validation))
+    step = config.accumulate * _average_interval(train.times[1 : steps * config.accumulate + 1])
+    batches, all_batches = (math.ceil(len(rows) / config.batch) for rows in (validation, prepared.validation))
     asked = validation.times[: batches + 1]  # the last by the result, when the evaluation is over
     evaluation = asked[-1] - asked[0]
     batch = _average_interval(asked[:batches]) if batches > 1 else evaluation
@@ -149,17 +151,18 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     return _Speed(once, step, evaluation + batch * (all_batches - batches))
 
 
-def _shorten_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _shorten_config(config: RunConfig) -> RunConfig:
     """The config of a run that ends soon, on one device, and prints no bar."""
-    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "min_steps": 3, "max_time": {"seconds": _MAX_SECONDS}}
-    short = {
-        "steps": 1 + _MAX_STEPS,
-        "evaluate": _NEVER,
-        "checkpoint": _NEVER,
-        "checkpoint_seconds": None,
-        "label": "probe",
-    }
-    return {**config, **short, "trainer": {**config["trainer"], **alone}}
+    limits = {"min_steps": 3, "max_time": {"seconds": _MAX_SECONDS}}
+    return replace(
+        config,
+        steps=1 + _MAX_STEPS,
+        evaluate=_NEVER,
+        checkpoint=_NEVER,
+        checkpoint_seconds=None,
+        label="probe",
+        trainer=config.trainer.replace_arguments(devices=1, num_nodes=1, strategy="auto", **limits),
+    )
 
 
 class _TimedRows(Rows):

@@ -92,10 +92,10 @@ class Forecast:
     def workers(self) -> int:
         """Runs that one machine has going at a time: of a GPU one, else as many as have their threads each a core."""
         configs = [row.setting.checked.config for row in self.rows]
-        if torch.cuda.is_available() and any(config["trainer"]["accelerator"] != "cpu" for config in configs):
+        if torch.cuda.is_available() and any(config.trainer.arguments["accelerator"] != "cpu" for config in configs):
             return 1
         cores: int = joblib.cpu_count()
-        return max(1, cores // max((config["threads"] or cores for config in configs), default=cores))
+        return max(1, cores // max((config.threads or cores for config in configs), default=cores))
 
 
 def forecast_study(

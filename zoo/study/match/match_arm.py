@@ -9,10 +9,10 @@ from typing import Any
 from zoo.checks import Refused, suggest
 from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.format_override import format_override
-from zoo.hub.checkpoint_folder import without_checkpoint
 from zoo.model import build
 from zoo.report.claims.format import describe_mismatch
 from zoo.report.records.records import Match
+from zoo.runs.run_config import RunConfig
 from zoo.study.match.integer_search import Point, search_integer
 from zoo.study.match.quantities import measure_quantity
 from zoo.study.plan.cell import Setting
@@ -64,20 +64,20 @@ def _check_matching(matching: Matching) -> None:
         raise Refused("\n".join(problems))
 
 
-def _get_knob_value(config: Mapping[str, Any], key: str, knob: str) -> int:
+def _get_knob_value(config: RunConfig, key: str, knob: str) -> int:
     """The value of the knob in an arm as it is written."""
-    value = _get_value(config, key)
+    value = _get_value(config.as_mapping(), key)
     if value is not None:
         return int(value)
     if key == "model.hidden":
-        return 4 * int(config["model"]["dim"])
+        return 4 * config.model.dim
     *_, slot, option = key.split(".")
-    name = config["model"][slot]["name"]
+    name = config.model.options[slot]["name"]
     raise Refused(f"match.knob: {knob} moves {key}: {slot}={name} has no {option}: got knob={knob}")
 
 
-def _get_knob_limit(config: Mapping[str, Any], key: str, before: int) -> int:
-    return int(config["model"]["heads"]) if key == "model.attention.kv_heads" else _MAX_FACTOR * before
+def _get_knob_limit(config: RunConfig, key: str, before: int) -> int:
+    return config.model.heads if key == "model.attention.kv_heads" else _MAX_FACTOR * before
 
 
 class _Arm:
@@ -101,7 +101,7 @@ class _Arm:
             Refused: for what does not go together with it.
         """
         changes = self._changes(value)
-        checked = check_run(_replace_values(self.config, changes))
+        checked = check_run(self._change_config(changes).as_mapping())
         checked.require()
         lines = (format_override(key, number) for key, number in changes.items())
         return replace(self.setting, overrides=(*self.setting.overrides, *lines), checked=checked)
@@ -113,8 +113,8 @@ class _Arm:
         return len(found) < 2 or len(set(found)) > 1
 
     def _measured(self, value: int) -> int | None:
-        config = _replace_values(self.config, self._changes(value))
-        _, plan, problems = build.check(without_checkpoint(config["model"]))
+        config = self._change_config(self._changes(value))
+        _, plan, problems = build.check(config.model.options)
         if problems:
             return None
         try:
@@ -123,10 +123,13 @@ class _Arm:
             return None
 
     def _changes(self, value: int) -> dict[str, int]:
-        model = self.config["model"]
-        if self.key == "model.heads" and model["head_dim"] is None:
-            return {self.key: value, "model.head_dim": model["dim"] // model["heads"]}
+        model = self.config.model
+        if self.key == "model.heads" and model.options["head_dim"] is None:
+            return {self.key: value, "model.head_dim": model.dim // model.heads}
         return {self.key: value}
+
+    def _change_config(self, changes: Mapping[str, int]) -> RunConfig:
+        return RunConfig.from_mapping(_replace_values(self.config.as_mapping(), changes))
 
 
 def _get_value(config: Any, key: str) -> Any:
@@ -149,7 +152,7 @@ def _replace_values(config: Mapping[str, Any], changes: Mapping[str, int]) -> di
 
 def _explain_mismatch(arm: _Arm, moved: Match, other: Point | None) -> str:
     """Why the quantity cannot come nearer; ``other`` is the value on the other side of the target."""
-    own = "".join(f"; {path} stays" for path in _list_fixed_keys(arm.config["model"], arm.key))
+    own = "".join(f"; {path} stays" for path in _list_fixed_keys(arm.config.model.options, arm.key))
     what = moved.quantity.replace("_", " ")
     if not arm.depends:
         ffn = f": ffn is {', '.join(_list_ffn_names(arm.setting.checked))}" if arm.key == "model.hidden" else ""

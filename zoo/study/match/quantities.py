@@ -60,7 +60,8 @@ def measure_row_shape(checked: CheckedConfig) -> RowShape:
         Refused: for what is wrong with the data.
     """
     config = checked.config
-    keys = [config["data"], config["objective"], config["model"]["variant"], config["batch"], config["cache"]]
+    sections = [config.data.as_mapping(), config.objective.as_mapping()]
+    keys = [*sections, config.model.variant, config.batch, config.cache]
     known = json.dumps(keys, sort_keys=True)
     if known not in _shapes:
         _shapes[known] = _measure_row_shape(checked)
@@ -71,7 +72,7 @@ def _measure_row_shape(checked: CheckedConfig) -> RowShape:
     prepared = prepare_data(checked.config)
     with torch.random.fork_rng():
         objective = make_objective(checked.config, prepared.vocabulary)
-    inputs = ValidationViews(prepared.validation, objective, checked.config["batch"], Share())[0].inputs
+    inputs = ValidationViews(prepared.validation, objective, checked.config.batch, Share())[0].inputs
     source = 0 if inputs.source is None else inputs.source.shape[1]
     return RowShape(prepared.vocabulary.size, inputs.tokens.shape[1], source, len(prepared.validation))
 
@@ -89,7 +90,7 @@ def count_executed_flops(checked: CheckedConfig) -> int | None:
 def count_train_tokens(checked: CheckedConfig) -> int:
     """Tokens that a run reads, padding included."""
     config = checked.config
-    return int(measure_row_shape(checked).tokens * config["batch"] * config["accumulate"] * config["steps"])
+    return measure_row_shape(checked).tokens * config.batch * config.accumulate * config.steps
 
 
 def measure_quantity(checked: CheckedConfig, quantity: str) -> int:
@@ -109,7 +110,7 @@ def _build_key(checked: CheckedConfig) -> _CostKey:
     if checked.plan is None:
         raise Refused("model: must be given")
     rows = measure_row_shape(checked)
-    config = json.dumps(checked.config["model"], sort_keys=True)
+    config = json.dumps(checked.config.model.as_mapping(), sort_keys=True)
     return _CostKey(config, rows.vocabulary, rows.length, rows.source, checked.plan)
 
 

@@ -83,7 +83,7 @@ class Cell:
     @property
     def steps(self) -> int:
         """Of the whole training."""
-        return int(self.checked.config["steps"])
+        return self.checked.config.steps
 
     @property
     def folder(self) -> RunFolder:
@@ -114,8 +114,8 @@ class Setting:
 
     def build_cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
         """The run of a seed."""
-        config, lines = {**self.checked.config, "seed": seed}, [*self.overrides, f"seed={seed}"]
+        config, lines = replace(self.checked.config, seed=seed), [*self.overrides, f"seed={seed}"]
         if rate is not None:
-            config["optimizer"] = {**config["optimizer"], "lr": rate}
+            config = replace(config, optimizer=config.optimizer.replace_arguments(lr=rate))
             lines.append(f"optimizer.lr={rate}")
-        return Cell(self.arm, self.task, seed, tuple(lines), replace(self.checked, config=config), rate, tuning)
+        return Cell(self.arm, self.task, seed, tuple(lines), replace(self.checked, complete=config), rate, tuning)
