@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import inspect
 import io
 import json
 import os
@@ -21,6 +22,7 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
+import zoo as public
 from tests.command import zoo
 from zoo.api import study_result
 from zoo.cli.main import COMMANDS, PARSER
@@ -33,6 +35,7 @@ from zoo.registry import KINDS, get_index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY
 from zoo.study.plan.study_file import STUDY_OPTIONS
 from zoo.study.plan.tasks import TASK_OPTIONS
+from zoo.testing.declaration_checks import GIVEN
 
 ROOT = Path(__file__).parents[1]
 NAMED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -335,6 +338,48 @@ def test_the_table_of_objectives_is_what_they_declare() -> None:
             allowed = (variant, form) in combines
             chosen = VARIANTS[variant].default_objectives[form] == name
             assert cell == ("**yes**" if chosen else "yes" if allowed else "–"), f"{name}: {column}"
+
+
+# ------------------------------------------------------------------------------------------------- abstract classes
+
+
+def read_table(page: str, head: str) -> dict[str, list[str]]:
+    """The rows below the line that begins with ``head``, by the code in their first cell."""
+    lines = page[page.index(f"\n{head}") + 1 :].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return {re.findall(r"`(\w+)`", first)[0]: rest for first, *rest in rows}
+
+
+def read_members(cell: str) -> dict[str, str | None]:
+    """The members that a cell names in code, with the parameters of methods; None for attributes."""
+    return {found[1]: found[2] for found in re.finditer(r"`(\w+)(?:\(([\w, ]*)\))?`", cell)}
+
+
+def describe_member(classes: list[type], name: str) -> str | None:
+    """The parameters of a method of one of the classes, as the page writes them; None for an attribute."""
+    member = next(getattr(cls, name, None) for cls in classes if hasattr(cls, name) or name in cls.__annotations__)
+    return ", ".join(list(inspect.signature(member).parameters)[1:]) if callable(member) else None
+
+
+def test_the_table_of_base_classes_is_what_they_declare() -> None:
+    table = read_table(DOCS["adding_a_component"], "| kind | base class")
+    assert list(table) == list(KINDS)
+    for kind, (bases, defines, overrides) in table.items():
+        classes: list[type] = [getattr(public, name) for name in read_members(bases)]
+        required = {name for cls in classes for name in getattr(cls, "__abstractmethods__", ())}
+        required |= {name for cls in classes for name in cls.__annotations__ if not hasattr(cls, name)}
+        if kind == "position":
+            required = {"embed", "rotate_queries", "rotate_keys", "bias"}
+        must, may = read_members(defines), read_members(overrides)
+        assert set(must) == required, kind
+        assert not required & set(may), kind
+        named = must | may
+        assert named == {name: describe_member(classes, name) for name in named}, kind
+
+
+def test_the_table_of_kinds_is_what_the_model_passes() -> None:
+    for kind, (_, arguments) in read_table(DOCS["concepts"], "| kind | what its components do").items():
+        assert arguments.strip("`") == (", ".join(GIVEN[kind]) or "none")
 
 
 # ---------------------------------------------------------------------------------------------- the plug-in example
