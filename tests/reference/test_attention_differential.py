@@ -71,7 +71,7 @@ def test_it_is_that_of_diff_llama(layer: int, length: int) -> None:
 @pytest.mark.parametrize(
     ("heads", "lambda_init", "line"),
     [
-        (3, 0.8, "heads must be even, two for each difference: got heads=3"),
+        (3, 0.8, "heads must be even, since each difference takes two: got heads=3"),
         (4, 1.0, "lambda_init must be between 0.0 and 0.99: got lambda_init=1.0"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_synthesizers_operations_are_counted_ones() -> None:
 def test_a_row_beyond_the_table_is_refused() -> None:
     attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=6).double(), Tokens.from_length(7)
     assert attention.limit == 6
-    with pytest.raises(Refused, match="attention synthesizer has length=6: got 7 tokens"):
+    with pytest.raises(Refused, match="length must be at least the tokens of a row: got length=6 and 7 tokens"):
         attention(random(1, 7), random(1, 7), Mask(tokens, tokens), NOWHERE)
 
 

@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import make_lively
 from zoo.checks import Refused
-from zoo.components.attention.native_sparse import Blocks, NativeSparseAttention
+from zoo.components.attention._blocks import Blocks
+from zoo.components.attention.native_sparse import NativeSparseAttention
 from zoo.components.norm.none import NoNorm
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
@@ -121,12 +122,12 @@ def test_it_is_the_loop(position: type[Position], options: dict[str, int], lengt
 def test_blocks_count_from_the_start_of_each_document() -> None:
     segment = torch.tensor([[-1, -1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, -1]])
     place = torch.tensor([[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 0, 1, 2, 2]])
-    blocks = Blocks.of(Tokens.from_length(8, position=place, segment=segment), 3)
+    blocks = Blocks.from_tokens(Tokens.from_length(8, position=place, segment=segment), 3)
     assert blocks.end.tolist() == [[4, 7], [2, 6]]
-    assert blocks.home.tolist() == [[2, 2, 0, 0, 0, 1, 1, 1], [0, 0, 0, 2, 1, 1, 1, 2]]
-    blocks = Blocks.of(Tokens.from_length(8, position=place, segment=segment), 4)
+    assert blocks.index.tolist() == [[2, 2, 0, 0, 0, 1, 1, 1], [0, 0, 0, 2, 1, 1, 1, 2]]
+    blocks = Blocks.from_tokens(Tokens.from_length(8, position=place, segment=segment), 4)
     assert blocks.end.tolist() == [[5, -1], [3, -1]]
-    assert blocks.home.tolist() == [[2, 2, 0, 0, 0, 0, 2, 2], [0, 0, 0, 0, 2, 2, 2, 2]]
+    assert blocks.index.tolist() == [[2, 2, 0, 0, 0, 0, 2, 2], [0, 0, 0, 0, 2, 2, 2, 2]]
 
 
 @pytest.mark.parametrize("options", [{"block": 2, "keep": 1, "window": 3}, {"block": 5}], ids=str)
@@ -148,7 +149,7 @@ def test_its_pairs_are_those_with_weights(length: int, options: dict[str, int]) 
         ({"kv_heads": 3}, "kv_heads must divide heads: got kv_heads=3, heads=4"),
         ({"block": 0}, "block must be positive: got block=0"),
         ({"keep": 0}, "keep must be positive: got keep=0"),
-        ({"window": 1}, "window must be at least 2, the own token and another: got window=1"),
+        ({"window": 1}, "window must be at least 2, the current token and another one: got window=1"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, int], line: str) -> None:

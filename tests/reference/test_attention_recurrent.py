@@ -35,7 +35,7 @@ def made(cls: Callable[..., Attention], chunk: int = 64, **options: object) -> A
     torch.manual_seed(0)
     attention = cls(DIM, HEADS, WIDTH, NoNorm, **options).double()
     make_lively(attention)
-    attention.chunk = chunk
+    attention.chunk_size = chunk
     return attention
 
 

@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.conftest import make_lively
 from zoo.checks import Refused
-from zoo.components.attention._chunked import decayed
-from zoo.components.attention._recurrent import PackedRow
+from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._recurrent import PackedRows
 from zoo.components.attention.gated_delta import GatedDelta
 from zoo.components.attention.gated_linear import GatedLinearAttention
 from zoo.components.attention.gru import Gru
@@ -60,7 +60,7 @@ def made(name: str, chunk: int = 4, **options: object) -> Attention:
     torch.manual_seed(0)
     attention = ALL[name](DIM, HEADS, WIDTH, NoNorm, **options).double()
     make_lively(attention)
-    attention.chunk = chunk
+    attention.chunk_size = chunk
     return attention
 
 
@@ -174,12 +174,12 @@ def test_autocast_is_close(name: str, segments: Tensor | None) -> None:
 @torch.no_grad()
 def test_autocast_leaves_sums_alone() -> None:
     q, k, v = (torch.randn(2, HEADS, 9, 5, generator=torch.Generator().manual_seed(i)) for i in range(3))
-    packed = PackedRow(
+    packed = PackedRows(
         torch.ones(2, 9, dtype=torch.bool), torch.zeros(2, 10, dtype=torch.long), torch.arange(9)[None], True
     )
-    expected = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
+    expected = compute_recurrence(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        given = decayed(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
+        given = compute_recurrence(q, k, v, torch.full((2, HEADS, 9, 1), -0.1), packed, 4, None)
     assert all(torch.equal(a, b) for a, b in zip(given, expected, strict=True))
 
 
@@ -216,7 +216,7 @@ def counted(attention: Attention, *given: Any) -> int:
 
 def chunkwise(attention: Any, length: int, groups: int, heads: int, key: int, value: int) -> int:
     """Operations of the chunkwise form of S_t = a_t S_{t-1} + k_t v_tᵀ, y_t = S_tᵀ q_t, token by token."""
-    total, size = 0, attention.chunk
+    total, size = 0, attention.chunk_size
     for i in range(length):
         total += sum(2 * (groups * key + heads * value) for j in range(i + 1) if i // size == j // size)
         total += 2 * heads * key * value * ((i // size > 0) + (i // size < (length - 1) // size))
@@ -225,7 +225,7 @@ def chunkwise(attention: Any, length: int, groups: int, heads: int, key: int, va
 
 def delta(attention: Any, length: int, groups: int, heads: int, key: int, value: int) -> int:
     """The same with what is written corrected: likeness of keys, two systems, and what the state holds already."""
-    total, size = chunkwise(attention, length, groups, heads, key, value), attention.chunk
+    total, size = chunkwise(attention, length, groups, heads, key, value), attention.chunk_size
     for i in range(length):
         before = sum(i // size == j // size for j in range(i))
         total += 2 * before * (groups * key + heads * value)
@@ -296,7 +296,7 @@ def test_chunks_do_not_change_what_comes_out(name: str) -> None:
     expected = mixed(attention, x, Tokens.from_length(70))
     for chunk in (1, 2, 16, 128):
         other = copy.deepcopy(attention)
-        other.chunk = chunk
+        other.chunk_size = chunk
         torch.testing.assert_close(mixed(other, x, Tokens.from_length(70)), expected, **CLOSE)
 
 

@@ -12,7 +12,7 @@ from x_transformers.attend import Attend
 from tests.conftest import make_lively
 from tests.reference.test_attention import loop
 from zoo.checks import Refused
-from zoo.components.attention._projected import DotProductAttention
+from zoo.components.attention._dot_product import DotProductAttention
 from zoo.components.attention.local import LocalAttention
 from zoo.components.attention.sparse_top_k import SparseTopKAttention
 from zoo.components.norm.none import NoNorm
@@ -70,7 +70,7 @@ def test_local_is_the_loop(window: int | None, block: int, look_back: int, causa
     inputs = [x, *attention.parameters()]
     for ours, theirs in zip(gradients(out, inputs), gradients(expected, inputs), strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert attention.pairs(Mask(tokens, tokens, causal)) == int(visible.sum())
+    assert attention.count_pairs(Mask(tokens, tokens, causal)) == int(visible.sum())
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -84,7 +84,7 @@ def test_local_pairs_are_those_of_the_matrix(
         attention = LocalAttention(DIM, HEADS, WIDTH, NoNorm, block=block, look_back=look_back, scores=Scores(window))
         mask = Mask(Tokens.from_length(query, start=start), Tokens.from_length(key), causal)
         seen = (
-            attention.allowed(torch.empty(0), torch.empty(0), mask, NOWHERE)[:, 0]
+            attention.select_keys(torch.empty(0), torch.empty(0), mask, NOWHERE)[:, 0]
             & mask.restrict_window(window).materialize()
         )
         assert attention.count_pairs(mask) == int(seen.sum())
@@ -153,7 +153,7 @@ def test_all_scores_and_the_values_that_are_kept_are_declared(causal: bool) -> N
         (
             SparseTopKAttention,
             {"keep": 1},
-            "keep must be at least 2, since one key has weight one: got keep=1",
+            "keep must be at least 2, since a single key always has weight 1: got keep=1",
         ),
     ],
 )

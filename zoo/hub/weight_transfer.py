@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.components.attention._projected import DotProductAttention
+from zoo.components.attention._dot_product import DotProductAttention
 from zoo.hub.checkpoint_folder import Origin, load
 from zoo.hub.plan_difference import ranges
 from zoo.hub.weights import collect_tensors

@@ -1,1 +1,1 @@
-"""Attention components: how tokens take from one another."""
+"""Attention components: how tokens exchange information."""

@@ -1,4 +1,4 @@
-"""Mixing by Fourier transform."""
+"""Token mixing by Fourier transform."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.components.attention._precision import upcast
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Attention, Norm, Position
 from zoo.model.mask import Mask
@@ -19,17 +20,17 @@ from zoo.registry import register
 @final
 @register("attention", "fourier", paper="arXiv:2105.03824")
 class FourierMixing(Attention):
-    """Re(F x Fᵀ): the real part of the discrete Fourier transform over the tokens of a document and their features.
+    """Fourier mixing (FNet): the real part of the 2D discrete Fourier transform over tokens and features of a document.
 
-    It has no parameters. The transform is a fast one, without matrix products: it counts as no operations.
+    Re(F x Fᵀ), without parameters. The fast Fourier transform has no matrix products, so it counts as no operations.
 
     Args:
         dim: features per token.
-        heads: not used.
-        head_dim: not used.
-        norm: not used.
-        unitary: whether both transforms keep the norm of what they act on; in the paper they do not, so that what is
-            mixed grows with the length and a norm has to follow (residual post).
+        heads: unused.
+        head_dim: unused.
+        norm: unused.
+        unitary: if true, scales the transforms so that they preserve norms. In the paper they are not scaled, so that
+            outputs grow with the length and a norm must follow (residual ``post``).
     Source: Lee-Thorp et al. 2021 (FNet).
     """
 
@@ -42,21 +43,20 @@ class FourierMixing(Attention):
         self.scaling = "ortho" if unitary else "backward"
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
-        """``[batch, length, dim]`` to the same shape; zero at padding."""
+        """Maps ``[batch, length, dim]`` to the same shape; the output is zero at padding."""
         segment = mask.query.segment
         if segment is None:
             return self._mix(x)
         documents = PackedDocuments(segment)
-        rows = documents.unpack(x)
+        rows = documents.unpack(x)  # [documents, longest, dim]
         mixed = torch.zeros_like(rows)
-        for length in documents.lengths.unique().tolist():
-            alike = (documents.lengths == length).nonzero()[:, 0]
-            filled = F.pad(self._mix(rows[alike, :length]), (0, 0, 0, rows.shape[1] - length))
-            mixed = mixed.index_put((alike,), filled)
+        for length in documents.lengths.unique().tolist():  # padding would change a transform: one batch per length
+            selected = (documents.lengths == length).nonzero()[:, 0]
+            padded = F.pad(self._mix(rows[selected, :length]), (0, 0, 0, rows.shape[1] - length))
+            mixed = mixed.index_put((selected,), padded)
         return documents.pack(mixed)
 
     def _mix(self, x: Tensor) -> Tensor:
-        """Of ``[documents, length, dim]``, at least in float32, which transforms ask for."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        mixed: Tensor = torch.fft.fft2(wide, norm=self.scaling).real
+        """Transforms ``[documents, length, dim]``; torch has no transform in half precision."""
+        mixed: Tensor = torch.fft.fft2(upcast(x), norm=self.scaling).real
         return mixed.to(x.dtype)

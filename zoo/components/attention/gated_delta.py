@@ -1,4 +1,4 @@
-"""The gated delta rule."""
+"""Linear attention with the gated delta rule."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require_divides, require_positive
-from zoo.components.attention._chunked import Chunks, decayed_flops, pairs_within, tokens_after_first
-from zoo.components.attention._recurrent import (
-    PackedRow,
-    Recurrent,
-    State,
-    TimeStep,
-    full_precision,
-    merge_heads,
-    split_heads,
-    wide,
+from zoo.components.attention._chunk_flops import (
+    count_pairs_within_chunks,
+    count_recurrence_flops,
+    count_tokens_after_first_chunk,
 )
+from zoo.components.attention._chunks import Chunks
+from zoo.components.attention._heads import merge_heads, split_heads
+from zoo.components.attention._precision import disable_autocast, upcast
+from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.components.attention._short_convolution import ShortConvolution
+from zoo.components.attention._time_step import TimeStep
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -33,19 +32,22 @@ EPS = 1e-6
 @final
 @register("attention", "gated_delta", paper="arXiv:2412.06464")
 class GatedDelta(Recurrent):
-    """S_t = α_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ, y_t = S_tᵀ q_t: a write replaces what k_t recalled.
+    """Gated DeltaNet: linear attention whose state forgets by a gate, and whose writes replace the old value of a key.
 
-    Queries, keys and values pass a short convolution; queries and keys have length one. Each head's output is divided
-    by its root mean square and multiplied by silu of a gate. Qwen3-Next has ``key_heads = heads / 2``, ``expand = 1``.
+    S_t = α_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ and y_t = S_tᵀ q_t, with decay α_t and write strength β_t in
+    (0, 1). Queries, keys and values pass through a short convolution; queries and keys are normalized to unit length.
+    The output of each head is RMS-normalized and multiplied by SiLU of a gate. Qwen3-Next has
+    ``key_heads = heads / 2`` and ``expand = 1``.
 
     Args:
         dim: features per token.
-        heads: heads of values, decay α and write strength β.
-        head_dim: features of a head's queries and keys.
-        norm: not used.
-        expand: a head's values have ``expand * head_dim`` features.
-        key_heads: heads of queries and keys, shared by equally many heads; divides ``heads``; null is ``heads``.
-        kernel: tokens that the convolution reaches, the token itself included.
+        heads: number of heads of values, decays α and write strengths β.
+        head_dim: features of the queries and keys of a head.
+        norm: unused.
+        expand: the values of a head have ``expand * head_dim`` features.
+        key_heads: number of heads of queries and keys, each shared by ``heads / key_heads`` heads of values; divides
+            ``heads``; null is ``heads``.
+        kernel: kernel size of the convolution in tokens, the current one included.
     Raises:
         Refused: if ``expand`` or ``kernel`` is not positive, or ``key_heads`` does not divide ``heads``.
     Source: Yang et al. 2024.
@@ -77,72 +79,84 @@ class GatedDelta(Recurrent):
         self.weight = nn.Parameter(torch.ones(self.value_dim))
         self.output = OutputLinear(heads * self.value_dim, dim, bias=False)
 
-    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
-        """The state is what the convolution reaches, and S ``[batch, heads, head_dim, expand * head_dim]``."""
-        before, memory = state if state else (None, None)
+    def mix(self, x: Tensor, rows: PackedRows, position: Position, state: State) -> tuple[Tensor, State]:
+        """Mixes tokens; the state is that of the convolution and S ``[batch, heads, head_dim, expand * head_dim]``."""
+        recent, memory = state if state else (None, None)
         qkv = torch.cat([self.query(x), self.key(x), self.value(x)], dim=-1)
-        qkv, before = self.convolution(qkv, row, before)
-        q, k, v = torch.split(wide(qkv), self.widths, dim=-1)
-        q, k = (_unit(split_heads(part, self.key_heads)) for part in (q, k))
-        strength = split_heads(wide(self.strength(x)).sigmoid(), self.heads)
-        _, log_decay = self.step(self.decay(x))
+        qkv, recent = self.convolution(qkv, rows, recent)
+        q, k, v = torch.split(upcast(qkv), self.widths, dim=-1)
+        # q, k: [batch, key_heads, length, head_dim]; v: [batch, heads, length, value_dim]
+        q, k = (_normalize(split_heads(part, self.key_heads)) for part in (q, k))
+        strength = split_heads(upcast(self.strength(x)).sigmoid(), self.heads)  # [batch, heads, length, 1]
+        _, log_decay = self.step(self.decay(x))  # [batch, heads, length, 1]
         q, v = q * self.head_dim**-0.5, split_heads(v, self.heads)
-        y, memory = gated_delta_rule(q, k, v, log_decay, strength, Chunks(row, self.chunk), memory)
-        y = F.rms_norm(y, y.shape[-1:], wide(self.weight), EPS)
-        y = merge_heads(y * F.silu(split_heads(wide(self.gate(x)), self.heads)))
-        return self.output(y.to(x.dtype)), (before, memory)
+        y, memory = apply_gated_delta_rule(q, k, v, log_decay, strength, Chunks(rows, self.chunk_size), memory)
+        y = F.rms_norm(y, y.shape[-1:], upcast(self.weight), EPS)
+        y = merge_heads(y * F.silu(split_heads(upcast(self.gate(x)), self.heads)))
+        return self.output(y.to(x.dtype)), (recent, memory)
 
     def flops(self, mask: Mask) -> int:
-        """Projections and the recurrence, the likeness of keys and two triangular systems a chunk among it."""
-        length, size, key, value = mask.query.length, self.chunk, self.head_dim, self.value_dim
-        later = tokens_after_first(length, size)
-        below = pairs_within(length, size) - length  # pairs of different tokens: the entries of a system
-        systems = below * value + (pairs_within(later, size) - later) * key
-        changes = later * key * value  # what the state at the chunk's begin takes off what is written
-        mixing = decayed_flops(length, size, self.key_heads, self.heads, key, value)
-        return super().flops(mask) + mixing + 2 * (self.key_heads * below * key + self.heads * (systems + changes))
+        """Counts the projections and the recurrence with its products of keys and two triangular systems per chunk."""
+        length, size, key, value = mask.query.length, self.chunk_size, self.head_dim, self.value_dim
+        later = count_tokens_after_first_chunk(length, size)
+        below = count_pairs_within_chunks(length, size) - length  # entries below the diagonals of the systems
+        systems = below * value + (count_pairs_within_chunks(later, size) - later) * key
+        corrections = later * key * value  # what the state at the start of a chunk subtracts from its writes
+        recurrence = count_recurrence_flops(length, size, self.key_heads, self.heads, key, value)
+        further = 2 * (self.key_heads * below * key + self.heads * (systems + corrections))
+        return super().flops(mask) + recurrence + further
 
 
-def gated_delta_rule(
+def apply_gated_delta_rule(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, strength: Tensor, chunks: Chunks, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """S_t = α_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ and y_t = S_tᵀ q_t.
+    """Computes S_t = α_t (I - β_t k_t k_tᵀ) S_{t-1} + β_t k_t v_tᵀ and y_t = S_tᵀ q_t, chunk by chunk.
 
-    In a chunk, what each token writes depends on what those before it wrote: a triangular system. It is linear in the
-    state at the chunk's begin, so it is solved for all chunks before the states are known.
+    Token i writes k_i u_iᵀ, where the value u_i depends on the writes of earlier tokens. Within a chunk with initial
+    state S, and with the decay d_ij from token j to token i,
+
+        u_i + β_i Σ_{j<i} d_ij (k_i · k_j) u_j = β_i (v_i - d_i0 Sᵀ k_i).
+
+    This is a unit lower triangular system T u = β v - (β d k) S, linear in S. So T⁻¹ is applied to β v and to β d k for
+    all chunks in parallel, and the loop over chunks is left with matrix products.
 
     Args:
         q: ``[batch, key heads, length, key width]``.
-        k: as ``q``.
+        k: ``[batch, key heads, length, key width]``.
         v: ``[batch, heads, length, value width]``.
         log_decay: log α, ``[batch, heads, length, 1]``.
         strength: β, ``[batch, heads, length, 1]``.
-        chunks: how rows are cut.
-        state: S ``[batch, heads, key width, value width]``; None is zero.
+        chunks: division of the rows.
+        state: S before the first token, ``[batch, heads, key width, value width]``; None is zero.
     Returns:
-        y, of the shape of ``v``, and the new state.
+        y ``[batch, heads, length, value width]`` and S after the last token.
+    Source: Yang et al. 2024.
     """
-    with full_precision(v):
-        sharing = v.shape[1] // k.shape[1]
-        q, k, v, strength = chunks.cut(q), chunks.cut(k), chunks.cut(v), chunks.cut_real(strength)
-        total = chunks.cut_real(log_decay).cumsum(dim=-2)
-        decay = chunks.between(total)
-        likeness, scores = ((a @ k.mT).repeat_interleave(sharing, dim=1) * decay for a in (k, q))
-        q, k = q.repeat_interleave(sharing, dim=1), k.repeat_interleave(sharing, dim=1)
-        since, until = total.exp() * chunks.begin, (total[..., -1:, :] - total).exp() * chunks.end
-        system = strength * likeness  # its diagonal is not read: it stands for ones
-        written = torch.linalg.solve_triangular(system, strength * v, upper=False, unitriangular=True)
-        recalled = torch.linalg.solve_triangular(system, strength * since * k, upper=False, unitriangular=True)
-        keep = total[..., -1:, :].exp() * chunks.whole
-        now = v.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1]) if state is None else state
-        q, k = q * since, (k * until).mT
-        parts = []
+    with disable_autocast(v):
+        repeats = v.shape[1] // k.shape[1]
+        # From here on [batch, heads, chunks, size, width]. With strength zero, padding writes nothing.
+        q, k, v, strength = chunks.split(q), chunks.split(k), chunks.split(v), chunks.split_masked(strength)
+        sums = chunks.split_masked(log_decay).cumsum(dim=-2)
+        decays = chunks.compute_decays(sums)  # d_ij, [batch, heads, chunks, size, size]
+        # Products of a head of keys are computed once and repeated for the heads of values that share it.
+        similarity, scores = ((a @ k.mT).repeat_interleave(repeats, dim=1) * decays for a in (k, q))
+        q, k = q.repeat_interleave(repeats, dim=1), k.repeat_interleave(repeats, dim=1)
+        # Decays from the start of a chunk to its tokens, and from them to its end, [batch, heads, chunks, size, 1].
+        from_start, to_end = sums.exp() * chunks.reads_state, (sums[..., -1:, :] - sums).exp() * chunks.writes_state
+        system = strength * similarity  # T; the solver takes its diagonal as ones and does not read it
+        writes = torch.linalg.solve_triangular(system, strength * v, upper=False, unitriangular=True)
+        corrections = torch.linalg.solve_triangular(system, strength * from_start * k, upper=False, unitriangular=True)
+        kept = sums[..., -1:, :].exp() * chunks.keeps_state  # decay of a whole chunk, [batch, heads, chunks, 1, 1]
+        current = v.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1]) if state is None else state
+        q, k = q * from_start, (k * to_end).mT  # k is [batch, heads, chunks, key width, size]
+        outputs = []
         for i in range(v.shape[2]):
-            change = written[:, :, i] - recalled[:, :, i] @ now
-            parts.append(q[:, :, i] @ now + scores[:, :, i] @ change)
-            now = now * keep[:, :, i] + k[:, :, i] @ change
-        return chunks.join(torch.stack(parts, dim=2)), now
+            u = writes[:, :, i] - corrections[:, :, i] @ current  # [batch, heads, size, value width]
+            outputs.append(q[:, :, i] @ current + scores[:, :, i] @ u)
+            current = current * kept[:, :, i] + k[:, :, i] @ u
+        return chunks.join(torch.stack(outputs, dim=2)), current
 
 
-def _unit(x: Tensor) -> Tensor:
+def _normalize(x: Tensor) -> Tensor:
+    """Normalizes ``[…, width]`` to unit length over the last axis."""
     return x * torch.rsqrt(x.square().sum(dim=-1, keepdim=True) + EPS)

@@ -10,16 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require_positive
-from zoo.components.attention._chunked import Chunks, carried, decayed_flops
-from zoo.components.attention._recurrent import (
-    PackedRow,
-    Recurrent,
-    State,
-    full_precision,
-    merge_heads,
-    split_heads,
-    wide,
-)
+from zoo.components.attention._chunk_flops import count_recurrence_flops
+from zoo.components.attention._chunks import Chunks, scan_chunks
+from zoo.components.attention._heads import merge_heads, split_heads
+from zoo.components.attention._precision import disable_autocast, upcast
+from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -27,23 +22,25 @@ from zoo.registry import register
 
 EPS = 1e-6
 TEMPERATURE = 16.0
+"""Divides the log decay, so that states decay slowly at first (the paper's τ)."""
 
 
 @final
 @register("attention", "gated_linear", paper="arXiv:2312.06635")
 class GatedLinearAttention(Recurrent):
-    """S_t = diag(α_t) S_{t-1} + k_t v_tᵀ, y_t = S_tᵀ q_t; α_t = sigmoid(W₂ W₁ x_t + b)^(1/16) for each feature.
+    """Gated linear attention (GLA): linear attention with a data-dependent decay for each feature of the keys.
 
-    Each head's output is normalized over its features and multiplied by silu of a gate. In the paper keys have half as
-    many features as the model, and values all.
+    S_t = diag(α_t) S_{t-1} + k_t v_tᵀ and y_t = S_tᵀ q_t, with α_t = sigmoid(W₂ W₁ x_t + b)^(1/16). The output of each
+    head is layer-normalized and multiplied by SiLU of a gate. In the paper, the keys of all heads together have
+    half as many features as the model, and the values as many.
 
     Args:
         dim: features per token.
-        heads: heads.
-        head_dim: features of a head's queries and keys.
-        norm: not used.
-        expand: a head's values have ``expand * head_dim`` features.
-        rank: features between W₁ and W₂.
+        heads: number of heads.
+        head_dim: features of the queries and keys of a head.
+        norm: unused.
+        expand: the values of a head have ``expand * head_dim`` features.
+        rank: rank of W₂ W₁.
     Raises:
         Refused: if ``expand`` or ``rank`` is not positive.
     Source: Yang et al. 2023.
@@ -63,51 +60,61 @@ class GatedLinearAttention(Recurrent):
         self.gate = nn.Linear(dim, heads * self.value_dim)
         self.output = OutputLinear(heads * self.value_dim, dim, bias=False)
 
-    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
-        """The state is S, ``[batch, heads, head_dim, expand * head_dim]``."""
-        q, k, v, logit = (
-            split_heads(wide(part(x)), self.heads) for part in (self.query, self.key, self.value, self.decay)
+    def mix(self, x: Tensor, rows: PackedRows, position: Position, state: State) -> tuple[Tensor, State]:
+        """Mixes tokens; the state is S ``[batch, heads, head_dim, expand * head_dim]``."""
+        # Each [batch, heads, length, width]; logits have the width of keys.
+        q, k, v, logits = (
+            split_heads(upcast(part(x)), self.heads) for part in (self.query, self.key, self.value, self.decay)
         )
-        with full_precision(x):
-            chunks = Chunks(row, self.chunk)
-            q, k, v = chunks.cut(q * self.head_dim**-0.5), chunks.cut_real(k), chunks.cut(v)
-            total = chunks.cut_real(F.logsigmoid(logit) / TEMPERATURE).cumsum(dim=-2)
-            remembered, memory = carried(q, k, v, total, chunks, state[0] if state else None)
-            y = chunks.join(_within(q, k, v, total, chunks.document) + remembered)
+        with disable_autocast(x):
+            # From here on [batch, heads, chunks, size, width].
+            chunks = Chunks(rows, self.chunk_size)
+            q, k, v = chunks.split(q * self.head_dim**-0.5), chunks.split_masked(k), chunks.split(v)
+            sums = chunks.split_masked(F.logsigmoid(logits) / TEMPERATURE).cumsum(dim=-2)
+            recalled, memory = scan_chunks(q, k, v, sums, chunks, state[0] if state else None)
+            y = chunks.join(_attend_within_chunks(q, k, v, sums, chunks.document) + recalled)
         y = merge_heads(F.layer_norm(y, y.shape[-1:], eps=EPS)).to(x.dtype)
         return self.output(F.silu(self.gate(x)) * y), (memory,)
 
     def flops(self, mask: Mask) -> int:
-        """Projections and the recurrence."""
+        """Counts the projections and the recurrence."""
         length = mask.query.length
-        mixing = decayed_flops(length, self.chunk, self.heads, self.heads, self.head_dim, self.value_dim)
-        return super().flops(mask) + mixing
+        recurrence = count_recurrence_flops(
+            length, self.chunk_size, self.heads, self.heads, self.head_dim, self.value_dim
+        )
+        return super().flops(mask) + recurrence
 
 
-def _within(q: Tensor, k: Tensor, v: Tensor, total: Tensor, document: Tensor) -> Tensor:
-    """What tokens take from their own chunk, by halves: the second half of a span looks at the first, then each half.
+def _attend_within_chunks(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, document: Tensor) -> Tensor:
+    """Computes what tokens read from their own chunk, recursively by halves.
 
-    Decays are split where the halves meet, exp(total_i - total_j) = exp(total_i - middle) exp(middle - total_j), so
-    both factors are at most one, and each is a factor of a query or of a key alone.
+    In a span of tokens, the second half attends to the first; then each half is such a span. The decay from token j to
+    token i is factored at the border between the halves, exp(sums_i - sums_j) = exp(sums_i - border)
+    exp(border - sums_j). So one factor belongs to the query and one to the key, scores are a matrix product, and no
+    exponential exceeds one.
 
     Args:
         q: ``[batch, heads, chunks, size, key width]``.
-        k: as ``q``.
+        k: ``[batch, heads, chunks, size, key width]``.
         v: ``[batch, heads, chunks, size, value width]``.
-        total: running sums of log decays, as ``q``.
-        document: ``[batch, 1, chunks, size]``.
+        sums: cumulative sums of log decays within chunks, ``[batch, heads, chunks, size, key width]``.
+        document: document of each token, ``[batch, 1, chunks, size]``.
+    Returns:
+        ``[batch, heads, chunks, size, value width]``.
     """
     size = q.shape[-2]
-    y = (q * k).sum(dim=-1, keepdim=True) * v
+    y = (q * k).sum(dim=-1, keepdim=True) * v  # each token reads itself, without decay
     half = size // 2
     while half:
-        spans = (-1, 2, half)
-        q2, total2 = (torch.unflatten(x, -2, spans)[..., 1, :, :] for x in (q, total))
-        k1, total1, v1 = (torch.unflatten(x, -2, spans)[..., 0, :, :] for x in (k, total, v))
-        document1, document2 = torch.unflatten(document, -1, spans).unbind(-2)
-        middle = total1[..., -1:, :]
-        scores = (q2 * (total2 - middle).exp()) @ (k1 * (middle - total1).exp()).mT
-        taken = (scores * (document2[..., :, None] == document1[..., None, :])) @ v1
-        y = y + torch.stack([torch.zeros_like(taken), taken], dim=-3).flatten(-4, -2)
+        halves = (-1, 2, half)
+        # size -> [spans, 2, half]: index 1 is the second half of each span, [batch, heads, chunks, spans, half, width].
+        q2, sums2 = (torch.unflatten(x, -2, halves)[..., 1, :, :] for x in (q, sums))
+        k1, sums1, v1 = (torch.unflatten(x, -2, halves)[..., 0, :, :] for x in (k, sums, v))
+        document1, document2 = torch.unflatten(document, -1, halves).unbind(-2)  # [batch, 1, chunks, spans, half]
+        border = sums1[..., -1:, :]
+        scores = (q2 * (sums2 - border).exp()) @ (k1 * (border - sums1).exp()).mT  # […, spans, half, half]
+        second = (scores * (document2[..., :, None] == document1[..., None, :])) @ v1
+        # First halves read nothing here: [spans, 2, half, width] -> [size, width].
+        y = y + torch.stack([torch.zeros_like(second), second], dim=-3).flatten(-4, -2)
         half //= 2
     return y

@@ -1,4 +1,4 @@
-"""The gated recurrent unit."""
+"""Gated recurrent unit."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import final
 
 from torch import nn
 
-from zoo.components.attention._recurrent import Network
+from zoo.components.attention._network import RecurrentNetwork
 from zoo.model.interfaces import Norm
 from zoo.registry import register
 
 
 @final
 @register("attention", "gru", paper="arXiv:1406.1078")
-class Gru(Network):
-    """h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ tanh(n_t), n_t from x_t and a part r_t of h_{t-1}; z_t and r_t are gates.
+class Gru(RecurrentNetwork):
+    """Gated recurrent unit (GRU): h_t = z_t ⊙ h_{t-1} + (1 - z_t) ⊙ tanh(n_t), as ``torch.nn.GRU`` computes it.
 
-    A baseline from before attention, with a hidden width of heads * head_dim. Its weights begin as torch's do.
+    The update gate z_t and the reset gate r_t depend on x_t and h_{t-1}; n_t depends on x_t and on r_t ⊙ a linear map
+    of h_{t-1}.
+    A baseline older than attention, with ``heads * head_dim`` hidden features and the initialization of torch.
 
     Args:
         dim: features per token.
-        heads: only heads * head_dim matters.
+        heads: only the product with ``head_dim``, the number of hidden features, matters.
         head_dim: see ``heads``.
-        norm: not used.
+        norm: unused.
     Source: Cho et al. 2014.
     """
 

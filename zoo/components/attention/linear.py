@@ -9,16 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.components.attention._chunked import decayed, decayed_flops
-from zoo.components.attention._recurrent import (
-    PackedRow,
-    Recurrent,
-    State,
-    full_precision,
-    merge_heads,
-    split_heads,
-    wide,
-)
+from zoo.components.attention._chunk_flops import count_recurrence_flops
+from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._heads import merge_heads, split_heads
+from zoo.components.attention._precision import disable_autocast, upcast
+from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
@@ -32,18 +27,19 @@ EPS = 1e-6
 @final
 @register("attention", "linear", paper="arXiv:2006.16236")
 class LinearAttention(Recurrent):
-    """y_i = Σ_j φ(q_i)ᵀφ(k_j) v_j / Σ_j φ(q_i)ᵀφ(k_j): weights without softmax, so sums over j can be kept as a state.
+    """Linear attention: replaces the softmax by a product of feature maps, so that a fixed-size state suffices.
 
-    A position turns features in the numerator only, so that the denominator stays positive (Su et al. 2021). Rows with
-    a prefix, or packed and seen both ways, are mixed through the matrix of all weights; their cache holds keys.
+    y_i = Σ_j φ(q_i)ᵀφ(k_j) v_j / Σ_j φ(q_i)ᵀφ(k_j); the sums over j are the state. A position rotates features in the
+    numerator only, so that the denominator stays positive (Su et al. 2021). With a prefix, or with packed rows in
+    bidirectional attention, the matrix of all weights is computed, and the cache holds keys and values.
 
     Args:
         dim: features per token.
-        heads: heads.
+        heads: number of heads.
         head_dim: features per head.
-        norm: not used.
-        features: φ: elu(x) + 1, relu(x), or softmax over the features (Shen et al. 2018).
-        normalize: whether there is a denominator.
+        norm: unused.
+        features: feature map φ: elu(x) + 1, relu(x), or softmax over the features (Shen et al. 2018).
+        normalize: if true, divides by the denominator.
     Source: Katharopoulos et al. 2020.
     """
 
@@ -69,67 +65,75 @@ class LinearAttention(Recurrent):
         self.output = OutputLinear(heads * head_dim, dim, bias=False)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
-        """``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
+        """Maps ``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
         if mask.causal and mask.prefix is None:
             return super().forward(x, memory, mask, position, cache)
-        q, k, v = self._project(x, memory)
+        q, k, v = self._project(x, memory)  # each [batch, heads, query or key, head_dim]
         rotated_k = position.rotate_keys(k, mask.key.position)
         if cache is not None:
-            own = () if rotated_k is k else (k,)  # where nothing turns, one key serves both sums
-            (rotated_k, v, *rest), mask = cache.extend((rotated_k, v, *own), mask)
+            unrotated = () if rotated_k is k else (k,)  # without rotation, numerator and denominator share the keys
+            (rotated_k, v, *rest), mask = cache.extend((rotated_k, v, *unrotated), mask)
             k = rest[0] if rest else rotated_k
-        with full_precision(x):
-            y = _averaged(position.rotate_queries(q, mask.query.position), rotated_k, v, mask)
+        with disable_autocast(x):
+            y = _sum_values(position.rotate_queries(q, mask.query.position), rotated_k, v, mask)
             if self.normalize:
-                y = y / (_averaged(q, k, torch.ones_like(v[..., :1]), mask) + EPS)
+                y = y / (_sum_values(q, k, torch.ones_like(v[..., :1]), mask) + EPS)
         out: Tensor = self.output(merge_heads(y).to(x.dtype))
         return out
 
-    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
-        """The state is Σ φ(k) vᵀ, rotated, and Σ φ(k), ``[batch, heads, head_dim, head_dim]`` and ``[…, 1]``."""
+    def mix(self, x: Tensor, rows: PackedRows, position: Position, state: State) -> tuple[Tensor, State]:
+        """Mixes tokens in causal attention.
+
+        The state is Σ φ(k) vᵀ with rotated φ(k), ``[batch, heads, head_dim, head_dim]``, and Σ φ(k) of the denominator,
+        ``[batch, heads, head_dim, 1]``.
+        """
         q, k, v = self._project(x, x)
-        none = torch.zeros_like(v[:1, ..., :1])
-        rotated_q, rotated_k = position.rotate_queries(q, row.position), position.rotate_keys(k, row.position)
-        y, memory = decayed(rotated_q, rotated_k, v, none, row, self.chunk, state[0] if state else None)
-        remembered: State = (memory,)
-        if self.normalize:
-            one = torch.ones_like(v[..., :1])
-            weight, sums = decayed(q, k, one, none, row, self.chunk, state[1] if state else None)
-            y, remembered = y / (weight + EPS), (memory, sums)
-        return self.output(merge_heads(y).to(x.dtype)), remembered
+        log_decay = torch.zeros_like(v[:1, ..., :1])  # no decay, [1, heads, length, 1]
+        rotated_q, rotated_k = position.rotate_queries(q, rows.position), position.rotate_keys(k, rows.position)
+        previous = state[0] if state else None
+        y, numerator = compute_recurrence(rotated_q, rotated_k, v, log_decay, rows, self.chunk_size, previous)
+        if not self.normalize:
+            return self.output(merge_heads(y).to(x.dtype)), (numerator,)
+        ones = torch.ones_like(v[..., :1])  # values of the denominator
+        previous = state[1] if state else None
+        weight, denominator = compute_recurrence(q, k, ones, log_decay, rows, self.chunk_size, previous)
+        return self.output(merge_heads(y / (weight + EPS)).to(x.dtype)), (numerator, denominator)
 
     def _project(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns φ(q), φ(k) and v, each ``[batch, heads, query or key, head_dim]``."""
         q, k, v = (
-            split_heads(wide(part(y)), self.heads)
+            split_heads(upcast(part(y)), self.heads)
             for part, y in ((self.query, x), (self.key, memory), (self.value, memory))
         )
-        return self._features(q), self._features(k), v
+        return self._apply_feature_map(q), self._apply_feature_map(k), v
 
-    def _features(self, x: Tensor) -> Tensor:
+    def _apply_feature_map(self, x: Tensor) -> Tensor:
         if self.features == "softmax":
             return x.softmax(dim=-1)
         return F.relu(x) if self.features == "relu" else F.elu(x) + 1
 
     def flops(self, mask: Mask) -> int:
-        """Projections of both sides, and the sums in the form that the mask allows.
+        """Counts the projections of both sides, and the sums in the form that the mask allows.
 
-        Scores of the denominator are apart from those of the numerator, which a position may turn.
+        Scores of the denominator are counted separately, since a position may rotate those of the numerator.
         """
-        queries, keys, width = mask.query.length, mask.key.length, self.head_dim
+        queries, keys, key_width = mask.query.length, mask.key.length, self.head_dim
         total = queries * (count_linear_flops(self.query) + count_linear_flops(self.output))
         total += keys * (count_linear_flops(self.key) + count_linear_flops(self.value))
-        for value in (width, 1) if self.normalize else (width,):
+        for value_width in (key_width, 1) if self.normalize else (key_width,):
             if mask.causal and mask.prefix is None:
-                total += decayed_flops(queries, self.chunk, self.heads, self.heads, width, value)
+                total += count_recurrence_flops(
+                    queries, self.chunk_size, self.heads, self.heads, key_width, value_width
+                )
             elif mask.is_plain:
-                total += 2 * self.heads * width * value * (queries + keys)
+                total += 2 * self.heads * key_width * value_width * (queries + keys)
             else:
-                total += 2 * self.heads * mask.count_pairs() * (width + value)
+                total += 2 * self.heads * mask.count_pairs() * (key_width + value_width)
         return total
 
 
-def _averaged(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
-    """Σ_j (q_iᵀ k_j) v_j over what each query sees, ``[batch, heads, query, value width]``."""
+def _sum_values(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
+    """Computes Σ_j (q_iᵀ k_j) v_j over the keys that each query sees, ``[batch, heads, query, value width]``."""
     if mask.is_plain and not mask.causal:
-        return q @ (k.mT @ v)
+        return q @ (k.mT @ v)  # every query sees every key: linear in length
     return (q @ k.mT * mask.materialize()[:, None]) @ v

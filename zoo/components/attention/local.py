@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require_between, require_positive
-from zoo.components.attention._projected import Bias, DotProductAttention
+from zoo.components.attention._dot_product import Bias, DotProductAttention
 from zoo.model.attend import Scores
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Norm, Position
@@ -20,19 +20,19 @@ from zoo.registry import register
 @final
 @register("attention", "local", paper="arXiv:1802.05751")
 class LocalAttention(DotProductAttention):
-    """Softmax attention of a document cut into blocks: tokens see their own block and the nearest others.
+    """Block-local attention: softmax attention of tokens to their own block of a document and to the nearest blocks.
 
     Args:
         dim: features per token.
-        heads: heads.
-        head_dim: features per head; heads * head_dim need not be dim.
-        norm: not used.
-        block: tokens in a block, counted from the start of a document.
-        look_back: how many blocks before the own one are seen, and after it where tokens see both ways.
-        bias: which projections have biases: none, those of queries, keys and values, or all.
-        scores: window, soft-cap, scale, dropout, sinks.
+        heads: number of heads.
+        head_dim: features per head; ``heads * head_dim`` may differ from ``dim``.
+        norm: unused.
+        block: tokens in a block; blocks are counted from the start of each document.
+        look_back: number of earlier blocks that are visible; in bidirectional attention, of later blocks too.
+        bias: projections with a bias: ``none``, those of queries, keys and values (``qkv``), or ``all``.
+        scores: window, soft-cap, scale, dropout and sinks.
     Raises:
-        Refused: if ``block`` is not positive, or ``look_back`` negative.
+        Refused: if ``block`` is not positive, or ``look_back`` is negative.
     Source: Parmar et al. 2018 (Image Transformer).
     """
 
@@ -55,23 +55,25 @@ class LocalAttention(DotProductAttention):
         require_between("look_back", look_back, 0, float("inf"))
         self.block, self.look_back = block, look_back
 
-    def allowed(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor:
-        """Pairs whose blocks are near: ``[batch or 1, 1, query, key]``."""
-        return self._near(mask)[:, None]
+    def select_keys(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor:
+        """Selects keys at most ``look_back`` blocks away, ``[batch or 1, 1, query, key]``."""
+        return self._compare_blocks(mask)[:, None]
 
-    def _near(self, mask: Mask) -> Tensor:
-        own, other = mask.query.position // self.block, mask.key.position // self.block
-        return (own[:, :, None] - other[:, None, :]).abs() <= self.look_back
+    def _compare_blocks(self, mask: Mask) -> Tensor:
+        """True where query and key are at most ``look_back`` blocks apart, ``[batch or 1, query, key]``."""
+        query, key = mask.query.position // self.block, mask.key.position // self.block
+        return (query[:, :, None] - key[:, None, :]).abs() <= self.look_back
 
     def count_pairs(self, mask: Mask) -> int:
-        """How many query-key pairs are seen in all rows; without a matrix where a row is one document."""
+        """Counts the visible query-key pairs of all rows, without a matrix if each row is one document."""
         mask = mask.restrict_window(self.scores.window)
         i, j = mask.query.index, mask.key.index
-        plain = mask.prefix is None and mask.key.length > 0
+        is_plain = mask.prefix is None and mask.key.length > 0
         for tokens in (mask.query, mask.key):
-            plain &= tokens.segment is None and torch.equal(tokens.position, tokens.index[None])
-        if not plain or not torch.equal(j, torch.arange(int(j[0]), int(j[0]) + len(j))):
-            return int((mask.materialize() & self._near(mask)).sum())
+            is_plain &= tokens.segment is None and torch.equal(tokens.position, tokens.index[None])
+        if not is_plain or not torch.equal(j, torch.arange(int(j[0]), int(j[0]) + len(j))):
+            return int((mask.materialize() & self._compare_blocks(mask)).sum())
+        # Query i sees the keys low[i] to high[i].
         low = (i // self.block - self.look_back) * self.block
         high = (i // self.block + self.look_back + 1) * self.block - 1
         if mask.causal:
@@ -81,5 +83,5 @@ class LocalAttention(DotProductAttention):
         return int((high.clamp(max=int(j[-1])) - low.clamp(min=int(j[0])) + 1).clamp(min=0).sum())
 
     def create_cache(self, capacity: int) -> Cache:
-        """Keys and values of the blocks that a token sees, or of the window if that is less."""
+        """Returns an empty cache for the blocks that a token sees, or for the window if that is smaller."""
         return Cache(min(super().create_cache(capacity).capacity, (self.look_back + 1) * self.block))

@@ -1,4 +1,4 @@
-"""Mamba-2."""
+"""State space model Mamba-2."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require_divides, require_positive
-from zoo.components.attention._chunked import decayed, decayed_flops
-from zoo.components.attention._recurrent import PackedRow, Recurrent, State, TimeStep, merge_heads, split_heads, wide
+from zoo.components.attention._chunk_flops import count_recurrence_flops
+from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._heads import merge_heads, split_heads
+from zoo.components.attention._precision import upcast
+from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.components.attention._short_convolution import ShortConvolution
+from zoo.components.attention._time_step import TimeStep
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -24,21 +28,23 @@ EPS = 1e-5
 @final
 @register("attention", "mamba2", paper="arXiv:2405.21060")
 class Mamba2(Recurrent):
-    """S_t = exp(-a Δ_t) S_{t-1} + Δ_t k_t v_tᵀ, y_t = S_tᵀ q_t + D v_t; the step Δ_t > 0 depends on the token.
+    """Mamba-2: state space model with a data-dependent time step and scalar decay for each head.
 
-    The paper's C, B and x are queries, keys and values here; they pass a short convolution. The output is multiplied
-    by silu of a gate and divided by its root mean square, over the heads of each group. The inner width is
+    S_t = exp(-a Δ_t) S_{t-1} + Δ_t k_t v_tᵀ and y_t = S_tᵀ q_t + D v_t, with a time step Δ_t > 0 computed from token t.
+    Queries, keys and values, which are C, B and x in the paper, pass through a short convolution. The output is
+    multiplied by SiLU of a gate and RMS-normalized over the heads of each group. The inner width is
     ``expand * heads * head_dim``.
 
     Args:
         dim: features per token.
-        heads: heads of values, steps and decays.
-        head_dim: with ``expand``, features of a head's values.
-        norm: not used.
-        state: features of queries and keys.
-        groups: heads of queries and keys, shared by equally many heads; divides ``heads``.
-        expand: a head's values have ``expand * head_dim`` features.
-        kernel: tokens that the convolution reaches, the token itself included.
+        heads: number of heads of values, time steps and decays.
+        head_dim: with ``expand``, features of the values of a head.
+        norm: unused.
+        state: features of the queries and keys of a group.
+        groups: number of heads of queries and keys, each shared by ``heads / groups`` heads of values; divides
+            ``heads``.
+        expand: the values of a head have ``expand * head_dim`` features.
+        kernel: kernel size of the convolution in tokens, the current one included.
     Raises:
         Refused: if ``state``, ``expand`` or ``kernel`` is not positive, or ``groups`` does not divide ``heads``.
     Source: Dao and Gu 2024.
@@ -72,22 +78,25 @@ class Mamba2(Recurrent):
         self.weight = nn.Parameter(torch.ones(inner))
         self.output = OutputLinear(inner, dim, bias=False)
 
-    def mix(self, x: Tensor, row: PackedRow, position: Position, state: State) -> tuple[Tensor, State]:
-        """The state is what the convolution reaches, and S ``[batch, heads, state, expand * head_dim]``."""
-        before, memory = state if state else (None, None)
+    def mix(self, x: Tensor, rows: PackedRows, position: Position, state: State) -> tuple[Tensor, State]:
+        """Mixes tokens; the state is that of the convolution and S ``[batch, heads, state, expand * head_dim]``."""
+        recent, memory = state if state else (None, None)
         vkq = torch.cat([self.value(x), self.key(x), self.query(x)], dim=-1)
-        vkq, before = self.convolution(vkq, row, before)
-        v, k, q = torch.split(wide(vkq), self.widths, dim=-1)
+        vkq, recent = self.convolution(vkq, rows, recent)
+        v, k, q = torch.split(upcast(vkq), self.widths, dim=-1)
+        # v: [batch, heads, length, value_dim]; k, q: [batch, groups, length, state]
         v, k, q = split_heads(v, self.heads), split_heads(k, self.groups), split_heads(q, self.groups)
-        step, log_decay = self.step(self.decay(x))
-        y, memory = decayed(q, k, v * step, log_decay, row, self.chunk, memory)
-        y = merge_heads(y + v * wide(self.skip)[:, None, None]) * F.silu(wide(self.gate(x)))
-        y = torch.unflatten(y, -1, (self.groups, -1))
+        step, log_decay = self.step(self.decay(x))  # each [batch, heads, length, 1]
+        y, memory = compute_recurrence(q, k, v * step, log_decay, rows, self.chunk_size, memory)
+        y = merge_heads(y + v * upcast(self.skip)[:, None, None]) * F.silu(upcast(self.gate(x)))
+        y = torch.unflatten(y, -1, (self.groups, -1))  # [batch, length, groups, heads / groups * value_dim]
         y = F.rms_norm(y, y.shape[-1:], eps=EPS).flatten(-2) * self.weight
-        return self.output(y.to(x.dtype)), (before, memory)
+        return self.output(y.to(x.dtype)), (recent, memory)
 
     def flops(self, mask: Mask) -> int:
-        """Projections and the recurrence."""
+        """Counts the projections and the recurrence."""
         length = mask.query.length
-        mixing = decayed_flops(length, self.chunk, self.groups, self.heads, self.state, self.value_dim)
-        return super().flops(mask) + mixing
+        recurrence = count_recurrence_flops(
+            length, self.chunk_size, self.groups, self.heads, self.state, self.value_dim
+        )
+        return super().flops(mask) + recurrence

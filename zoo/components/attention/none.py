@@ -17,13 +17,13 @@ from zoo.registry import register
 @final
 @register("attention", "none")
 class NoAttention(Attention):
-    """Tokens do not mix: the layer has no attention sublayer, and no norm for it.
+    """No attention: tokens are not mixed, and the layer has neither this sublayer nor its norm.
 
     Args:
         dim: features per token.
-        heads: not used.
-        head_dim: not used.
-        norm: not used.
+        heads: unused.
+        head_dim: unused.
+        norm: unused.
     """
 
     is_none: ClassVar[bool] = True
@@ -33,5 +33,5 @@ class NoAttention(Attention):
         super().__init__()
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
-        """Zero: nothing is added to a token."""
+        """Returns zeros of the shape of ``x``."""
         return torch.zeros_like(x)

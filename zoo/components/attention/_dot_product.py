@@ -1,17 +1,19 @@
-"""What softmax attentions with query, key and value projections have in common; not a component itself."""
+"""Base class of softmax attentions with query, key and value projections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.checks import require_divides
+from zoo.components.attention._heads import merge_heads, split_heads
+from zoo.components.attention._softmax import SoftmaxAttention
 from zoo.model.attend import Scores, attend
 from zoo.model.cache import Cache
-from zoo.model.interfaces import Attention, Norm, Position, count_linear_flops
+from zoo.model.interfaces import Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
 
@@ -19,11 +21,8 @@ Bias = Literal["none", "qkv", "all"]
 QkNorm = Literal["none", "head", "full"]
 
 
-class DotProductAttention(Attention):
-    """softmax(q kᵀ / √head_dim) v over ``heads`` query heads that share ``kv_heads`` key and value heads."""
-
-    supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "cross", "packed"})
-    position_hooks: ClassVar[frozenset[str]] = frozenset({"rotate", "bias"})
+class DotProductAttention(SoftmaxAttention):
+    """softmax(q kᵀ / √head_dim) v with ``heads`` query heads that share ``kv_heads`` key and value heads."""
 
     def __init__(
         self,
@@ -53,29 +52,38 @@ class DotProductAttention(Attention):
         self.sinks = nn.Parameter(torch.zeros(heads)) if scores.sinks else None
 
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
-        """``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
+        """Maps ``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
         q, k, v = self.query(x), self.key(memory), self.value(memory)
         if self.qk_norm == "full":
             q, k = self.query_norm(q), self.key_norm(k)
-        q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in (q, k, v))
+        q, k, v = split_heads(q, self.heads), split_heads(k, self.kv_heads), split_heads(v, self.kv_heads)
         if self.qk_norm == "head":
             q, k = self.query_norm(q), self.key_norm(k)
         q = position.rotate_queries(q, mask.query.position)
         k = position.rotate_keys(k, mask.key.position)
         if cache is not None:
             (k, v), mask = cache.extend((k, v), mask)
-        allowed = self.allowed(q, k, mask, position)
+        allowed = self.select_keys(q, k, mask, position)
         mixed = attend(q, k, v, mask, position, self.scores, self.sinks, allowed=allowed, training=self.training)
-        mixed = mixed.transpose(1, 2).flatten(2)
-        merged: Tensor = self.output(mixed if self.gate is None else mixed * self.gate(x).sigmoid())
-        return merged
+        mixed = merge_heads(mixed)
+        output: Tensor = self.output(mixed if self.gate is None else mixed * self.gate(x).sigmoid())
+        return output
 
-    def allowed(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:
-        """Which keys may be seen, beyond what the mask says; here: all. As ``attend`` takes it."""
+    def select_keys(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:
+        """Selects the keys that each query may see beyond what ``mask`` says.
+
+        Args:
+            q: queries ``[batch, heads, query, head_dim]``.
+            k: keys ``[batch, kv_heads, key, head_dim]``.
+            mask: mask over the queries and keys.
+            position: hooks of the position component.
+        Returns:
+            bool ``[batch or 1, heads or 1, query, key]``, False where a key is hidden; None, as here, hides none.
+        """
         return None
 
     def flops(self, mask: Mask) -> int:
-        """Projections of both sides, scores and averages."""
+        """Counts the projections of both sides, the scores and the averages."""
         per_query = count_linear_flops(self.query) + count_linear_flops(self.output)
         per_query += 0 if self.gate is None else count_linear_flops(self.gate)
         per_key = count_linear_flops(self.key) + count_linear_flops(self.value)
@@ -83,13 +91,5 @@ class DotProductAttention(Attention):
         return per_query * mask.query.length + per_key * mask.key.length + products
 
     def count_pairs(self, mask: Mask) -> int:
-        """How many query-key pairs are seen in all rows."""
+        """Counts the visible query-key pairs of all rows."""
         return mask.restrict_window(self.scores.window).count_pairs()
-
-    def get_branch_weights(self) -> Iterator[Tensor]:
-        """Values and output; queries and keys only steer (DeepNorm)."""
-        yield from (self.value.weight, self.output.weight)
-
-    def create_cache(self, capacity: int) -> Cache:
-        """Keys and values of up to ``capacity`` tokens, or of the window if that is less."""
-        return Cache(capacity if self.scores.window is None else min(capacity, self.scores.window))
