@@ -12,11 +12,12 @@ import yaml
 
 from zoo.catalog.__main__ import build_pages, write_pages
 from zoo.catalog.component_facts import find_conflict, list_entries, measure_cost
-from zoo.catalog.docstring import escape_cell, parse_docstring, to_markdown
+from zoo.catalog.markdown_text import escape_cell, to_markdown
 from zoo.config.compose import compose_run
 from zoo.model.build import check
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
+from zoo.registry.docstrings import parse_docstring
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "components"

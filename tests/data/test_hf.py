@@ -59,7 +59,7 @@ class TestLocalFolder:
         path = folder(train=[{"text": "a", "number": 3}])
         with pytest.raises(Refused, match="no column 'txt': did you mean text"):
             list(HuggingFace(path=path, column="txt").documents("train"))
-        with pytest.raises(Refused, match="train row 0: column number holds no string: 3"):
+        with pytest.raises(Refused, match="train row 0: column number must be a string: got 3"):
             list(HuggingFace(path=path, column="number").documents("train"))
         with pytest.raises(Refused, match="no split 'dev': choices: train"):
             list(HuggingFace(path=path, validation_split="dev").documents("train"))

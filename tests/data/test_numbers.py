@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from zoo.checks import Refused
-from zoo.components.data.numbers import Numbers, speller
+from zoo.components.data.numbers import Numbers, get_speller
 
 # Written by hand from grammars of the languages.
 SPELLINGS = {
@@ -24,7 +24,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("language", SPELLINGS)
 def test_spellings(language):
-    spell = speller(language)
+    spell = get_speller(language)
     assert {number: spell(number) for number in SPELLINGS[language]} == SPELLINGS[language]
 
 

@@ -18,9 +18,9 @@ def test_pairs_are_read_and_split_by_source(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\tb\nc\n", r"line 2: must be source, tab, target: got 1 column"),
-        (b"a\tb\tc\n", r"line 1: must be source, tab, target: got 3 column"),
-        (b"a\tb\n\nc\td\n", r"line 2: must be source, tab, target: got 1 column"),
+        (b"a\tb\nc\n", r"line 2: must have a source, a tab and a target: got 1 column"),
+        (b"a\tb\tc\n", r"line 1: must have a source, a tab and a target: got 3 column"),
+        (b"a\tb\n\nc\td\n", r"line 2: must have a source, a tab and a target: got 1 column"),
         (b"a\tb\nc\t \n", r"line 2: source and target must not be blank: got 'c' and ' '"),
         (b"", "a.tsv is empty: got 0 bytes"),
         (b"a\tb\n\xff\tb\n", r"a.tsv is not UTF-8: byte 4 \(line 2\) is 0xff"),

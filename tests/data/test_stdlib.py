@@ -10,7 +10,7 @@ import pytest
 from zoo.checks import Refused
 from zoo.components.data import _stdlib as stdlib
 from zoo.components.data.pycode import PyCode
-from zoo.components.data.pydocs import PyDocs, docstrings
+from zoo.components.data.pydocs import PyDocs, extract_docstrings
 from zoo.data.interfaces import Documents
 
 
@@ -49,7 +49,7 @@ def test_pydocs_holds_docstrings_and_topics(pydocs: PyDocs):
 
 
 def test_no_tests_and_no_installed_packages():
-    names = [name for name, _ in stdlib.sources()]
+    names = [name for name, _ in stdlib.read_sources()]
     assert names == sorted(names)
     assert "json/decoder.py" in names
     assert not [name for name in names if {"test", "tests", "site-packages"} & set(name.split("/"))]
@@ -57,15 +57,18 @@ def test_no_tests_and_no_installed_packages():
 
 def test_docstrings_come_in_the_order_of_the_file():
     source = "'A.'\nclass B:\n    'B.'\n    def c(self):\n        'C.'\nasync def d():\n    'D.'\ndef e(): 1\n"
-    assert docstrings("x.py", source) == "A.\n\nB.\n\nC.\n\nD."
+    assert extract_docstrings("x.py", source) == "A.\n\nB.\n\nC.\n\nD."
 
 
 def test_a_lone_surrogate_becomes_its_escape():
-    assert docstrings("x.py", '"""a\\udc80b"""') == "a\\udc80b"
+    assert extract_docstrings("x.py", '"""a\\udc80b"""') == "a\\udc80b"
 
 
 def test_repetitions_and_blanks_are_left_out():
-    assert stdlib.distinct([("a", "same"), ("b", "same"), ("c", " \n"), ("d", "other")]) == {"a": "same", "d": "other"}
+    assert stdlib.deduplicate([("a", "same"), ("b", "same"), ("c", " \n"), ("d", "other")]) == {
+        "a": "same",
+        "d": "other",
+    }
 
 
 @pytest.mark.parametrize("made", [PyDocs, PyCode])

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from zoo.checks import Refused
-from zoo.components.data._synthetic import alphabet
+from zoo.components.data._synthetic import build_alphabet
 from zoo.components.tokenizer.characters import Characters
 from zoo.data.interfaces import Pairs
 from zoo.data.prepare import tokenize_data
@@ -150,8 +150,8 @@ def test_the_asked_part_is_spread_evenly():
 
 def test_symbols_are_as_many_as_asked_for():
     found = both(made("copy", symbols=80, limit=2000))
-    assert {symbol for source, _ in found for symbol in source} == set(alphabet("symbols", 80))
-    largest = alphabet("symbols", 62 + 20902)
+    assert {symbol for source, _ in found for symbol in source} == set(build_alphabet("symbols", 80))
+    largest = build_alphabet("symbols", 62 + 20902)
     assert len(set(largest)) == len(largest) == 62 + 20902
     assert largest.isalnum()
 

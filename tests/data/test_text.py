@@ -8,7 +8,7 @@ import pytest
 
 from zoo.checks import Refused
 from zoo.components.data.pairs import TabSeparatedPairs
-from zoo.components.data.text import Text, cut
+from zoo.components.data.text import Text, split_text
 from zoo.components.tokenizer.bytes import Bytes
 from zoo.data.prepare import tokenize_data
 
@@ -28,7 +28,7 @@ def test_one_file_is_cut_at_the_begin_of_a_line(write):
 @pytest.mark.parametrize("content", ["ab", "one long line without any end", "\n\nx", "x\n\n\n\n"])
 @pytest.mark.parametrize("validation", [0.001, 0.5, 0.999])
 def test_both_parts_of_a_cut_have_text(content: str, validation: float):
-    train, held = cut(content, validation)
+    train, held = split_text(content, validation)
     assert train
     assert held
     assert train + held == content

@@ -186,6 +186,58 @@ def test_a_class_without_init_has_no_options() -> None:
         find_class(tree, "B")
 
 
+INHERITING = """
+from __future__ import annotations
+import abc
+from abc import ABC
+from math import no_such_class
+from written_base import Middle
+
+class Here(Middle, ABC):
+    pass
+
+class Other(abc.ABC, no_such_class):
+    pass
+
+class Own(Middle):
+    def __init__(self, *, y: int = 1) -> None:
+        super().__init__(x=y)
+"""
+BASE = """
+from __future__ import annotations
+from typing import Literal
+
+Mode = Literal["slow", "fast"]
+
+class Base:
+    def __init__(self, dim: int = 1, *, x: int = 2, mode: Mode = "slow") -> None:
+        pass
+
+class Middle(Base):
+    pass
+"""
+
+
+def test_an_inherited_constructor_is_read_where_it_is_defined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also through classes of other modules, with the names of the module that defines it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "written_base.py").write_text(BASE, encoding="utf8")
+    tree = ast.parse(INHERITING)
+    expected = (Option("x", Scalar(int), 2), Option("mode", Choice(("slow", "fast")), "slow"))
+    assert read_tree_options(tree, find_class(tree, "Here")) == expected
+    assert read_tree_options(tree, find_class(tree, "Own")) == (Option("y", Scalar(int), 1),)
+    assert read_tree_options(tree, find_class(tree, "Other")) == ()
+
+
+def test_both_readings_agree_on_an_inherited_constructor() -> None:
+    from zoo.components.data.copy import Copy
+
+    tree = parse_file(locate_module("zoo.components.data.copy"))
+    read = read_tree_options(tree, find_class(tree, "Copy"))
+    assert read == read_class_options(Copy)
+    assert [option.name for option in read][:2] == ["symbols", "train_length"]
+
+
 def test_modules_are_found_without_importing_them() -> None:
     assert locate_module("zoo.model.attend").name == "attend.py"
     assert locate_module("zoo.components.attention").name == "__init__.py"

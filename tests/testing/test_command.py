@@ -32,6 +32,9 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:
     class Undescribed(NoNorm):  # type: ignore[misc]
         """A norm."""
 
+        def __init__(self, dim: int) -> None:
+            super().__init__(dim)
+
     with register_temporarily("norm", "undescribed", Undescribed):
         code, out, _ = zoo("check", "norm/undescribed", "--jobs", "1", "--only", "every_argument_is_documented")
     assert code == 1

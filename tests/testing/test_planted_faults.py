@@ -218,6 +218,11 @@ class ReadsValues(Sound):
 class SaysNothing(Sound):
     """A docstring that leaves its arguments out."""
 
+    def __init__(
+        self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, strength: float = 1.0
+    ) -> None:
+        super().__init__(dim, heads, head_dim, norm, strength=strength)
+
 
 # ------------------------------------------------------------------ faults that no row of a dozen tokens shows
 

@@ -21,9 +21,10 @@ from zoo.catalog.component_facts import (
     list_places,
     measure_cost,
 )
-from zoo.catalog.docstring import escape_cell, link_paper, parse_docstring, to_markdown
+from zoo.catalog.markdown_text import escape_cell, link_paper, to_markdown
 from zoo.model.schema import SLOTS
 from zoo.registry import Entry, get_live_options
+from zoo.registry.docstrings import describe_arguments, parse_docstring
 from zoo.registry.options import REQUIRED, Option, Record
 
 KINDS = {
@@ -50,6 +51,7 @@ _FURTHER_PATHS = {
 def build_page(entry: Entry) -> str:
     """Builds the page of a component as Markdown."""
     cls, doc = entry.load(), parse_docstring(entry.load().__doc__)
+    descriptions = describe_arguments(cls)
     parts = [
         f"# {entry.name}",
         ", ".join(item for item in (_link_kind(entry.kind), f"class `{entry.path}`", link_paper(entry.paper)) if item),
@@ -59,8 +61,8 @@ def build_page(entry: Entry) -> str:
         "## Use",
         _build_usage(entry),
         "## Options",
-        _build_options(entry, doc.arguments),
-        _build_arguments(cls, doc.arguments),
+        _build_options(entry, descriptions),
+        _build_arguments(cls, descriptions),
         *_build_combinations(entry, cls),
         *(_build_cost(found) if entry.kind in SLOTS and (found := measure_cost(entry)) else ()),
         *_build_failures(cls),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from zoo.catalog.component_facts import find_conflict, find_pair_conflict, find_place, list_entries, list_places
 from zoo.catalog.component_page import KINDS, flatten_options
-from zoo.catalog.docstring import escape_cell, link_paper, to_markdown
+from zoo.catalog.markdown_text import escape_cell, link_paper, to_markdown
 from zoo.model.build import VARIANTS
 from zoo.registry import Entry, get_live_options
 

@@ -66,12 +66,33 @@ def find_class(tree: ast.Module, name: str) -> ast.ClassDef:
 
 
 def read_tree_options(tree: ast.Module, node: ast.ClassDef) -> tuple[Option, ...]:
-    """Reads the options of a class: the keyword-only arguments of its ``__init__``."""
+    """Reads the options of a class: the keyword-only arguments of its ``__init__``, which may be inherited."""
+    found = _find_constructor(tree, node)
+    if found is None:
+        return ()
+    where, constructor = found
+    pairs = zip(constructor.args.kwonlyargs, constructor.args.kw_defaults, strict=True)
+    return tuple(_parse_option(where, arg.arg, arg.annotation, default) for arg, default in pairs)
+
+
+def _find_constructor(tree: ast.Module, node: ast.ClassDef) -> tuple[ast.Module, ast.FunctionDef] | None:
+    """Finds the ``__init__`` of a class or the one that it inherits, and the module that defines it."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            pairs = zip(item.args.kwonlyargs, item.args.kw_defaults, strict=True)
-            return tuple(_parse_option(tree, arg.arg, arg.annotation, default) for arg, default in pairs)
-    return ()
+            return tree, item
+    for base in node.bases:
+        where, definition = _find_base(tree, base)
+        if isinstance(definition, ast.ClassDef) and (found := _find_constructor(where, definition)):
+            return found
+    return None
+
+
+def _find_base(tree: ast.Module, base: ast.expr) -> tuple[ast.Module, ast.stmt | None]:
+    """Finds the statement that defines a base class; None if its source cannot be read, as for an extension module."""
+    try:
+        return _find_definition(tree, base.id) if isinstance(base, ast.Name) else (tree, None)
+    except Unreadable:
+        return tree, None
 
 
 def _parse_option(tree: ast.Module, name: str, annotation: ast.expr | None, default: ast.expr | None) -> Option:
@@ -109,17 +130,25 @@ def _get_words(values: Sequence[Any]) -> tuple[str, ...]:
 
 def _resolve_type(tree: ast.Module, name: str) -> Type:
     """Resolves a dataclass or type alias that is defined in the module or imported into it by name."""
+    match _find_definition(tree, name):
+        case where, ast.ClassDef() as node:
+            return read_tree_record(where, node)
+        case where, ast.Assign(value=value):
+            return _parse_type(where, value)
+    raise Unreadable(f"type {name} is not allowed: {_CLOSED}")
+
+
+def _find_definition(tree: ast.Module, name: str) -> tuple[ast.Module, ast.stmt | None]:
+    """Finds the statement that defines a name, in the module or in the one that it is imported from by name."""
     for node in _statements(tree):
         match node:
-            case ast.ClassDef(name=found) if found == name:
-                return read_tree_record(tree, node)
-            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
-                return _parse_type(tree, value)
+            case ast.ClassDef(name=found) | ast.Assign(targets=[ast.Name(id=found)]) if found == name:
+                return tree, node
             case ast.ImportFrom(module=str(module), names=names):
                 for alias in names:
                     if (alias.asname or alias.name) == name:
-                        return _resolve_type(parse_file(locate_module(module)), alias.name)
-    raise Unreadable(f"type {name} is not allowed: {_CLOSED}")
+                        return _find_definition(parse_file(locate_module(module)), alias.name)
+    return tree, None
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:

@@ -11,6 +11,7 @@ from zoo.model import interfaces
 from zoo.model.initialization import Initialization
 from zoo.model.schema import SLOTS
 from zoo.registry import get_live_options
+from zoo.registry.docstrings import describe_arguments
 from zoo.registry.options import Choice, Maybe, Option, Scalar, check_options
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import Subject, find_refusals, list_places
@@ -78,12 +79,13 @@ def check_file_is_named_after_the_component(subject: Subject) -> None:
 
 @check("declaration", "the docstring of the class")
 def check_every_argument_is_documented(subject: Subject) -> None:
-    """The docstring begins with a line of its own and has a line for every argument."""
+    """The docstring, or that of the base that defines ``__init__``, has a first line and a line for every argument."""
     doc = inspect.cleandoc(subject.cls.__doc__ or "")
     first = doc.splitlines()[0] if doc else ""
     fail_unless(first == subject.entry.description and len(first) > 5, "a first line that says what it does", first)
+    described = describe_arguments(subject.cls)
     names = (*GIVEN[subject.entry.kind], *(option.name for option in subject.entry.options))
-    missing = [name for name in names if not re.search(rf"^    {name}: ", doc, re.MULTILINE)]
+    missing = [name for name in names if name not in described]
     fail_unless(not missing, "every argument under Args", f"nothing about {', '.join(missing)}")
 
 

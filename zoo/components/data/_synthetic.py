@@ -1,4 +1,4 @@
-"""What tasks whose examples are drawn at random have in common."""
+"""Base classes of synthetic tasks, whose examples are drawn at random."""
 
 from __future__ import annotations
 
@@ -14,27 +14,39 @@ from zoo.checks import require, require_between
 from zoo.data.interfaces import Pairs, Split
 from zoo.data.split import hash_to_fraction, require_fraction
 
-# Digits and letters first, because they are read easily; then the unified ideographs of Unicode 1.1.
+# Digits and letters first, because they are easy to read; then the unified ideographs of Unicode 1.1.
+_LETTERS = string.digits + string.ascii_letters
 _IDEOGRAPHS = range(0x4E00, 0x9FA6)
-_FEW = string.digits + string.ascii_letters
-# Raised whenever the same options would give other examples.
+# Increased with every change that gives other examples for the same options.
 _VERSION = 1
 
 
-def alphabet(name: str, size: int, *, least: int = 2) -> str:
-    """``size`` different characters, each of which is one token of the tokenizer ``characters``."""
-    require_between(name, size, least, len(_FEW) + len(_IDEOGRAPHS))
-    return _FEW[:size] + "".join(map(chr, _IDEOGRAPHS[: max(0, size - len(_FEW))]))
+def build_alphabet(name: str, size: int, *, least: int = 2) -> str:
+    """Returns ``size`` different characters, each of which is one token of the tokenizer ``characters``.
+
+    Args:
+        name: name of the option that gives the size, for the error message.
+        size: number of characters.
+        least: smallest size that is allowed.
+    """
+    require_between(name, size, least, len(_LETTERS) + len(_IDEOGRAPHS))
+    return _LETTERS[:size] + "".join(map(chr, _IDEOGRAPHS[: max(0, size - len(_LETTERS))]))
 
 
 def require_at_least(name: str, value: int, least: int) -> None:
-    """Refuse a value below ``least``."""
+    """Raises :class:`zoo.checks.Refused` unless ``value >= least``."""
     require(value >= least, f"{name} must be at least {least}: got {name}={value}")
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the examples are: in training from ``shortest`` to ``train``, in validation ``test`` if it is given."""
+    """Lengths of the examples; the text of an instance is part of cache keys.
+
+    Args:
+        train: length in training, or the greatest length if ``shortest`` is given.
+        shortest: smallest length in training; None for ``train``.
+        test: length in validation; None for the same lengths as in training.
+    """
 
     train: int
     shortest: int | None
@@ -46,44 +58,44 @@ class Lengths:
             require_between("shortest", self.shortest, 1, self.train)
 
     def require(self, least: int) -> None:
-        """Refuse lengths below ``least``."""
+        """Raises :class:`zoo.checks.Refused` unless all lengths are at least ``least``."""
         for name, value in (("train_length", self.train), ("shortest", self.shortest), ("test_length", self.test)):
             if value is not None:
                 require_at_least(name, value, least)
 
     def draw(self, random: Random, split: Split) -> int:
-        """The length of the next example."""
+        """Draws the length of the next example."""
         if split == "validation" and self.test is not None:
             return self.test
         return random.randint(self.shortest or self.train, self.train)
 
     @property
-    def fewest(self) -> int:
-        """The length at which a split has the fewest different examples: the longest of the one that is shorter."""
+    def shorter_split(self) -> int:
+        """Greatest length in the split with the shorter examples, which has the fewest different examples."""
         return min(self.train, self.test or self.train)
 
 
-class Drawn(Pairs):
-    """Different examples, drawn one after the other.
+class RandomPairs(Pairs):
+    """Base of tasks that draw distinct examples at random.
 
-    The hash of an example's source says on which side of the split it is, so none is on both, whatever the seed.
+    A hash of the source decides whether an example is held out, so that no example is in both splits of any two seeds.
 
     Args:
-        limit: examples that are drawn, those of both splits together.
-        validation: share of them that is held out.
-        seed: other seeds give other examples.
-        different: how many examples there were if all were as likely as the likeliest one.
-        options: the further ones, for the identity.
+        limit: number of examples in both splits together.
+        validation: fraction of the examples to hold out.
+        seed: seed of the random examples.
+        different: inverse of the probability of the most likely example, a lower bound of the number of examples.
+        options: other options of the task, for ``identity``.
 
     Raises:
-        Refused: if ``limit`` is more than half of ``different``, which would be found too slowly or never, or
-            ``validation`` is not between 0 and 1.
+        Refused: if ``limit`` is less than 2 or more than half of ``different``, for which drawing distinct examples
+            would take too long, or if ``validation`` is not between 0 and 1.
     """
 
     def __init__(self, limit: int, validation: float, seed: int, different: int, **options: Any) -> None:
         require_fraction(validation)
         require_at_least("limit", limit, 2)
-        if limit > different // 2:  # formatted only then: the number may have thousands of digits
+        if limit > different // 2:  # formatted only now, since the number may have thousands of digits
             half = f"half of the {different} different examples"
             require(False, f"limit must be at most {different // 2}, {half}: got limit={limit}")
         self.limit = limit
@@ -92,9 +104,9 @@ class Drawn(Pairs):
         self.options = options
 
     def identity(self) -> str:
-        """All options, and the Python that draws: its random numbers may differ from those of another version."""
-        told = {**self.options, "limit": self.limit, "validation": self.validation, "seed": self.seed}
-        options = " ".join(f"{name}={value}" for name, value in told.items())
+        """Returns all options and the version of Python, whose random numbers may differ from those of another."""
+        values = {**self.options, "limit": self.limit, "validation": self.validation, "seed": self.seed}
+        options = " ".join(f"{name}={value}" for name, value in values.items())
         return f"{self._name} {_VERSION} {options} python={sys.version_info.major}.{sys.version_info.minor}"
 
     @property
@@ -103,11 +115,11 @@ class Drawn(Pairs):
 
     @abstractmethod
     def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Source and target of the next example; the target depends on nothing but the source."""
+        """Draws the source and the target of the next example; the target depends on the source alone."""
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
-        """The examples of a split, as they are drawn."""
-        random = Random(f"{self._name} {self.seed}")  # a text is hashed by SHA-512, which no process changes
+        """Iterates over the examples of a split in the order in which they are drawn."""
+        random = Random(f"{self._name} {self.seed}")  # a string is hashed with SHA-512, independent of the process
         seen: set[str] = set()
         while len(seen) < self.limit:
             source, target = self.draw(random, split)
@@ -116,32 +128,3 @@ class Drawn(Pairs):
             seen.add(source)
             if (hash_to_fraction(source) < self.validation) is (split == "validation"):
                 yield source, target
-
-
-class Strings(Drawn):
-    """A string of random characters, about which something is asked.
-
-    Args:
-        alphabet: the characters.
-        lengths: how many of them.
-        limit: as in Drawn.
-        validation: as in Drawn.
-        seed: as in Drawn.
-        options: the further ones, for the identity.
-    """
-
-    def __init__(
-        self, alphabet: str, lengths: Lengths, limit: int, validation: float, seed: int, **options: Any
-    ) -> None:
-        super().__init__(limit, validation, seed, len(alphabet) ** lengths.fewest, lengths=lengths, **options)
-        self.alphabet = alphabet
-        self.lengths = lengths
-
-    @abstractmethod
-    def answer(self, text: str) -> str:
-        """What is to be said of a string."""
-
-    def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Characters that are all equally likely, and the answer."""
-        text = "".join(random.choices(self.alphabet, k=self.lengths.draw(random, split)))
-        return text, self.answer(text)

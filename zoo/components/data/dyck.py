@@ -1,4 +1,4 @@
-"""Close what is open."""
+"""Bracket completion in bounded Dyck languages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 from typing import final
 
 from zoo.checks import require_between
-from zoo.components.data._synthetic import Drawn, Lengths, require_at_least
+from zoo.components.data._synthetic import Lengths, RandomPairs, require_at_least
 from zoo.data.interfaces import Split
 from zoo.registry import register
 
@@ -17,26 +17,27 @@ _BALANCED = "="
 
 @final
 @register("data", "dyck", paper="arXiv:2105.11115")
-class Dyck(Drawn):
-    """Close the brackets that are open, the innermost first: [()( -> )], and [()] -> = as nothing is open.
+class Dyck(RandomPairs):
+    """Complete a bracket sequence, the innermost bracket first: [()( -> )], and [()] -> = if none is open.
 
-    Attention of fixed size cannot recognize brackets of two kinds at any depth (arXiv:1906.06755). Where the depth is
-    bounded, as here, two layers of soft attention can generate them, with a memory that grows with the logarithm of
-    the kinds only, while a recurrent network's grows with the depth, too (arXiv:2105.11115).
+    Attention of fixed size cannot recognize brackets of two kinds at arbitrary depth (arXiv:1906.06755). If the depth
+    is bounded, as it is here, two layers of soft attention can generate such sequences with a memory that grows with
+    the logarithm of the number of kinds; that of a recurrent network also grows with the depth (arXiv:2105.11115).
 
     Args:
-        kinds: of brackets.
-        depth: most brackets that are open at once.
-        train_length: brackets of a source in training.
-        shortest: fewest brackets in training, where lengths are drawn evenly; none is always ``train_length``.
-        test_length: brackets of a source in validation; none is as in training.
-        limit: examples of both splits together.
-        validation: share of the examples held out, chosen by a hash of the source.
-        seed: other seeds give other examples.
+        kinds: number of kinds of brackets.
+        depth: greatest number of brackets that are open at once.
+        train_length: number of brackets of a source in training.
+        shortest: smallest number of brackets in training, where lengths are drawn uniformly up to ``train_length``;
+            null for ``train_length`` always.
+        test_length: number of brackets of a source in validation; null for the same lengths as in training.
+        limit: number of examples in both splits together.
+        validation: fraction of the examples to hold out, selected by a hash of the source.
+        seed: seed of the random examples.
 
     Raises:
-        Refused: if ``kinds`` is not from 1 to 8, ``depth`` or a length is below 1, ``limit`` is more than the
-            different examples allow, or ``validation`` is not between 0 and 1.
+        Refused: if ``kinds`` is not between 1 and 8, if ``depth`` or a length is less than 1, if ``limit`` is more than
+            the number of different examples allows, or if ``validation`` is not between 0 and 1.
     Source: Yao et al. 2021.
     """
 
@@ -56,11 +57,11 @@ class Dyck(Drawn):
         require_at_least("depth", depth, 1)
         self.kinds, self.depth = kinds, depth
         self.lengths = Lengths(train_length, shortest, test_length)
-        different = _one_in(self.lengths.fewest, kinds, depth)
+        different = _compute_rarity(self.lengths.shorter_split, kinds, depth)
         super().__init__(limit, validation, seed, different, kinds=kinds, depth=depth, lengths=self.lengths)
 
     def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Opens or closes by the toss of a coin where both can be done."""
+        """Draws a sequence; where both are possible, opening and closing a bracket are equally likely."""
         text, inside = "", ""
         for _ in range(self.lengths.draw(random, split)):
             if not inside or (len(inside) < self.depth and random.random() < 0.5):
@@ -71,16 +72,16 @@ class Dyck(Drawn):
         return text, inside or _BALANCED
 
 
-def _one_in(length: int, kinds: int, depth: int) -> int:
-    """The likeliest source of a length is drawn once in so many."""
-    # By how many are open: one in how many the likeliest beginning is.
+def _compute_rarity(length: int, kinds: int, depth: int) -> int:
+    """Computes the inverse probability of the most likely source of a length."""
+    # Maps a number of open brackets to the inverse probability of the most likely prefix that leaves so many open.
     rarity = {0: 1}
     for _ in range(length):
-        after: dict[int, int] = {}
-        for inside, one_in in rarity.items():
+        extended: dict[int, int] = {}
+        for inside, inverse in rarity.items():
             coin = 2 if 0 < inside < depth else 1
             steps = [(inside + 1, coin * kinds)] * (inside < depth) + [(inside - 1, coin)] * (inside > 0)
             for reached, factor in steps:
-                after[reached] = min(one_in * factor, after.get(reached, one_in * factor))
-        rarity = after
+                extended[reached] = min(inverse * factor, extended.get(reached, inverse * factor))
+        rarity = extended
     return min(rarity.values())

@@ -1,4 +1,4 @@
-"""Recall by keys of several tokens."""
+"""Fuzzy recall: associative recall with keys and values of several tokens."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from random import Random
 from typing import final
 
 from zoo.checks import require_between, require_even
-from zoo.components.data._synthetic import Drawn, alphabet, require_at_least
+from zoo.components.data._synthetic import RandomPairs, build_alphabet, require_at_least
 from zoo.data.interfaces import Split
 from zoo.registry import register
 
 
 @final
 @register("data", "fuzzy_recall", paper="arXiv:2403.17844")
-class FuzzyRecall(Drawn):
-    """Say the value of a key, where keys and values have several tokens: ab7c31ba09 c -> 31 (without the space).
+class FuzzyRecall(RandomPairs):
+    """Recall the value of a key, with keys and values of several tokens: ab7c31ba09 c -> 31 (without the space).
 
-    Keys are written in one half of the vocabulary, values in the other, which alone tells where one ends. In
-    arXiv:2403.17844, how well models do this and five other small tasks goes with how well they do at scale.
+    Keys consist of tokens from one half of the vocabulary and values of tokens from the other, which is the only
+    indication of where a key or a value ends. In arXiv:2403.17844, the performance of models on this and five other
+    small tasks correlates with their performance at scale.
 
     Args:
-        pairs: keys with a value in training.
-        longest: most tokens of a key or a value; their lengths are drawn evenly from 1 to it.
-        vocabulary: tokens that there are, half of them for keys; even.
-        test_pairs: keys with a value in validation; none is as in training.
-        limit: examples of both splits together.
-        validation: share of the examples held out, chosen by a hash of the source.
-        seed: other seeds give other examples.
+        pairs: number of keys with a value in training.
+        longest: greatest number of tokens of a key or a value; lengths are drawn uniformly from 1 up to this.
+        vocabulary: number of different tokens, half of them for keys; even.
+        test_pairs: number of keys with a value in validation; null for the same number as in training.
+        limit: number of examples in both splits together.
+        validation: fraction of the examples to hold out, selected by a hash of the source.
+        seed: seed of the random examples.
 
     Raises:
-        Refused: if ``vocabulary`` is odd, there are fewer keys of one token than pairs, ``longest`` is below 1,
-            ``limit`` is more than the different examples allow, or ``validation`` is not between 0 and 1.
+        Refused: if ``vocabulary`` is odd, if there are fewer keys of one token than pairs, if ``longest`` is less than
+            1, if ``limit`` is more than the number of different examples allows, or if ``validation`` is not between 0
+            and 1.
     Source: Poli et al. 2024.
     """
 
@@ -47,11 +49,11 @@ class FuzzyRecall(Drawn):
     ) -> None:
         require_even("vocabulary", vocabulary)
         require_at_least("longest", longest, 1)
-        symbols, half = alphabet("vocabulary", vocabulary), vocabulary // 2
+        symbols, half = build_alphabet("vocabulary", vocabulary), vocabulary // 2
         self.count = {"train": pairs, "validation": pairs if test_pairs is None else test_pairs}
         for name, count in (("pairs", pairs), ("test_pairs", self.count["validation"])):
             require_between(name, count, 1, half)
-        # The values alone already make so many; a value of one token is the likeliest.
+        # A lower bound, from the values alone: the most likely value has one token.
         different = (longest * half) ** min(self.count.values())
         options = {"pairs": pairs, "longest": longest, "vocabulary": vocabulary, "test_pairs": test_pairs}
         super().__init__(limit, validation, seed, different, **options)
@@ -59,12 +61,12 @@ class FuzzyRecall(Drawn):
         self.longest = longest
 
     def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Different keys, each with any value; then one of the keys."""
+        """Draws distinct keys, each with a value, followed by one of the keys."""
         value: dict[str, str] = {}
         while len(value) < self.count[split]:
-            value.setdefault(self._word(random, self.keys), self._word(random, self.values))
-        asked = random.choice(list(value))
-        return "".join(key + value[key] for key in value) + asked, value[asked]
+            value.setdefault(self._draw_word(random, self.keys), self._draw_word(random, self.values))
+        query = random.choice(list(value))
+        return "".join(key + value[key] for key in value) + query, value[query]
 
-    def _word(self, random: Random, symbols: str) -> str:
+    def _draw_word(self, random: Random, symbols: str) -> str:
         return "".join(random.choices(symbols, k=random.randint(1, self.longest)))

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub."""
+"""Data sets of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from zoo.registry import register
 @final
 @register("data", "hf")
 class HuggingFace(Documents):
-    """A data set of the Hugging Face hub, or a local folder in one of its formats.
+    """Data set of the Hugging Face Hub, or a local folder in a format that ``datasets`` can load.
 
-    Needs the extra ``hf``. The data set's own validation split is used if it has one; else documents of the
-    training split are held out, chosen by a hash of their text.
+    Requires the extra ``hf``. Uses the validation split of the data set if there is one; otherwise, documents of the
+    training split are held out, selected by a hash of their text.
 
     Args:
-        path: name on the hub, or a local folder (which wins).
-        subset: which configuration of the data set.
-        revision: branch, tag or commit on the hub. A hub data set is known by name and revision only: name a commit
-            to be told apart from later versions.
-        column: which column holds the text.
+        path: name of the data set on the Hub, or a local folder, which takes precedence.
+        subset: name of the configuration of the data set.
+        revision: branch, tag or commit on the Hub. A data set on the Hub is identified by name and revision only; give
+            a commit to distinguish it from later versions.
+        column: name of the column with the text.
         train_split: name of the training split.
-        validation_split: name of the validation split; unset: ``validation`` if there is one, else hold out.
-        validation: fraction of the training split held out, where there is no validation split.
-        streaming: read while downloading; else download first.
-        documents: read no more than so many documents of each split of the data set; unset: all.
+        validation_split: name of the validation split; null for ``validation`` if the data set has it, and otherwise to
+            hold out documents.
+        validation: fraction of the training split to hold out if there is no validation split.
+        streaming: whether to stream the data set instead of downloading it first.
+        documents: greatest number of documents to read from each split of the data set; null for all.
 
     Raises:
-        Refused: if the package ``datasets`` is missing, the data set, split or column cannot be found, or a text is
-            not a string.
+        Refused: if the package ``datasets`` is not installed, if the data set, split or column cannot be found, or if a
+            text is not a string.
     """
 
     def __init__(
@@ -70,25 +71,27 @@ class HuggingFace(Documents):
         self.limit = documents
 
     def identity(self) -> str:
-        """Options, the version of ``datasets``, and paths and contents of local files."""
-        _datasets()
+        """Returns the options, the version of ``datasets``, and a hash of the paths and contents of local files."""
+        _import_datasets()
         folder = Path(self.path).expanduser()
         local = digest_files(sorted(file for file in folder.rglob("*") if file.is_file())) if folder.is_dir() else "hub"
         splits = f"train_split={self.train_split} validation_split={self.validation_split} validation={self.validation}"
-        which = f"path={self.path} subset={self.subset} revision={self.revision} column={self.column}"
-        return f"hf {which} {splits} documents={self.limit} datasets={version('datasets')} files={local}"
+        source = f"path={self.path} subset={self.subset} revision={self.revision} column={self.column}"
+        return f"hf {source} {splits} documents={self.limit} datasets={version('datasets')} files={local}"
 
     def documents(self, split: Split) -> Iterator[str]:
-        """The documents of a split, in the order of the data set."""
-        own = self._own_validation_split()
-        if own is not None:
-            return self._texts(self.train_split if split == "train" else own)
-        texts = self._texts(self.train_split)
+        """Iterates over the documents of a split, in the order of the data set."""
+        validation_split = self._find_validation_split()
+        if validation_split is not None:
+            return self._read_texts(self.train_split if split == "train" else validation_split)
+        texts = self._read_texts(self.train_split)
         return (text for text in texts if (hash_to_fraction(text) < self.validation) is (split == "validation"))
 
-    def _own_validation_split(self) -> str | None:
-        with _refusing(self.path):
-            names = _datasets().get_dataset_split_names(self._where(), self.subset, revision=self.revision)
+    def _find_validation_split(self) -> str | None:
+        with _refuse_load_errors(self.path):
+            names = _import_datasets().get_dataset_split_names(
+                self._resolve_path(), self.subset, revision=self.revision
+            )
         for wanted in (self.train_split, self.validation_split):
             if wanted is not None and wanted not in names:
                 raise Refused(f"data hf: {self.path} has no split {wanted!r}: {suggest(wanted, names)}")
@@ -96,27 +99,27 @@ class HuggingFace(Documents):
             return self.validation_split
         return "validation" if "validation" in names else None
 
-    def _texts(self, name: str) -> Iterator[str]:
-        with _refusing(self.path):
-            found = _datasets().load_dataset(
-                self._where(), self.subset, revision=self.revision, split=name, streaming=self.streaming
+    def _read_texts(self, name: str) -> Iterator[str]:
+        with _refuse_load_errors(self.path):
+            rows = _import_datasets().load_dataset(
+                self._resolve_path(), self.subset, revision=self.revision, split=name, streaming=self.streaming
             )
-        for number, row in enumerate(itertools.islice(found, self.limit)):
+        for number, row in enumerate(itertools.islice(rows, self.limit)):
             if self.column not in row:
                 raise Refused(f"data hf: {self.path} has no column {self.column!r}: {suggest(self.column, row)}")
             text = row[self.column]
             if not isinstance(text, str):
                 raise Refused(
-                    f"data hf: {self.path}, {name} row {number}: column {self.column} holds no string: {text!r}"
+                    f"data hf: {self.path}, {name} row {number}: column {self.column} must be a string: got {text!r}"
                 )
             yield text
 
-    def _where(self) -> str:
+    def _resolve_path(self) -> str:
         folder = Path(self.path).expanduser()
         return str(folder) if folder.is_dir() else self.path
 
 
-def _datasets() -> Any:
+def _import_datasets() -> Any:
     try:
         import datasets
     except ImportError:
@@ -125,8 +128,8 @@ def _datasets() -> Any:
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
-    """Turn what ``datasets`` raises when it finds nothing, or not what was asked for, into one line."""
+def _refuse_load_errors(path: str) -> Iterator[None]:
+    """Converts errors of ``datasets`` about missing or unsuitable data into :class:`zoo.checks.Refused`."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Recall several of many."""
+"""Multi-query associative recall (MQAR)."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from random import Random
 from typing import final
 
 from zoo.checks import require_between, require_even
-from zoo.components.data._synthetic import Drawn, alphabet
+from zoo.components.data._synthetic import RandomPairs, build_alphabet
 from zoo.data.interfaces import Split
 from zoo.registry import register
 
 
 @final
 @register("data", "mqar", paper="arXiv:2312.04927")
-class MultiQueryRecall(Drawn):
-    """Say the values of several keys after all keys and values were read: a7b3c9 ca -> 97 (without the space).
+class MultiQueryRecall(RandomPairs):
+    """Recall the values of several keys after a sequence of keys and values: a7b3c9 ca -> 97 (without the space).
 
-    Keys are one half of the vocabulary, values the other. To do it for more pairs, gated convolutions need more
-    features, attention does not (arXiv:2312.04927); recurrent models pay with the size of their state
-    (arXiv:2402.18668). There, queries are strewn over the sequence; here all are asked at its end, so a model must
-    also find the query whose turn it is.
+    Keys are one half of the vocabulary, values the other. For more pairs, gated convolutions need more features, but
+    attention does not (arXiv:2312.04927); recurrent models need a larger state (arXiv:2402.18668). In these papers the
+    queries are scattered over the sequence. Here they all stand at its end, so that a model also has to find the query
+    to be answered next.
 
     Args:
-        pairs: keys with a value in training.
-        queries: keys that are asked, each once.
-        vocabulary: keys and values that there are, half of them keys; even.
-        test_pairs: keys with a value in validation; none is as in training.
-        limit: examples of both splits together.
-        validation: share of the examples held out, chosen by a hash of the source.
-        seed: other seeds give other examples.
+        pairs: number of keys with a value in training.
+        queries: number of keys to recall, each once.
+        vocabulary: number of different keys and values, half of them keys; even.
+        test_pairs: number of keys with a value in validation; null for the same number as in training.
+        limit: number of examples in both splits together.
+        validation: fraction of the examples to hold out, selected by a hash of the source.
+        seed: seed of the random examples.
 
     Raises:
-        Refused: if ``vocabulary`` is odd or has fewer keys than there are pairs, ``queries`` are not from 1 to the
-            pairs, ``limit`` is more than half of the different examples, or ``validation`` is not between 0 and 1.
+        Refused: if ``vocabulary`` is odd or has fewer keys than there are pairs, if ``queries`` is not between 1 and
+            the number of pairs, if ``limit`` is more than half of the number of different examples, or if
+            ``validation`` is not between 0 and 1.
     Source: Arora et al. 2023.
     """
 
@@ -49,7 +50,7 @@ class MultiQueryRecall(Drawn):
         seed: int = 0,
     ) -> None:
         require_even("vocabulary", vocabulary)
-        symbols, half = alphabet("vocabulary", vocabulary), vocabulary // 2
+        symbols, half = build_alphabet("vocabulary", vocabulary), vocabulary // 2
         self.count = {"train": pairs, "validation": pairs if test_pairs is None else test_pairs}
         for name, count in (("pairs", pairs), ("test_pairs", self.count["validation"])):
             require_between(name, count, 1, half)
@@ -62,9 +63,9 @@ class MultiQueryRecall(Drawn):
         self.queries = queries
 
     def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Different keys, each with any value; then some of the keys in any order."""
+        """Draws distinct keys, each with a value, followed by some of the keys in random order."""
         keys = random.sample(self.keys, self.count[split])
         value = dict(zip(keys, random.choices(self.values, k=len(keys)), strict=True))
-        asked = random.sample(keys, self.queries)
-        told = "".join(key + value[key] for key in keys)
-        return told + "".join(asked), "".join(value[key] for key in asked)
+        queries = random.sample(keys, self.queries)
+        context = "".join(key + value[key] for key in keys)
+        return context + "".join(queries), "".join(value[key] for key in queries)

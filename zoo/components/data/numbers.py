@@ -1,4 +1,4 @@
-"""A translation task that needs no download and has one right answer."""
+"""Translation of spelled-out numbers, which needs no download and has a single correct answer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Language = Literal[
     "chinese",
 ]
 
-# Code of the language, and up to where num2words spells it rightly: German 101 000 is "einhunderteintausend" and
-# Spanish 21 000 "veintiún mil", which it gets wrong. Languages that it gets wrong from the start are not offered.
+# Language code, and the limit below which num2words is correct: it misspells German 101 000 ("einhunderteintausend")
+# and Spanish 21 000 ("veintiún mil"). Languages that it misspells from the start are left out.
 _NUM2WORDS = {
     "english": ("en", 1_000_000),
     "german": ("de", 101_000),
@@ -41,7 +41,7 @@ _NUM2WORDS = {
     "ukrainian": ("uk", 1_000_000),
     "finnish": ("fi", 1_000_000),
 }
-# Where a number is several words, or signs that a tokenizer can part; elsewhere it is one long word or none.
+# Languages that write a number as several words, or in characters that a tokenizer can separate.
 _BLEU: dict[str, TextMetric] = {
     "english": "bleu_13a",
     "french": "bleu_13a",
@@ -57,19 +57,19 @@ _BLEU: dict[str, TextMetric] = {
 @final
 @register("data", "numbers")
 class Numbers(Pairs):
-    """Spellings of the numbers from zero, from one language to another: 407 -> four hundred and seven.
+    """Translate spelled-out numbers from one language into another: 407 -> four hundred and seven.
 
-    A number's spellings are on one side of the split only, whatever the languages and the limit.
+    A number is in the same split for all languages and limits.
 
     Args:
-        source: how the source is spelled.
-        target: how the target is spelled.
-        limit: numbers below it; at most a million, 101000 for German and 21000 for Spanish.
-        validation: fraction of the numbers held out, chosen by a hash of the number.
+        source: language of the source.
+        target: language of the target.
+        limit: upper bound of the numbers, exclusive; at most a million, 101000 for German and 21000 for Spanish.
+        validation: fraction of the numbers to hold out, selected by a hash of the number.
 
     Raises:
-        Refused: if source and target are equal, ``limit`` is outside what is spelled rightly, or ``validation`` is
-            not between 0 and 1.
+        Refused: if source and target are equal, if ``limit`` is outside the range that is spelled correctly, or if
+            ``validation`` is not between 0 and 1.
     """
 
     def __init__(
@@ -91,30 +91,30 @@ class Numbers(Pairs):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, and the versions of the packages that spell."""
+        """Returns the options and the versions of the packages that spell the numbers."""
         options = f"source={self.source} target={self.target} limit={self.limit} validation={self.validation}"
-        return f"numbers {options} {_spellers()}"
+        return f"numbers {options} {_format_versions()}"
 
     def pairs(self, split: Split) -> Iterator[tuple[str, str]]:
-        """Spellings of the numbers of a split, in counting order."""
+        """Iterates over the spelled-out numbers of a split in numerical order."""
         held = select_held_out([str(number) for number in range(self.limit)], self.validation)
-        source, target = speller(self.source), speller(self.target)
+        source, target = get_speller(self.source), get_speller(self.target)
         for number in range(self.limit):
             if (str(number) in held) is (split == "validation"):
                 yield source(number), target(number)
 
     def choose_text_metric(self) -> TextMetric:
-        """BLEU where the target language writes a number in several words, chrF where it joins them."""
+        """Returns BLEU if the target language writes a number as several words, otherwise chrF."""
         return _BLEU.get(self.target, "chrf")
 
 
 @cache
-def _spellers() -> str:
+def _format_versions() -> str:
     return f"num2words={version('num2words')} cn2an={version('cn2an')}"
 
 
-def speller(language: Language) -> Callable[[int], str]:
-    """The function that spells a number in ``language``."""
+def get_speller(language: Language) -> Callable[[int], str]:
+    """Returns the function that spells out a number in ``language``."""
     if language == "digits":
         return str
     if language == "chinese":

@@ -1,4 +1,4 @@
-"""Source code that every Python brings."""
+"""Source code of Python's standard library."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from zoo.registry import register
 @final
 @register("data", "pycode")
 class PyCode(Documents):
-    """Source files of Python's standard library: about 11 MB of code that needs no download.
+    """Source files of Python's standard library: about 11 MB of code, without a download.
 
-    One document per file, sorted by path. Tests, installed packages and generated tables are left out; of files
-    with the same text only the first is kept, so that validation holds nothing that was trained on.
+    Each file is a document; documents are sorted by path. Tests, installed packages and generated tables are left out.
+    Of files with equal text only the first is kept, so that no validation document is in the training split.
 
     Args:
-        validation: fraction of the files held out, chosen by a hash of the file's path.
+        validation: fraction of the files to hold out, selected by a hash of the path.
 
     Raises:
-        Refused: if ``validation`` is not between 0 and 1, or this Python comes without its sources.
+        Refused: if ``validation`` is not between 0 and 1, or if this Python has no sources of its standard library.
     """
 
     def __init__(self, *, validation: float = 0.05) -> None:
@@ -32,14 +32,14 @@ class PyCode(Documents):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, Python's version, and the names and contents of the files."""
+        """Returns the options, the version of Python, and a hash of the names and contents of the files."""
         return f"pycode validation={self.validation} {stdlib.identity()}"
 
     def documents(self, split: Split) -> Iterator[str]:
-        """The files of a split, sorted by path."""
+        """Iterates over the files of a split, sorted by path."""
         held = select_held_out(self._files, self.validation)
         return (text for name, text in self._files.items() if (name in held) is (split == "validation"))
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        return stdlib.distinct(stdlib.sources())
+        return stdlib.deduplicate(stdlib.read_sources())

@@ -1,4 +1,4 @@
-"""Copy what is not noise."""
+"""Selective copying."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import comb
 from random import Random
 from typing import final
 
-from zoo.components.data._synthetic import Drawn, Lengths, alphabet, require_at_least
+from zoo.components.data._synthetic import Lengths, RandomPairs, build_alphabet, require_at_least
 from zoo.data.interfaces import Split
 from zoo.registry import register
 
@@ -15,24 +15,25 @@ _NOISE = "."
 
 @final
 @register("data", "selective_copy", paper="arXiv:2312.00752")
-class SelectiveCopy(Drawn):
-    """Write the symbols that stand among noise, in their order: ..3.a...0. -> 3a0.
+class SelectiveCopy(RandomPairs):
+    """Copy the symbols among noise in order: ..3.a...0. -> 3a0.
 
-    How far apart they stand changes from example to example, so a model that is the same at every time, as a
-    convolution or S4, cannot do it; one whose transitions depend on the input can (arXiv:2312.00752).
+    The spacing of the symbols varies between examples, so that time-invariant models, such as convolutions and S4,
+    cannot do it; models whose transitions depend on the input can (arXiv:2312.00752).
 
     Args:
-        marked: symbols to be copied.
-        symbols: how many different symbols there are.
-        train_length: symbols and noise of a source in training.
-        test_length: symbols and noise of a source in validation; none is as in training.
-        limit: examples of both splits together.
-        validation: share of the examples held out, chosen by a hash of the source.
-        seed: other seeds give other examples.
+        marked: number of symbols to copy.
+        symbols: number of different symbols.
+        train_length: number of tokens of a source in training, symbols and noise.
+        test_length: number of tokens of a source in validation; null for the same number as in training.
+        limit: number of examples in both splits together.
+        validation: fraction of the examples to hold out, selected by a hash of the source.
+        seed: seed of the random examples.
 
     Raises:
-        Refused: if a length is below ``marked``, ``marked`` is below 1, ``symbols`` is below 2, ``limit`` is more than
-            half of the different examples, or ``validation`` is not between 0 and 1.
+        Refused: if a length is less than ``marked``, if ``marked`` is less than 1, if ``symbols`` is less than 2, if
+            ``limit`` is more than half of the number of different examples, or if ``validation`` is not between 0 and
+            1.
     Source: Gu and Dao 2023.
     """
 
@@ -49,16 +50,16 @@ class SelectiveCopy(Drawn):
     ) -> None:
         require_at_least("marked", marked, 1)
         self.marked = marked
-        self.alphabet = alphabet("symbols", symbols)
+        self.alphabet = build_alphabet("symbols", symbols)
         self.lengths = Lengths(train_length, None, test_length)
         self.lengths.require(marked)
-        different = comb(self.lengths.fewest, marked) * symbols**marked
+        different = comb(self.lengths.shorter_split, marked) * symbols**marked
         super().__init__(limit, validation, seed, different, marked=marked, symbols=symbols, lengths=self.lengths)
 
     def draw(self, random: Random, split: Split) -> tuple[str, str]:
-        """Noise, and at some places symbols."""
+        """Draws symbols, and their places among noise."""
         text = [_NOISE] * self.lengths.draw(random, split)
-        copied = random.choices(self.alphabet, k=self.marked)
-        for place, symbol in zip(sorted(random.sample(range(len(text)), self.marked)), copied, strict=True):
+        symbols = random.choices(self.alphabet, k=self.marked)
+        for place, symbol in zip(sorted(random.sample(range(len(text)), self.marked)), symbols, strict=True):
             text[place] = symbol
-        return "".join(text), "".join(copied)
+        return "".join(text), "".join(symbols)

@@ -1,4 +1,4 @@
-"""Texts of one's own."""
+"""Texts from files."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _BLANK_LINES = re.compile(r"(?:\r?\n[ \t]*){2,}")
 @final
 @register("data", "text")
 class Text(Documents):
-    """A UTF-8 file, or every file below a folder.
+    """Texts from a UTF-8 file, or from all files of a folder.
 
-    What is held out is chosen by a hash of the document's text, so equal documents never stand on both sides. If
-    there is one document only, its end is held out, cut where a line begins.
+    The held-out documents are selected by a hash of their text, so that equal documents are in the same split. If there
+    is only one document, it is split at the beginning of a line and its end is held out.
 
     Args:
-        path: the file or folder.
-        pattern: which files of a folder, at any depth; has no say over a ``path`` that is a file.
-        unit: what one document is: a file, a paragraph (ends at a blank line) or a line. Blank ones do not count.
-        validation: fraction of the documents held out.
+        path: path of the file or folder.
+        pattern: glob pattern of the files in a folder, at any depth; unused if ``path`` is a file.
+        unit: unit of a document: a file, a paragraph (ends at a blank line) or a line. Blank documents are skipped.
+        validation: fraction of the documents to hold out.
 
     Raises:
-        Refused: if there is no such path or no file matches, a file is empty or not UTF-8, or ``validation`` is not
-            between 0 and 1.
+        Refused: if the path does not exist or no file matches, if a file is empty or not UTF-8, or if ``validation`` is
+            not between 0 and 1.
     """
 
     def __init__(
@@ -50,19 +50,20 @@ class Text(Documents):
         self.validation = validation
 
     def identity(self) -> str:
-        """Options, and the paths and contents of the files."""
-        return f"text unit={self.unit} validation={self.validation} files={digest_files(self._files())}"
+        """Returns the options and a hash of the paths and contents of the files."""
+        return f"text unit={self.unit} validation={self.validation} files={digest_files(self._find_files())}"
 
     def documents(self, split: Split) -> Iterator[str]:
-        """The documents of a split: files sorted by path, each from top to bottom."""
-        texts = [text for file in self._files() for text in self._units(read_nonempty_text("data text", file))]
+        """Iterates over the documents of a split: files sorted by path, each from top to bottom."""
+        files = self._find_files()
+        texts = [text for file in files for text in self._split_units(read_nonempty_text("data text", file))]
         if len(texts) == 1:
-            train, validation = cut(texts[0], self.validation)
+            train, validation = split_text(texts[0], self.validation)
             return iter([train if split == "train" else validation])
         held = select_held_out(texts, self.validation)
         return (text for text in texts if (text in held) is (split == "validation"))
 
-    def _files(self) -> list[Path]:
+    def _find_files(self) -> list[Path]:
         path = require_path("data text", self.path)
         if path.is_file():
             return [path]
@@ -71,17 +72,17 @@ class Text(Documents):
             raise Refused(f"data text: no file matches: got path={self.path}, pattern={self.pattern}")
         return files
 
-    def _units(self, text: str) -> list[str]:
+    def _split_units(self, text: str) -> list[str]:
         if self.unit == "file":
             return [text]
         parts = _BLANK_LINES.split(text) if self.unit == "paragraph" else text.replace("\r\n", "\n").split("\n")
         return [part for part in parts if part.strip()]
 
 
-def cut(text: str, validation: float) -> tuple[str, str]:
-    """Beginning and end of ``text``: the end is about the fraction ``validation`` of its characters."""
+def split_text(text: str, validation: float) -> tuple[str, str]:
+    """Splits ``text`` in two; the second part has about the fraction ``validation`` of its characters."""
     if len(text) < 2:
-        raise Refused(f"data text: one document of {len(text)} character cannot be split")
+        raise Refused(f"data text: a single document of {len(text)} character cannot be split")
     at = min(max(1, round(len(text) * (1 - validation))), len(text) - 1)
     line = text.find("\n", at) + 1
     at = line if 0 < line < len(text) else at

@@ -1,4 +1,4 @@
-"""Docstrings of components, parsed and converted to Markdown."""
+"""Docstrings of components, parsed into their parts."""
 
 from __future__ import annotations
 
@@ -51,27 +51,10 @@ def _parse_arguments(lines: list[str]) -> Iterator[tuple[str, str]]:
         yield name, words
 
 
-def to_markdown(text: str) -> str:
-    """Converts text with double backticks to Markdown, with papers as links."""
-    parts = re.split(r"``(.+?)``", text)
-    return "".join(f"`{part}`" if place % 2 else _escape_text(part) for place, part in enumerate(parts))
+def describe_arguments(cls: type) -> dict[str, str]:
+    """Returns the descriptions of the arguments of a class by name.
 
-
-def escape_cell(text: str) -> str:
-    """Escapes Markdown for a cell of a table, where a bar ends the cell even in code."""
-    return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
-
-
-def link_paper(paper: str | None) -> str:
-    """Formats ``arXiv:…`` or ``doi:…`` as a link; empty for None."""
-    return _link_papers(paper or "")
-
-
-def _escape_text(text: str) -> str:
-    """Escapes characters that Markdown would interpret; a star between spaces is not one of them."""
-    return _link_papers(re.sub(r"(\\|\*(?=\S)|(?<=\S)\*|(?<!\w)_|<(?=[A-Za-z/!]))", r"\\\1", text))
-
-
-def _link_papers(text: str) -> str:
-    text = re.sub(r"arXiv:([\w.-]+/\d+|\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
-    return re.sub(r"doi:(10\.\d+/[\w./-]*\w)", r"[doi:\1](https://doi.org/\1)", text)
+    The arguments of an inherited ``__init__`` are described in the docstring of the class that defines it.
+    """
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    return {**parse_docstring(owner.__doc__).arguments, **parse_docstring(cls.__doc__).arguments}
