@@ -22,8 +22,8 @@ from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import write
 from zoo.generation.loop import generate_steps
 from zoo.hub import load, save
-from zoo.hub.family import find_family
-from zoo.hub.weights import published
+from zoo.hub.family_index import find_family
+from zoo.hub.weights import iterate_published_tensors
 from zoo.model.interfaces import Inputs
 
 LENGTHS = (13, 8, 3)
@@ -180,7 +180,7 @@ def _gradient(
         for name, tensor in load_file(path).items()
     }
     family = find_family(model.config.model_type)
-    found = dict(published(copies[1], family))
+    found = dict(iterate_published_tensors(copies[1], family))
     return max(
         float((tensor - expected[name]).abs().max()) for name, tensor in found.items() if "correction_bias" not in name
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from zoo.config.compose import compose_run
-from zoo.hub.family import read, write
-from zoo.hub.plan_difference import differences
+from zoo.hub.config_json import read_published_config, write_published_config
+from zoo.hub.plan_difference import compare_plans
 from zoo.model.build import check
 
 FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
@@ -21,7 +21,7 @@ def test_a_published_config_is_its_preset(file: Path) -> None:
     _, plan, problems = check(compose_run([f"model={given['model']}", *given.get("overrides", [])])["model"])
     assert problems == []
     assert plan is not None
-    assert list(map(str, differences(read(given["config"]).plan, plan))) == []
+    assert list(map(str, compare_plans(read_published_config(given["config"]).plan, plan))) == []
 
 
 # Options that vLLM, SGLang or llama.cpp's converter read from config.json, where transformers has a default or none.
@@ -49,9 +49,9 @@ UNWRITTEN = {
 def test_a_written_config_says_what_the_published_one_says(file: Path) -> None:
     """Other readers have other defaults than transformers, so that nothing may be left to them."""
     given = json.loads(file.read_text())["config"]
-    described = read(given)
-    written = write(described.family, described.plan, {})
+    described = read_published_config(given)
+    written = write_published_config(described.family, described.plan, {})
     said = {key for key, value in given.items() if value is not None}
-    assert said - written.keys() - described.family.idle - UNWRITTEN.keys() == set()
+    assert said - written.keys() - described.family.passthrough - UNWRITTEN.keys() == set()
     expected = READ_ELSEWHERE.get(described.family.name, {})
     assert {key: written.get(key) for key in expected} == expected

@@ -25,8 +25,8 @@ from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run
 from zoo.data.batch import DocumentBatch
 from zoo.hub import load
-from zoo.hub.checkpoint_folder import Origin, read_origin, write_origin
-from zoo.hub.saved import load_saved
+from zoo.hub.origin import Origin, read_origin, write_origin
+from zoo.hub.saved_model import load_saved_model
 from zoo.hub.weight_transfer import transfer
 from zoo.model import build
 from zoo.runs.run_config import RunConfig
@@ -112,7 +112,7 @@ def test_a_vocabulary_grows_for_the_special_tokens_that_its_tokenizer_lacks(tmp_
     assert config.config.model.options["vocabulary"] == size
     converted = dict.fromkeys(("embedding.table.weight", "head.weight"), f"39 rows kept, {size - 39} new")
     assert result["checkpoint"]["converted"] == converted
-    assert load_saved(run_folder(config).path).model.vocabulary == size
+    assert load_saved_model(run_folder(config).path).model.vocabulary == size
     asked = checked("model=hub", f"model.path={folder}", "model.vocabulary=39", *rest)
     with pytest.raises(ValueError, match="must be at least that of the data: got 39, the data has 40"):
         train(asked)
@@ -284,7 +284,7 @@ def test_a_fine_tuned_model_goes_out_as_what_it_was(llama: Path, rest: list[str]
     assert "family llama" in done.out
     with torch.no_grad():
         theirs = LlamaForCausalLM.from_pretrained(tmp_path / "out")(torch.arange(3, 19)[None]).logits
-    assert torch.allclose(theirs, forward(load_saved(run_folder(config).path).model), atol=1e-5)
+    assert torch.allclose(theirs, forward(load_saved_model(run_folder(config).path).model), atol=1e-5)
 
 
 def test_arms_of_a_study_begin_at_one_checkpoint(
@@ -369,7 +369,7 @@ def test_another_tokenizer_brings_its_own_special_tokens(tmp_path: Path, rest: l
     train(run)
     assert zoo("export", str(run_folder(run).path), str(tmp_path / "out")).code == 0
     written = json.loads((tmp_path / "out" / "config.json").read_text())
-    found = load_saved(run_folder(run).path).vocabulary
+    found = load_saved_model(run_folder(run).path).vocabulary
     assert (written["bos_token_id"], written["eos_token_id"]) == (found.bos, found.eos)
     assert written["max_position_embeddings"] == SIZES["max_position_embeddings"]
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*")}

@@ -14,7 +14,7 @@ from tests.command import ON_CPU, checked, zoo
 from tests.hub.oracle import Case, made
 from zoo.config.checking import make_objective
 from zoo.data.interfaces import Vocabulary
-from zoo.hub.saved import load_saved
+from zoo.hub.saved_model import load_saved_model
 from zoo.training.run import prepare_data, run_folder, train
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz 0123456789-"
@@ -49,7 +49,7 @@ def test_a_vocabulary_without_one_begins_as_a_document_does() -> None:
 
 def test_fine_tuning_and_export_keep_both(tmp_path: Path) -> None:
     folder = tiny_bart(tmp_path / "bart")
-    published = load_saved(folder).vocabulary
+    published = load_saved_model(folder).vocabulary
     assert (published.bos, published.eos, published.decoder_start) == (0, 2, 2)
     more = [*ON_CPU, "batch=4", "steps=1", "evaluate=1", f"runs={tmp_path / 'runs'}"]
     run = checked("model=hub", f"model.path={folder}", "data=numbers", "data.limit=80", "data.length=64", *more)
@@ -59,7 +59,7 @@ def test_fine_tuning_and_export_keep_both(tmp_path: Path) -> None:
     view = make_objective(run.config, prepared.vocabulary).prepare(batch, [torch.Generator()] * 3)
     assert view.inputs.tokens[:, 0].tolist() == [2, 2, 2]
     train(run)
-    again = load_saved(run_folder(run).path).vocabulary
+    again = load_saved_model(run_folder(run).path).vocabulary
     assert (again.bos, again.decoder_start) == (0, 2)
     assert zoo("export", str(run_folder(run).path), str(tmp_path / "out")).code == 0
     written = json.loads((tmp_path / "out" / "config.json").read_text())

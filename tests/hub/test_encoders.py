@@ -27,7 +27,9 @@ from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
 from zoo.hub import load, save
-from zoo.hub.family import find_family, misfits, read
+from zoo.hub.config_json import read_published_config
+from zoo.hub.family_index import find_family
+from zoo.hub.misfits import find_misfits
 from zoo.model.build import check
 from zoo.model.interfaces import Inputs
 
@@ -168,7 +170,7 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
 )
 def test_what_an_encoder_cannot_be_is_refused(config: Mapping[str, Any], line: str) -> None:
     with pytest.raises(Refused) as refused:
-        read(config)
+        read_published_config(config)
     (found,) = str(refused.value).splitlines()
     assert found.startswith(f"config.json: {line}")
 
@@ -190,4 +192,4 @@ def test_what_a_family_cannot_say_is_told(family: str, over: list[str], line: st
     _, plan, problems = check({**compose_run([f"model={family}", *over])["model"], "vocabulary": 61})
     assert problems == []
     assert plan is not None
-    assert any(line in str(difference) for difference in misfits(find_family(family), plan))
+    assert any(line in str(difference) for difference in find_misfits(find_family(family), plan))

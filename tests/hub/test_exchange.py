@@ -17,7 +17,7 @@ from tests.command import ON_CPU, SMALL, checked, zoo
 from tests.hub.cases.llama import TINY
 from tests.hub.oracle import Case, made, padded
 from zoo.hub import load
-from zoo.hub.saved import Saved, load_saved
+from zoo.hub.saved_model import SavedModel, load_saved_model
 from zoo.training.run import run_folder, train
 
 PAIRS = ["data=numbers", "data.limit=200", "data.length=64", "data/tokenizer=bytes"]
@@ -54,7 +54,7 @@ def exported(run: Path, target: Path, *options: str) -> str:
     return done.out
 
 
-def greedy(source: Saved, rows: list[list[int]], count: int) -> list[list[int]]:
+def greedy(source: SavedModel, rows: list[list[int]], count: int) -> list[list[int]]:
     """The likeliest tokens one after another, each row alone and all of it read again for every token."""
     written = []
     for row in rows:
@@ -69,7 +69,7 @@ def greedy(source: Saved, rows: list[list[int]], count: int) -> list[list[int]]:
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_run_is_a_model_of_transformers(family: str, run: Run, tmp_path: Path) -> None:
     told = exported(run(family), tmp_path / "out")
-    ours = load_saved(run(family))
+    ours = load_saved_model(run(family))
     count = sum(parameter.numel() for parameter in ours.model.parameters())
     assert told.startswith(f"{tmp_path / 'out'}: family {family}, {count:,} parameters, float32\n")
 
@@ -101,7 +101,7 @@ def test_a_run_is_a_model_of_transformers(family: str, run: Run, tmp_path: Path)
 
 def test_an_encoder_is_a_model_of_transformers(run: Run, tmp_path: Path) -> None:
     exported(run("bert"), tmp_path / "out", "--family", "bert")
-    ours = load_saved(run("bert"))
+    ours = load_saved_model(run("bert"))
     model, info = AutoModelForMaskedLM.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -116,7 +116,7 @@ def test_an_encoder_is_a_model_of_transformers(run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize("family", ["t5", "bart"])
 def test_an_encoder_decoder_is_a_model_of_transformers(family: str, run: Run, tmp_path: Path) -> None:
     exported(run(family), tmp_path / "out", "--family", family)
-    ours, bos = load_saved(run(family)), load_saved(run(family)).vocabulary.bos
+    ours, bos = load_saved_model(run(family)), load_saved_model(run(family)).vocabulary.bos
     model, info = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -218,7 +218,7 @@ def test_a_model_that_fits_no_family_says_why_and_is_kept_in_our_own_form(tmp_pa
     exported(run, tmp_path / "own", "--family=zoo")
     tokens = torch.arange(40, 50)[None]
     with torch.no_grad():
-        assert torch.equal(load(tmp_path / "own")(tokens), load_saved(run).model(tokens))
+        assert torch.equal(load(tmp_path / "own")(tokens), load_saved_model(run).model(tokens))
 
 
 @pytest.mark.parametrize(

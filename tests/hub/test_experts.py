@@ -13,7 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from zoo.checks import Refused
 from zoo.hub import load, save
-from zoo.hub.family import find_family, misfits, read, write
+from zoo.hub.config_json import read_published_config, write_published_config
+from zoo.hub.family_index import find_family
+from zoo.hub.misfits import find_misfits
 from zoo.model.build import build, check
 from zoo.model.plan import ModelPlan
 
@@ -42,7 +44,7 @@ def published(name: str, **options: Any) -> dict[str, Any]:
 
 def refused(name: str, **options: Any) -> list[str]:
     with pytest.raises(Refused) as found:
-        read(published(name, **options))
+        read_published_config(published(name, **options))
     return str(found.value).splitlines()
 
 
@@ -99,14 +101,15 @@ def test_a_wrong_option_is_named(name: str, options: dict[str, Any], line: str) 
 
 def test_either_name_of_an_option_is_read() -> None:
     plans = [
-        read(published("mixtral", num_local_experts=a, num_experts=b)).plan for a, b in ((6, None), (None, 6), (6, 6))
+        read_published_config(published("mixtral", num_local_experts=a, num_experts=b)).plan
+        for a, b in ((6, None), (None, 6), (6, 6))
     ]
     assert [plan.stacks[0].base.ffn.options["experts"] for plan in plans] == [6, 6, 6]
 
 
 def test_a_mixture_without_a_word_on_scaling_has_the_published_one() -> None:
     whole = published("gpt_oss")
-    assert read(published("gpt_oss", rope_scaling=None)).plan == read(whole).plan
+    assert read_published_config(published("gpt_oss", rope_scaling=None)).plan == read_published_config(whole).plan
 
 
 @pytest.mark.parametrize(
@@ -124,18 +127,18 @@ def test_layers_with_mixtures_are_told_by_first_last_and_step(dense: list[int], 
     ffn = {"name": "moe", "experts": 4, "shared": 1, "router": {"correction": 0.0}}
     plan = planned(ffn=ffn, position={"name": "rotary", "interleaved": True}, exceptions=with_dense(dense))
     family = find_family("ernie4_5_moe")
-    assert misfits(family, plan) == []
-    told = write(family, plan, {})
+    assert find_misfits(family, plan) == []
+    told = write_published_config(family, plan, {})
     assert tuple(told[f"moe_layer_{word}"] for word in ("start_index", "end_index", "interval")) == said
 
 
 def test_dense_layers_that_a_family_cannot_say_do_not_fit() -> None:
     between = planned(exceptions=with_dense([0, 3]))
-    assert misfits(find_family("qwen3_moe"), between) != []  # whose queries and keys have norms
+    assert find_misfits(find_family("qwen3_moe"), between) != []  # whose queries and keys have norms
     normed = planned(attention={"name": "grouped_query", "qk_norm": "head"}, exceptions=with_dense([0, 3]))
-    assert misfits(find_family("qwen3_moe"), normed) == []
+    assert find_misfits(find_family("qwen3_moe"), normed) == []
     corrected = planned(ffn=CORRECTED, position={"name": "rotary", "fraction": 0.5}, exceptions=with_dense([0, 3]))
-    found = [str(line) for line in misfits(find_family("glm4_moe"), corrected)]
+    found = [str(line) for line in find_misfits(find_family("glm4_moe"), corrected)]
     assert "ffn (layer 3): gated, not moe" in found
     assert "ffn (layer 1): moe, not gated" in found
 

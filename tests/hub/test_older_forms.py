@@ -17,9 +17,12 @@ from zoo.checks import Refused
 from zoo.config.checkpoint_start import suggest_head
 from zoo.config.compose import compose_run
 from zoo.hub import describe, load
-from zoo.hub.checkpoint_folder import Origin, choose
-from zoo.hub.family import find_family, misfits, read
-from zoo.hub.plan_difference import differences
+from zoo.hub.config_json import read_published_config
+from zoo.hub.family_index import find_family
+from zoo.hub.misfits import find_misfits
+from zoo.hub.origin import Origin
+from zoo.hub.plan_difference import compare_plans
+from zoo.hub.save_checkpoint import choose_family
 from zoo.model.build import build, check, make_component
 from zoo.runs.config_sections import CheckpointConfig, ModelConfig
 
@@ -34,7 +37,10 @@ def test_an_old_config_means_what_transformers_makes_of_it(file: Path) -> None:
     new = AutoConfig.for_model(old["model_type"], **kind).to_dict()
     # Of T5, transformers 5 writes that the head is tied, and lets the tensors tell.
     names = ["lm_head.weight"] if old["model_type"] == "t5" and not old.get("tie_word_embeddings", True) else None
-    assert list(map(str, differences(read(old, names).plan, read(new, names).plan))) == []
+    assert (
+        list(map(str, compare_plans(read_published_config(old, names).plan, read_published_config(new, names).plan)))
+        == []
+    )
 
 
 def checkpoint(name: str, folder: Path, **more: torch.Tensor) -> Path:
@@ -103,7 +109,7 @@ def test_a_tied_tensor_may_be_repeated_but_not_differ(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_meant_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match=message):
-        read(config)
+        read_published_config(config)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_a_model_that_a_family_cannot_say_does_not_fit(family: str, model: list[
     _, plan, problems = check({**compose_run(model)["model"], "vocabulary": 100})
     assert problems == []
     assert plan is not None
-    assert path in "\n".join(map(str, misfits(find_family(family), plan)))
+    assert path in "\n".join(map(str, find_misfits(find_family(family), plan)))
 
 
 def test_a_pickled_file_from_before_torch_1_6_is_read_as_weights_alone(tmp_path: Path) -> None:
@@ -155,7 +161,7 @@ def test_the_extremes_of_rotary_scaling_are_those_of_transformers(scaling: dict[
     sizes = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1}
     config = AutoConfig.for_model("llama", **sizes, max_position_embeddings=256, rope_parameters=rope)
     theirs = LlamaRotaryEmbedding(config)
-    plan = read(config.to_dict()).plan
+    plan = read_published_config(config.to_dict()).plan
     position: Any = make_component(plan.stacks[-1].layers[0].position, 64, 2, 32, True)
     positions, queries = torch.arange(200)[None], torch.randn(1, 2, 200, 32)
     cosine, sine = theirs(queries, positions)
@@ -177,7 +183,7 @@ def test_the_head_that_is_suggested_makes_a_model_that_its_family_can_say(tmp_pa
         assert problems == []
         assert plan is not None
         plans.append(plan)
-    assert misfits(find_family("bert"), plans[0]) == []
+    assert find_misfits(find_family("bert"), plans[0]) == []
     model = build({**body, "head": {"tied": True}}, 100, seed=0)
     with pytest.raises(Refused, match=r"fits no published family; .*:\nbert:\n"):
-        choose(model, None, Origin("bert"))
+        choose_family(model, None, Origin("bert"))

@@ -20,8 +20,9 @@ from tests.command import zoo
 from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused, find_typo
-from zoo.hub import families, load, save
-from zoo.hub.family import Family, read, understood
+from zoo.hub import get_families, load, save
+from zoo.hub.config_json import get_known_options, read_published_config
+from zoo.hub.family import Family
 
 SOURCE = Path(transformers.__file__).parent
 OF_OTHER_LAYERS = {"number_of_conv_states"}
@@ -57,7 +58,7 @@ def config_class(family: Family) -> Any:
     return CONFIG_MAPPING[family.name]
 
 
-@pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
+@pytest.mark.parametrize("family", get_families().values(), ids=lambda family: family.name)
 def test_every_option_that_transformers_reads_is_understood(family: Family) -> None:
     made = config_class(family)()
     known = frozenset(name for name in dir(made) if not callable(getattr(type(made), name, None)))
@@ -72,7 +73,7 @@ def test_every_option_that_transformers_reads_is_understood(family: Family) -> N
     derived = {name for name in read if isinstance(inspect.getattr_static(type(made), name, None), property)}
     private = {name for name in read if name.startswith("_")}
     assert len(read) > 8
-    assert sorted(read - derived - private - OF_OTHER_LAYERS - understood(family)) == []
+    assert sorted(read - derived - private - OF_OTHER_LAYERS - get_known_options(family)) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_an_option_that_nothing_reads_is_noted_and_kept(tmp_path: Path, caplog: 
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = load(tmp_path / "theirs")
         load(tmp_path / "theirs")
-    rule = "ignored, for no part of llama reads them: hidden_sise (did you mean hidden_size?), moe_frequency"
+    rule = "ignored, since llama does not use them: hidden_sise (did you mean hidden_size?), moe_frequency"
     assert caplog.messages == [f"{file}: {rule}"]
     tokens = torch.arange(6, 17)[None]
     expected = LlamaForCausalLM.from_pretrained(tmp_path / "theirs", attn_implementation="eager").eval()(tokens).logits
@@ -130,14 +131,14 @@ def test_an_option_that_transformers_reads_and_no_part_computes_is_refused(optio
     sizes = {"model_type": "llama", "vocab_size": 61, "hidden_size": 32, "num_hidden_layers": 2}
     neutral = {"is_causal": True, "attention_chunk_size": None, "layer_types": ["full_attention"] * 2, "zzz": 1}
     config = {**sizes, "num_attention_heads": 4, "intermediate_size": 48, **neutral}
-    assert read(config).ignored == ("zzz",)
+    assert read_published_config(config).ignored == ("zzz",)
     with pytest.raises(Refused, match=rf"^config\.json: {line}"):
-        read({**config, **options})
+        read_published_config({**config, **options})
 
 
 def test_the_other_name_of_an_option_is_that_option() -> None:
     """GPT-2's ``hidden_size`` is ``n_embd`` to transformers, so it may not be passed over."""
     sizes = {"model_type": "gpt2", "vocab_size": 61, "n_positions": 40, "n_layer": 2, "n_head": 4}
-    assert read({**sizes, "hidden_size": 32}).plan.dim == 32
+    assert read_published_config({**sizes, "hidden_size": 32}).plan.dim == 32
     with pytest.raises(Refused, match="hidden_size must be that of n_embd, which is 16: got 32"):
-        read({**sizes, "n_embd": 16, "hidden_size": 32})
+        read_published_config({**sizes, "n_embd": 16, "hidden_size": 32})

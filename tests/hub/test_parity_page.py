@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.hub.oracle import Measured, cases
 from tests.hub.parity_page import PAGE, page, rows
-from zoo.hub import families
+from zoo.hub import get_families
 
 
 def test_the_page_names_every_family_and_every_configuration() -> None:
-    tried: dict[str, list[str]] = {name: [] for name in families()}
+    tried: dict[str, list[str]] = {name: [] for name in get_families()}
     for _, case in cases():
         tried[case.config().model_type].append(case.name)
     assert rows(PAGE.read_text(encoding="utf8")) == tried

@@ -9,7 +9,8 @@ import pytest
 
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
-from zoo.hub.family import find_family, misfits
+from zoo.hub.family_index import find_family
+from zoo.hub.misfits import find_misfits
 from zoo.inspect.summary import describe
 from zoo.model.build import check
 
@@ -69,4 +70,4 @@ def test_a_preset_fits_its_family_at_every_size(preset: str) -> None:
         _, plan, problems = check({**config, "vocabulary": config.get("vocabulary") or 100})
         assert problems == []
         assert plan is not None
-        assert list(map(str, misfits(family, plan))) == []
+        assert list(map(str, find_misfits(family, plan))) == []

@@ -19,7 +19,7 @@ from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused
 from zoo.hub import load
-from zoo.hub.checkpoint_folder import describe
+from zoo.hub.load_checkpoint import describe
 from zoo.inspect.summary import describe as shown
 
 FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [16, 20]}
@@ -69,7 +69,7 @@ def test_fp8_in_blocks_is_read(plain: tuple[Path, Any], tmp_path: Path, caplog: 
     folder = written(tmp_path / "fp8", source, FP8, tensors)
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = load(folder)
-    rule = "the weights are quantized (fp8 in blocks of 16 x 20); what is said here is of plain ones"
+    rule = "the weights are quantized (fp8 in blocks of 16 x 20); sizes are those of dequantized weights"
     assert caplog.messages == [f"{folder / 'config.json'}: {rule}"]
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     torch.testing.assert_close(model(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)

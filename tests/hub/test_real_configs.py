@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from zoo.checks import Refused
-from zoo.hub.family import read
+from zoo.hub.config_json import read_published_config
 from zoo.model.cost import build_on_meta
 
 REAL = [json.loads(line) for line in (Path(__file__).parent / "real_configs.jsonl").read_text().splitlines()]
@@ -33,7 +33,7 @@ def count_theirs(name: str, config: dict[str, Any]) -> int:
 
 
 def count_ours(config: dict[str, Any]) -> int:
-    described = read(config)
+    described = read_published_config(config)
     model = build_on_meta(described.plan, described.plan.vocabulary or 1)
     beside = 0 if described.task is None else described.task.parameters
     return sum(parameter.numel() for parameter in model.parameters()) + beside

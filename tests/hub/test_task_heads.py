@@ -34,8 +34,10 @@ from tests.hub.cases import (
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
-from zoo.hub import families, load, save
-from zoo.hub.checkpoint_folder import Origin, choose, describe
+from zoo.hub import get_families, load, save
+from zoo.hub.load_checkpoint import describe
+from zoo.hub.origin import Origin
+from zoo.hub.save_checkpoint import choose_family
 from zoo.hub.task_heads import TaskHead
 from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.inspect.summary import describe as describe_model
@@ -52,7 +54,7 @@ TINY = {
 }
 WITH_TASK = [
     (family.name.replace("-", "_"), name)
-    for family in families().values()
+    for family in get_families().values()
     for name, form in family.architectures.items()
     if form.task is not None and family.name in TINY and hasattr(transformers, name)
 ]
@@ -157,8 +159,8 @@ def test_a_model_that_fits_several_families_is_written_as_the_one_that_has_the_p
     _, plan, _ = check({**compose_run(["model=roberta"])["model"], "vocabulary": 61})
     assert plan is not None
     model = build_on_meta(plan, 61)
-    assert choose(model, None, Origin("zoo")).name == "roberta"
-    assert choose(model, None, Origin("camembert")).name == "camembert"
+    assert choose_family(model, None, Origin("zoo")).name == "roberta"
+    assert choose_family(model, None, Origin("camembert")).name == "camembert"
 
 
 def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_classes_may_be_spelled_otherwise(family: str, given: str, read: str) -> None:
-    from zoo.hub.family import read as read_config
+    from zoo.hub.config_json import read_published_config as read_config
 
     sizes = {**llama.TINY, **bert.TINY, "model_type": family}
     one, other = (read_config({**sizes, "architectures": [name]}) for name in (given, read))
@@ -195,4 +197,4 @@ def test_names_of_classes_may_be_spelled_otherwise(family: str, given: str, read
 def test_labels_are_counted_as_transformers_counts_them() -> None:
     head = TaskHead({"it": ("labels",)}, labels=3)
     for config in ({"num_labels": 5}, {"id2label": {"0": "a", "1": "b"}}, {}):
-        assert head.shapes(config, 8)["it"] == (transformers.BartConfig(**config).num_labels,)
+        assert head.compute_shapes(config, 8)["it"] == (transformers.BartConfig(**config).num_labels,)

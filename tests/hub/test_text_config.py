@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.hub import load, save
-from zoo.hub.family import read
+from zoo.hub.config_json import read_published_config
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21, 40], [8, 8, 6, 31, 7, 40, 9]])
 TEXT: dict[str, Any] = {
@@ -74,7 +74,7 @@ def test_the_language_model_is_read_and_saved_alone(
         model: Any = load(tmp_path / "whole")
     family = WHOLES[name][0]
     kind = theirs.config.model_type
-    assert f"of this {kind}, only the language model is read, as {family}" in caplog.text
+    assert f"only the language model of this {kind} is read; it will be saved as {family}" in caplog.text
     expected = theirs(input_ids=TOKENS).logits
     torch.testing.assert_close(model(TOKENS), expected, atol=1e-5, rtol=0)
     save(model, tmp_path / "alone")
@@ -97,13 +97,13 @@ def test_older_files_say_the_options_of_text_outside() -> None:
     """Qwen2-VL-2B: everything beside ``vision_config``; and what the whole ties is tied."""
     flat = {**QWEN, "model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"]}
     flat |= {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}, "vision_config": QWEN_VISION}
-    described = read({**flat, "tie_word_embeddings": True})
-    assert (described.family.name, described.outside) == ("qwen2", "qwen2_vl")
+    described = read_published_config({**flat, "tie_word_embeddings": True})
+    assert (described.family.name, described.wrapper_type) == ("qwen2", "qwen2_vl")
     assert described.plan.head is not None
     assert described.plan.head["tied"]
-    assert read({**flat, "architectures": ["Qwen2VLModel"]}).plan.head is None
+    assert read_published_config({**flat, "architectures": ["Qwen2VLModel"]}).plan.head is None
     inner = {"model_type": "llava", "text_config": {"model_type": "llama", "vocab_size": 32064}}
-    plan = read(inner).plan
+    plan = read_published_config(inner).plan
     assert (plan.dim, plan.vocabulary) == (4096, 32064)  # LLaVA 1.5 leaves what is as by default unsaid
     for wrong, line in (
         ({"model_type": "llama4", "text_config": {"model_type": "llama4_text"}}, "unknown model_type 'llama4_text'"),
@@ -111,4 +111,4 @@ def test_older_files_say_the_options_of_text_outside() -> None:
         ({"model_type": "gemma3", "text_config": 3}, "unknown model_type 'gemma3'"),
     ):
         with pytest.raises(Refused, match=line):
-            read(wrong)
+            read_published_config(wrong)

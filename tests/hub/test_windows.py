@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zoo.checks import Refused
-from zoo.hub.family import read
+from zoo.hub.config_json import read_published_config
 from zoo.model.plan import LayerPlan
 
 SIZES = {
@@ -24,7 +24,7 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def layers(model_type: str, **options: Any) -> tuple[LayerPlan, ...]:
-    return read({"model_type": model_type, **SIZES, **options}).plan.stacks[0].layers
+    return read_published_config({"model_type": model_type, **SIZES, **options}).plan.stacks[0].layers
 
 
 def windows(model_type: str, **options: Any) -> list[int | None]:

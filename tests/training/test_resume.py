@@ -19,7 +19,7 @@ import yaml
 from tests.command import TINY
 from tests.interruption import Stops, same
 from zoo.config.checking import CheckedConfig
-from zoo.hub.saved import load_saved
+from zoo.hub.saved_model import load_saved_model
 from zoo.system.files import Damaged
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
@@ -140,12 +140,12 @@ def test_a_damaged_model_is_named_by_whoever_reads_it_and_trained_again(
     before = (path / name).read_bytes()
     flip(path / name)
     with pytest.raises(Damaged, match=f"{path / name} is damaged"):
-        load_saved(path)
+        load_saved_model(path)
     assert trained(documents("steps=2"))[0] == path
     assert f"{path / name} is damaged" in caplog.text
     assert (path / name).read_bytes() == before
     assert (path.parent / "stale" / f"{path.name}-damaged-0" / name).read_bytes() != before
-    load_saved(path)
+    load_saved_model(path)
 
 
 def test_ctrl_c_is_heard_again_afterwards(documents: Callable[..., CheckedConfig], stops: type[Stops]) -> None:

@@ -15,7 +15,7 @@ from zoo import generation
 from zoo.checks import Refused
 from zoo.generation import FilledText, Prompting, Sampling
 from zoo.generation.trained_model import build_prompting
-from zoo.hub.saved import Saved, load_saved
+from zoo.hub.saved_model import SavedModel, load_saved_model
 
 Prompts = list[str] | tuple[str, ...]
 _DRAWING = ("temperature", "top_k", "top_p", "seed")
@@ -57,7 +57,7 @@ class LoadedModel(nn.Module):
         folder: where it was loaded from.
     """
 
-    def __init__(self, found: Saved) -> None:
+    def __init__(self, found: SavedModel) -> None:
         super().__init__()
         self.network = found.model
         self.tokenizer: tokenizers.Tokenizer | None = found.tokenizer
@@ -135,7 +135,7 @@ def load(folder: str | Path, *, device: str | torch.device = "cpu") -> LoadedMod
     Raises:
         Refused: if it is neither, or something in it cannot be read.
     """
-    return LoadedModel(load_saved(folder)).to(device)
+    return LoadedModel(load_saved_model(folder)).to(device)
 
 
 @overload

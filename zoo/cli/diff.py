@@ -53,7 +53,7 @@ PARSER.add_switch("--json", help="print JSON")
 
 def run(given: Given) -> int:
     """Prints the differences, sizes first."""
-    from zoo.hub.plan_difference import differences
+    from zoo.hub.plan_difference import compare_plans
 
     one, other, *overrides = given.words
     problems: list[str] = []
@@ -61,7 +61,7 @@ def run(given: Given) -> int:
     if problems:
         raise Refused("\n".join(dict.fromkeys(problems)))
     plans = [plan for plan in both if plan is not None]
-    found = sorted(differences(plans[0], plans[-1], training=True), key=_place)
+    found = sorted(compare_plans(plans[0], plans[-1], training=True), key=_place)
     _print_json(one, other, found) if given.json else _render(one, other, found)
     return 0
 
@@ -99,7 +99,7 @@ def _print_json(one: str, other: str, found: Sequence[Difference]) -> None:
 
 
 def _render(one: str, other: str, found: Sequence[Difference]) -> None:
-    from zoo.hub.plan_difference import shown
+    from zoo.hub.plan_difference import format_value
     from zoo.system.tables import Column, Terminal, print_table
 
     if not found:
@@ -107,7 +107,7 @@ def _render(one: str, other: str, found: Sequence[Difference]) -> None:
         return
     columns = {
         "part": [each.path for each in found],
-        one: [shown(each.one) for each in found],
-        other: [shown(each.other) for each in found],
+        one: [format_value(each.one) for each in found],
+        other: [format_value(each.other) for each in found],
     }
     print_table(Terminal(), [Column(head, cells, left=True, wraps=True) for head, cells in columns.items()])

@@ -66,13 +66,13 @@ def write_checkpoint(
         shard: largest number of bytes of a file; None for the default.
     """
     from zoo.data.tokenizer_files import READABLE_FILES
-    from zoo.hub.checkpoint_folder import SHARD
-    from zoo.hub.export import export
-    from zoo.hub.saved import load_saved
+    from zoo.hub.export_model import export_model
+    from zoo.hub.save_checkpoint import MAX_SHARD_BYTES
+    from zoo.hub.saved_model import load_saved_model
 
     require_path("TARGET", target)
-    read = load_saved(source, pickled=pickled)
-    written = export(read, target, family=family, shard=SHARD if shard is None else shard)
+    read = load_saved_model(source, pickled=pickled)
+    written = export_model(read, target, family=family, shard=MAX_SHARD_BYTES if shard is None else shard)
     count = sum(parameter.numel() for parameter in read.model.parameters())
     dtype = str(read.model.embedding.table.weight.dtype).removeprefix("torch.")
     say(f"{target}: family {written.family}, {count:,} parameters, {dtype}")

@@ -14,10 +14,10 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.data.text_files import digest_file
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, get_special_tokens, read_tokenizer
-from zoo.hub.checkpoint_folder import describe, without_checkpoint
-from zoo.hub.companion_files import special_ids
+from zoo.hub.companion_files import read_special_ids
+from zoo.hub.load_checkpoint import describe, remove_checkpoint_keys
 from zoo.hub.task_heads import KeptHead
-from zoo.hub.tensor_files import INDEX, ONE
+from zoo.hub.tensor_files import INDEX_FILE, SINGLE_FILE
 from zoo.model.schema import carry_options
 from zoo.runs.config_sections import ModelConfig
 
@@ -69,7 +69,7 @@ def resolve_checkpoint(
     if folder is None:
         return _refuse(model, data, problems, found)
     try:
-        held, config = digest_checkpoint(folder), without_checkpoint(model)
+        held, config = digest_checkpoint(folder), remove_checkpoint_keys(model)
         if known is not None and known != held:
             found.append(f"model.sha256: {folder} holds another checkpoint now: got {held}, not {known}")
         elif known is None:
@@ -98,7 +98,7 @@ def resolve_checkpoint_config(model: Mapping[str, Any], data: Any, problems: lis
         described = describe(folder)
     except Refused as error:
         return _refuse(model, data, problems, [f"model.path: {line}" for line in str(error).splitlines()])
-    config = merge_configs(described.plan.config, without_checkpoint(model))
+    config = merge_configs(described.plan.config, remove_checkpoint_keys(model))
     return Start(config, _replace_tokenizer(data, _ANY), {"path": str(folder)}, task=described.task)
 
 
@@ -115,7 +115,7 @@ def _spell(value: Any) -> str:
 
 def _refuse(model: Mapping[str, Any], data: Any, problems: list[str], found: list[str]) -> Start:
     problems += found
-    return Start(without_checkpoint(model), _replace_tokenizer(data, _ANY), failed=True)
+    return Start(remove_checkpoint_keys(model), _replace_tokenizer(data, _ANY), failed=True)
 
 
 def _find_folder(model: Mapping[str, Any], problems: list[str]) -> Path | None:
@@ -176,7 +176,7 @@ def _spell_special(folder: Path, file: Path) -> dict[str, str]:
         built = read_tokenizer(file)
     except Refused:
         return {}
-    named = {role: built.id_to_token(ids[0]) for role, ids in special_ids(folder).items()}
+    named = {role: built.id_to_token(ids[0]) for role, ids in read_special_ids(folder).items()}
     return {role: name for role, name in named.items() if name is not None and name in get_special_tokens(built)}
 
 
@@ -198,11 +198,11 @@ def digest_checkpoint(folder: Path) -> str:
     Raises:
         Refused: if there is no config, or no weights.
     """
-    files = [folder / "config.json", *sorted({*folder.glob("*.safetensors"), *folder.glob(INDEX)})]
+    files = [folder / "config.json", *sorted({*folder.glob("*.safetensors"), *folder.glob(INDEX_FILE)})]
     if not files[0].is_file():
         raise Refused(f"{files[0]} is missing")
     if len(files) < 2:
-        raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
+        raise Refused(f"{folder} has no checkpoint: there is neither {SINGLE_FILE} nor {INDEX_FILE}")
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {digest_file(file)}\n".encode())

@@ -14,7 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN
 from zoo.data.tokenizer_files import READABLE_FILES
 from zoo.generation.prompting import Prompting
-from zoo.hub.saved import Saved, load_saved
+from zoo.hub.saved_model import SavedModel, load_saved_model
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.system.input_files import read_json
@@ -42,11 +42,11 @@ def open_model(path: str | Path, *, pickled: bool = False) -> TrainedModel:
     Raises:
         Refused: if the folder is neither, has no tokenizer, or its objective trains no head.
     """
-    found = load_saved(path, pickled=pickled)
+    found = load_saved_model(path, pickled=pickled)
     return TrainedModel(found.model, build_prompting(found))
 
 
-def build_prompting(found: Saved) -> Prompting:
+def build_prompting(found: SavedModel) -> Prompting:
     """Returns how a model is prompted: as it was trained, or as its checkpoint says.
 
     Raises:
@@ -63,7 +63,7 @@ def build_prompting(found: Saved) -> Prompting:
 # ------------------------------------------------------------------------------------------------------ checkpoints
 
 
-def _build_checkpoint_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
+def _build_checkpoint_prompting(found: SavedModel, tokenizer: tokenizers.Tokenizer) -> Prompting:
     """Builds the template from the tokenizer's own post-processor and ``generation_config.json``."""
     file = found.folder / "generation_config.json"
     further = read_json(file) if file.is_file() else {}
@@ -80,7 +80,7 @@ def _build_checkpoint_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -
     )
 
 
-def _find_start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
+def _find_start(found: SavedModel, further: Mapping[str, Any]) -> tuple[int, ...]:
     """Finds the start token of the decoder, followed by the forced first token, if there is one."""
     said = [further.get(name, found.config.get(name)) for name in ("decoder_start_token_id", "forced_bos_token_id")]
     first = said[0] if said[0] is not None else found.vocabulary.decoder_start
@@ -92,7 +92,7 @@ def _find_start(found: Saved, further: Mapping[str, Any]) -> tuple[int, ...]:
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
-def _build_run_prompting(found: Saved, tokenizer: tokenizers.Tokenizer) -> Prompting:
+def _build_run_prompting(found: SavedModel, tokenizer: tokenizers.Tokenizer) -> Prompting:
     """Builds the template that the objective used in training."""
     name, vocabulary = str(found.config["objective"]["name"]), found.vocabulary
     objective: Any = get_index().get("objective", name).load()

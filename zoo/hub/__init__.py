@@ -1,6 +1,7 @@
 """Published checkpoints in and out: ``load`` reads a folder, ``save`` writes one that others can read."""
 
-from zoo.hub.checkpoint_folder import describe, load, save
-from zoo.hub.family import families
+from zoo.hub.family_index import get_families
+from zoo.hub.load_checkpoint import describe, load
+from zoo.hub.save_checkpoint import save
 
-__all__ = ["describe", "families", "load", "save"]
+__all__ = ["describe", "get_families", "load", "save"]

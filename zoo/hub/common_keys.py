@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import Composed, Draft, Source
-from zoo.hub.keys import Fixed, Idle, Key
+from zoo.hub.config_views import ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.keys import Fixed, Key, Passthrough
 from zoo.hub.window_keys import FULL
 
 _IDLE = """
@@ -28,7 +28,7 @@ COMMON: tuple[Key, ...] = (
     Fixed("is_decoder", False, False),
     Fixed("add_cross_attention", False, False),
     Fixed("pruned_heads", {}),
-    Idle(tuple(_IDLE.split())),
+    Passthrough(tuple(_IDLE.split())),
 )
 
 
@@ -39,13 +39,13 @@ class AllFull(Key):
 
     theirs: str = "layer_types"
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Refuse any other type of layer."""
         types = theirs.take_any(self.theirs)
         if types is not None and not (isinstance(types, list) and set(map(str, types)) <= {FULL}):
             theirs.refuse(self.theirs, f"must be {FULL} for each layer of this family", types)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Nothing: absence means the same."""
 
 

@@ -31,18 +31,18 @@ _SENTENCE_FILES = (_MODULES, "sentence_bert_config.json", "config_sentence_trans
 """Of sentence-transformers: what is done with the hidden states."""
 
 
-def read_side_files(folder: Path) -> dict[str, bytes]:
+def read_companion_files(folder: Path) -> dict[str, bytes]:
     """The files beside a checkpoint by their names, those of the folders that ``modules.json`` names among them.
 
     Raises:
         Refused: if ``modules.json`` names a folder elsewhere, or one is larger than a pooling or dense layer can be.
     """
     names = [name for name in (*TOKENIZER_FILES, *_SENTENCE_FILES) if (folder / name).is_file()]
-    names += _module_files(folder)
+    names += _find_module_files(folder)
     return {name: read_bytes(folder / name, limits.JSON_BYTES) for name in names}
 
 
-def _module_files(folder: Path) -> Iterator[str]:
+def _find_module_files(folder: Path) -> Iterator[str]:
     file = folder / _MODULES
     if not file.is_file():
         return
@@ -59,7 +59,7 @@ def _module_files(folder: Path) -> Iterator[str]:
                 yield str(inner / each.name)
 
 
-def special_ids(folder: Path) -> dict[str, tuple[int, ...]]:
+def read_special_ids(folder: Path) -> dict[str, tuple[int, ...]]:
     """The ids of special tokens by role, as ``generation_config.json`` or else ``config.json`` says them.
 
     Of a role with several (texts may end in several ways) all are given; a role that neither file knows is left out.
@@ -68,12 +68,12 @@ def special_ids(folder: Path) -> dict[str, tuple[int, ...]]:
     file = folder / "generation_config.json"
     said: list[Mapping[str, Any]] = [read_json(file)] if file.is_file() else []
     said.append(read_json(folder / "config.json"))
-    found = {role: _first_ids(said, f"{role}_token_id") for role in ROLES}
+    found = {role: _find_ids(said, f"{role}_token_id") for role in ROLES}
     found["bos"] = found["bos"] or found["decoder_start"]
     return {role: ids for role, ids in found.items() if ids}
 
 
-def _first_ids(said: list[Mapping[str, Any]], key: str) -> tuple[int, ...]:
+def _find_ids(said: list[Mapping[str, Any]], key: str) -> tuple[int, ...]:
     for config in said:
         value = config.get(key)
         many = value if isinstance(value, list) else [value]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, INT, MAX_LAYERS, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.registry.options import REQUIRED, Maybe, Type
 
 ACTIVATIONS = {
@@ -31,11 +31,11 @@ class Key(ABC):
     """One or several options of config.json that belong together."""
 
     @abstractmethod
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Take them from ``theirs`` and write what they mean into ``ours``."""
 
     @abstractmethod
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The way back. What they cannot say may be left out: the result is read again and compared."""
 
 
@@ -62,7 +62,7 @@ class Equal(Key):
     most: int | None = None
     least: int | None = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Into all its paths."""
         referred = isinstance(self.default, str) and self.default.startswith("=")
         default = None if referred else self.default
@@ -83,7 +83,7 @@ class Equal(Key):
         for path in (self.ours,) if isinstance(self.ours, str) else self.ours:
             ours.set(path, value)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """From its first path; what the model does not have (a head) says what absence means."""
         value = ours.get(self.ours if isinstance(self.ours, str) else self.ours[0])
         if value is None and self.default is not REQUIRED and not isinstance(self.type, Maybe):
@@ -96,7 +96,7 @@ class Equal(Key):
 
 @final
 @dataclass(frozen=True)
-class Either(Key):
+class Synonyms(Key):
     """One option that has several names, of which a file has one, or all with one value.
 
     Args:
@@ -107,45 +107,45 @@ class Either(Key):
     key: Equal
     also: tuple[str, ...]
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """By the name that is there."""
-        given = {name: theirs.peek(name) for name in (self.key.theirs, *self.also) if theirs.peek(name) is not None}
+        given = {name: theirs.get(name) for name in (self.key.theirs, *self.also) if theirs.get(name) is not None}
         first = next(iter(given), self.key.theirs)
         for name in (self.key.theirs, *self.also):
             if name != first and theirs.take_any(name) not in (None, given.get(first)):
                 theirs.refuse(name, f"must be that of {first}, which is {given[first]}", given[name])
         replace(self.key, theirs=first).read(theirs, ours)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """By its own name."""
         self.key.write(ours, theirs)
 
 
-def layers(theirs: str, ours: str = "layers", default: Any = REQUIRED) -> Equal:
+def map_layers(theirs: str, ours: str = "layers", default: Any = REQUIRED) -> Equal:
     """The number of layers."""
-    return Equal(theirs, ours, default=default, most=DEEPEST)
+    return Equal(theirs, ours, default=default, most=MAX_LAYERS)
 
 
-def activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRED) -> Equal:
+def map_activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRED) -> Equal:
     """The name of an activation function."""
     return Equal(theirs, ours, STR, default, ACTIVATIONS)
 
 
-def absent_means(keys: Iterable[Key], **defaults: Any) -> tuple[Key, ...]:
+def replace_defaults(keys: Iterable[Key], **defaults: Any) -> tuple[Key, ...]:
     """The same options, but the absence of those that are named means these values."""
-    return tuple(_with_default(key, defaults) for key in keys)
+    return tuple(_replace_default(key, defaults) for key in keys)
 
 
-def _with_default(key: Key, defaults: Mapping[str, Any]) -> Key:
-    if isinstance(key, Either):
-        inner = _with_default(key.key, defaults)
+def _replace_default(key: Key, defaults: Mapping[str, Any]) -> Key:
+    if isinstance(key, Synonyms):
+        inner = _replace_default(key.key, defaults)
         return replace(key, key=inner) if isinstance(inner, Equal) else key
     return replace(key, default=defaults[key.theirs]) if isinstance(key, Equal) and key.theirs in defaults else key
 
 
 @final
 @dataclass(frozen=True)
-class InverseRoot(Key):
+class InverseSquareRoot(Key):
     """A number whose inverse square root is ours: Gemma's ``query_pre_attn_scalar``, and the scale of scores.
 
     Args:
@@ -158,7 +158,7 @@ class InverseRoot(Key):
     ours: str
     default: float
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """One over the root."""
         number = theirs.take(self.theirs, FLOAT, self.default)
         if number is not None and number <= 0:
@@ -166,7 +166,7 @@ class InverseRoot(Key):
         elif number is not None:
             ours.set(self.ours, number**-0.5)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """One over the square, as they have it: whole."""
         scale = ours.get(self.ours)
         theirs[self.theirs] = ours.get("head_dim") if scale is None else round(scale**-2)
@@ -187,14 +187,14 @@ class Fixed(Key):
     value: Any
     default: Any = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Refuse another value."""
         value = theirs.take_any(self.theirs)
         value = self.value if value is None and self.default is None else self.default if value is None else value
         if value != self.value or isinstance(value, bool) is not isinstance(self.value, bool):
             theirs.refuse(self.theirs, f"must be {self.value!r}, for there is no component for another", value)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The value, though its absence may mean the same: other readers of checkpoints have other defaults."""
         if self.value is not None:
             theirs[self.theirs] = self.value
@@ -202,7 +202,7 @@ class Fixed(Key):
 
 @final
 @dataclass(frozen=True)
-class Repeated(Key):
+class Redundant(Key):
     """An option that can only say what others say; absent it says the same.
 
     Args:
@@ -215,25 +215,25 @@ class Repeated(Key):
     ours: str
     over: str | None = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Refuse another value."""
-        value, other = theirs.take(self.theirs, INT, None), self._other(ours)
+        value, other = theirs.take(self.theirs, INT, None), self._compute_expected(ours)
         if value is not None and other is not None and value != other:
             theirs.refuse(self.theirs, f"must be {other}, for there is no component for another", value)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The same again, if a file must say it."""
         if self.over is None:
             theirs[self.theirs] = ours.get(self.ours)
 
-    def _other(self, ours: Draft) -> int | None:
+    def _compute_expected(self, ours: ConfigDraft) -> int | None:
         value, divisor = ours.get(self.ours), 1 if self.over is None else ours.get(self.over)
         return None if value is None or not divisor else int(value // divisor)
 
 
 @final
 @dataclass(frozen=True)
-class Idle(Key):
+class Passthrough(Key):
     """Options that change nothing of what the model computes; they are kept, and written again.
 
     Args:
@@ -242,18 +242,18 @@ class Idle(Key):
 
     theirs: tuple[str, ...]
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Take them; that they are kept is not the model's business."""
         for name in self.theirs:
             theirs.take_any(name)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Nothing: what was kept is written by who kept it."""
 
 
 @final
 @dataclass(frozen=True)
-class Echo(Key):
+class WriteOnly(Key):
     """An option that neither we nor transformers read, written for other readers of checkpoints.
 
     Args:
@@ -264,18 +264,18 @@ class Echo(Key):
     theirs: str
     ours: str
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Take it, whatever it says."""
         theirs.take_any(self.theirs)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The value of ours."""
         theirs[self.theirs] = ours.get(self.ours)
 
 
 @final
 @dataclass(frozen=True)
-class Unless(Key):
+class Switch(Key):
     """An option whose truth means one value of ours and whose falsehood another.
 
     Args:
@@ -292,13 +292,13 @@ class Unless(Key):
     no: Any
     default: Any = REQUIRED
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """One of two values."""
         value = theirs.take(self.theirs, BOOL, self.default)
         if value is not None:
             ours.set(self.ours, self.yes if value else self.no)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """True where ours is the one, false elsewhere."""
         theirs[self.theirs] = ours.get(self.ours) == self.yes
 
@@ -310,16 +310,16 @@ class Derived(Key):
 
     Args:
         ours: dotted path.
-        made: from what was read so far to our value.
+        compute: from what was read so far to our value.
     """
 
     ours: str
-    made: Callable[[Draft], Any]
+    compute: Callable[[ConfigDraft], Any]
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Write what follows, unless something that it follows from is missing."""
         if not theirs.problems:
-            ours.set(self.ours, self.made(ours))
+            ours.set(self.ours, self.compute(ours))
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Nothing: it follows."""

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import FLOAT, Composed, Draft, Source
+from zoo.hub.config_views import FLOAT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.keys import Key
 from zoo.hub.rotary_keys import compute_mscale
 
-STRONGEST = 100.0
+MAX_MSCALE = 100.0
 """``mscale_all_dim``; published ones are at most 1."""
 
 
@@ -22,25 +22,25 @@ class LatentScale(Key):
     It looks at the rotary scaling, and is read and written after it. Source: DeepSeek-AI 2024 (DeepSeek-V2).
     """
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """The product; nothing is taken."""
-        given = theirs.peek("rope_parameters") or theirs.peek("rope_scaling") or {}
+        given = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
         if theirs.problems or ours.get("position.scaling.factor") is None or "mscale_all_dim" not in given:
             return
         found: list[str] = []
         whole = FLOAT.check(given["mscale_all_dim"], f"{theirs.name}: rope_parameters: mscale_all_dim", found)
-        if not found and not 0 <= whole <= STRONGEST:
+        if not found and not 0 <= whole <= MAX_MSCALE:
             found.append(f"{theirs.name}: rope_parameters: mscale_all_dim must be from 0 to 100: got {whole}")
         theirs.problems += found
         if found or not whole:
             return
         size = compute_mscale(ours.get("position.scaling.factor"), whole)
-        ours.set("attention.scores.scale", size**2 * _width(ours) ** -0.5)
+        ours.set("attention.scores.scale", size**2 * _get_head_width(ours) ** -0.5)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """``mscale_all_dim``, and the ``mscale`` that gives the factor of turned features with it."""
         scaling, scale = ours.get("position.scaling") or {}, ours.get("attention.scores.scale")
-        factor, usual = scaling.get("factor"), _width(ours) ** -0.5
+        factor, usual = scaling.get("factor"), _get_head_width(ours) ** -0.5
         if scale is None or factor is None or scale <= usual * (1 + 1e-9):
             return
         size = math.sqrt(scale / usual)
@@ -51,7 +51,7 @@ class LatentScale(Key):
             theirs[name] = {**theirs[name], **more}
 
 
-def _width(ours: Draft | Composed) -> int:
+def _get_head_width(ours: ConfigDraft | PlanValues) -> int:
     """Features of a head's queries; without latent attention none of them are apart."""
     return int(ours.get("head_dim") + ours.get("attention.rope_dim", 0))
 

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from zoo import __version__
 from zoo.checks import Refused
-from zoo.hub.family import Described, Family
-from zoo.hub.task_heads import KeptHead, head_of_json
+from zoo.hub.config_json import ConfigDescription
+from zoo.hub.family import Family
+from zoo.hub.task_heads import KeptHead, parse_head
 from zoo.hub.tensor_rules import Numbers, Rule
 from zoo.model import build
 
 
 @final
 @dataclass(frozen=True)
-class Own(Rule):
+class NativeRule(Rule):
     """Every tensor under its own name."""
 
     def match(self, name: str) -> Numbers:
@@ -34,13 +35,13 @@ class Own(Rule):
         return list(ours)
 
 
-BESIDE = "task_head."
+TASK_HEAD_PREFIX = "task_head."
 """What names of tensors begin with that are kept beside the model."""
-OWN = Family("zoo", {}, {}, (), (Own("{name}", "{name}"),))
+NATIVE = Family("zoo", {}, {}, (), (NativeRule("{name}", "{name}"),))
 """The family of every model, for which nothing has to fit."""
 
 
-def read_own(config: Mapping[str, Any]) -> Described:
+def read_native_config(config: Mapping[str, Any]) -> ConfigDescription:
     """What a config.json of ours says.
 
     Raises:
@@ -55,10 +56,10 @@ def read_own(config: Mapping[str, Any]) -> Described:
     kept = {
         key: value for key, value in config.items() if key not in ("model_type", "zoo_version", "model", "task_head")
     }
-    return Described(OWN, plan, kept, task=head_of_json(config.get("task_head")))
+    return ConfigDescription(NATIVE, plan, kept, task=parse_head(config.get("task_head")))
 
 
-def write_own(
+def write_native_config(
     model: Mapping[str, Any], vocabulary: int, kept: Mapping[str, Any], origin: str, task: KeptHead | None
 ) -> dict[str, Any]:
     """The config.json of a model's config.
@@ -71,6 +72,6 @@ def write_own(
         task: a head that is kept beside the model.
     """
     beside = {} if task is None else {"task_head": task.as_json()}
-    came = {} if origin == OWN.name else {"family": origin}
+    came = {} if origin == NATIVE.name else {"family": origin}
     whole = {**model, "vocabulary": vocabulary}
-    return {**kept, "model_type": OWN.name, "zoo_version": __version__, **came, **beside, "model": whole}
+    return {**kept, "model_type": NATIVE.name, "zoo_version": __version__, **came, **beside, "model": whole}

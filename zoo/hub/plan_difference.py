@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.hub.config_sides import layer_values, part_values
+from zoo.hub.config_views import get_layer_values, get_part_values
 from zoo.model.plan import ModelPlan, Part, StackPlan
 
 _TRAINING = frozenset({"initialization", "dropout", "aux_loss", "z_loss"})
@@ -28,15 +28,15 @@ class Difference:
     other: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {shown(self.one)}, not {shown(self.other)}"
+        return f"{self.path}: {format_value(self.one)}, not {format_value(self.other)}"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a person would write it."""
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _plain(value) else str(value)
+    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _is_plain(value) else str(value)
 
 
-def differences(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> list[Difference]:
+def compare_plans(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> list[Difference]:
     """Where two plans differ; equal means that they compute the same function of the same weights.
 
     Args:
@@ -44,14 +44,14 @@ def differences(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> 
         other: the second.
         training: whether to look at dropout, initialization and further losses too.
     """
-    found = list(_between(_model(one, training), _model(other, training), ""))
+    found = list(_compare_mappings(_get_model_values(one, training), _get_model_values(other, training), ""))
     several = len(one.stacks) + len(other.stacks) > 2
-    for a, b in _pairs(one.stacks, other.stacks):
-        found += _stack_differences(a, b, f"{a.name}." if several else "", training)
+    for a, b in _match_stacks(one.stacks, other.stacks):
+        found += _compare_stacks(a, b, f"{a.name}." if several else "", training)
     return found
 
 
-def _pairs(one: Sequence[StackPlan], other: Sequence[StackPlan]) -> list[tuple[StackPlan, StackPlan]]:
+def _match_stacks(one: Sequence[StackPlan], other: Sequence[StackPlan]) -> list[tuple[StackPlan, StackPlan]]:
     """The stacks that are compared: single ones whatever they are, else those of one name."""
     if len(one) == len(other) == 1:
         return [(one[0], other[0])]
@@ -59,7 +59,7 @@ def _pairs(one: Sequence[StackPlan], other: Sequence[StackPlan]) -> list[tuple[S
     return [(stack, named[stack.name]) for stack in one if stack.name in named]
 
 
-def _model(plan: ModelPlan, training: bool) -> dict[str, Any]:
+def _get_model_values(plan: ModelPlan, training: bool) -> dict[str, Any]:
     values: dict[str, Any] = {
         "variant": plan.variant,
         "dim": plan.dim,
@@ -74,62 +74,62 @@ def _model(plan: ModelPlan, training: bool) -> dict[str, Any]:
     return {**values, "initialization": begin} if training else values
 
 
-def _stack_differences(one: StackPlan, other: StackPlan, prefix: str, training: bool) -> Iterator[Difference]:
+def _compare_stacks(one: StackPlan, other: StackPlan, prefix: str, training: bool) -> Iterator[Difference]:
     sizes = [
         {
             "layers": len(stack.layers),
             "shared": len(stack.layers) > stack.distinct and stack.distinct,
             "input_norm": stack.input_norm,
-            "cross": None if stack.cross is None else _part(stack.cross, stack.base, training),
+            "cross": None if stack.cross is None else _normalize_part(stack.cross, stack.base, training),
         }
         for stack in (one, other)
     ]
-    yield from _between(sizes[0], sizes[1], prefix)
+    yield from _compare_mappings(sizes[0], sizes[1], prefix)
     seen: dict[str, tuple[Difference, list[int]]] = {}
     for number, (a, b) in enumerate(zip(one.layers, other.layers, strict=False)):
-        for difference in _between(_layer(a, training), _layer(b, training), prefix):
+        for difference in _compare_mappings(_normalize_layer(a, training), _normalize_layer(b, training), prefix):
             seen.setdefault(repr(difference), (difference, []))[1].append(number)
     both = min(len(one.layers), len(other.layers))
     for difference, numbers in seen.values():
-        where = "" if len(numbers) == both else f" (layer {ranges(numbers)})"
+        where = "" if len(numbers) == both else f" (layer {format_ranges(numbers)})"
         yield Difference(difference.path + where, difference.one, difference.other)
 
 
-def _layer(layer: Any, training: bool) -> dict[str, Any]:
-    values = layer_values(layer)
+def _normalize_layer(layer: Any, training: bool) -> dict[str, Any]:
+    values = get_layer_values(layer)
     del values["dim"]  # which is the model's
     for slot in ("attention", "ffn", "norm", "position", "residual"):
-        values[slot] = _part(getattr(layer, slot), layer, training)
-    return values if training else _without_training(values)
+        values[slot] = _normalize_part(getattr(layer, slot), layer, training)
+    return values if training else _remove_training_options(values)
 
 
-def _part(part: Part, layer: Any, training: bool) -> dict[str, Any]:
+def _normalize_part(part: Part, layer: Any, training: bool) -> dict[str, Any]:
     """A part in one form: what can be said in two ways is said in one."""
-    values: dict[str, Any] = part_values(part)
+    values: dict[str, Any] = get_part_values(part)
     if part.name == "multi_head":
         values = {**values, "name": "grouped_query", "kv_heads": layer.heads}
     scores = values.get("scores")
     if scores is not None and scores.get("scale") is not None:
         turned = values["rope_dim"] if part.name == "latent" else 0
-        if _equal(scores["scale"], (layer.head_dim + turned) ** -0.5):
+        if _is_equal(scores["scale"], (layer.head_dim + turned) ** -0.5):
             values["scores"] = {**scores, "scale": None}
     if part.name == "latent" and values["value_dim"] is None:
         values["value_dim"] = layer.head_dim
     router = values.get("router")
     if router is not None and not training:
         values["router"] = {**router, "correction": router["correction"] is not None}
-    return values if training else _without_training(values)
+    return values if training else _remove_training_options(values)
 
 
-def _without_training(values: Mapping[str, Any]) -> dict[str, Any]:
+def _remove_training_options(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _without_training(value) if isinstance(value, Mapping) else value
+        key: _remove_training_options(value) if isinstance(value, Mapping) else value
         for key, value in values.items()
         if key not in _TRAINING
     }
 
 
-def _between(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> Iterator[Difference]:
+def _compare_mappings(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> Iterator[Difference]:
     """Differences of two mappings; where the names of parts differ, their options are not compared."""
     if one.get("name") != other.get("name"):
         yield Difference(prefix.removesuffix("."), one.get("name", _ABSENT), other.get("name", _ABSENT))
@@ -137,26 +137,26 @@ def _between(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> I
     for key in dict.fromkeys([*one, *other]):
         a, b = one.get(key, _ABSENT), other.get(key, _ABSENT)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            yield from _between(a, b, f"{prefix}{key}.")
-        elif not _equal(a, b):
-            yield Difference(f"{prefix}{key}", _short(a), _short(b))
+            yield from _compare_mappings(a, b, f"{prefix}{key}.")
+        elif not _is_equal(a, b):
+            yield Difference(f"{prefix}{key}", _summarize(a), _summarize(b))
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _is_equal(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return abs(a - b) <= 1e-9 * max(abs(a), abs(b))
     return bool(a == b)
 
 
-def _short(value: Any) -> Any:
+def _summarize(value: Any) -> Any:
     return value.get("name", "present") if isinstance(value, Mapping) else value
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
-def ranges(numbers: Sequence[int]) -> str:
+def format_ranges(numbers: Sequence[int]) -> str:
     """0, 1, 2, 5 as ``0-2, 5``."""
     runs: list[list[int]] = []
     for number in numbers:

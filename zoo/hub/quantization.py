@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.hub.config_sides import Source
+from zoo.hub.config_views import PublishedConfig
 from zoo.hub.tensor_files import Checkpoint, Header
 
 SCALE = "_scale_inv"
@@ -50,7 +50,7 @@ class Quantization:
             Refused: if the method is not read, or tensors do not go together.
         """
         self.require_readable()
-        return Unpacked(checkpoint, self) if self.method == "mxfp4" else Dequantized(checkpoint, self)
+        return Mxfp4Checkpoint(checkpoint, self) if self.method == "mxfp4" else Fp8Checkpoint(checkpoint, self)
 
     def __str__(self) -> str:
         return self.method + (f" in blocks of {self.block[0]} x {self.block[1]}" if self.block else "")
@@ -69,7 +69,7 @@ class Quantization:
             raise Refused(f"the weights are quantized ({self}), which is not read: dequantize them first, {way}")
 
 
-def read_quantization(config: Source) -> Quantization | None:
+def read_quantization(config: PublishedConfig) -> Quantization | None:
     """What ``quantization_config`` says; None where the weights are plain."""
     given = config.take_any("quantization_config")
     if given is None or given == {}:
@@ -77,23 +77,23 @@ def read_quantization(config: Source) -> Quantization | None:
     if not isinstance(given, Mapping):
         config.refuse("quantization_config", "must be a mapping", given)
         return None
-    method = given.get("quant_method") or given.get("quant_algo") or _method_of_flags(given)
+    method = given.get("quant_method") or given.get("quant_algo") or _infer_method(given)
     block = given.get("weight_block_size")
     if block is not None and not _is_block(block):
         config.refuse("quantization_config.weight_block_size", "must be two positive numbers", block)
         return None
-    return Quantization(str(method), (block[0], block[1]) if block else None, _wide_dtype(config))
+    return Quantization(str(method), (block[0], block[1]) if block else None, _get_plain_dtype(config))
 
 
-def _wide_dtype(config: Source) -> torch.dtype:
+def _get_plain_dtype(config: PublishedConfig) -> torch.dtype:
     """The type of plain weights; bfloat16 where config.json says none."""
-    dtype = getattr(torch, str(config.peek("dtype") or config.peek("torch_dtype")), None)
+    dtype = getattr(torch, str(config.get("dtype") or config.get("torch_dtype")), None)
     if isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1:
         return dtype
     return torch.bfloat16
 
 
-def _method_of_flags(given: Mapping[str, Any]) -> str:
+def _infer_method(given: Mapping[str, Any]) -> str:
     """The method of files that name none."""
     return "bitsandbytes" if {"load_in_4bit", "load_in_8bit"} & set(given) else "unknown method"
 
@@ -102,7 +102,7 @@ def _is_block(block: Any) -> bool:
     return isinstance(block, list) and len(block) == 2 and all(type(size) is int and size > 0 for size in block)
 
 
-class Dequantized:
+class Fp8Checkpoint:
     """A checkpoint whose fp8 weights are read as plain ones: each value times the scale of its block.
 
     Source: DeepSeek-AI 2024 (DeepSeek-V3, arXiv:2412.19437), fine-grained quantization.
@@ -151,7 +151,7 @@ FP4 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.
 """The numbers of e2m1 by their four bits."""
 
 
-class Unpacked:
+class Mxfp4Checkpoint:
     """A checkpoint whose mxfp4 weights are read as plain ones: 32 numbers of four bits that share a power of two.
 
     Two numbers stand in a byte, the lower bits first; ``NAME_blocks`` is ``[experts, outputs, inputs / 32, 16]`` and
@@ -169,14 +169,14 @@ class Unpacked:
         self._checkpoint, self._dtype = checkpoint, quantization.dtype
         names = {name.removesuffix(BLOCKS) for name in checkpoint.headers if name.endswith(BLOCKS)}
         self.headers: Mapping[str, Header] = {
-            **{name: Header(self._shape(name), self._dtype) for name in sorted(names)},
-            **{name: each for name, each in checkpoint.headers.items() if not self._belongs(name, names)},
+            **{name: Header(self._get_shape(name), self._dtype) for name in sorted(names)},
+            **{name: each for name, each in checkpoint.headers.items() if not self._is_part(name, names)},
         }
 
-    def _belongs(self, name: str, names: set[str]) -> bool:
+    def _is_part(self, name: str, names: set[str]) -> bool:
         return name.endswith((BLOCKS, SCALES)) and name.removesuffix(BLOCKS).removesuffix(SCALES) in names
 
-    def _shape(self, name: str) -> tuple[int, ...]:
+    def _get_shape(self, name: str) -> tuple[int, ...]:
         blocks, scales = self._checkpoint.headers[name + BLOCKS], self._checkpoint.headers.get(name + SCALES)
         if len(blocks.shape) != 4 or blocks.shape[-1] != 16 or scales is None or scales.shape != blocks.shape[:-1]:
             got = None if scales is None else list(scales.shape)

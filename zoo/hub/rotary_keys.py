@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, INT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, INT, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.keys import Key
-from zoo.hub.window_keys import FULL, SLIDING, layer_types
+from zoo.hub.window_keys import FULL, SLIDING, list_layer_types
 
 
 @final
@@ -29,7 +29,7 @@ class Rotary(Key):
     path: str = "position"
     absent: Mapping[str, Any] | None = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Both forms; where both are given they must agree."""
         newer, older = theirs.take_any("rope_parameters"), theirs.take_any("rope_scaling")
         base = theirs.take("rope_theta", FLOAT, None)
@@ -38,21 +38,21 @@ class Rotary(Key):
             if given is not None and not isinstance(given, Mapping):
                 theirs.refuse(name, "must be a mapping", given)
                 return
-        if newer and older and (differ := [key for key in older if not _agree(key, newer, older)]):
+        if newer and older and (differ := [key for key in older if not _is_consistent(key, newer, older)]):
             rule = f"must say of {', '.join(differ)} what rope_parameters says, or be left out"
             theirs.refuse("rope_scaling", rule, dict(older))
             return
         read_rotary(theirs, ours, self, newer or older or self.absent or {}, base, fraction)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Both forms, for readers of all ages."""
-        parameters = rotary_parameters(ours.get(self.path, {}), self.fraction is not None)
+        parameters = build_rope_parameters(ours.get(self.path, {}), self.fraction is not None)
         theirs["rope_parameters"] = parameters
         theirs["rope_theta"] = parameters["rope_theta"]
         if self.fraction is not None:
             theirs["partial_rotary_factor"] = parameters["partial_rotary_factor"]
         if parameters["rope_type"] != "default":
-            legacy = {key: value for key, value in parameters.items() if key not in _APART}
+            legacy = {key: value for key, value in parameters.items() if key not in _OWN_OPTIONS}
             theirs["rope_scaling"] = legacy
 
 
@@ -69,14 +69,14 @@ class RotaryByType(Key):
     bases: Mapping[str, tuple[str, float]]
     scaled: tuple[str, ...] = (FULL,)
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Each type where ``Window`` has put it: the rule, or the exception; a type that no layer has says nothing."""
         newer, older = theirs.take_any("rope_parameters") or {}, theirs.take_any("rope_scaling") or {}
         for name, given in (("rope_parameters", newer), ("rope_scaling", older)):
             if not isinstance(given, Mapping):
                 theirs.refuse(name, "must be a mapping", given)
                 return
-        if wrong := [key for key, value in newer.items() if key not in self.bases or not _mapping(value)]:
+        if wrong := [key for key, value in newer.items() if key not in self.bases or not _is_mapping_or_none(value)]:
             theirs.refuse("rope_parameters", f"must have a mapping for each of {', '.join(self.bases)}", wrong)
             return
         both = ours.get("exceptions.full") is not None
@@ -85,32 +85,32 @@ class RotaryByType(Key):
             base = theirs.take(name, FLOAT, default)
             given = {**(newer.get(kind) or {}), **(older if kind in self.scaled else {})}
             path = "position" if kind == rule else "exceptions.full.position"
-            goal = ours if kind == rule or both else Draft({})
+            goal = ours if kind == rule or both else ConfigDraft({})
             read_rotary(theirs, goal, Rotary(path=path), given, base, None)
         if both and ours.get("position.scaling") and not ours.get("exceptions.full.position.scaling"):
             ours.set("exceptions.full.position.scaling", dict.fromkeys(ours.get("position.scaling")) | {"kind": "none"})
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Both forms, as far as the older one can say it."""
         turns: dict[str, dict[str, Any]] = {}
-        for kind, layer in zip(layer_types(ours), ours.layers(), strict=True):
-            turns.setdefault(kind, rotary_parameters(layer["position"], partial=False))
+        for kind, layer in zip(list_layer_types(ours), ours.list_layers(), strict=True):
+            turns.setdefault(kind, build_rope_parameters(layer["position"], partial=False))
         for kind, (name, default) in self.bases.items():
             theirs[name] = turns.setdefault(kind, {"rope_type": "default", "rope_theta": default})["rope_theta"]
         theirs["rope_parameters"] = turns
 
 
-def _mapping(value: Any) -> bool:
+def _is_mapping_or_none(value: Any) -> bool:
     return value is None or isinstance(value, Mapping)
 
 
-def _agree(key: str, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
+def _is_consistent(key: str, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
     """Whether the newer form says of an option what the older one does."""
     name = "rope_type" if key == "type" else key
     return bool(newer.get(name, newer.get(key)) == older[key])
 
 
-_APART = ("rope_theta", "partial_rotary_factor")
+_OWN_OPTIONS = ("rope_theta", "partial_rotary_factor")
 _SCALING = {
     "factor": ("factor", FLOAT),
     "original_max_position_embeddings": ("length", INT),
@@ -124,7 +124,12 @@ _SCALING = {
 
 
 def read_rotary(
-    theirs: Source, ours: Draft, key: Rotary, given: Mapping[str, Any], base: float | None, fraction: float | None
+    theirs: PublishedConfig,
+    ours: ConfigDraft,
+    key: Rotary,
+    given: Mapping[str, Any],
+    base: float | None,
+    fraction: float | None,
 ) -> None:
     """Write what a mapping of rotary parameters means.
 
@@ -136,7 +141,7 @@ def read_rotary(
         base: ``rope_theta`` beside it.
         fraction: ``partial_rotary_factor`` beside it.
     """
-    inner = Source(given, f"{theirs.name}: rope_parameters")
+    inner = PublishedConfig(given, f"{theirs.name}: rope_parameters")
     base = inner.take("rope_theta", FLOAT, base if base is not None else key.base)
     ours.set(f"{key.path}.base", base)
     fraction = inner.take("partial_rotary_factor", FLOAT, fraction if fraction is not None else key.fraction)
@@ -153,7 +158,7 @@ def read_rotary(
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
         theirs.problems += inner.problems  # but not the options of a kind that is not known
         return
-    plain = inner.peek("factor") == 1 and inner.peek("attention_factor") in (
+    plain = inner.get("factor") == 1 and inner.get("attention_factor") in (
         None,
         1,
     )  # once as long: of any kind, nothing
@@ -165,14 +170,14 @@ def read_rotary(
         ):  # which say nothing here, and some published configs have them
             inner.take_any(name)
     else:
-        ours.set(f"{key.path}.scaling", {"kind": kind, **_scaling(theirs, inner, kind)})
-    theirs.absorb(inner, "rope_parameters")
+        ours.set(f"{key.path}.scaling", {"kind": kind, **_read_scaling(theirs, inner, kind)})
+    theirs.merge(inner, "rope_parameters")
 
 
-def _scaling(theirs: Source, inner: Source, kind: str) -> dict[str, Any]:
+def _read_scaling(theirs: PublishedConfig, inner: PublishedConfig, kind: str) -> dict[str, Any]:
     values = {our: inner.take(their, kind_of, None) for their, (our, kind_of) in _SCALING.items()}
     if kind in ("yarn", "llama3") and values["length"] is None:
-        length = theirs.peek("max_position_embeddings")
+        length = theirs.get("max_position_embeddings")
         values["length"] = length if isinstance(length, int) else None
     elif kind == "linear":
         values["length"] = None  # which it does not look at
@@ -193,7 +198,7 @@ def compute_mscale(factor: float, mscale: float) -> float:
     return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
-def rotary_parameters(position: Mapping[str, Any], partial: bool) -> dict[str, Any]:
+def build_rope_parameters(position: Mapping[str, Any], partial: bool) -> dict[str, Any]:
     """``rope_parameters`` of the values of a rotary position."""
     scaling = position.get("scaling") or {"kind": "none"}
     kind = "default" if scaling["kind"] == "none" else scaling["kind"]

@@ -33,7 +33,7 @@ class TaskHead:
     prefix: str | None = None
     only_if: Mapping[str, str] = field(default_factory=dict)
 
-    def shapes(self, config: Mapping[str, Any], dim: int) -> dict[str, tuple[int, ...]]:
+    def compute_shapes(self, config: Mapping[str, Any], dim: int) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor for a config.json."""
         sizes = {"dim": dim, "labels": count_labels(config, self.labels)}
         return {
@@ -66,11 +66,11 @@ class KeptHead:
         return f"the task head of {self.architecture} ({', '.join(sorted(self.shapes))})"
 
     def as_json(self) -> dict[str, Any]:
-        """What ``head_of_json`` reads; the tensors lie elsewhere."""
+        """What ``parse_head`` reads; the tensors lie elsewhere."""
         return {"architecture": self.architecture, "shapes": {name: list(shape) for name, shape in self.shapes.items()}}
 
 
-def head_of_json(given: Any) -> KeptHead | None:
+def parse_head(given: Any) -> KeptHead | None:
     """A head as ``as_json`` says it; None where there is none.
 
     Raises:
@@ -121,20 +121,22 @@ def count_labels(config: Mapping[str, Any], default: int) -> int:
     return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else default
 
 
-def linear(name: str, outputs: Size = "labels", inputs: Size = "dim", *, bias: bool = True) -> dict[str, Any]:
+def describe_linear(name: str, outputs: Size = "labels", inputs: Size = "dim", *, bias: bool = True) -> dict[str, Any]:
     """The tensors of a linear map."""
     return {f"{name}.weight": (outputs, inputs), **({f"{name}.bias": (outputs,)} if bias else {})}
 
 
-CLASSIFIER = TaskHead(linear("classifier"))
+CLASSIFIER = TaskHead(describe_linear("classifier"))
 """One linear map: on a pooled vector (BERT), or on each token."""
-CHOICE = TaskHead(linear("classifier", 1))
+CHOICE = TaskHead(describe_linear("classifier", 1))
 """One number for each of several rows, of which one is chosen."""
-TWO_STEPS = TaskHead({**linear("classifier.dense", "dim"), **linear("classifier.out_proj")})
+TWO_STEPS = TaskHead({**describe_linear("classifier.dense", "dim"), **describe_linear("classifier.out_proj")})
 """Two linear maps on the first token (RoBERTa)."""
-CLASSIFICATION = TaskHead({**linear("classification_head.dense", "dim"), **linear("classification_head.out_proj")})
+CLASSIFICATION = TaskHead(
+    {**describe_linear("classification_head.dense", "dim"), **describe_linear("classification_head.out_proj")}
+)
 """Two linear maps on the last token of a target (BART)."""
-ANSWERS = TaskHead(linear("qa_outputs"))
+ANSWERS = TaskHead(describe_linear("qa_outputs"))
 """Where an answer begins and ends."""
-SCORE = TaskHead(linear("score", bias=False))
+SCORE = TaskHead(describe_linear("score", bias=False))
 """One linear map on the last token of a decoder."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo.checks import Refused
 from zoo.system.input_files import read_json
 
-ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _TYPES = {
     "F64": torch.float64,
@@ -57,19 +57,19 @@ def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
     Raises:
         Refused: if there is no such file, or one is damaged or says what cannot be.
     """
-    if (folder / ONE).is_file() or (folder / INDEX).is_file():
-        return SafetensorsFiles(_files(folder, ONE, INDEX))
+    if (folder / SINGLE_FILE).is_file() or (folder / INDEX_FILE).is_file():
+        return SafetensorsFiles(_find_files(folder, SINGLE_FILE, INDEX_FILE))
     if not pickled and ((folder / PICKLED).is_file() or (folder / PICKLED_INDEX).is_file()):
         raise Refused(
             f"{folder} has only a pickled checkpoint, which is not read unless asked for: "
             f"zoo import {shlex.quote(str(folder))} NEW_FOLDER --pickled writes one in safetensors, of weights alone"
         )
     if pickled:
-        return PickledFiles(_files(folder, PICKLED, PICKLED_INDEX))
-    raise Refused(f"{folder} has no checkpoint: there is neither {ONE} nor {INDEX}")
+        return PickledFiles(_find_files(folder, PICKLED, PICKLED_INDEX))
+    raise Refused(f"{folder} has no checkpoint: there is neither {SINGLE_FILE} nor {INDEX_FILE}")
 
 
-def _files(folder: Path, one: str, index: str) -> list[Path]:
+def _find_files(folder: Path, one: str, index: str) -> list[Path]:
     """The file, or the shards that an index names, which must lie beside it."""
     if (folder / one).is_file():
         return [folder / one]
@@ -92,17 +92,17 @@ class SafetensorsFiles:
     """
 
     def __init__(self, files: list[Path]) -> None:
-        self._of: dict[str, tuple[Path, int]] = {}
+        self._sources: dict[str, tuple[Path, int]] = {}
         headers: dict[str, Header] = {}
         for path in files:
-            for name, header, begin in _entries(path):
-                headers[_once(name, headers, path)] = header
-                self._of[name] = path, begin
+            for name, header, begin in _read_entries(path):
+                headers[_require_unique(name, headers, path)] = header
+                self._sources[name] = path, begin
         self.headers: Mapping[str, Header] = headers
 
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own: the file may change afterwards."""
-        (path, begin), header = self._of[name], self.headers[name]
+        (path, begin), header = self._sources[name], self.headers[name]
         content = torch.empty(math.prod(header.shape) * header.dtype.itemsize, dtype=torch.uint8)
         with path.open("rb") as file:
             file.seek(begin)
@@ -112,7 +112,7 @@ class SafetensorsFiles:
         return content.view(header.dtype).view(header.shape)
 
 
-def _entries(path: Path) -> Iterator[tuple[str, Header, int]]:
+def _read_entries(path: Path) -> Iterator[tuple[str, Header, int]]:
     """Every tensor of a file that is sound: its name, what is known of it, and at which byte it begins."""
     try:
         safe_open(path, framework="pt")
@@ -123,10 +123,10 @@ def _entries(path: Path) -> Iterator[tuple[str, Header, int]]:
         raise Refused(f"{path} is no sound safetensors file: {error}") from None
     for name, entry in entries.items():
         if name != "__metadata__":
-            yield name, _header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
+            yield name, _build_header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
 
 
-class Selected:
+class SelectedCheckpoint:
     """Some tensors of a checkpoint, under other names.
 
     Args:
@@ -143,35 +143,35 @@ class Selected:
         return self._checkpoint.read(self._names[name])
 
 
-class Renamed:
-    """A checkpoint under the names of today.
+class RenamedCheckpoint:
+    """A checkpoint with renamed tensors.
 
     Args:
-        checkpoint: what is read.
-        endings: how names end there, and what stands for that here.
-        beginnings: how they begin there, and what stands for that here; the first that fits.
+        checkpoint: the checkpoint to read.
+        suffixes: suffixes of names in the checkpoint, and their replacements.
+        prefixes: prefixes of names in the checkpoint, and their replacements; the first match is used.
     Raises:
-        Refused: if a tensor is there under both names.
+        Refused: if a tensor has both the old and the new name.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, endings: Mapping[str, str], beginnings: Mapping[str, str] | None = None
+        self, checkpoint: Checkpoint, suffixes: Mapping[str, str], prefixes: Mapping[str, str] | None = None
     ) -> None:
-        self._checkpoint, self._endings, self._beginnings = checkpoint, endings, beginnings or {}
-        self._of = {self._renamed(name): name for name in checkpoint.headers}
-        if len(self._of) < len(checkpoint.headers):
-            twice = sorted(set(checkpoint.headers) - set(self._of.values()))
+        self._checkpoint, self._suffixes, self._prefixes = checkpoint, suffixes, prefixes or {}
+        self._sources = {self._rename(name): name for name in checkpoint.headers}
+        if len(self._sources) < len(checkpoint.headers):
+            twice = sorted(set(checkpoint.headers) - set(self._sources.values()))
             raise Refused(f"the checkpoint has two names for one tensor: {', '.join(twice[:_SHOWN])}")
-        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in self._of.items()}
+        self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in self._sources.items()}
 
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own."""
-        return self._checkpoint.read(self._of[name])
+        return self._checkpoint.read(self._sources[name])
 
-    def _renamed(self, name: str) -> str:
-        old, new = next((each for each in self._beginnings.items() if name.startswith(each[0])), ("", ""))
+    def _rename(self, name: str) -> str:
+        old, new = next((each for each in self._prefixes.items() if name.startswith(each[0])), ("", ""))
         name = new + name.removeprefix(old)
-        return next((name.removesuffix(old) + new for old, new in self._endings.items() if name.endswith(old)), name)
+        return next((name.removesuffix(old) + new for old, new in self._suffixes.items() if name.endswith(old)), name)
 
 
 class PickledFiles:
@@ -189,7 +189,7 @@ class PickledFiles:
             if not isinstance(found, Mapping) or not all(isinstance(each, Tensor) for each in found.values()):
                 raise Refused(f"{path} must hold tensors by name: got {type(found).__name__}")
             for name, tensor in found.items():
-                self._tensors[_once(str(name), self._tensors, path)] = tensor
+                self._tensors[_require_unique(str(name), self._tensors, path)] = tensor
         self.headers: Mapping[str, Header] = {
             name: Header(tuple(tensor.shape), tensor.dtype) for name, tensor in self._tensors.items()
         }
@@ -199,12 +199,12 @@ class PickledFiles:
         return self._tensors[name].clone()
 
 
-def _once(name: str, known: Mapping[str, Any], path: Path) -> str:
+def _require_unique(name: str, known: Mapping[str, Any], path: Path) -> str:
     if name in known:
         raise Refused(f"{path}: tensor {name} is in two files")
     return name
 
 
-def _header(shape: list[int], dtype: str) -> Header:
+def _build_header(shape: list[int], dtype: str) -> Header:
     """Of a floating-point tensor; others (positions, masks) are of no use to a model and keep their shape alone."""
     return Header(tuple(shape), _TYPES.get(dtype, torch.int64 if dtype[:1] in "IU" else torch.uint8))

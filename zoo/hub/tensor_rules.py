@@ -43,13 +43,13 @@ class Rule(ABC):
                 return found.groupdict()
         return None
 
-    def ours_of(self, numbers: Numbers) -> list[str]:
+    def list_our_names(self, numbers: Numbers) -> list[str]:
         """Returns our names."""
-        return [fill(pattern, numbers) for pattern in self.patterns]
+        return [fill_pattern(pattern, numbers) for pattern in self.patterns]
 
-    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+    def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
         """Returns the published names of these tensors of ours."""
-        return [fill(self.theirs, numbers)]
+        return [fill_pattern(self.theirs, numbers)]
 
     @abstractmethod
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
@@ -81,11 +81,11 @@ class Transposed(Rule):
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
         """Transposes to ``[outputs, inputs]``."""
-        return [transpose(tensor) for tensor in theirs]
+        return [transpose_matrix(tensor) for tensor in theirs]
 
     def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
         """Transposes to ``[inputs, outputs]``."""
-        return [transpose(tensor) for tensor in ours]
+        return [transpose_matrix(tensor) for tensor in ours]
 
 
 @final
@@ -106,7 +106,7 @@ class Joined(Rule):
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
         """Splits the published tensor."""
-        (whole,) = (transpose(tensor) if self.transposed else tensor for tensor in theirs)
+        (whole,) = (transpose_matrix(tensor) if self.transposed else tensor for tensor in theirs)
         if not self.by_head:
             return list(torch.split(whole, [len(part) for part in ours]))
         widths = [len(part) // heads for part in ours]
@@ -118,7 +118,7 @@ class Joined(Rule):
             whole = torch.cat([_split_heads(part, heads) for part in ours], dim=1).flatten(0, 1)
         else:
             whole = torch.cat(list(ours))
-        return [transpose(whole) if self.transposed else whole]
+        return [transpose_matrix(whole) if self.transposed else whole]
 
 
 @final
@@ -153,9 +153,9 @@ def _count_groups(ours: Sequence[Tensor], heads: int) -> int:
 class Experts(Rule):
     """A tensor of all experts, ``[experts, ...]``, published as one tensor per expert, numbered ``{expert}``."""
 
-    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+    def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
         """Returns a name for each expert."""
-        return [fill(self.theirs, {**numbers, "expert": str(expert)}) for expert in range(len(ours[0]))]
+        return [fill_pattern(self.theirs, {**numbers, "expert": str(expert)}) for expert in range(len(ours[0]))]
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
         """Stacks the experts."""
@@ -200,7 +200,7 @@ class Row(Rule):
 
 @final
 @dataclass(frozen=True)
-class Narrowed(Rule):
+class SingleOrPair(Rule):
     """A matrix, or its low-rank factors, which have other published names.
 
     Args:
@@ -211,9 +211,9 @@ class Narrowed(Rule):
 
     narrow: tuple[str, str] = ("", "")
 
-    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+    def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
         """Returns one name for a single matrix, two for factors."""
-        return [fill(pattern, numbers) for pattern in ((self.theirs,) if len(ours) == 1 else self.narrow)]
+        return [fill_pattern(pattern, numbers) for pattern in ((self.theirs,) if len(ours) == 1 else self.narrow)]
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
         """Returns the tensors unchanged."""
@@ -234,12 +234,12 @@ def _split_heads(tensor: Tensor, heads: int) -> Tensor:
     return tensor.reshape(heads, len(tensor) // heads, *tensor.shape[1:])
 
 
-def transpose(tensor: Tensor) -> Tensor:
+def transpose_matrix(tensor: Tensor) -> Tensor:
     """Transposes a matrix; returns a vector unchanged."""
     return tensor.mT if tensor.ndim > 1 else tensor
 
 
-def fill(pattern: str, numbers: Numbers) -> str:
+def fill_pattern(pattern: str, numbers: Numbers) -> str:
     """Fills the placeholders of a pattern."""
     star = numbers.get("star", "")
     return re.sub(r"\{(\w+)\}", lambda found: numbers[found[1]], pattern).replace("*", star)

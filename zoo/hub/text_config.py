@@ -26,19 +26,19 @@ _INSIDE = ("model.language_model.", "language_model.")
 
 
 @dataclass(frozen=True)
-class Wrapped:
+class InnerConfig:
     """A language model inside a model of several modalities.
 
     Attributes:
-        outside: the ``model_type`` of the whole.
+        wrapper_type: the ``model_type`` of the whole model.
         config: config.json of the language model alone.
     """
 
-    outside: str
+    wrapper_type: str
     config: Mapping[str, Any]
 
 
-def unwrap(config: Mapping[str, Any], bodies: Mapping[str, str]) -> Wrapped | None:
+def unwrap_text_config(config: Mapping[str, Any], bodies: Mapping[str, str]) -> InnerConfig | None:
     """The language model inside; None where the config is that of one.
 
     Args:
@@ -47,31 +47,31 @@ def unwrap(config: Mapping[str, Any], bodies: Mapping[str, str]) -> Wrapped | No
     Raises:
         Refused: if the whole is no language model that also reads something else.
     """
-    outside, inside = config.get("model_type"), config.get("text_config")
-    if not isinstance(outside, str) or outside in bodies:
+    wrapper, inside = config.get("model_type"), config.get("text_config")
+    if not isinstance(wrapper, str) or wrapper in bodies:
         return None
     if isinstance(inside, Mapping):
         kind = TEXT_TYPES.get(str(inside.get("model_type")), inside.get("model_type"))
         carried = {name: config[name] for name in _CARRIED if config.get(name) is not None}
         found = {**carried, **inside} | {name: config[name] for name in _CARRIED[:1] if config.get(name) is not None}
-    elif outside in FLAT_TYPES:
-        kind = FLAT_TYPES[outside]
+    elif wrapper in FLAT_TYPES:
+        kind = FLAT_TYPES[wrapper]
         found = {name: value for name, value in config.items() if name not in _OF_OTHERS}
     else:
         return None
-    if kind == "glm4" and outside != kind:
-        found["head_dim"] = _divided(found.get("hidden_size"), found.get("num_attention_heads"))
+    if kind == "glm4" and wrapper != kind:
+        found["head_dim"] = _divide(found.get("hidden_size"), found.get("num_attention_heads"))
     if not isinstance(kind, str) or kind not in bodies:
-        raise Refused(f"config.json: text_config of {outside}: unknown model_type {kind!r}")
-    return Wrapped(outside, {**found, "model_type": kind, "architectures": _class_inside(config, bodies[kind])})
+        raise Refused(f"config.json: text_config of {wrapper}: unknown model_type {kind!r}")
+    return InnerConfig(wrapper, {**found, "model_type": kind, "architectures": _choose_class(config, bodies[kind])})
 
 
-def _divided(dim: Any, heads: Any) -> Any:
+def _divide(dim: Any, heads: Any) -> Any:
     """Features of a head, of which GLM-4V says nothing."""
     return dim // heads if isinstance(dim, int) and isinstance(heads, int) and heads > 0 else None
 
 
-def _class_inside(config: Mapping[str, Any], body: str) -> list[str] | None:
+def _choose_class(config: Mapping[str, Any], body: str) -> list[str] | None:
     """The class of the language model: its body where the whole has no logits, else the one with a head."""
     given = config.get("architectures")
     name = str(given[0]) if isinstance(given, list) and len(given) == 1 else ""
@@ -82,7 +82,7 @@ def _class_inside(config: Mapping[str, Any], body: str) -> list[str] | None:
     return None
 
 
-def names_inside(names: Iterable[str], prefix: str) -> dict[str, str]:
+def map_inner_names(names: Iterable[str], prefix: str) -> dict[str, str]:
     """The language model's tensors among those of the whole: by the names that they have alone, those that they have.
 
     Args:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.components.attention._dot_product import DotProductAttention
-from zoo.hub.checkpoint_folder import Origin, load
-from zoo.hub.plan_difference import ranges
+from zoo.hub.load_checkpoint import load
+from zoo.hub.origin import Origin
+from zoo.hub.plan_difference import format_ranges
 from zoo.hub.weights import collect_tensors
 from zoo.model.variants.variant import Variant
 
@@ -22,7 +23,7 @@ _log = logging.getLogger("zoo")
 _NUMBER = re.compile(r"\.(\d+)\.")
 
 
-class Place(NamedTuple):
+class TensorPair(NamedTuple):
     """A tensor of the same name in two models, and the modules that it is in."""
 
     name: str
@@ -32,20 +33,20 @@ class Place(NamedTuple):
     new_modules: tuple[nn.Module, ...]
 
 
-class Converted(NamedTuple):
+class Conversion(NamedTuple):
     """What a conversion made of a tensor, and in which words it is told."""
 
     tensor: Tensor
     how: str
 
 
-def convert_heads(place: Place) -> Converted | None:
+def convert_heads(place: TensorPair) -> Conversion | None:
     """Key and value heads of attention as fewer or as more: the mean of a group, or each repeated.
 
     The mean is how Ainslie et al. (2023, arXiv:2305.13245) make grouped queries of a model with a key for every head;
     repetition leaves what the model computes as it is.
     """
-    old, new, part = _attention(place.old_modules), _attention(place.new_modules), place.name.split(".")[-2]
+    old, new, part = _find_attention(place.old_modules), _find_attention(place.new_modules), place.name.split(".")[-2]
     if old is None or new is None or part not in ("key", "value", "key_norm"):
         return None
     if (old.heads, old.head_dim) != (new.heads, new.head_dim) or old.kv_heads == new.kv_heads:
@@ -53,14 +54,14 @@ def convert_heads(place: Place) -> Converted | None:
     heads = place.old.reshape(old.kv_heads, old.head_dim, *place.old.shape[1:])
     if old.kv_heads % new.kv_heads == 0:
         pooled = heads.reshape(new.kv_heads, -1, *heads.shape[1:]).mean(dim=1)
-        return Converted(pooled.flatten(0, 1), f"{old.kv_heads} heads pooled to {new.kv_heads}")
+        return Conversion(pooled.flatten(0, 1), f"{old.kv_heads} heads pooled to {new.kv_heads}")
     if new.kv_heads % old.kv_heads == 0:
         repeated = heads.repeat_interleave(new.kv_heads // old.kv_heads, dim=0)
-        return Converted(repeated.flatten(0, 1), f"{old.kv_heads} heads repeated to {new.kv_heads}")
+        return Conversion(repeated.flatten(0, 1), f"{old.kv_heads} heads repeated to {new.kv_heads}")
     return None
 
 
-def resize_table(place: Place) -> Converted | None:
+def resize_table(place: TensorPair) -> Conversion | None:
     """Tables of tokens or positions, and the head, with another number of rows: those that both have are kept."""
     table = isinstance(place.new_modules[-1], nn.Embedding) or place.name in ("head.weight", "head.bias")
     if not table or place.old.shape[1:] != place.new.shape[1:]:
@@ -68,7 +69,7 @@ def resize_table(place: Place) -> Converted | None:
     rows = min(len(place.old), len(place.new))
     made = torch.cat([place.old[:rows].to(place.new.dtype), place.new[rows:]])
     what = f"{len(place.new) - rows} new" if len(place.new) > rows else f"{len(place.old) - rows} left behind"
-    return Converted(made, f"{rows} rows kept, {what}")
+    return Conversion(made, f"{rows} rows kept, {what}")
 
 
 CONVERSIONS = (convert_heads, resize_table)
@@ -76,7 +77,7 @@ CONVERSIONS = (convert_heads, resize_table)
 
 
 @dataclass(frozen=True)
-class Transferred:
+class TransferResult:
     """What became of every tensor, by the names of our models.
 
     Attributes:
@@ -112,7 +113,7 @@ class Transferred:
 
 
 @torch.no_grad()
-def transfer(old: Variant, new: Variant) -> Transferred:
+def transfer(old: Variant, new: Variant) -> TransferResult:
     """Give ``new`` the weights of ``old`` wherever a tensor has the same name and shape, or can be converted.
 
     A tensor that ``old`` has under two names, because it is tied, is found under both.
@@ -131,23 +132,23 @@ def transfer(old: Variant, new: Variant) -> Transferred:
         elif source.shape == tensor.shape:
             tensor.copy_(source)
             kept.append(name)
-        elif (found := _converted(name, source, tensor, old, new)) is not None:
+        elif (found := _convert_tensor(name, source, tensor, old, new)) is not None:
             tensor.copy_(found.tensor)
             converted[name] = found.how
         else:
             made.append(name)
     used = {*kept, *converted}
-    return Transferred(
+    return TransferResult(
         tuple(kept), converted, tuple(made), tuple(name for name in collect_tensors(old) if name not in used)
     )
 
 
-def _converted(name: str, source: Tensor, tensor: Tensor, old: Variant, new: Variant) -> Converted | None:
-    place = Place(name, source, tensor, _modules(old, name), _modules(new, name))
+def _convert_tensor(name: str, source: Tensor, tensor: Tensor, old: Variant, new: Variant) -> Conversion | None:
+    place = TensorPair(name, source, tensor, _list_modules(old, name), _list_modules(new, name))
     return next((found for conversion in CONVERSIONS if (found := conversion(place)) is not None), None)
 
 
-def _modules(model: Variant, name: str) -> tuple[nn.Module, ...]:
+def _list_modules(model: Variant, name: str) -> tuple[nn.Module, ...]:
     """The modules that a tensor is in, the outermost first."""
     found: list[nn.Module] = [model]
     for step in name.split(".")[:-1]:
@@ -155,7 +156,7 @@ def _modules(model: Variant, name: str) -> tuple[nn.Module, ...]:
     return tuple(found)
 
 
-def _attention(modules: Iterable[nn.Module]) -> DotProductAttention | None:
+def _find_attention(modules: Iterable[nn.Module]) -> DotProductAttention | None:
     return next((module for module in modules if isinstance(module, DotProductAttention)), None)
 
 
@@ -165,14 +166,14 @@ def join_layers(names: Iterable[str]) -> list[str]:
     for name in names:
         number = _NUMBER.search(name)
         found.setdefault(_NUMBER.sub(".{}.", name, count=1), []).extend([int(number[1])] if number else [])
-    return [name.replace("{}", ranges(sorted(numbers))) if numbers else name for name, numbers in found.items()]
+    return [name.replace("{}", format_ranges(sorted(numbers))) if numbers else name for name, numbers in found.items()]
 
 
 # ------------------------------------------------------------------------------------------------- a run's beginning
 
 
 @dataclass(frozen=True)
-class Begun:
+class CheckpointStart:
     """Where a run's weights came from.
 
     Attributes:
@@ -185,10 +186,10 @@ class Begun:
     path: str
     sha256: str
     origin: Origin
-    weights: Transferred
+    weights: TransferResult
 
 
-def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Begun:
+def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> CheckpointStart:
     """Give a model the weights of a checkpoint, as far as they fit, and tell it.
 
     Args:
@@ -202,7 +203,7 @@ def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Begu
         raise TypeError(f"a checkpoint that was loaded has an origin: got {origin!r}")
     if origin.task is not None:
         moved = replace(moved, left=(*moved.left, *origin.task.shapes))
-    model.origin = begun = Begun(str(path), sha256, origin, moved)
+    model.origin = begun = CheckpointStart(str(path), sha256, origin, moved)
     _log.info("weights of %s: %s", path, moved)
     return begun
 
@@ -210,7 +211,7 @@ def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Begu
 def describe_start(model: Variant) -> dict[str, Any]:
     """What ``result.json`` says of where a model's weights came from; nothing if they are its own."""
     begun = model.origin
-    if not isinstance(begun, Begun):
+    if not isinstance(begun, CheckpointStart):
         return {}
     found = {"path": begun.path, "sha256": begun.sha256, "family": begun.origin.family, **begun.weights.as_json()}
     return {"checkpoint": found}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zoo.checks import Refused
 from zoo.hub.family import Family
-from zoo.hub.tensor_files import Checkpoint, Renamed
+from zoo.hub.tensor_files import Checkpoint, RenamedCheckpoint
 from zoo.hub.tensor_rules import Numbers, Rule
 from zoo.model.variants.variant import Variant
 
@@ -56,11 +56,11 @@ def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> l
         else:
             missed.append(name)
     if missed:
-        raise Refused(f"no rule for {_some(missed)}")
+        raise Refused(f"no rule for {_format_names(missed)}")
     made = []
     for rule, numbers in found.values():
-        ours = tuple(name for name in rule.ours_of(numbers) if name in held)
-        theirs = rule.names(numbers, [held[name] for name in ours])
+        ours = tuple(name for name in rule.list_our_names(numbers) if name in held)
+        theirs = rule.list_published_names(numbers, [held[name] for name in ours])
         made.append(Group(rule, tuple(name.removeprefix(shorten) for name in theirs), ours))
     return made
 
@@ -68,7 +68,7 @@ def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> l
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def fill(
+def fill_model(
     model: Variant,
     family: Family,
     checkpoint: Checkpoint,
@@ -88,24 +88,24 @@ def fill(
     Raises:
         Refused: if a tensor is missing, has another shape, or has no place in the model.
     """
-    checkpoint = Renamed(checkpoint, family.older)
+    checkpoint = RenamedCheckpoint(checkpoint, family.older)
     names = checkpoint.headers
     bare = bool(family.prefix) and not any(name.startswith(family.prefix) for name in names)
     plan = group_tensors(model, family.rules, family.prefix if bare else "")
-    held, heads = collect_tensors(model), _heads(model)
+    held, heads = collect_tensors(model), _count_heads(model)
     require_shapes(plan, held, heads, checkpoint)
-    repeated = _repeated(family, plan, names, bare)
+    repeated = _find_repeated(family, plan, names, bare)
     zero = [name for pattern in family.zero for name in fnmatch.filter(names, pattern)]
     _refuse_leftover(family, [*(name for group in plan for name in group.theirs), *zero, *beside], repeated, names)
     for name in zero:
         if checkpoint.read(name).any():
             raise Refused(f"{name} must be zero, for there is no component that adds it: got others")
-    owners = _owners(model)
+    owners = _find_owners(model)
     for group in plan:
         ours = [held[name] for name in group.ours]
         read = group.rule.to_ours([checkpoint.read(name) for name in group.theirs], ours, heads)
         for name, old, new in zip(group.ours, ours, read, strict=True):
-            _put(owners[id(old)], name, old, new.to(dtype or new.dtype).contiguous())
+            _assign_tensor(owners[id(old)], name, old, new.to(dtype or new.dtype).contiguous())
     for name, original in repeated.items():
         same = checkpoint.headers[name] == checkpoint.headers[original]
         if not same or not torch.equal(checkpoint.read(name), checkpoint.read(original)):
@@ -134,10 +134,10 @@ def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int
 def require_filled(model: Variant) -> None:
     """Refuse a model of which a part still has no memory."""
     if empty := [name for name, tensor in collect_tensors(model).items() if tensor.is_meta]:
-        raise Refused(f"nothing was read for {_some(empty)}")
+        raise Refused(f"nothing was read for {_format_names(empty)}")
 
 
-def _repeated(family: Family, plan: Iterable[Group], names: Iterable[str], bare: bool) -> dict[str, str]:
+def _find_repeated(family: Family, plan: Iterable[Group], names: Iterable[str], bare: bool) -> dict[str, str]:
     """The tensors of a checkpoint that repeat others, with the names of these."""
     read = {name for group in plan for name in group.theirs}
     found: dict[str, str] = {}
@@ -156,12 +156,12 @@ def _refuse_leftover(family: Family, used: Iterable[str], repeated: Iterable[str
         if out := fnmatch.filter(left, pattern):
             left = [name for name in left if name not in out]
             if why:
-                _log.warning("left out: %s: %s", _some(out), why)
+                _log.warning("left out: %s: %s", _format_names(out), why)
     if left:
-        raise Refused(f"the checkpoint has what config.json does not speak of: {_some(left)}")
+        raise Refused(f"the checkpoint has what config.json does not speak of: {_format_names(left)}")
 
 
-def _owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
+def _find_owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
     """Where each tensor hangs; a tied one in several places."""
     found: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
@@ -171,7 +171,7 @@ def _owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
     return found
 
 
-def _put(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: Tensor) -> None:
+def _assign_tensor(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: Tensor) -> None:
     made = nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
     for module, attribute in places:
         setattr(module, attribute, made)
@@ -180,7 +180,7 @@ def _put(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: T
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def published(model: Variant, family: Family, bare: bool | None = None) -> Iterator[tuple[str, Tensor]]:
+def iterate_published_tensors(model: Variant, family: Family, bare: bool | None = None) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of a model under its name in a family, one group after another.
 
     Args:
@@ -188,20 +188,20 @@ def published(model: Variant, family: Family, bare: bool | None = None) -> Itera
         family: whose names they get.
         bare: whether the body's names go without the family's prefix; None: if the model has no head.
     """
-    held, heads = collect_tensors(model), _heads(model)
+    held, heads = collect_tensors(model), _count_heads(model)
     bare = model.head is None if bare is None else bare
     for group in group_tensors(model, family.rules, family.prefix if bare else ""):
         made = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
         yield from zip(group.theirs, made, strict=True)
 
 
-def _heads(model: Variant) -> int:
+def _count_heads(model: Variant) -> int:
     plan = model.plan
     if plan is None:
         raise Refused("a model without a plan has no published form: build it with zoo.model.build")
     return plan.stacks[-1].base.heads
 
 
-def _some(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

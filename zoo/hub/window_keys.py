@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, INT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, INT, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.keys import Key
 from zoo.registry.options import Many, Maybe
 
@@ -16,7 +16,7 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 @final
 @dataclass(frozen=True)
-class Pattern:
+class LayerPattern:
     """Which layers have a window, by one number; for configs that do not list the type of each layer.
 
     Args:
@@ -31,7 +31,7 @@ class Pattern:
     theirs: str | None = None
     least: int = 0
 
-    def types(self, layers: int, theirs: Source) -> list[str]:
+    def list_types(self, layers: int, theirs: PublishedConfig) -> list[str]:
         """The type of each layer; none of them if the number is wrong, which is noted."""
         number = self.default if self.theirs is None else theirs.take(self.theirs, INT, self.default)
         if number is None:
@@ -41,15 +41,15 @@ class Pattern:
             return []
         return [SLIDING if self.slides(layer, number) else FULL for layer in range(layers)]
 
+    @classmethod
+    def from_period(cls, default: int, theirs: str | None = None) -> LayerPattern:
+        """Creates the pattern in which every n-th layer has full attention, as in Gemma."""
+        return cls(lambda layer, period: (layer + 1) % period != 0, default, theirs, least=1)
 
-def all_but_every(default: int, theirs: str | None = None) -> Pattern:
-    """The last of each so many layers sees all, as in Gemma."""
-    return Pattern(lambda layer, every: (layer + 1) % every != 0, default, theirs, least=1)
-
-
-def all_after(default: int, theirs: str) -> Pattern:
-    """The first layers see all, as in Qwen."""
-    return Pattern(lambda layer, first: layer >= first, default, theirs)
+    @classmethod
+    def from_first_layer(cls, default: int, theirs: str) -> LayerPattern:
+        """Creates the pattern in which all layers from a first one on have a window, as in Qwen."""
+        return cls(lambda layer, first: layer >= first, default, theirs)
 
 
 @final
@@ -68,10 +68,10 @@ class Window(Key):
     theirs: str = "sliding_window"
     layer_types: str | None = "layer_types"
     default: Any = None
-    pattern: Pattern | None = None
+    pattern: LayerPattern | None = None
     switch: str | None = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """The width as the rule, and an exception ``full`` for the layers that see all."""
         width = theirs.take(self.theirs, Maybe(INT), self.default)
         if self.switch is not None and not theirs.take(self.switch, BOOL, False):
@@ -80,7 +80,7 @@ class Window(Key):
             ours.set("attention.scores.window", width)
             return
         count = ours.get("layers") or 0
-        types = self._types(count, width, theirs)
+        types = self._list_types(count, width, theirs)
         if theirs.problems:
             return
         full = [number for number, kind in enumerate(types) if kind == FULL]
@@ -94,9 +94,9 @@ class Window(Key):
             ours.set("exceptions.full.at", full)
             ours.set("exceptions.full.attention.scores.window", None)
 
-    def _types(self, count: int, width: int | None, theirs: Source) -> Sequence[str]:
+    def _list_types(self, count: int, width: int | None, theirs: PublishedConfig) -> Sequence[str]:
         """The type of each layer; options of the pattern are taken in any case."""
-        made = [FULL] * count if self.pattern is None else self.pattern.types(count, theirs)
+        made = [FULL] * count if self.pattern is None else self.pattern.list_types(count, theirs)
         types: Sequence[str] | None = theirs.take(str(self.layer_types), Maybe(Many(STR)), None)
         if types is None:
             return made if width is not None else [FULL] * count
@@ -104,22 +104,22 @@ class Window(Key):
             theirs.refuse(str(self.layer_types), f"must be {FULL} or {SLIDING} for each of {count} layers", types)
         return types
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The width, and the type of each layer; some families want a width even where no layer has it."""
-        windows = [window for window in map(_window, ours.layers()) if window is not None]
+        windows = [window for window in map(_get_window, ours.list_layers()) if window is not None]
         wanted = self.layer_types is not None and self.switch is None
         theirs[self.theirs] = windows[0] if windows else self.default if wanted else None
         if self.switch is not None:
             theirs[self.switch] = bool(windows)
         if self.layer_types is not None:
-            theirs[self.layer_types] = layer_types(ours)
+            theirs[self.layer_types] = list_layer_types(ours)
 
 
-def layer_types(ours: Composed) -> list[str]:
+def list_layer_types(ours: PlanValues) -> list[str]:
     """Their name of the type of each of our layers."""
-    return [FULL if _window(layer) is None else SLIDING for layer in ours.layers()]
+    return [FULL if _get_window(layer) is None else SLIDING for layer in ours.list_layers()]
 
 
-def _window(layer: dict[str, Any]) -> int | None:
+def _get_window(layer: dict[str, Any]) -> int | None:
     window: int | None = layer["attention"].get("scores", {}).get("window")
     return window

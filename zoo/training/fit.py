@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.config.targets import import_target
-from zoo.hub.checkpoint_folder import write_origin
-from zoo.hub.weight_transfer import Begun
+from zoo.hub.origin import write_origin
+from zoo.hub.weight_transfer import CheckpointStart
 from zoo.runs.claim import Claim
 from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
@@ -72,7 +72,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     with replace_file(job.folder.path / "model.safetensors") as draft:
         save_model(job.model, str(draft))
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
-    if isinstance(job.model.origin, Begun):
+    if isinstance(job.model.origin, CheckpointStart):
         write_origin(job.model.origin.origin, job.folder.path / "origin")
     result["files"] = {name: compute_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
     result["finished"] = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import DEEPEST, FLOAT, INT, STR, Composed, Draft, Source
-from zoo.hub.converters.bert import BASE, BUFFERS, POSITIONS, Decoder, Tied
+from zoo.hub.config_views import FLOAT, INT, MAX_LAYERS, STR, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.converters.bert import BASE, BUFFERS, POSITIONS, TiedHead, VocabularyHead
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key
-from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough
+from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "albert.encoder.albert_layer_groups.0.albert_layers.{layer}", "stack.layers.{layer}"
@@ -17,21 +17,21 @@ _LAYER, _OURS = "albert.encoder.albert_layer_groups.0.albert_layers.{layer}", "s
 
 @final
 @dataclass(frozen=True)
-class Passes(Key):
+class SharedLayers(Key):
     """``num_hidden_layers`` passes through the one group of ``inner_group_num`` layers."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """How many layers act, and how many have weights of their own."""
         passes, inner = theirs.take("num_hidden_layers", INT, 12), theirs.take("inner_group_num", INT, 1)
         if passes is None or inner is None:
             return
-        if not 0 < passes * inner <= DEEPEST:
-            theirs.refuse("num_hidden_layers", f"must be from 1 to {DEEPEST} with inner_group_num={inner}", passes)
+        if not 0 < passes * inner <= MAX_LAYERS:
+            theirs.refuse("num_hidden_layers", f"must be from 1 to {MAX_LAYERS} with inner_group_num={inner}", passes)
             return
         ours.set("layers", passes * inner)
         ours.set("distinct_layers", inner)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Whole passes."""
         theirs["inner_group_num"] = ours.get("distinct_layers")
         theirs["num_hidden_layers"] = ours.get("layers") // ours.get("distinct_layers")
@@ -42,7 +42,9 @@ FAMILY = Family(
     architectures={
         "AlbertForMaskedLM": Form(head=True),
         "AlbertModel": Form(head=False, pooler=True),
-        "AlbertForPreTraining": Form(head=True, pooler=True, task=TaskHead(linear("sop_classifier.classifier"))),
+        "AlbertForPreTraining": Form(
+            head=True, pooler=True, task=TaskHead(describe_linear("sop_classifier.classifier"))
+        ),
         "AlbertForSequenceClassification": Form(head=False, pooler=True, task=CLASSIFIER),
         "AlbertForMultipleChoice": Form(head=False, pooler=True, task=CHOICE),
         "AlbertForTokenClassification": Form(head=False, task=CLASSIFIER),
@@ -53,7 +55,7 @@ FAMILY = Family(
         Equal("vocab_size", "vocabulary", default=30000),
         Equal("embedding_size", "embedding.width", default=128),
         Equal("hidden_size", "dim", default=4096),
-        Passes(),
+        SharedLayers(),
         Fixed("num_hidden_groups", 1),
         Equal("num_attention_heads", "heads", default=64),
         Equal("intermediate_size", "hidden", default=16384),
@@ -64,8 +66,8 @@ FAMILY = Family(
         Fixed("position_embedding_type", "absolute"),
         POSITIONS,
         Equal("hidden_act", ("ffn.activation", "head.activation"), STR, "gelu_new", ACTIVATIONS),
-        Tied(),
-        Idle(
+        TiedHead(),
+        Passthrough(
             (
                 "classifier_dropout_prob",
                 "down_scale_factor",
@@ -93,7 +95,7 @@ FAMILY = Family(
         Same("albert.pooler.*", "pooler.*"),
         Same("predictions.dense.*", "head.map.*"),
         Same("predictions.LayerNorm.*", "head.norm.*"),
-        Decoder("predictions.", ("head.bias", "head.weight")),
+        VocabularyHead("predictions.", ("head.bias", "head.weight")),
     ),
     prefix="albert.",
     repeated={

@@ -9,10 +9,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Idle, Key, layers
-from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, linear
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough, map_layers
+from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Numbers, Rule, Same
 
 BASE = {
@@ -27,7 +27,7 @@ BASE = {
 }
 POSITIONS = Equal("max_position_embeddings", "position.length", default=512)
 OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-SENTENCES = TaskHead(linear("cls.seq_relationship", 2))
+SENTENCES = TaskHead(describe_linear("cls.seq_relationship", 2))
 """Tells whether a sentence follows."""
 BUFFERS = {"*embeddings.position_ids": "", "*embeddings.token_type_ids": ""}
 """Which older files have, and which count up or are zero."""
@@ -35,27 +35,27 @@ BUFFERS = {"*embeddings.position_ids": "", "*embeddings.token_type_ids": ""}
 
 @final
 @dataclass(frozen=True)
-class Tied(Key):
+class TiedHead(Key):
     """``tie_word_embeddings``, read after the width of the table."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """A matrix of the head's own is as wide as the table there, and as the layers here."""
         tied, width = theirs.take("tie_word_embeddings", BOOL, True), ours.get("embedding.width")
         if tied is False and width not in (None, ours.get("dim")):
             theirs.refuse("tie_word_embeddings", "must be true where embedding_size is not hidden_size", tied)
         ours.set("head.tied", tied)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Whether it is; bodies alone are as by default."""
         theirs["tie_word_embeddings"] = ours.get("head.tied", True)
 
 
 @final
 @dataclass(frozen=True)
-class Decoder(Rule):
+class VocabularyHead(Rule):
     """The bias of the logits, and their matrix if it is not tied; there are then two biases, of which one is added."""
 
-    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+    def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
         """Under ``theirs``, which they begin with."""
         alone = [f"{self.theirs}bias"]
         return alone if len(ours) == 1 else [f"{self.theirs}decoder.bias", f"{self.theirs}decoder.weight", *alone]
@@ -69,12 +69,12 @@ class Decoder(Rule):
         return [*ours, *(torch.zeros_like(ours[0]) for _ in ours[1:])]
 
 
-def sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: int = 3072) -> tuple[Key, ...]:
+def map_sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: int = 3072) -> tuple[Key, ...]:
     """What all of them say, with what absence means."""
     return (
         Equal("vocab_size", "vocabulary", default=vocabulary),
         Equal("hidden_size", "dim", default=dim),
-        layers("num_hidden_layers", default=12),
+        map_layers("num_hidden_layers", default=12),
         Equal("num_attention_heads", "heads", default=heads),
         Equal("intermediate_size", "hidden", default=hidden),
         Equal("type_vocab_size", "embedding.token_types", default=2, least=1),
@@ -85,7 +85,7 @@ def sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: int 
     )
 
 
-def body(prefix: str) -> tuple[Rule, ...]:
+def map_body(prefix: str) -> tuple[Rule, ...]:
     """Embeddings and layers under a prefix."""
     layer, ours = f"{prefix}encoder.layer.{{layer}}", "stack.layers.{layer}"
     return (
@@ -118,11 +118,11 @@ FAMILY = Family(
     },
     base=BASE,
     keys=(
-        *sizes(),
+        *map_sizes(),
         POSITIONS,
         Equal("hidden_act", ("ffn.activation", "head.activation"), STR, "gelu", ACTIVATIONS),
-        Tied(),
-        Idle(
+        TiedHead(),
+        Passthrough(
             (
                 "directionality",
                 "pooler_fc_size",
@@ -134,11 +134,11 @@ FAMILY = Family(
         ),
     ),
     rules=(
-        *body("bert."),
+        *map_body("bert."),
         Same("bert.pooler.dense.*", "pooler.*"),
         Same("cls.predictions.transform.dense.*", "head.map.*"),
         Same("cls.predictions.transform.LayerNorm.*", "head.norm.*"),
-        Decoder("cls.predictions.", ("head.bias", "head.weight")),
+        VocabularyHead("cls.predictions.", ("head.bias", "head.weight")),
     ),
     prefix="bert.",
     repeated={

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
+from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, layers
-from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.keys import Derived, Equal, Fixed, Passthrough, Synonyms, map_layers
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Grouped, Same
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
@@ -17,7 +17,7 @@ FAMILY = Family(
         "BloomModel": Form(head=False),
         "BloomForSequenceClassification": Form(head=False, task=SCORE),
         "BloomForTokenClassification": Form(head=False, task=CLASSIFIER),
-        "BloomForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+        "BloomForQuestionAnswering": Form(head=False, task=TaskHead(describe_linear("qa_outputs", 2))),
     },
     base={
         "variant": "decoder",
@@ -30,16 +30,16 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=250880),
-        Either(Equal("hidden_size", "dim", default=64), ("n_embed",)),
-        Either(layers("n_layer", default=2), ("num_hidden_layers",)),
-        Either(Equal("n_head", "heads", default=8), ("num_attention_heads",)),
+        Synonyms(Equal("hidden_size", "dim", default=64), ("n_embed",)),
+        Synonyms(map_layers("n_layer", default=2), ("num_hidden_layers",)),
+        Synonyms(Equal("n_head", "heads", default=8), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
         Equal("hidden_dropout", "dropout", FLOAT, 0.0),
         Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
         Fixed("apply_residual_connection_post_layernorm", False),
-        Idle(
+        Passthrough(
             (
                 "pretraining_tp",  # in how many pieces products were made
                 "slow_but_exact",

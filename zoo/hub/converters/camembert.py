@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.hub.converters.roberta import FAMILY as ROBERTA
-from zoo.hub.family import alias
-from zoo.hub.keys import absent_means
+from zoo.hub.family import rename_family
+from zoo.hub.keys import replace_defaults
 
-FAMILY = alias(ROBERTA, "camembert", ("Roberta", "Camembert"), absent_means(ROBERTA.keys, vocab_size=30522))
+FAMILY = rename_family(ROBERTA, "camembert", ("Roberta", "Camembert"), replace_defaults(ROBERTA.keys, vocab_size=30522))

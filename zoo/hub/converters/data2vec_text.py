@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from zoo.hub.converters.roberta import FAMILY as ROBERTA
-from zoo.hub.family import alias
-from zoo.hub.keys import absent_means
+from zoo.hub.family import rename_family
+from zoo.hub.keys import replace_defaults
 
-FAMILY = alias(
+FAMILY = rename_family(
     ROBERTA,
     "data2vec-text",
     ("Roberta", "Data2VecText"),
-    absent_means(ROBERTA.keys, vocab_size=30522),
+    replace_defaults(ROBERTA.keys, vocab_size=30522),
     prefix="data2vec_text.",
 )

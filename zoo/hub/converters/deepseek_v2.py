@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT, INT
+from zoo.hub.config_views import BOOL, FLOAT, INT
 from zoo.hub.converters.glm4_moe import SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.expert_keys import FirstDense, Groups, experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Fixed, Idle, Repeated, activation, layers
+from zoo.hub.expert_keys import ExpertGroups, FirstLayersDense, map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, Passthrough, Redundant, map_activation, map_layers
 from zoo.hub.latent_keys import LatentScale
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Joined, Narrowed, Rule, Same
+from zoo.hub.tensor_rules import Joined, Rule, Same, SingleOrPair
 from zoo.registry.options import Maybe
 
 _THEIRS, _OURS = "model.layers.{layer}.self_attn", "stack.layers.{layer}.attention"
 
 LATENT: tuple[Rule, ...] = (
-    Narrowed(
+    SingleOrPair(
         f"{_THEIRS}.q_proj.weight",
         (f"{_OURS}.query.weight", f"{_OURS}.query_down.weight"),
         narrow=(f"{_THEIRS}.q_b_proj.weight", f"{_THEIRS}.q_a_proj.weight"),
@@ -44,31 +44,31 @@ ATTENTION = (
     Equal("v_head_dim", "attention.value_dim", default=128),
     Equal("kv_lora_rank", "attention.rank", default=512),
     Equal("q_lora_rank", "attention.query_rank", Maybe(INT), 1536),
-    Repeated("num_key_value_heads", "heads"),
+    Redundant("num_key_value_heads", "heads"),
     Fixed("rms_norm_eps", EPS),
     Fixed("attention_bias", False),
     Equal("tie_word_embeddings", "head.tied", BOOL, False),
-    activation("hidden_act", default="silu"),
-    Idle(("max_position_embeddings", "head_dim", "qk_head_dim", "pretraining_tp", "output_router_logits")),
+    map_activation("hidden_act", default="silu"),
+    Passthrough(("max_position_embeddings", "head_dim", "qk_head_dim", "pretraining_tp", "output_router_logits")),
 )
 BALANCE = (
     Equal("aux_loss_alpha", "ffn.router.aux_loss", FLOAT, 0.0),
-    Idle(("seq_aux", "ep_size")),
+    Passthrough(("seq_aux", "ep_size")),
     Fixed("moe_layer_freq", 1),
 )
 
 FAMILY = Family(
     name="deepseek_v2",
-    architectures=decoder_classes("DeepseekV2"),
+    architectures=list_decoder_classes("DeepseekV2"),
     base={**LATENT_BASE, "ffn": {"name": "moe", "router": {"normalize": False}}},
     keys=(
         Equal("vocab_size", "vocabulary", default=102400),
         Equal("hidden_size", "dim", default=4096),
-        layers("num_hidden_layers", default=32),
+        map_layers("num_hidden_layers", default=32),
         Equal("num_attention_heads", "heads", default=32),
         *ATTENTION,
         Equal("moe_intermediate_size", "hidden", default=1407),
-        experts("n_routed_experts", 64, "num_experts"),
+        map_experts("n_routed_experts", 64, "num_experts"),
         Equal("n_shared_experts", "ffn.shared", default=2, least=1),
         Equal("num_experts_per_tok", "ffn.router.top_k"),
         Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 1.0),
@@ -76,8 +76,8 @@ FAMILY = Family(
         Fixed("scoring_func", "softmax"),
         Fixed("mlp_bias", False),
         *BALANCE,
-        Groups("max", method="topk_method"),
-        FirstDense(default=11008),
+        ExpertGroups("max", method="topk_method"),
+        FirstLayersDense(default=11008),
         Rotary(),
         LatentScale(),
     ),

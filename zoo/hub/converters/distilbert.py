@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import FLOAT, STR
-from zoo.hub.converters.bert import BASE, BUFFERS, Tied
+from zoo.hub.config_views import FLOAT, STR
+from zoo.hub.converters.bert import BASE, BUFFERS, TiedHead
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Either, Equal, Idle, layers
-from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TaskHead, linear
+from zoo.hub.keys import ACTIVATIONS, Equal, Passthrough, Synonyms, map_layers
+from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "distilbert.transformer.layer.{layer}", "stack.layers.{layer}"
-_MAPPED = TaskHead({**linear("pre_classifier", "dim"), **linear("classifier")})
-_CHOICE = TaskHead({**linear("pre_classifier", "dim"), **linear("classifier", 1)})
+_MAPPED = TaskHead({**describe_linear("pre_classifier", "dim"), **describe_linear("classifier")})
+_CHOICE = TaskHead({**describe_linear("pre_classifier", "dim"), **describe_linear("classifier", 1)})
 
 FAMILY = Family(
     name="distilbert",
@@ -26,16 +26,16 @@ FAMILY = Family(
     base={**BASE, "norm": {"name": "layer", "eps": 1e-12}},
     keys=(
         Equal("vocab_size", "vocabulary", default=30522),
-        Either(Equal("dim", "dim", default=768), ("hidden_size",)),
-        Either(layers("n_layers", default=6), ("num_hidden_layers",)),
-        Either(Equal("n_heads", "heads", default=12), ("num_attention_heads",)),
+        Synonyms(Equal("dim", "dim", default=768), ("hidden_size",)),
+        Synonyms(map_layers("n_layers", default=6), ("num_hidden_layers",)),
+        Synonyms(Equal("n_heads", "heads", default=12), ("num_attention_heads",)),
         Equal("hidden_dim", "hidden", default=3072),
         Equal("max_position_embeddings", "position.length", default=512),
         Equal("dropout", "dropout", FLOAT, 0.1),
         Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.1),
         Equal("activation", ("ffn.activation", "head.activation"), STR, "gelu", ACTIVATIONS),
-        Tied(),
-        Idle(("sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout", "tie_weights_")),
+        TiedHead(),
+        Passthrough(("sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout", "tie_weights_")),
     ),
     rules=(
         Same("distilbert.embeddings.word_embeddings.weight", "embedding.table.weight"),

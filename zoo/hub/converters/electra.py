@@ -5,37 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import INT, Composed, Draft, Source
-from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, Tied, body, sizes
+from zoo.hub.config_views import INT, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, TiedHead, map_body, map_sizes
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Idle, Key, activation
-from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, linear
+from zoo.hub.keys import Key, Passthrough, map_activation
+from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 
 
 @final
 @dataclass(frozen=True)
-class Width(Key):
+class EmbeddingSize(Key):
     """``embedding_size``: there is a map to ``hidden_size`` only where it is another size."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """The width, or none where it is that of the layers."""
         width = theirs.take("embedding_size", INT, 128)
         ours.set("embedding.width", None if width == ours.get("dim") else width)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The width of the table."""
         theirs["embedding_size"] = ours.get("embedding.width") or ours.get("dim")
 
 
 DISCRIMINATOR = TaskHead(
     {
-        **linear("discriminator_predictions.dense", "dim"),
-        **linear("discriminator_predictions.dense_prediction", 1),
+        **describe_linear("discriminator_predictions.dense", "dim"),
+        **describe_linear("discriminator_predictions.dense_prediction", 1),
     }
 )
 """Tells replaced tokens."""
-SUMMARY = TaskHead({**linear("sequence_summary.summary", "dim"), **linear("classifier", 1)})
+SUMMARY = TaskHead({**describe_linear("sequence_summary.summary", "dim"), **describe_linear("classifier", 1)})
 """Chooses among several rows."""
 
 FAMILY = Family(
@@ -51,12 +51,12 @@ FAMILY = Family(
     },
     base=BASE,
     keys=(
-        *sizes(dim=256, heads=4, hidden=1024),
+        *map_sizes(dim=256, heads=4, hidden=1024),
         POSITIONS,
-        Width(),
-        Tied(),
-        activation("hidden_act", default="gelu"),  # the head always has GELU
-        Idle(
+        EmbeddingSize(),
+        TiedHead(),
+        map_activation("hidden_act", default="gelu"),  # the head always has GELU
+        Passthrough(
             (
                 "summary_type",
                 "summary_use_proj",
@@ -68,7 +68,7 @@ FAMILY = Family(
         ),
     ),
     rules=(
-        *body("electra."),
+        *map_body("electra."),
         Same("electra.embeddings_project.*", "stack.project.*"),
         Same("generator_predictions.dense.*", "head.map.*"),
         Same("generator_predictions.LayerNorm.*", "head.norm.*"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from zoo.hub.converters.bert import FAMILY as BERT
-from zoo.hub.family import alias
-from zoo.hub.keys import Fixed, Idle
+from zoo.hub.family import rename_family
+from zoo.hub.keys import Fixed, Passthrough
 
-_KEYS = (*BERT.keys, Fixed("use_task_id", False), Idle(("task_type_vocab_size",)))
+_KEYS = (*BERT.keys, Fixed("use_task_id", False), Passthrough(("task_type_vocab_size",)))
 
-FAMILY = alias(BERT, "ernie", ("Bert", "Ernie"), _KEYS, prefix="ernie.")
+FAMILY = rename_family(BERT, "ernie", ("Bert", "Ernie"), _KEYS, prefix="ernie.")

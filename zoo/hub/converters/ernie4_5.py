@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Derived, Equal, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Derived, Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 
 FAMILY = Family(
     name="ernie4_5",
-    architectures=decoder_classes("Ernie4_5"),
+    architectures=list_decoder_classes("Ernie4_5"),
     base={**BASE, "position": {"name": "rotary", "interleaved": True}},
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=103424,
             hidden_size=1024,
@@ -25,7 +25,7 @@ FAMILY = Family(
         Equal("intermediate_size", "hidden", default=3072),
         Equal("head_dim", "head_dim", default=128),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
-        activation("hidden_act", default="silu"),
+        map_activation("hidden_act", default="silu"),
         Equal("use_bias", "ffn.bias", BOOL, False),
         Derived("attention.bias", lambda ours: "all" if ours.get("ffn.bias") else "none"),
         Rotary(base=500000.0),

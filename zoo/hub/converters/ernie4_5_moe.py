@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.glm4_moe import FURTHER, SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.expert_keys import Between, Dropped, experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Either, Equal, Fixed, Idle, absent_means, activation
+from zoo.hub.expert_keys import Dropped, MixtureRange, map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, Passthrough, Synonyms, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Row
 
 FAMILY = Family(
     name="ernie4_5_moe",
-    architectures=decoder_classes("Ernie4_5_Moe"),
+    architectures=list_decoder_classes("Ernie4_5_Moe"),
     base={
         **BASE,
         "ffn": {"name": "moe", "router": {"correction": 0.0}},
         "position": {"name": "rotary", "interleaved": True},
     },
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=103424,
             hidden_size=2560,
@@ -34,18 +34,18 @@ FAMILY = Family(
         Equal("moe_intermediate_size", "hidden", default=1536),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
-        activation("hidden_act", default="silu"),
+        map_activation("hidden_act", default="silu"),
         Fixed("use_bias", False),
-        experts("moe_num_experts", 64, "num_experts"),
+        map_experts("moe_num_experts", 64, "num_experts"),
         Equal("moe_num_shared_experts", "ffn.shared", default=2),
-        Either(Equal("moe_k", "ffn.router.top_k", default=6), ("num_experts_per_tok",)),
+        Synonyms(Equal("moe_k", "ffn.router.top_k", default=6), ("num_experts_per_tok",)),
         Fixed("moe_norm_min", 1e-12),
         Fixed("moe_gate", "topk"),
         Fixed("moe_use_aux_free", True),
         *BALANCE,
-        Between(default=12288),
+        MixtureRange(default=12288),
         Dropped("num_nextn_predict_layers", 0),
-        Idle(("moe_capacity",)),
+        Passthrough(("moe_capacity",)),
         Rotary(base=500000.0),
     ),
     rules=(

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, INT, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, INT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Either, Equal, Fixed, Idle, Key, activation, layers
+from zoo.hub.keys import Derived, Equal, Fixed, Key, Passthrough, Synonyms, map_activation, map_layers
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
-from zoo.hub.tensor_rules import Grouped, Narrowed, Same
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
+from zoo.hub.tensor_rules import Grouped, Same, SingleOrPair
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 
 
 @final
 @dataclass(frozen=True)
-class Wiring(Key):
+class LayerLayout(Key):
     """How many key heads and norms a layer has: the newer form (40B) says both numbers, the older one neither."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """By four options; read after the heads."""
         newer = theirs.take("new_decoder_architecture", BOOL, False)
         shared = theirs.take("multi_query", BOOL, True)
@@ -32,7 +32,7 @@ class Wiring(Key):
         ours.set("attention.kv_heads", keys if newer else 1 if shared else ours.get("heads"))
         ours.set("residual.norms", "each" if newer and norms == 2 else "one")
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """In the older form where it can say it."""
         keys, heads = ours.get("attention.kv_heads", ours.get("heads")), ours.get("heads")
         each = ours.get("residual.norms") == "each"
@@ -49,7 +49,7 @@ FAMILY = Family(
         "FalconModel": Form(head=False),
         "FalconForSequenceClassification": Form(head=False, task=SCORE),
         "FalconForTokenClassification": Form(head=False, task=CLASSIFIER),
-        "FalconForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+        "FalconForQuestionAnswering": Form(head=False, task=TaskHead(describe_linear("qa_outputs", 2))),
     },
     base={
         "variant": "decoder",
@@ -61,13 +61,13 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=65024),
-        Either(Equal("hidden_size", "dim", default=4544), ("n_embed",)),
-        Either(layers("num_hidden_layers", default=32), ("n_layer",)),
-        Either(Equal("num_attention_heads", "heads", default=71), ("n_head",)),
-        Wiring(),
+        Synonyms(Equal("hidden_size", "dim", default=4544), ("n_embed",)),
+        Synonyms(map_layers("num_hidden_layers", default=32), ("n_layer",)),
+        Synonyms(Equal("num_attention_heads", "heads", default=71), ("n_head",)),
+        LayerLayout(),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("ffn_hidden_size", "hidden", default="=hidden"),
-        activation("activation", default="gelu"),
+        map_activation("activation", default="gelu"),
         Equal("bias", "ffn.bias", BOOL, False),
         Derived("attention.bias", lambda ours: "all" if ours.get("ffn.bias") else "none"),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
@@ -77,11 +77,11 @@ FAMILY = Family(
         Fixed("parallel_attn", True),
         Fixed("alibi", False),
         Rotary(),
-        Idle(("max_position_embeddings", "apply_residual_connection_post_layernorm")),
+        Passthrough(("max_position_embeddings", "apply_residual_connection_post_layernorm")),
     ),
     rules=(
         Same("transformer.word_embeddings.weight", "embedding.table.weight"),
-        Narrowed(
+        SingleOrPair(
             f"{_LAYER}.input_layernorm.*",
             (f"{_OURS}.residual.norms.0.*", f"{_OURS}.residual.norms.1.*"),
             narrow=(f"{_LAYER}.ln_attn.*", f"{_LAYER}.ln_mlp.*"),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, STR
+from zoo.hub.config_views import BOOL, STR
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Unless, absent_means
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Switch, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 
 GEMMA = {**BASE, "norm": {"name": "rms", "unit_offset": True}, "embedding": {"scaled": True}}
 """What is the same in all Gemmas."""
 COMMON: tuple[Key, ...] = (
     Equal("tie_word_embeddings", "head.tied", BOOL, True),
-    Unless("attention_bias", "attention.bias", "all", "none", False),
+    Switch("attention_bias", "attention.bias", "all", "none", False),
     Fixed("use_bidirectional_attention", False),
 )
 _NAMES = {"gelu_pytorch_tanh": "gelu_tanh", **ACTIVATIONS, "gelu": "gelu_tanh"}
@@ -20,10 +20,10 @@ _NAMES = {"gelu_pytorch_tanh": "gelu_tanh", **ACTIVATIONS, "gelu": "gelu_tanh"}
 
 FAMILY = Family(
     name="gemma",
-    architectures=decoder_classes("Gemma"),
+    architectures=list_decoder_classes("Gemma"),
     base=GEMMA,
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=256000,
             hidden_size=3072,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import FLOAT
+from zoo.hub.config_views import FLOAT
 from zoo.hub.converters.gemma import COMMON, GEMMA
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Idle, InverseRoot, Key, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, InverseSquareRoot, Key, Passthrough, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
-from zoo.hub.window_keys import Window, all_but_every
+from zoo.hub.window_keys import LayerPattern, Window
 from zoo.registry.options import Maybe
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}.residual"
@@ -20,7 +20,7 @@ AROUND: tuple[Rule, ...] = (
     Same(f"{_LAYER}.post_feedforward_layernorm.weight", f"{_OURS}.after.1.weight"),
 )
 COMMON_2: tuple[Key, ...] = (
-    *absent_means(
+    *replace_defaults(
         SIZES,
         hidden_size=2304,
         num_hidden_layers=26,
@@ -29,22 +29,22 @@ COMMON_2: tuple[Key, ...] = (
     ),
     Equal("intermediate_size", "hidden", default=9216),
     Equal("head_dim", "head_dim", default=256),
-    InverseRoot("query_pre_attn_scalar", "attention.scores.scale", 256),
-    activation("hidden_activation", default="gelu_pytorch_tanh"),
+    InverseSquareRoot("query_pre_attn_scalar", "attention.scores.scale", 256),
+    map_activation("hidden_activation", default="gelu_pytorch_tanh"),
     *COMMON,
-    Idle(("hidden_act", "cache_implementation")),
+    Passthrough(("hidden_act", "cache_implementation")),
 )
 """What Gemma 2 and 3 say alike; ``hidden_act`` is of the first Gemma, and nothing reads it."""
 
 FAMILY = Family(
     name="gemma2",
-    architectures=decoder_classes("Gemma2"),
+    architectures=list_decoder_classes("Gemma2"),
     base={**GEMMA, "residual": {"name": "sandwich"}},
     keys=(
-        *absent_means(COMMON_2, vocab_size=256000),
+        *replace_defaults(COMMON_2, vocab_size=256000),
         Equal("attn_logit_softcapping", "attention.scores.softcap", Maybe(FLOAT), 50.0),
         Equal("final_logit_softcapping", "head.softcap", Maybe(FLOAT), 30.0),
-        Window(default=4096, pattern=all_but_every(2)),
+        Window(default=4096, pattern=LayerPattern.from_period(2)),
         Rotary(),
     ),
     rules=(*BLOCKS, *PERCEPTRON, *AROUND),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Unless, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Switch, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Joined, Rule, Same
 
 GLM = {**BASE, "position": {"name": "rotary", "interleaved": True}}
 KEYS = (
-    *absent_means(
+    *replace_defaults(
         SIZES,
         vocab_size=151552,
         hidden_size=4096,
@@ -23,8 +23,8 @@ KEYS = (
     Equal("intermediate_size", "hidden", default=13696),
     Equal("head_dim", "head_dim", default=128),
     Equal("tie_word_embeddings", "head.tied", BOOL, False),
-    activation("hidden_act", default="silu"),
-    Unless("attention_bias", "attention.bias", "qkv", "none", True),
+    map_activation("hidden_act", default="silu"),
+    Switch("attention_bias", "attention.bias", "qkv", "none", True),
     Rotary(fraction=0.5),
 )
 _LAYER, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
@@ -35,7 +35,7 @@ JOINED: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="glm",
-    architectures=decoder_classes("Glm"),
+    architectures=list_decoder_classes("Glm"),
     base=GLM,
     keys=KEYS,
     rules=(*BLOCKS, *JOINED, *PRE_NORMS),

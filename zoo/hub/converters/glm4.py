@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from zoo.hub.converters.glm import GLM, JOINED, KEYS
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, REPEATED
-from zoo.hub.family import Family, decoder_classes
+from zoo.hub.family import Family, list_decoder_classes
 from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}.residual"
 
 FAMILY = Family(
     name="glm4",
-    architectures=decoder_classes("Glm4"),
+    architectures=list_decoder_classes("Glm4"),
     base={**GLM, "residual": {"name": "sandwich"}},
     keys=KEYS,
     rules=(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
+from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.converters.qwen3_moe import EXPERTS
-from zoo.hub.expert_keys import Dropped, FirstDense, Groups, experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means, activation
+from zoo.hub.expert_keys import Dropped, ExpertGroups, FirstLayersDense, map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, Passthrough, Switch, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
 
@@ -27,10 +27,10 @@ FURTHER = "the layer that predicts a further token is no part of the model that 
 
 FAMILY = Family(
     name="glm4_moe",
-    architectures=decoder_classes("Glm4Moe"),
+    architectures=list_decoder_classes("Glm4Moe"),
     base={**BASE, "ffn": CORRECTED},
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=151552,
             hidden_size=4096,
@@ -42,20 +42,20 @@ FAMILY = Family(
         Equal("moe_intermediate_size", "hidden", default=1408),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
-        Unless("attention_bias", "attention.bias", "qkv", "none", False),
-        Unless("use_qk_norm", "attention.qk_norm", "head", "none", False),
-        experts("n_routed_experts", 128, "num_local_experts"),
+        map_activation("hidden_act", default="silu"),
+        Switch("attention_bias", "attention.bias", "qkv", "none", False),
+        Switch("use_qk_norm", "attention.qk_norm", "head", "none", False),
+        map_experts("n_routed_experts", 128, "num_local_experts"),
         Equal("n_shared_experts", "ffn.shared", default=1, least=1),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
         Equal("norm_topk_prob", "ffn.router.normalize", BOOL, True),
         Equal("routed_scaling_factor", "ffn.router.scaling", FLOAT, 1.0),
         Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.0),
-        Idle(("output_router_logits",)),
-        Groups("top_two"),
+        Passthrough(("output_router_logits",)),
+        ExpertGroups("top_two"),
         Fixed("topk_method", "noaux_tc"),
         Fixed("scoring_func", "sigmoid"),
-        FirstDense(default=10944, first=1),
+        FirstLayersDense(default=10944, first=1),
         Dropped("num_nextn_predict_layers", 0, ("num_mtp_layers",)),
         Rotary(fraction=0.5),
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
+from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Echo, Either, Equal, Fixed, Idle, activation, layers
-from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.keys import Derived, Equal, Fixed, Passthrough, Synonyms, WriteOnly, map_activation, map_layers
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same, Transposed
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
@@ -15,10 +15,10 @@ FAMILY = Family(
     architectures={
         "GPT2LMHeadModel": Form(head=True),
         "GPT2Model": Form(head=False),
-        "GPT2DoubleHeadsModel": Form(head=True, task=TaskHead(linear("multiple_choice_head.summary", 1))),
+        "GPT2DoubleHeadsModel": Form(head=True, task=TaskHead(describe_linear("multiple_choice_head.summary", 1))),
         "GPT2ForSequenceClassification": Form(head=False, task=SCORE),
         "GPT2ForTokenClassification": Form(head=False, task=CLASSIFIER),
-        "GPT2ForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+        "GPT2ForQuestionAnswering": Form(head=False, task=TaskHead(describe_linear("qa_outputs", 2))),
     },
     base={
         "variant": "decoder",
@@ -30,21 +30,21 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary"),
-        Either(Equal("n_positions", "position.length"), ("max_position_embeddings",)),
-        Either(Equal("n_embd", "dim"), ("hidden_size",)),
-        Either(layers("n_layer"), ("num_hidden_layers",)),
-        Either(Equal("n_head", "heads"), ("num_attention_heads",)),
+        Synonyms(Equal("n_positions", "position.length"), ("max_position_embeddings",)),
+        Synonyms(Equal("n_embd", "dim"), ("hidden_size",)),
+        Synonyms(map_layers("n_layer"), ("num_hidden_layers",)),
+        Synonyms(Equal("n_head", "heads"), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("n_inner", "hidden", default="=hidden"),
-        activation("activation_function", default="gelu_new"),
+        map_activation("activation_function", default="gelu_new"),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
         Equal("resid_pdrop", "dropout", FLOAT, 0.1),
         Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
         Fixed("scale_attn_weights", True),
         Fixed("scale_attn_by_inverse_layer_idx", False),
-        Echo("n_ctx", "position.length"),
-        Idle(
+        WriteOnly("n_ctx", "position.length"),
+        Passthrough(
             (
                 "embd_pdrop",
                 "n_special",

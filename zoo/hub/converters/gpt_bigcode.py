@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.converters.gpt2 import FAMILY as GPT2
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Derived, Either, Equal, Fixed, Idle, Key, layers
+from zoo.hub.keys import ACTIVATIONS, Derived, Equal, Fixed, Key, Passthrough, Synonyms, map_layers
 from zoo.hub.task_heads import CLASSIFIER, SCORE
 from zoo.hub.tensor_rules import Grouped, Joined, Same, Transposed
 
 
 @final
 @dataclass(frozen=True)
-class SharedKeys(Key):
+class MultiQuery(Key):
     """``multi_query``: one key head for all heads, or one for each."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """How many there are; newer files say the number again."""
         shared = theirs.take("multi_query", BOOL, True)
         theirs.take_any("num_key_value_heads")
         ours.set("attention.kv_heads", 1 if shared else ours.get("heads"))
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """True where there is one; another number is none of the two, and does not come back."""
         theirs["num_key_value_heads"] = ours.get("attention.kv_heads", ours.get("heads"))
         theirs["multi_query"] = theirs["num_key_value_heads"] == 1
@@ -41,20 +41,20 @@ FAMILY = Family(
     base={**GPT2.base, "attention": {"name": "grouped_query", "bias": "all"}},
     keys=(
         Equal("vocab_size", "vocabulary", default=50257),
-        Either(Equal("n_positions", "position.length", default=1024), ("max_position_embeddings",)),
-        Either(Equal("n_embd", "dim", default=768), ("hidden_size",)),
-        Either(layers("n_layer", default=12), ("num_hidden_layers",)),
-        Either(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
+        Synonyms(Equal("n_positions", "position.length", default=1024), ("max_position_embeddings",)),
+        Synonyms(Equal("n_embd", "dim", default=768), ("hidden_size",)),
+        Synonyms(map_layers("n_layer", default=12), ("num_hidden_layers",)),
+        Synonyms(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("n_inner", "hidden", default="=hidden"),
-        SharedKeys(),
+        MultiQuery(),
         Equal("activation_function", "ffn.activation", STR, "gelu_pytorch_tanh", ACTIVATIONS),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
         Equal("resid_pdrop", "dropout", FLOAT, 0.1),
         Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
         Fixed("scale_attn_weights", True),
-        Idle(
+        Passthrough(
             (
                 "embd_pdrop",
                 "attention_softmax_in_fp32",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Idle, Key, Repeated, Unless, activation, layers
+from zoo.hub.keys import Equal, Key, Passthrough, Redundant, Switch, map_activation, map_layers
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, linear
+from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same
 
 _NEWER = Rotary(fraction=0.25)
@@ -21,14 +21,14 @@ _LAYER, _OURS = "gpt_neox.layers.{layer}", "stack.layers.{layer}"
 class NeoxRotary(Key):
     """Rotary positions, whose base and fraction have names of their own in files before version 5."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """What the older names say holds where the newer ones are not there."""
         base = theirs.take("rotary_emb_base", FLOAT, _NEWER.base)
         fraction = theirs.take("rotary_pct", FLOAT, _NEWER.fraction)
         if base is not None and fraction is not None:
             replace(_NEWER, base=base, fraction=fraction).read(theirs, ours)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Under all names."""
         _NEWER.write(ours, theirs)
         theirs["rotary_emb_base"] = theirs["rope_theta"]
@@ -42,7 +42,7 @@ FAMILY = Family(
         "GPTNeoXModel": Form(head=False),
         "GPTNeoXForSequenceClassification": Form(head=False, task=SCORE),
         "GPTNeoXForTokenClassification": Form(head=False, task=CLASSIFIER),
-        "GPTNeoXForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs", 2))),
+        "GPTNeoXForQuestionAnswering": Form(head=False, task=TaskHead(describe_linear("qa_outputs", 2))),
     },
     base={
         "variant": "decoder",
@@ -54,19 +54,19 @@ FAMILY = Family(
     keys=(
         Equal("vocab_size", "vocabulary", default=50432),
         Equal("hidden_size", "dim", default=6144),
-        layers("num_hidden_layers", default=44),
+        map_layers("num_hidden_layers", default=44),
         Equal("num_attention_heads", "heads", default=64),
-        Repeated("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
+        Redundant("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
         Equal("intermediate_size", "hidden", default=24576),
-        activation("hidden_act", default="gelu"),
+        map_activation("hidden_act", default="gelu"),
         Equal("layer_norm_eps", "norm.eps", FLOAT, 1e-5),
         Equal("hidden_dropout", "dropout", FLOAT, 0.0),
         Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
-        Unless("attention_bias", "attention.bias", "all", "none", True),
-        Unless("use_parallel_residual", "residual", {"name": "parallel", "norms": "each"}, {"name": "pre"}, True),
+        Switch("attention_bias", "attention.bias", "all", "none", True),
+        Switch("use_parallel_residual", "residual", {"name": "parallel", "norms": "each"}, {"name": "pre"}, True),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
         NeoxRotary(),
-        Idle(("max_position_embeddings",)),
+        Passthrough(("max_position_embeddings",)),
     ),
     rules=(
         Same("gpt_neox.embed_in.weight", "embedding.table.weight"),

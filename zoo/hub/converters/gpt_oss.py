@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
+from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
-from zoo.hub.expert_keys import experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Fixed, Idle, Unless, absent_means
+from zoo.hub.expert_keys import map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, Passthrough, Switch, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Interleaved, Same, Transposed
-from zoo.hub.window_keys import Window, all_but_every
+from zoo.hub.window_keys import LayerPattern, Window
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"
 _YARN = {
@@ -24,7 +24,7 @@ _YARN = {
 
 FAMILY = Family(
     name="gpt_oss",
-    architectures=decoder_classes("GptOss"),
+    architectures=list_decoder_classes("GptOss"),
     base={
         **BASE,
         "attention": {"name": "grouped_query", "scores": {"sinks": True}},
@@ -37,7 +37,7 @@ FAMILY = Family(
         },
     },
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=201088,
             hidden_size=2880,
@@ -49,14 +49,14 @@ FAMILY = Family(
         Equal("intermediate_size", "hidden", default=2880),
         Equal("head_dim", "head_dim", default=64),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        Unless("attention_bias", "attention.bias", "all", "none", True),
-        experts("num_local_experts", 128, "num_experts"),
+        Switch("attention_bias", "attention.bias", "all", "none", True),
+        map_experts("num_local_experts", 128, "num_experts"),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=4),
         *BALANCE,
         Fixed("swiglu_alpha", 1.702),
         Equal("swiglu_limit", "ffn.clamp", FLOAT, 7.0),
-        Idle(("hidden_act", "experts_per_token", "initial_context_length")),
-        Window(default=128, pattern=all_but_every(2)),
+        Passthrough(("hidden_act", "experts_per_token", "initial_context_length")),
+        Window(default=128, pattern=LayerPattern.from_period(2)),
         Rotary(base=150000.0, absent=_YARN),
     ),
     rules=(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, INT, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, INT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Either, Equal, Idle, Key, activation, layers
-from zoo.hub.task_heads import SCORE, TaskHead, linear
+from zoo.hub.keys import Derived, Equal, Key, Passthrough, Synonyms, map_activation, map_layers
+from zoo.hub.task_heads import SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
@@ -16,10 +16,10 @@ _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 
 @final
 @dataclass(frozen=True)
-class Turned(Key):
+class RotaryDim(Key):
     """``rotary_dim``: how many features of a head turn; read after the sizes."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """As a share of the head's."""
         turned, dim, heads = theirs.take("rotary_dim", INT, 64), ours.get("dim"), ours.get("heads")
         if turned is None or not dim or not heads:
@@ -29,7 +29,7 @@ class Turned(Key):
             return
         ours.set("position.fraction", turned / (dim // heads))
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """As a number."""
         theirs["rotary_dim"] = round(ours.get("position.fraction", 1.0) * ours.get("head_dim"))
 
@@ -40,7 +40,7 @@ FAMILY = Family(
         "GPTJForCausalLM": Form(head=True),
         "GPTJModel": Form(head=False),
         "GPTJForSequenceClassification": Form(head=False, task=SCORE),
-        "GPTJForQuestionAnswering": Form(head=False, task=TaskHead(linear("qa_outputs"))),
+        "GPTJForQuestionAnswering": Form(head=False, task=TaskHead(describe_linear("qa_outputs"))),
     },
     base={
         "variant": "decoder",
@@ -53,18 +53,18 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=50400),
-        Either(Equal("n_embd", "dim", default=4096), ("hidden_size",)),
-        Either(layers("n_layer", default=28), ("num_hidden_layers",)),
-        Either(Equal("n_head", "heads", default=16), ("num_attention_heads",)),
+        Synonyms(Equal("n_embd", "dim", default=4096), ("hidden_size",)),
+        Synonyms(map_layers("n_layer", default=28), ("num_hidden_layers",)),
+        Synonyms(Equal("n_head", "heads", default=16), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         Equal("n_inner", "hidden", default="=hidden"),
-        Turned(),
-        activation("activation_function", default="gelu_new"),
+        RotaryDim(),
+        map_activation("activation_function", default="gelu_new"),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-5),
         Equal("resid_pdrop", "dropout", FLOAT, 0.0),
         Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.0),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        Idle(
+        Passthrough(
             (
                 "n_positions",
                 "max_position_embeddings",

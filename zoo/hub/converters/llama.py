@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation, layers
+from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Passthrough, Switch, map_activation, map_layers, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
 
@@ -30,12 +30,12 @@ PRE_NORMS: tuple[Rule, ...] = (
 SIZES = (
     Equal("vocab_size", "vocabulary"),
     Equal("hidden_size", "dim"),
-    layers("num_hidden_layers"),
+    map_layers("num_hidden_layers"),
     Equal("num_attention_heads", "heads"),
     Equal("num_key_value_heads", "attention.kv_heads", default="=heads"),
     Equal("rms_norm_eps", "norm.eps", FLOAT, 1e-6),
     Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
-    Idle(("max_position_embeddings",)),
+    Passthrough(("max_position_embeddings",)),
 )
 BASE = {
     "variant": "decoder",
@@ -51,17 +51,17 @@ LEFT_OUT = {"*.rotary_emb.inv_freq": ""}
 
 FAMILY = Family(
     name="llama",
-    architectures=decoder_classes("Llama", answers="transformer."),
+    architectures=list_decoder_classes("Llama", answers="transformer."),
     base=BASE,
     keys=(
-        *absent_means(SIZES, vocab_size=32000, hidden_size=4096, num_hidden_layers=32, num_attention_heads=32),
+        *replace_defaults(SIZES, vocab_size=32000, hidden_size=4096, num_hidden_layers=32, num_attention_heads=32),
         Equal("intermediate_size", "hidden", default=11008),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
-        Unless("attention_bias", "attention.bias", "all", "none", False),
+        map_activation("hidden_act", default="silu"),
+        Switch("attention_bias", "attention.bias", "all", "none", False),
         Equal("mlp_bias", "ffn.bias", BOOL, False),
-        Idle(("pretraining_tp",)),  # in how many pieces products were made
+        Passthrough(("pretraining_tp",)),  # in how many pieces products were made
         Rotary(),
     ),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),

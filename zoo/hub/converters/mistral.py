@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.window_keys import Window
 
 FAMILY = Family(
     name="mistral",
-    architectures=decoder_classes("Mistral"),
+    architectures=list_decoder_classes("Mistral"),
     base=BASE,
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=32000,
             hidden_size=4096,
@@ -25,7 +25,7 @@ FAMILY = Family(
         Equal("intermediate_size", "hidden", default=14336),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
+        map_activation("hidden_act", default="silu"),
         Window(layer_types=None, default=4096),
         Rotary(),
     ),

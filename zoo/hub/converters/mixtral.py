@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT
+from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.expert_keys import experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Fixed, Idle, absent_means, activation
+from zoo.hub.expert_keys import map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, Passthrough, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Experts, Same
 from zoo.hub.window_keys import Window
 
 BALANCE = (
     Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.001),
-    Idle(("output_router_logits",)),
+    Passthrough(("output_router_logits",)),
 )
 """What keeps the load even."""
 _THEIRS, _OURS = "model.layers.{layer}.block_sparse_moe", "stack.layers.{layer}.ffn"
 
 FAMILY = Family(
     name="mixtral",
-    architectures=decoder_classes("Mixtral"),
+    architectures=list_decoder_classes("Mixtral"),
     base={**BASE, "ffn": {"name": "moe"}},
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=32000,
             hidden_size=4096,
@@ -35,8 +35,8 @@ FAMILY = Family(
         Equal("intermediate_size", "hidden", default=14336),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
-        experts("num_local_experts", 8, "num_experts"),
+        map_activation("hidden_act", default="silu"),
+        map_experts("num_local_experts", 8, "num_experts"),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=2),
         *BALANCE,
         Fixed("router_jitter_noise", 0.0),

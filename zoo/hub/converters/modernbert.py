@@ -5,32 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from zoo.hub.config_sides import BOOL, FLOAT, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Idle, Key, Repeated, Unless, activation, layers
+from zoo.hub.keys import Equal, Fixed, Key, Passthrough, Redundant, Switch, map_activation, map_layers
 from zoo.hub.rotary_keys import RotaryByType
-from zoo.hub.task_heads import TaskHead, linear
+from zoo.hub.task_heads import TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same
-from zoo.hub.window_keys import FULL, SLIDING, Pattern, Window
+from zoo.hub.window_keys import FULL, SLIDING, LayerPattern, Window
 
 _EVERY = "global_attn_every_n_layers"
-_WINDOW = Window("local_attention", default=128, pattern=Pattern(lambda i, every: i % every != 0, 3, _EVERY, least=1))
+_WINDOW = Window(
+    "local_attention", default=128, pattern=LayerPattern(lambda i, every: i % every != 0, 3, _EVERY, least=1)
+)
 
 
 @final
 @dataclass(frozen=True)
-class BothSides(Key):
+class TwoSidedWindow(Key):
     """A window whose width is that of both sides together: half of it to each, beside the token itself."""
 
     window: Window = _WINDOW
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """As the distance below which ours sees."""
         self.window.read(theirs, ours)
         if (width := ours.get("attention.scores.window")) is not None:
             ours.set("attention.scores.window", width // 2 + 1)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """The width, and for older readers the period of layers that see all, where there is one."""
         self.window.write(ours, theirs)
         seeing = [kind == FULL for kind in theirs["layer_types"]]
@@ -43,12 +45,12 @@ class BothSides(Key):
 
 _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
 
-_MAP = {**linear("head.dense", "dim"), "head.norm.weight": ("dim",), "head.norm.bias": ("dim",)}
+_MAP = {**describe_linear("head.dense", "dim"), "head.norm.weight": ("dim",), "head.norm.bias": ("dim",)}
 _MAPPED = TaskHead(
-    {**_MAP, **linear("classifier")},
+    {**_MAP, **describe_linear("classifier")},
     only_if={"head.dense.bias": "classifier_bias", "head.norm.bias": "norm_bias"},
 )
-_CHOICE = replace(_MAPPED, tensors={**_MAP, **linear("classifier", 1)})
+_CHOICE = replace(_MAPPED, tensors={**_MAP, **describe_linear("classifier", 1)})
 """The map before the logits, which these classes share with the one for hidden words, and a linear map."""
 
 FAMILY = Family(
@@ -74,25 +76,25 @@ FAMILY = Family(
     keys=(
         Equal("vocab_size", "vocabulary", default=50368),
         Equal("hidden_size", "dim", default=768),
-        layers("num_hidden_layers", default=22),
+        map_layers("num_hidden_layers", default=22),
         Equal("num_attention_heads", "heads", default=12),
-        Repeated("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
+        Redundant("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
         Equal("intermediate_size", "hidden", default=1152),
         Equal("norm_eps", "norm.eps", FLOAT, 1e-5),
         Equal("norm_bias", "norm.bias", BOOL, False),
-        Unless("attention_bias", "attention.bias", "all", "none", False),
+        Switch("attention_bias", "attention.bias", "all", "none", False),
         Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
         Equal("mlp_bias", "ffn.bias", BOOL, False),
         Equal("mlp_dropout", "ffn.dropout", FLOAT, 0.0),
-        activation("hidden_activation", default="gelu"),
+        map_activation("hidden_activation", default="gelu"),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
         Equal("decoder_bias", "head.bias", BOOL, True),
         Equal("classifier_bias", "head.transform_bias", BOOL, False),
-        activation("classifier_activation", "head.activation", "gelu"),
-        BothSides(),
+        map_activation("classifier_activation", "head.activation", "gelu"),
+        TwoSidedWindow(),
         Fixed("rope_scaling", None),  # configs of that age have none
         RotaryByType({FULL: ("global_rope_theta", 160000.0), SLIDING: ("local_rope_theta", 10000.0)}),
-        Idle(
+        Passthrough(
             (
                 "max_position_embeddings",
                 "position_embedding_type",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from zoo.hub.converters.t5 import FAMILY as T5
-from zoo.hub.converters.t5 import Output, Perceptron
-from zoo.hub.family import alias
-from zoo.hub.keys import Key, absent_means
+from zoo.hub.converters.t5 import FeedForward, HeadOptions
+from zoo.hub.family import rename_family
+from zoo.hub.keys import Key, replace_defaults
 
-_OTHER: dict[type[Key], Key] = {Perceptron: Perceptron("gated-gelu"), Output: Output(scaled=False)}
+_OTHER: dict[type[Key], Key] = {FeedForward: FeedForward("gated-gelu"), HeadOptions: HeadOptions(scaled=False)}
 _DEFAULTS = {"vocab_size": 250112, "d_ff": 1024, "num_layers": 8, "num_heads": 6}
 
-FAMILY = alias(T5, "mt5", ("T5", "MT5"), [_OTHER.get(type(key), key) for key in absent_means(T5.keys, **_DEFAULTS)])
+FAMILY = rename_family(
+    T5, "mt5", ("T5", "MT5"), [_OTHER.get(type(key), key) for key in replace_defaults(T5.keys, **_DEFAULTS)]
+)

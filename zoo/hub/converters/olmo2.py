@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Unless, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Switch, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Same
 
@@ -14,10 +14,10 @@ _LAYER, _OURS = "model.layers.{layer}", "stack.layers.{layer}"
 
 FAMILY = Family(
     name="olmo2",
-    architectures=decoder_classes("Olmo2"),
+    architectures=list_decoder_classes("Olmo2"),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "full"}, "residual": {"name": "inside"}},
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=50304,
             hidden_size=4096,
@@ -28,8 +28,8 @@ FAMILY = Family(
         Equal("intermediate_size", "hidden", default=11008),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
-        Unless("attention_bias", "attention.bias", "all", "none", False),
+        map_activation("hidden_act", default="silu"),
+        Switch("attention_bias", "attention.bias", "all", "none", False),
         Rotary(),
     ),
     rules=(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL, FLOAT, STR
+from zoo.hub.config_views import BOOL, FLOAT, STR
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Echo, Either, Equal, Idle, layers
-from zoo.hub.task_heads import SCORE, TaskHead, linear
+from zoo.hub.keys import Derived, Equal, Passthrough, Synonyms, WriteOnly, map_layers
+from zoo.hub.task_heads import SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same, Transposed
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
@@ -15,7 +15,7 @@ FAMILY = Family(
     architectures={
         "OpenAIGPTLMHeadModel": Form(head=True),
         "OpenAIGPTModel": Form(head=False),
-        "OpenAIGPTDoubleHeadsModel": Form(head=True, task=TaskHead(linear("multiple_choice_head.summary", 1))),
+        "OpenAIGPTDoubleHeadsModel": Form(head=True, task=TaskHead(describe_linear("multiple_choice_head.summary", 1))),
         "OpenAIGPTForSequenceClassification": Form(head=False, task=SCORE),
     },
     base={
@@ -28,10 +28,10 @@ FAMILY = Family(
     },
     keys=(
         Equal("vocab_size", "vocabulary", default=40478),
-        Either(Equal("n_positions", "position.length", default=512), ("max_position_embeddings",)),
-        Either(Equal("n_embd", "dim", default=768), ("hidden_size",)),
-        Either(layers("n_layer", default=12), ("num_hidden_layers",)),
-        Either(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
+        Synonyms(Equal("n_positions", "position.length", default=512), ("max_position_embeddings",)),
+        Synonyms(Equal("n_embd", "dim", default=768), ("hidden_size",)),
+        Synonyms(map_layers("n_layer", default=12), ("num_hidden_layers",)),
+        Synonyms(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
         # In this family gelu is the one by tanh.
         Equal(
@@ -45,8 +45,8 @@ FAMILY = Family(
         Equal("resid_pdrop", "dropout", FLOAT, 0.1),
         Equal("attn_pdrop", "attention.scores.dropout", FLOAT, 0.1),
         Equal("tie_word_embeddings", "head.tied", BOOL, True),
-        Echo("n_ctx", "position.length"),
-        Idle(
+        WriteOnly("n_ctx", "position.length"),
+        Passthrough(
             (
                 "embd_pdrop",
                 "n_special",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Fixed, absent_means, activation
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Fixed, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.window_keys import Window, all_after
+from zoo.hub.window_keys import LayerPattern, Window
 
 DENSE = (
-    *absent_means(
+    *replace_defaults(
         SIZES,
         vocab_size=151936,
         hidden_size=4096,
@@ -20,15 +20,15 @@ DENSE = (
     ),
     Equal("intermediate_size", "hidden", default=22016),
     Equal("tie_word_embeddings", "head.tied", BOOL, False),
-    activation("hidden_act", default="silu"),
-    Window(default=4096, pattern=all_after(28, "max_window_layers"), switch="use_sliding_window"),
+    map_activation("hidden_act", default="silu"),
+    Window(default=4096, pattern=LayerPattern.from_first_layer(28, "max_window_layers"), switch="use_sliding_window"),
     Rotary(),
 )
 """What Qwen 2 and Qwen 3 say alike."""
 
 FAMILY = Family(
     name="qwen2",
-    architectures=decoder_classes("Qwen2", answers="transformer."),
+    architectures=list_decoder_classes("Qwen2", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "bias": "qkv"}},
     keys=(*DENSE, Equal("head_dim", "head_dim", default=None), Fixed("use_mrope", False)),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),

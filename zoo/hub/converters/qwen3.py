@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen2 import DENSE
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Unless
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Switch
 from zoo.hub.tensor_rules import Rule, Same
 
 QK_NORMS: tuple[Rule, ...] = (
@@ -15,12 +15,12 @@ QK_NORMS: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="qwen3",
-    architectures=decoder_classes("Qwen3", answers="transformer."),
+    architectures=list_decoder_classes("Qwen3", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "head"}},
     keys=(
         *DENSE,
         Equal("head_dim", "head_dim", default=128),
-        Unless("attention_bias", "attention.bias", "all", "none", False),
+        Switch("attention_bias", "attention.bias", "all", "none", False),
     ),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS, *QK_NORMS),
     prefix="model.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from zoo.hub.config_sides import BOOL
+from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3 import QK_NORMS
-from zoo.hub.expert_keys import Stepped, experts
-from zoo.hub.family import Family, decoder_classes
-from zoo.hub.keys import Equal, Idle, Unless, absent_means, activation
+from zoo.hub.expert_keys import MixtureStep, map_experts
+from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.keys import Equal, Passthrough, Switch, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Experts, Rule, Same
 from zoo.hub.window_keys import Window
@@ -25,10 +25,10 @@ EXPERTS: tuple[Rule, ...] = (
 
 FAMILY = Family(
     name="qwen3_moe",
-    architectures=decoder_classes("Qwen3Moe", answers="transformer."),
+    architectures=list_decoder_classes("Qwen3Moe", answers="transformer."),
     base={**BASE, "attention": {"name": "grouped_query", "qk_norm": "head"}, "ffn": {"name": "moe"}},
     keys=(
-        *absent_means(
+        *replace_defaults(
             SIZES,
             vocab_size=151936,
             hidden_size=2048,
@@ -39,15 +39,15 @@ FAMILY = Family(
         Equal("moe_intermediate_size", "hidden", default=768),
         Equal("head_dim", "head_dim", default=None),
         Equal("tie_word_embeddings", "head.tied", BOOL, False),
-        activation("hidden_act", default="silu"),
-        Unless("attention_bias", "attention.bias", "all", "none", False),
-        experts("num_experts", 128, "num_local_experts"),
+        map_activation("hidden_act", default="silu"),
+        Switch("attention_bias", "attention.bias", "all", "none", False),
+        map_experts("num_experts", 128, "num_local_experts"),
         Equal("num_experts_per_tok", "ffn.router.top_k", default=8),
         Equal("norm_topk_prob", "ffn.router.normalize", BOOL, False),
         *BALANCE,
-        Stepped(default=6144),
+        MixtureStep(default=6144),
         Window(layer_types=None, default=4096, switch="use_sliding_window"),
-        Idle(("max_window_layers",)),
+        Passthrough(("max_window_layers",)),
         Rotary(),
     ),
     rules=(*BLOCKS, *PRE_NORMS, *QK_NORMS, *EXPERTS, *PERCEPTRON),

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
-from zoo.hub.config_sides import INT, Composed, Draft, Source
-from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, Decoder, Tied, body, sizes
+from zoo.hub.config_views import INT, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, TiedHead, VocabularyHead, map_body, map_sizes
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Key, activation
+from zoo.hub.keys import Key, map_activation
 from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TWO_STEPS
 from zoo.hub.tensor_rules import Same
 
 
 @final
 @dataclass(frozen=True)
-class PlacesAfterPadding(Key):
+class PositionsAfterPadding(Key):
     """``max_position_embeddings`` counts the rows of a table whose rows up to ``pad_token_id`` no token uses."""
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """The rows that are left, and how many come before them."""
         rows = theirs.take("max_position_embeddings", INT, 512)
-        padding = theirs.peek("pad_token_id")
+        padding = theirs.get("pad_token_id")
         padding = 1 if padding is None else padding
         if rows is None:
             return
@@ -31,7 +31,7 @@ class PlacesAfterPadding(Key):
         ours.set("position.length", rows - padding - 1)
         ours.set("position.offset", padding + 1)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Their sum, and the row before the first that is used."""
         offset = ours.get("position.offset", 0)
         theirs["max_position_embeddings"] = ours.get("position.length", 0) + offset
@@ -50,17 +50,17 @@ FAMILY = Family(
     },
     base=BASE,
     keys=(
-        *sizes(vocabulary=50265),
-        PlacesAfterPadding(),
-        activation("hidden_act", default="gelu"),  # the head always has GELU
-        Tied(),
+        *map_sizes(vocabulary=50265),
+        PositionsAfterPadding(),
+        map_activation("hidden_act", default="gelu"),  # the head always has GELU
+        TiedHead(),
     ),
     rules=(
-        *body("roberta."),
+        *map_body("roberta."),
         Same("roberta.pooler.dense.*", "pooler.*"),
         Same("lm_head.dense.*", "head.map.*"),
         Same("lm_head.layer_norm.*", "head.norm.*"),
-        Decoder("lm_head.", ("head.bias", "head.weight")),
+        VocabularyHead("lm_head.", ("head.bias", "head.weight")),
     ),
     prefix="roberta.",
     repeated={

@@ -8,16 +8,16 @@ from typing import Any, final
 
 from torch import Tensor
 
-from zoo.hub.config_sides import BOOL, FLOAT, STR, Composed, Draft, Source
+from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Either, Equal, Fixed, Idle, Key, layers
+from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough, Synonyms, map_layers
 from zoo.hub.task_heads import ANSWERS, CLASSIFICATION
-from zoo.hub.tensor_rules import Numbers, Rule, Same, fill
+from zoo.hub.tensor_rules import Numbers, Rule, Same, fill_pattern
 
 
 @final
 @dataclass(frozen=True)
-class Perceptron(Key):
+class FeedForward(Key):
     """``feed_forward_proj``: an activation function, or ``gated-`` and one; what newer files say beside it wins.
 
     Args:
@@ -26,7 +26,7 @@ class Perceptron(Key):
 
     default: str = "relu"
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """The component and its activation; of ``gated-gelu`` it is the one by tanh."""
         said = theirs.take("feed_forward_proj", STR, self.default) or ""
         gate, _, name = said.rpartition("-")
@@ -40,7 +40,7 @@ class Perceptron(Key):
         ours.set("ffn.name", "gated" if gated else "mlp")
         ours.set("ffn.activation", ACTIVATIONS.get(name))
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """All three options."""
         function, gated = ours.get("ffn.activation"), ours.get("ffn.name") == "gated"
         name = next((their for their, our in ACTIVATIONS.items() if our == function), "relu")
@@ -51,7 +51,7 @@ class Perceptron(Key):
 
 @final
 @dataclass(frozen=True)
-class Output(Key):
+class HeadOptions(Key):
     """Whether the head is tied, and whether logits are scaled, which one option said of both until version 5.
 
     Since then ``tie_word_embeddings`` is always true in a file: whether the head has a table, the tensors say.
@@ -62,7 +62,7 @@ class Output(Key):
 
     scaled: bool | None = None
 
-    def read(self, theirs: Source, ours: Draft) -> None:
+    def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
         """Both."""
         tied = theirs.take("tie_word_embeddings", BOOL, True)
         scaled = theirs.take("scale_decoder_outputs", BOOL, tied) if self.scaled is None else self.scaled
@@ -73,7 +73,7 @@ class Output(Key):
         ours.set("head.tied", tied)
         ours.set("head.scaled", scaled)
 
-    def write(self, ours: Composed, theirs: dict[str, Any]) -> None:
+    def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
         """Both; without a head, as T5 has it."""
         theirs["tie_word_embeddings"] = ours.get("head.tied", True)
         if self.scaled is None:
@@ -82,12 +82,12 @@ class Output(Key):
 
 @final
 @dataclass(frozen=True)
-class Inner(Rule):
+class GatedInput(Rule):
     """Gate and up, which are numbered where there is a gate: ``wi_0`` and ``wi_1``, and ``wi`` alone."""
 
-    def names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
+    def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
         """One, or two."""
-        name = fill(self.theirs, numbers)
+        name = fill_pattern(self.theirs, numbers)
         return [name] if len(ours) == 1 else [name.replace(".wi.", f".wi_{i}.") for i in range(2)]
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
@@ -99,21 +99,23 @@ class Inner(Rule):
         return list(ours)
 
 
-def _attention(theirs: str, ours: str) -> tuple[Rule, ...]:
+def _map_attention(theirs: str, ours: str) -> tuple[Rule, ...]:
     names = {"q": "query", "k": "key", "v": "value", "o": "output"}
     return tuple(Same(f"{theirs}.{short}.weight", f"{ours}.{name}.weight") for short, name in names.items())
 
 
-def _stack(name: str, *, cross: bool) -> tuple[Rule, ...]:
+def _map_stack(name: str, *, cross: bool) -> tuple[Rule, ...]:
     block, ours = f"{name}.block.{{layer}}.layer", f"{name}.layers.{{layer}}"
     norms = 3 if cross else 2
     return (
         Same(
             f"{name}.block.0.layer.0.SelfAttention.relative_attention_bias.weight", f"{name}.positions.0.table.weight"
         ),
-        *_attention(f"{block}.0.SelfAttention", f"{ours}.attention"),
-        *(_attention(f"{block}.1.EncDecAttention", f"{ours}.cross") if cross else ()),
-        Inner(f"{block}.{norms - 1}.DenseReluDense.wi.weight", (f"{ours}.ffn.gate.weight", f"{ours}.ffn.up.weight")),
+        *_map_attention(f"{block}.0.SelfAttention", f"{ours}.attention"),
+        *(_map_attention(f"{block}.1.EncDecAttention", f"{ours}.cross") if cross else ()),
+        GatedInput(
+            f"{block}.{norms - 1}.DenseReluDense.wi.weight", (f"{ours}.ffn.gate.weight", f"{ours}.ffn.up.weight")
+        ),
         Same(f"{block}.{norms - 1}.DenseReluDense.wo.weight", f"{ours}.ffn.down.weight"),
         *(Same(f"{block}.{i}.layer_norm.weight", f"{ours}.residual.norms.{i}.weight") for i in range(norms)),
         Same(f"{name}.final_layer_norm.weight", f"{name}.final_norm.weight"),
@@ -138,25 +140,25 @@ FAMILY = Family(
     keys=(
         Equal("vocab_size", "vocabulary", default=32128),
         Fixed("is_encoder_decoder", True),
-        Either(Equal("d_model", "dim", default=512), ("hidden_size",)),
-        Either(Equal("d_kv", "head_dim", default=64), ("head_dim",)),
+        Synonyms(Equal("d_model", "dim", default=512), ("hidden_size",)),
+        Synonyms(Equal("d_kv", "head_dim", default=64), ("head_dim",)),
         Equal("d_ff", "hidden", default=2048),
-        Either(layers("num_layers", "encoder.layers", default=6), ("num_hidden_layers",)),
-        layers("num_decoder_layers", "decoder.layers", default="=encoder.layers"),
-        Either(Equal("num_heads", "heads", default=8), ("num_attention_heads",)),
+        Synonyms(map_layers("num_layers", "encoder.layers", default=6), ("num_hidden_layers",)),
+        map_layers("num_decoder_layers", "decoder.layers", default="=encoder.layers"),
+        Synonyms(Equal("num_heads", "heads", default=8), ("num_attention_heads",)),
         Equal("relative_attention_num_buckets", "position.buckets", default=32),
         Equal("relative_attention_max_distance", "position.distance", default=128),
         Equal("layer_norm_epsilon", "norm.eps", FLOAT, 1e-6),
-        Perceptron(),
+        FeedForward(),
         Equal("dropout_rate", ("dropout", "attention.scores.dropout", "ffn.dropout"), FLOAT, 0.1),
-        Output(),
+        HeadOptions(),
         Fixed("tie_encoder_decoder", False),
-        Idle(("n_positions",)),
+        Passthrough(("n_positions",)),
     ),
     rules=(
         Same("shared.weight", "embedding.table.weight"),
-        *_stack("encoder", cross=False),
-        *_stack("decoder", cross=True),
+        *_map_stack("encoder", cross=False),
+        *_map_stack("decoder", cross=True),
         Same("lm_head.weight", "head.weight"),
     ),
     repeated={

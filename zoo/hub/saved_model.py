@@ -14,11 +14,12 @@ from zoo.components.tokenizer.file import TokenizerFile
 from zoo.data.interfaces import Tokenizer, Vocabulary
 from zoo.data.special_tokens import NO_TOKEN, ROLES, protect_special_tokens
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
-from zoo.hub.checkpoint_folder import Origin, load, read_origin, without_checkpoint
-from zoo.hub.companion_files import special_ids
-from zoo.hub.native import OWN
+from zoo.hub.companion_files import read_special_ids
+from zoo.hub.load_checkpoint import load, remove_checkpoint_keys
+from zoo.hub.native import NATIVE
+from zoo.hub.origin import Origin, read_origin
 from zoo.hub.tensor_files import SafetensorsFiles
-from zoo.hub.weights import fill
+from zoo.hub.weights import fill_model
 from zoo.model import build
 from zoo.model.cost import build_on_meta
 from zoo.model.parts import create_part
@@ -32,7 +33,7 @@ from zoo.system.input_files import read_json
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedModel:
     """A trained or published model, and what turns texts into its tokens.
 
     Attributes:
@@ -61,7 +62,7 @@ class Saved:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def load_saved(path: str | Path, *, pickled: bool = False) -> Saved:
+def load_saved_model(path: str | Path, *, pickled: bool = False) -> SavedModel:
     """The model, tokenizer and config of a folder.
 
     Args:
@@ -73,13 +74,13 @@ def load_saved(path: str | Path, *, pickled: bool = False) -> Saved:
     """
     folder = Path(path)
     if (folder / "config.json").is_file():
-        return _checkpoint(folder, pickled)
+        return _load_checkpoint(folder, pickled)
     if not (folder / "config.yaml").exists():
         raise Refused(f"{folder} is neither a run nor a checkpoint: there is no config.yaml and no config.json in it")
-    return _run(RunFolder(folder))
+    return _load_run(RunFolder(folder))
 
 
-def _run(run: RunFolder) -> Saved:
+def _load_run(run: RunFolder) -> SavedModel:
     folder = run.path
     if damage := run.find_damage():
         raise damage
@@ -88,7 +89,7 @@ def _run(run: RunFolder) -> Saved:
         raise Refused(f"{folder} is a run that has not ended: there is no result.json in it")
     config = _read_run_config(folder / "config.yaml")
     run.require_files(result.get("files", {}))
-    _, plan, problems = build.check(without_checkpoint(config["model"]))
+    _, plan, problems = build.check(remove_checkpoint_keys(config["model"]))
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
     built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
@@ -96,9 +97,9 @@ def _run(run: RunFolder) -> Saved:
     maker: Any = build.make_component(create_part("tokenizer", tokenizer, "data.tokenizer"))
     vocabulary = _vocabulary_of_run(maker, built)
     model = build_on_meta(plan, vocabulary.size)
-    fill(model, OWN, SafetensorsFiles([folder / "model.safetensors"]))
-    model.origin = read_origin(folder / "origin") or Origin(OWN.name)
-    return Saved(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
+    fill_model(model, NATIVE, SafetensorsFiles([folder / "model.safetensors"]))
+    model.origin = read_origin(folder / "origin") or Origin(NATIVE.name)
+    return SavedModel(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
 
 
 def _read_run_config(path: Path) -> dict[str, Any]:
@@ -135,20 +136,20 @@ def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabul
     return Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built))
 
 
-def _checkpoint(folder: Path, pickled: bool) -> Saved:
+def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
     model = load(folder, pickled=pickled)
     config = read_json(folder / "config.json")
-    file, said = find_tokenizer(folder), special_ids(folder)
+    file, said = find_tokenizer(folder), read_special_ids(folder)
     built = None if file is None else read_tokenizer(file)
-    spelled = {} if file is None or built is None else _spelled(file, built)
+    spelled = {} if file is None or built is None else _find_common_ids(file, built)
     ids = {role: said[role][0] if role in said else spelled.get(role, NO_TOKEN) for role in ROLES}
     sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
     ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
-    return Saved(folder, False, config, model, built, vocabulary, ends)
+    return SavedModel(folder, False, config, model, built, vocabulary, ends)
 
 
-def _spelled(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
+def _find_common_ids(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
     """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
     special, ids = TokenizerFile(path=str(file)).spell_special_tokens(built), built.get_vocab(with_added_tokens=True)
     names = {role: getattr(special, role) for role in ROLES}

@@ -10,11 +10,11 @@ from zoo.checks import Refused, find_typo
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
 from zoo.registry.options import REQUIRED, Maybe, Scalar, Type
 
-DEEPEST = limits.OPTIONS["layers"]
+MAX_LAYERS = limits.OPTIONS["layers"]
 """Layers; each is made as an object before any weight is looked at, so that a wrong number must not cost minutes."""
 
 
-class Source:
+class PublishedConfig:
     """A config.json that is being read: each option is taken by the key that understands it; the rest is ignored.
 
     Problems are collected, so that all of them are reported at once.
@@ -59,7 +59,7 @@ class Source:
         self._known.append(key)
         return self._left.pop(key, None)
 
-    def peek(self, key: str) -> Any:
+    def get(self, key: str) -> Any:
         """What an option says, left for who takes it."""
         return self._config.get(key)
 
@@ -72,7 +72,7 @@ class Source:
         """Options that some key has asked for, whether or not the file has them."""
         return frozenset(self._known)
 
-    def absorb(self, inner: Source, prefix: str) -> None:
+    def merge(self, inner: PublishedConfig, prefix: str) -> None:
         """Take over problems and ignored options of a mapping inside this config.
 
         Args:
@@ -80,9 +80,9 @@ class Source:
             prefix: put before the names of its ignored options, as in ``rope_parameters.factr``.
         """
         self.problems += inner.problems
-        self._ignored_inside |= {f"{prefix}.{key}": text for key, text in inner.ignored().items()}
+        self._ignored_inside |= {f"{prefix}.{key}": text for key, text in inner.find_ignored().items()}
 
-    def ignored(self) -> dict[str, str]:
+    def find_ignored(self) -> dict[str, str]:
         """Options that no key asked for and that say something, each with the text that names it to a person."""
         found = {}
         for key in (key for key, value in self._left.items() if value is not None):
@@ -90,13 +90,13 @@ class Source:
             found[key] = f"{key} (did you mean {near}?)" if near else key
         return found | self._ignored_inside
 
-    def require_sound(self) -> None:
+    def raise_problems(self) -> None:
         """Refuse with all problems so far."""
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
 
 
-class Draft:
+class ConfigDraft:
     """A model's config that is being written, by dotted paths."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -115,7 +115,7 @@ class Draft:
         return _at(self.config, path, default)
 
 
-class Composed:
+class PlanValues:
     """A model's plan, read by the dotted paths of its config.
 
     Layer options are those of the last layer of the last stack: the rule, where the first layers are exceptions. Where
@@ -132,37 +132,37 @@ class Composed:
             "embedding": plan.embedding,
             "head": plan.head,
             "initialization": {"name": plan.initialization.name, **plan.initialization.options},
-            **_stack_values(plan.stacks[-1]),
-            **{stack.name: _stack_values(stack) for stack in plan.stacks},
+            **_get_stack_values(plan.stacks[-1]),
+            **{stack.name: _get_stack_values(stack) for stack in plan.stacks},
         }
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at a path, or the default where no part has such an option."""
         return _at(self._values, path, default)
 
-    def layers(self, stack: str | None = None) -> list[dict[str, Any]]:
+    def list_layers(self, stack: str | None = None) -> list[dict[str, Any]]:
         """The values of each layer of a stack, or of the last."""
         chosen = next((each for each in self.plan.stacks if each.name == stack), self.plan.stacks[-1])
-        return [layer_values(layer) for layer in chosen.layers]
+        return [get_layer_values(layer) for layer in chosen.layers]
 
 
-def layer_values(layer: LayerPlan) -> dict[str, Any]:
+def get_layer_values(layer: LayerPlan) -> dict[str, Any]:
     """A layer as plain values, parts with their names and options."""
     parts = {slot: getattr(layer, slot) for slot in ("attention", "ffn", "norm", "position", "residual")}
     sizes = {name: getattr(layer, name) for name in ("dim", "heads", "head_dim", "hidden", "dropout")}
-    return {**sizes, **{slot: part_values(part) for slot, part in parts.items()}}
+    return {**sizes, **{slot: get_part_values(part) for slot, part in parts.items()}}
 
 
-def part_values(part: Part) -> dict[str, Any]:
+def get_part_values(part: Part) -> dict[str, Any]:
     """A part as its config says it."""
     return {"name": part.name, **part.options}
 
 
-def _stack_values(stack: StackPlan) -> dict[str, Any]:
+def _get_stack_values(stack: StackPlan) -> dict[str, Any]:
     mixtures = [layer for layer in stack.layers if layer.ffn.name == "moe"]
-    values = layer_values((mixtures or stack.layers)[-1])
+    values = get_layer_values((mixtures or stack.layers)[-1])
     values |= {"layers": len(stack.layers), "distinct_layers": stack.distinct, "input_norm": stack.input_norm}
-    return values if stack.cross is None else {**values, "cross": part_values(stack.cross)}
+    return values if stack.cross is None else {**values, "cross": get_part_values(stack.cross)}
 
 
 def _at(node: Any, path: str, default: Any) -> Any:

@@ -13,15 +13,17 @@ from tokenizers.processors import TemplateProcessing
 
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN
-from zoo.hub.checkpoint_folder import SHARD, Origin, describe, save
 from zoo.hub.companion_files import TOKENIZER_FILES
-from zoo.hub.plan_difference import Difference, differences
-from zoo.hub.saved import Saved
+from zoo.hub.load_checkpoint import describe
+from zoo.hub.origin import Origin
+from zoo.hub.plan_difference import Difference, compare_plans
+from zoo.hub.save_checkpoint import MAX_SHARD_BYTES, save
+from zoo.hub.saved_model import SavedModel
 from zoo.registry import get_index
 
 _IDS = ("pad", "bos", "eos", "sep", "mask", "unk")
 _GENERATION = ("pad", "bos", "eos")
-_AROUND = {
+_TEMPLATES = {
     ("decoder", "documents"): ("bos", None),
     ("decoder", "pairs"): ("bos", "sep"),
     ("encoder", "documents"): ("bos", "eos"),
@@ -33,7 +35,7 @@ _AROUND = {
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written.
 
     Attributes:
@@ -49,7 +51,9 @@ class Exported:
     prefix: bool
 
 
-def export(source: Saved, path: str | Path, *, family: str | None = None, shard: int = SHARD) -> Exported:
+def export_model(
+    source: SavedModel, path: str | Path, *, family: str | None = None, shard: int = MAX_SHARD_BYTES
+) -> ExportResult:
     """Write a run, or a checkpoint in another form, as a checkpoint folder.
 
     Args:
@@ -60,15 +64,15 @@ def export(source: Saved, path: str | Path, *, family: str | None = None, shard:
     Raises:
         Refused: if the model does not fit, with what does not; or if there is something in the folder.
     """
-    kept, files = _as_trained(source) if source.run else ({}, {})
+    kept, files = _collect_additions(source) if source.run else ({}, {})
     chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
     plan = source.model.plan
-    left = () if plan is None else tuple(differences(plan, describe(path).plan, training=True))
+    left = () if plan is None else tuple(compare_plans(plan, describe(path).plan, training=True))
     sizes = {item.name: item.stat().st_size for item in sorted(Path(path).iterdir())}
-    return Exported(chosen.name, sizes, left, _sees_prefix(source))
+    return ExportResult(chosen.name, sizes, left, _has_prefix_objective(source))
 
 
-def _as_trained(source: Saved) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _collect_additions(source: SavedModel) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Options of config.json and files beside it that a run adds to what the checkpoint said that it began at.
 
     A run with the tokenizer of that checkpoint adds the tokens that its objective needed, if any: special tokens, the
@@ -76,72 +80,72 @@ def _as_trained(source: Saved) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     origin, path = source.model.origin, source.config["model"].get("path")
     if path is None or not isinstance(origin, Origin):
-        return _options(source), _files(source)
+        return _build_options(source), _build_files(source)
     if Path(source.config["data"]["tokenizer"].get("path") or "").parent == Path(path):
-        return _added_tokens(source, origin)
+        return _find_added_tokens(source, origin)
     beside = {name: content for name, content in origin.files.items() if name not in TOKENIZER_FILES}
     source.model.origin = replace(origin, files=beside)
-    options = _options(source)
+    options = _build_options(source)
     del options["max_position_embeddings"]  # what the model can read is no less than before
-    return options, _files(source)
+    return options, _build_files(source)
 
 
-def _added_tokens(source: Saved, origin: Origin) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _find_added_tokens(source: SavedModel, origin: Origin) -> tuple[dict[str, Any], dict[str, bytes]]:
     built, before = source.tokenizer, origin.files.get("tokenizer.json")
     if built is None:
         return {}, {}
     known = {} if before is None else tokenizers.Tokenizer.from_buffer(before).get_vocab(with_added_tokens=True)
     if known == built.get_vocab(with_added_tokens=True):
         return {}, {}
-    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
+    ids = {f"{role}_token_id": number for role, number in _get_special_ids(source.vocabulary).items()}
     added = {key: number for key, number in ids.items() if known and built.id_to_token(number) not in known}
     return added, {"tokenizer.json": (built.to_str(pretty=True) + "\n").encode()}
 
 
-def _ids(vocabulary: Vocabulary) -> dict[str, int]:
+def _get_special_ids(vocabulary: Vocabulary) -> dict[str, int]:
     """The ids of the special tokens that there are, by role."""
     return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NO_TOKEN}
 
 
-def _sees_prefix(source: Saved) -> bool:
+def _has_prefix_objective(source: SavedModel) -> bool:
     if not source.run or source.model.name != "decoder":
         return False
     objective: Any = get_index().get("objective", source.config["objective"]["name"]).load()
     return "prefix" in objective.needs
 
 
-def _options(source: Saved) -> dict[str, Any]:
+def _build_options(source: SavedModel) -> dict[str, Any]:
     """What config.json says of special tokens, and how long the rows were that the model saw."""
-    ids = {f"{role}_token_id": number for role, number in _ids(source.vocabulary).items()}
-    return {**ids, **_decoder_start(source), "max_position_embeddings": source.config["data"]["length"]}
+    ids = {f"{role}_token_id": number for role, number in _get_special_ids(source.vocabulary).items()}
+    return {**ids, **_get_decoder_start(source), "max_position_embeddings": source.config["data"]["length"]}
 
 
-def _decoder_start(source: Saved) -> dict[str, int]:
+def _get_decoder_start(source: SavedModel) -> dict[str, int]:
     variant = source.model.name
     return {"decoder_start_token_id": source.vocabulary.decoder_start} if variant == "encoder_decoder" else {}
 
 
-def _files(source: Saved) -> dict[str, bytes]:
+def _build_files(source: SavedModel) -> dict[str, bytes]:
     """Tokenizer and generation config, as transformers reads them."""
     vocabulary, built = source.vocabulary, source.tokenizer
     if built is None:
         return {}
     made = {
-        "tokenizer.json": json.loads(_around(source, built).to_str(pretty=False)),
-        "tokenizer_config.json": _tokenizer_config(source, built),
+        "tokenizer.json": json.loads(_add_template(source, built).to_str(pretty=False)),
+        "tokenizer_config.json": _build_tokenizer_config(source, built),
     }
     if source.model.reader.causal:
         ids = {f"{role}_token_id": getattr(vocabulary, role) for role in _GENERATION}
-        made["generation_config.json"] = {**ids, **_decoder_start(source)}
+        made["generation_config.json"] = {**ids, **_get_decoder_start(source)}
     return {name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode() for name, content in made.items()}
 
 
-def _around(source: Saved, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+def _add_template(source: SavedModel, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     """The tokenizer with special tokens around a text as in training, unless it has rules of its own for them."""
     copy = tokenizers.Tokenizer.from_str(built.to_str())
     if copy.post_processor is None:
         data: Any = get_index().get("data", source.config["data"]["name"]).load()
-        before, behind = _AROUND[source.model.name, data.form]
+        before, behind = _TEMPLATES[source.model.name, data.form]
         ids = asdict(source.vocabulary)
         special = {role: (copy.id_to_token(ids[role]), ids[role]) for role in (before, behind) if role is not None}
         around = [[special[role][0]] if role in special else [] for role in (before, behind)]
@@ -150,10 +154,10 @@ def _around(source: Saved, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     return copy
 
 
-def _tokenizer_config(source: Saved, built: tokenizers.Tokenizer) -> dict[str, Any]:
+def _build_tokenizer_config(source: SavedModel, built: tokenizers.Tokenizer) -> dict[str, Any]:
     vocabulary: Vocabulary = source.vocabulary
     types = ["token_type_ids"] if source.model.embedding.types is not None else []
-    spelled = {f"{role}_token": built.id_to_token(number) for role, number in _ids(vocabulary).items()}
+    spelled = {f"{role}_token": built.id_to_token(number) for role, number in _get_special_ids(vocabulary).items()}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **spelled,

@@ -1,0 +1,184 @@
+"""Saves models as checkpoint folders."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zoo.checks import Refused
+from zoo.hub.config_json import write_published_config
+from zoo.hub.family import Family
+from zoo.hub.family_index import find_family, get_families
+from zoo.hub.misfits import find_misfits
+from zoo.hub.native import NATIVE, TASK_HEAD_PREFIX, write_native_config
+from zoo.hub.origin import Origin
+from zoo.hub.plan_difference import Difference
+from zoo.hub.task_heads import KeptHead
+from zoo.hub.tensor_files import (
+    INDEX_FILE,
+    SINGLE_FILE,
+)
+from zoo.hub.weights import iterate_published_tensors
+from zoo.model.cost import build_on_meta
+from zoo.model.variants.variant import Variant
+from zoo.system.files import clear_drafts, make_draft_path, publish_folder, replace_file, write_file
+
+MAX_SHARD_BYTES = 5 * 10**9
+_NEAREST = 3
+_NATIVE_HINT = "family zoo writes the project's own form, for any model"
+_log = logging.getLogger("zoo")
+
+
+def save(
+    model: Variant,
+    path: str | Path,
+    *,
+    family: str | None = None,
+    kept: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    shard: int = MAX_SHARD_BYTES,
+) -> Family:
+    """Write a folder that others can read: for a published family, transformers and all that reads its checkpoints.
+
+    Args:
+        model: made by ``build``, a training, or ``load``.
+        path: a folder that is not there yet, or empty.
+        family: its name; ``zoo`` is the project's own form. None: the family that the model was loaded as, if it
+            still fits, else the first that fits.
+        kept: further options of config.json that change nothing of what the model computes; over those that came
+            with the model.
+        files: what lies beside it, by name; over those that came with the model.
+        shard: bytes that one file may have.
+    Returns:
+        the family in whose form it was written.
+    Raises:
+        Refused: if the model does not fit, with what does not; or if there is something in the folder.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder} is there already: choose a folder that is new or empty")
+    origin = model.origin if isinstance(model.origin, Origin) else Origin(NATIVE.name)
+    chosen = choose_family(model, family, origin)
+    task = origin.task if chosen.name in (origin.family, NATIVE.name) else None
+    if task is None and origin.task is not None:
+        _log.warning("left out, for %s does not have it: %s", chosen.name, origin.task)
+    config = _build_config(model, chosen, {**origin.kept, **(kept or {})}, origin.family, task)
+    clear_drafts(folder.parent, folder.name)
+    partial = make_draft_path(folder)
+    partial.mkdir(parents=True)
+    try:
+        _write_tensors(partial, model, chosen, shard, task)
+        for name, content in {**origin.files, **(files or {})}.items():
+            write_file(partial / name, content)
+        write_file(partial / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        publish_folder(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return chosen
+
+
+def choose_family(model: Variant, asked: str | None, origin: Origin) -> Family:
+    """The family to write a model as: the one that is asked for, else its own, else the first that fits.
+
+    Raises:
+        Refused: if the one that is asked for, or every one, does not fit; with what does not.
+    """
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.model.build")
+    if asked == NATIVE.name:
+        return NATIVE
+    if asked is not None:
+        family = find_family(asked)
+        if wrong := find_misfits(family, model.plan, origin.get_architecture(family)):
+            raise Refused(f"the model does not fit {family.name}:\n{_format_differences(wrong)}\n{_NATIVE_HINT}")
+        return family
+    order = sorted(
+        get_families().values(),
+        key=lambda each: (each.name != origin.family, each.name != "llama", each.alias_of is not None),
+    )
+    refused = []
+    for family in order:
+        if not (wrong := find_misfits(family, model.plan, origin.get_architecture(family))):
+            return family
+        order_by = (family.name != origin.family, family.base["variant"] != model.plan.variant, len(wrong))
+        refused.append((order_by, family.name, wrong))
+    nearest = sorted(refused, key=lambda each: each[0])[:_NEAREST]  # of equal ones, in the order of asking
+    told = "\n".join(f"{name}:\n{_format_differences(wrong)}" for _, name, wrong in nearest)
+    raise Refused(f"the model fits no published family; the nearest and what does not fit:\n{told}\n{_NATIVE_HINT}")
+
+
+def _format_differences(wrong: list[Difference]) -> str:
+    return "\n".join(f"  {difference}" for difference in wrong)
+
+
+def _build_config(
+    model: Variant, family: Family, kept: Mapping[str, Any], origin: str, task: KeptHead | None
+) -> dict[str, Any]:
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.model.build")
+    dtype = str(model.embedding.table.weight.dtype).removeprefix("torch.")
+    if family is NATIVE:
+        return write_native_config(model.plan.config, model.vocabulary, kept, origin, task)
+    if origin != family.name:  # what another family ignores may mean something to this one
+        kept = {name: value for name, value in kept.items() if name in family.passthrough}
+    architecture = None if task is None else task.architecture
+    return {**write_published_config(family, model.plan, kept, architecture), "torch_dtype": dtype, "dtype": dtype}
+
+
+def _iterate_tensors(model: Variant, family: Family, task: KeptHead | None) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor that a folder of a family holds, of the model and of the head beside it."""
+    if task is None:
+        yield from iterate_published_tensors(model, family)
+        return
+    form = family.architectures.get(task.architecture)
+    prefix = family.prefix if form is None or form.task is None or form.task.prefix is None else form.task.prefix
+    for name, tensor in iterate_published_tensors(model, family, bare=False):
+        inside = name.startswith(family.prefix)
+        yield prefix + name.removeprefix(family.prefix) if inside else name, tensor
+    for name, tensor in task.tensors.items():
+        yield (TASK_HEAD_PREFIX if family is NATIVE else "") + name, tensor
+
+
+def _write_tensors(folder: Path, model: Variant, family: Family, most: int, task: KeptHead | None) -> None:
+    """One file, or as many as are needed so that none but one with a single tensor has more bytes than ``most``."""
+    named = _iterate_tensors(_as_meta(model), family, task)
+    sizes = [(name, tensor.numel() * tensor.element_size()) for name, tensor in named]
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, size in sizes:
+        if shards[-1] and filled + size > most:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    count = len(shards)
+    names = [SINGLE_FILE] if count == 1 else [f"model-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)]
+    made = _iterate_tensors(model, family, task)
+    for name, shard in zip(names, shards, strict=True):
+        part = {tensor: value.cpu().contiguous() for tensor, value in _next(made, len(shard))}
+        with replace_file(folder / name) as draft:
+            save_file(part, draft, metadata={"format": "pt"})
+    if len(shards) > 1:
+        where = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        index = {"metadata": {"total_size": sum(size for _, size in sizes)}, "weight_map": where}
+        write_file(folder / INDEX_FILE, json.dumps(index, indent=2) + "\n")
+
+
+def _next(tensors: Iterator[tuple[str, Tensor]], count: int) -> Iterator[tuple[str, Tensor]]:
+    """The next ``count`` tensors."""
+    for _ in range(count):
+        yield next(tensors)
+
+
+def _as_meta(model: Variant) -> Variant:
+    """The same model without memory."""
+    if model.plan is None:
+        raise Refused("a model without a plan has no published form: build it with zoo.model.build")
+    return build_on_meta(model.plan, model.vocabulary).to(model.embedding.table.weight.dtype)
