@@ -39,9 +39,10 @@ def test_each_layer_is_written_over_the_one_before(expanded: Any) -> None:
     tasks = {"numbers": {**NUMBERS, "overrides": {"data": "numbers", "steps": 2, "batch": 2}}}
     found = expanded("batch=4", arms=arms, tasks=tasks, sizes={"small": {"model.dim": 32, "model.heads": 2}})
     two, rotary = (setting.checked.config for setting in found.settings)
-    assert [(c["steps"], c["batch"], c["model"]["dim"]) for c in (two, rotary)] == [(2, 4, 32), (3, 4, 32)]
-    assert (two["model"]["position"]["name"], two["model"]["position"]["length"]) == ("learned", 64)
-    assert rotary["model"]["position"]["name"] == "rotary"  # and no length of the one before
+    assert [(c.steps, c.batch, c.model.dim) for c in (two, rotary)] == [(2, 4, 32), (3, 4, 32)]
+    assert two.model.options["position"]["name"] == "learned"
+    assert two.model.options["position"]["length"] == 64
+    assert rotary.model.options["position"]["name"] == "rotary"  # and no length of the one before
     assert [cell.name for cell in found.build_cells([1, 5])][:2] == [
         "numbers small two seed 1",
         "numbers small two seed 5",

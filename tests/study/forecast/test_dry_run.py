@@ -200,13 +200,13 @@ def test_every_cell_as_json() -> None:
 
 def test_many_settings_of_few_models_are_costed_by_model(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    on_meta = quantities.on_meta
+    build_on_meta = quantities.build_on_meta
 
     def counted(*given: Any) -> Any:
         made.append(1)
-        return on_meta(*given)
+        return build_on_meta(*given)
 
-    monkeypatch.setattr(quantities, "on_meta", counted)
+    monkeypatch.setattr(quantities, "build_on_meta", counted)
     settings = [
         arm(f"{width} {rate}", {"lr": rate / 1e4}, hidden=width) for width in (201, 202, 203) for rate in range(1, 21)
     ]

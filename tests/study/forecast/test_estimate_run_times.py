@@ -89,7 +89,7 @@ def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.Mo
     seen: dict[str, Any] = {}
 
     def stop(job: Job, claim: object) -> None:
-        seen.update(job.config, used=torch.get_num_threads())
+        seen.update(config=job.config, used=torch.get_num_threads())
         raise RuntimeError("out of memory\nin detail")
 
     monkeypatch.setattr(module, "fit", stop)
@@ -99,5 +99,6 @@ def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.Mo
     assert found["arm", "numbers"].error == "RuntimeError: out of memory"
     assert seen["used"] == before + 1
     assert torch.get_num_threads() == before
-    assert (seen["trainer"]["devices"], seen["trainer"]["strategy"], seen["accumulate"]) == (1, "auto", 3)
-    assert seen["steps"] <= 10 < two.checked.config.steps
+    config, arguments = seen["config"], seen["config"].trainer.arguments
+    assert (arguments["devices"], arguments["strategy"], config.accumulate) == (1, "auto", 3)
+    assert config.steps <= 10 < two.checked.config.steps
