@@ -30,10 +30,11 @@ WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST)
 
-# What one runs between edits, in a minute and a half: no training, no browser, no further processes.
-FAST := test_imports.py test_words.py test_conf.py registry config model statistics system/test_files.py components report/claims report/records study/plan
+# What one runs between edits, under a minute and a half: no training, no browser, no further processes.
+FAST := test_imports.py test_words.py test_readme.py registry config model statistics system/test_files.py components report/claims report/records
+SLOW := components/objective/test_trained.py config/test_targets.py model/test_executed_flops.py report/claims/test_verdicts.py
 test-fast: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix tests/,$(FAST)) $(PYTEST)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(addprefix tests/,$(FAST)) $(addprefix --ignore tests/,$(SLOW)) $(PYTEST)
 
 # The same study through submitit and Ray, which the other tests do without.
 test-launchers: $(VENV)/installed-launchers
