@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from zoo.checks import Refused
+from zoo.hub.checksums import verify_checksums
 from zoo.hub.companion_files import read_companion_files
 from zoo.hub.config_json import ConfigDescription, read_published_config
 from zoo.hub.native import NATIVE, TASK_HEAD_PREFIX, read_native_config
@@ -83,6 +84,7 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     """
     folder = Path(path)
     checkpoint = open_checkpoint(folder, pickled=pickled)
+    verify_checksums(folder)
     described = describe(folder, list(checkpoint.headers))
     if described.wrapper_type is not None:
         checkpoint = SelectedCheckpoint(checkpoint, map_inner_names(checkpoint.headers, described.family.prefix))

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from zoo.checks import Refused
+from zoo.hub.checksums import write_checksums
 from zoo.hub.config_json import write_published_config
 from zoo.hub.family import Family
 from zoo.hub.family_index import find_family, get_families
@@ -75,6 +76,7 @@ def save(
     partial.mkdir(parents=True)
     try:
         _write_tensors(partial, model, chosen, shard, task)
+        write_checksums(partial)
         for name, content in {**origin.files, **(files or {})}.items():
             write_file(partial / name, content)
         write_file(partial / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
