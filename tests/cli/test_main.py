@@ -169,8 +169,8 @@ def test_debug_shows_where(tmp_path: Path) -> None:
             "unknown flag '--otu': did you mean --out? choices: --allow-target, --debug, --help",
         ),
         (["study", "three_variants", "--watch"], "--watch: goes with --status"),
-        (["study", "seeds=3"], "name a study, or ask for one with arms={…}"),
-        (["study", "three_variants", "seeds=0"], "seeds: must be at least one: got 0"),
+        (["study", "seeds=3"], "give the name of a study, or one of arms={…}"),
+        (["study", "three_variants", "seeds=0"], "seeds: must be at least 1: got 0"),
     ],
 )
 def test_other_commands_refuse_alike(arguments: list[str], told: str) -> None:

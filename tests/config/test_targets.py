@@ -153,11 +153,11 @@ def test_a_study_file_reads_no_environment(tmp_path: Path, monkeypatch: pytest.M
     for value in ("${oc.env:SECRET}", "${oc.decode:${oc.env:SECRET}}", "a ${oc.env:SECRET,none} b"):
         code, out, err = zoo("study", write_study(tmp_path / "theirs", {"label": value}), "--status")
         assert code == 2
-        assert "nothing outside of the config: got ${oc" in err
+        assert "nothing outside the config: got ${oc" in err
         assert "hunter2" not in out + err
     for key in ("hydra", "++hydra.launcher._target_", " hydra/launcher", "optimizer@hydra.callbacks"):
         _, _, err = zoo("study", write_study(tmp_path / "theirs", {key: "joblib"}), "--status")
-        assert "is about the whole study" in err, key
+        assert "applies to the whole study" in err, key
     study = write_study(tmp_path / "theirs", {"label": "of ${steps}"})
     assert zoo("study", study, "--status").code == 0
 

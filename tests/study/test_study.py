@@ -78,7 +78,7 @@ def test_all_that_is_wrong_with_a_study_is_told_at_once(study: Path) -> None:
         "sedes: unknown key: did you mean seeds?",
         "question: must be given (str)",
         "baseline: unknown arm 'tow': did you mean two? choices: one, two",
-        "seeds: must be different numbers, at least one: got [1, 1]",
+        "seeds: must be one or more distinct numbers: got [1, 1]",
         "tasks.numbers.metrics: must be a list of str: got 'loss'",
     ):
         assert sum(line.startswith(f"zoo: {study}: {told}") for line in err.splitlines()) == 1, err

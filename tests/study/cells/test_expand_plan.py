@@ -162,4 +162,4 @@ def test_filters_leave_out_arms_sizes_and_seeds(expanded: Any) -> None:
     (told,) = refused(expanded, where="arm != two")
     assert told == "numbers: the baseline must apply: two: filters leave it out"
     told = refused(expanded, where="arm < 3")
-    assert told[0] == "where: 'two' and 3 cannot be compared so: got 'arm < 3'"
+    assert told[0] == "where: 'two' and 3 cannot be compared: got 'arm < 3'"

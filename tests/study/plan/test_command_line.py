@@ -113,7 +113,7 @@ def test_keys_replace_those_of_a_file(tmp_path: Path) -> None:
     assert plan(path, "name=other").name == "other"
     other = plan(path, "grid={model.heads: [1, 2]}", "baseline=heads=2")
     assert (other.kind, list(other.arms)) == ("grid", ["heads=1", "heads=2"])
-    with pytest.raises(Refused, match=r"study\.yaml: seeds: must be at least one: got 0"):
+    with pytest.raises(Refused, match=r"study\.yaml: seeds: must be at least 1: got 0"):
         plan(path, "seeds=0")
 
 
@@ -124,16 +124,16 @@ def test_keys_replace_those_of_a_file(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["one", "two"], "one study at a time: got one, two"),
-        (["seeds=3", "steps=3"], "name a study, or ask for one with arms={…}, grid={…}"),
-        ([ARMS, ARMS], "arms: stands twice: got arms="),
+        (["seeds=3", "steps=3"], "give the name of a study, or one of arms={…}, grid={…}"),
+        ([ARMS, ARMS], "arms: is given twice: got arms="),
         (
             [ARMS, "seeds=2", "model.dim=32,64"],
-            "model.dim: a study takes one value: got 32,64; for all of them, grid={mod",
+            "model.dim: must have one value in a study: got 32,64; to compare several, use grid={mod",
         ),
         ([ARMS, "seeds=2", "steps=[1"], "steps=[1: cannot be read as key=value"),
         (
             [ARMS, "seeds=2", "tasks={a: {metrics: [loss]}}", "margin=1"],
-            "margin: belongs to a task where tasks are giv",
+            "margin: must be given in each task if tasks are giv",
         ),
         (["arms={rms: [", "seeds=2"], "arms={rms: [ is not YAML"),
         (["three_variant"], "unknown study 'three_variant': did you mean three_variants?"),
@@ -149,7 +149,7 @@ def test_mistakes_are_told_without_a_file_too() -> None:
     with pytest.raises(Refused) as refused:
         plan("data=numbers", "model.dimm=3", "arms={rms: {model/norm: rsm}}", "match=size")
     told = str(refused.value).splitlines()
-    assert told[0].startswith("seeds: must be a list of int, how many, or until_decided: got nothing")
+    assert told[0].startswith("seeds: must be a list of int, the number of seeds, or until_decided: got nothing")
     assert any(line.startswith("match.quantity: unknown quantity 'size'") for line in told)
     assert any("rms: model/norm: unknown choice 'rsm'" in line for line in told)
     assert any("model.dimm: unknown key: did you mean dim?" in line for line in told)

@@ -122,7 +122,7 @@ class _Expander:
             return tuple(
                 seed
                 for seed in self.plan.seeds
-                if not all(line.holds({**known, "seed": seed}) for line in self.plan.where)
+                if not all(line.is_met({**known, "seed": seed}) for line in self.plan.where)
             )
         except Refused as error:
             self.problems.append(str(error))

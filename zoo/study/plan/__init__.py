@@ -1,1 +1,1 @@
-"""Plans: a study file or a command line becomes arms, tasks, and controls."""
+"""Plans of studies: arms, tasks, and controls, read from a study file or a command line."""

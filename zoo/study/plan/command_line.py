@@ -1,4 +1,4 @@
-"""A study as a command line asks for it: all of it, or what differs from a file."""
+"""Studies given on the command line: a whole study, or changes to a study file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from zoo.study.plan.request_words import list_request_words
 from zoo.study.plan.study_file import PLANS, SECTIONS, STUDY_OPTIONS
 
 KEYS = frozenset((*(option.name for option in STUDY_OPTIONS), *SECTIONS, "metrics", "margin", "name"))
-"""Words that are about the study; all others are overrides of its runs."""
+"""Keys that concern the study; all others are overrides of its runs."""
 _TEXT_KEYS = ("question", "expected", "baseline", "name", "where")
 _METRICS_BY_FORM = {"pairs": ["target_nll", "exact_match"], "documents": ["loss"]}
 _KEYS_OUTSIDE_NAME = ("seeds", "max_seeds", "question", "expected", "metrics", "margin", "name")
@@ -32,18 +32,18 @@ _KEYS_OUTSIDE_NAME = ("seeds", "max_seeds", "question", "expected", "metrics", "
 def parse_study_command(
     words: Sequence[str], allowed: Sequence[str] = (), request: Sequence[str] | None = None
 ) -> tuple[str, list[str]]:
-    """What the words after ``zoo study`` ask for, flags and what is Hydra's taken away.
+    """Parses the arguments of ``zoo study``, without flags and settings of Hydra.
 
     Args:
-        words: the name of a study or none, keys of a study, and overrides.
-        allowed: modules whose classes and functions a study file may name.
-        request: that of the plan; see :class:`zoo.study.plan.study_file.StudyPlan`.
+        words: Name of a study or none, keys of a study, and overrides.
+        allowed: Modules whose classes and functions a study file may name.
+        request: Request of the plan; see :class:`zoo.study.plan.study_file.StudyPlan`.
     Returns:
-        the study as :func:`zoo.study.plan.study_file.parse_plan` takes it, and the overrides that come last in all
+        The study as :func:`zoo.study.plan.study_file.parse_plan` takes it, and the overrides that come last in all
         runs.
 
     Raises:
-        Refused: if it is no study, or a word cannot be read.
+        Refused: If the words give no study, or one cannot be parsed.
     """
     names = [word for word in words if "=" not in word and not word.startswith("~")]
     if len(names) > 1:
@@ -56,25 +56,27 @@ def parse_study_command(
         own = [word for word in rest if word not in further]
         found, rest = {**_build_study(given, own), "words": [word for word in words if word not in further]}, further
     else:
-        raise Refused(f"name a study, or ask for one with {', '.join(f'{kind}={{…}}' for kind in PLANS)}: got neither")
+        raise Refused(
+            f"give the name of a study, or one of {', '.join(f'{kind}={{…}}' for kind in PLANS)}: got neither"
+        )
     found["words"] += [f"--allow-target={module}" for module in allowed]
     found["request"] = request
     found["allowed"] = [*allowed, *_find_word_targets([word for word in words if word not in names])]
-    return json.dumps(found).replace("$", r"\u0024"), rest  # or Hydra would resolve it
+    return json.dumps(found).replace("$", r"\u0024"), rest  # or Hydra would resolve interpolations
 
 
 def resolve_study(words: Sequence[str], allowed: Sequence[str], flags: Sequence[str] = ()) -> tuple[str, list[str]]:
-    """Reads the study that a command line gives.
+    """Parses the arguments of ``zoo study``, and checks that the overrides can be applied.
 
     Args:
-        words: the name of a study or none, keys of a study, and overrides of its runs.
-        allowed: modules whose classes and functions a study file may name.
-        flags: flags of Hydra on the same line.
+        words: Name of a study or none, keys of a study, and overrides of its runs.
+        allowed: Modules whose classes and functions a study file may name.
+        flags: Flags of Hydra on the same command line.
     Returns:
-        the study as :func:`zoo.study.cells.load_plan.load_plan` takes it, and the overrides that come last in all runs.
+        The study as :func:`zoo.study.cells.load_plan.load_plan` takes it, and the overrides that come last in all runs.
 
     Raises:
-        Refused: if it is no study, or an override cannot be applied.
+        Refused: If the words give no study, or an override cannot be applied.
     """
     study, further = parse_study_command(words, allowed, list_request_words(words, allowed, flags))
     refuse_unknown_overrides(further)
@@ -82,12 +84,12 @@ def resolve_study(words: Sequence[str], allowed: Sequence[str], flags: Sequence[
 
 
 def build_study_override(study: str) -> str:
-    """What tells the sweeper the study."""
+    """Returns the override that passes the study to the sweeper."""
     return format_override("hydra.sweeper.study", study)
 
 
 def _find_word_targets(words: Sequence[str]) -> list[str]:
-    """Targets that the command line itself names."""
+    """Finds the targets that the command line itself names."""
     found: list[str] = []
     for word in words:
         key, _, text = word.partition("=")
@@ -101,10 +103,10 @@ def _select_study_words(words: Sequence[str], given: Mapping[str, Any]) -> list[
 
 
 def split_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[str, Any], list[str]]:
-    """Keys of a study with their values, and the words that are left.
+    """Splits words into keys of a study with their values, and the other words.
 
     Raises:
-        Refused: if a key stands twice, or its value cannot be read.
+        Refused: If a key is given twice, or its value cannot be parsed.
     """
     found: dict[str, Any] = {}
     rest = []
@@ -114,7 +116,7 @@ def split_keys(words: Sequence[str], keys: Container[str] = KEYS) -> tuple[dict[
             rest.append(word)
             continue
         if key in found:
-            raise Refused(f"{key}: stands twice: got {word}")
+            raise Refused(f"{key}: is given twice: got {word}")
         found[key] = _parse_value(key, text)
     return found, rest
 
@@ -130,7 +132,7 @@ def _parse_value(key: str, text: str) -> Any:
 
 
 def _build_study(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """A study that no file tells of: one task, named by its data; arms, against one without overrides."""
+    """Completes a study without a file: a task named after its data, and a baseline without overrides."""
     found = dict(given)
     found["overrides"] = {**_parse_overrides(words), **(given.get("overrides") or {})}
     arms = given.get("arms")
@@ -143,11 +145,11 @@ def _build_study(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, An
         found["tasks"] = {data: {"metrics": _METRICS_BY_FORM[form], **task}}
     else:
         for key in (key for key in ("metrics", "margin") if key in given):
-            raise Refused(f"{key}: belongs to a task where tasks are given: got {key}={given[key]}")
+            raise Refused(f"{key}: must be given in each task if tasks are given: got {key}={given[key]}")
     kind = next(kind for kind in PLANS if kind in given)
     parts = _list_varied_parts(kind, given[kind])
-    told = {**{key: what for key, what in given.items() if key not in _KEYS_OUTSIDE_NAME}, "on": found["overrides"]}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
+    identity = {**{key: what for key, what in given.items() if key not in _KEYS_OUTSIDE_NAME}, "on": found["overrides"]}
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
     slug = re.sub(r"\W+", "-", "-".join([*parts, "on", data]).lower()).strip("-")
     found.setdefault("name", f"{slug if len(slug) <= 48 else slug[:48].rstrip('-')}-{digest}")
     found.setdefault("question", f"{_ask_question(kind, parts)} on {data}?")
@@ -155,19 +157,20 @@ def _build_study(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, An
 
 
 def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """Overrides as a study writes them."""
+    """Returns overrides as a mapping, as in a study file."""
     found = {}
     for word in words:
         parsed = parse_word(word)
         if parsed.is_sweep_override():
             key, _, values = word.partition("=")
-            raise Refused(f"{key}: a study takes one value: got {values}; for all of them, grid={{{key}: [{values}]}}")
+            hint = f"to compare several, use grid={{{key}: [{values}]}}"
+            raise Refused(f"{key}: must have one value in a study: got {values}; {hint}")
         found[parsed.get_key_element()] = parsed.value()
     return found
 
 
 def _find_data_form(overrides: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of the data and the form of its rows; what is wrong with it is told with all else."""
+    """Returns the name of the data and the form of its rows; placeholders if these cannot be composed."""
     try:
         given = compose_run([format_override(key, value) for key, value in overrides.items()])
         name = str(given["data"]["name"])
@@ -177,7 +180,7 @@ def _find_data_form(overrides: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _list_varied_parts(kind: str, given: Any) -> list[str]:
-    """What the plan varies, in words."""
+    """Lists the names of what the plan varies."""
     if not isinstance(given, Mapping):
         return [kind]
     if kind == "path":

@@ -1,4 +1,4 @@
-"""Kinds of plan: from what a study lists to its arms, and to what each arm is compared with."""
+"""Kinds of plan, each of which makes arms and their references from what a study lists."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Arms:
     """The arms of a study.
 
     Attributes:
-        arms: by name, their overrides.
-        baseline: the one that others are compared with, unless the study names another.
-        against: the arm that an arm is compared with, where that is not the baseline.
-        factors: of an arm of two factors, its level of each; empty for the level of the baseline.
-        axes: of an arm, what filters may ask: the values of a grid, the levels of factors.
+        arms: Overrides of each arm, by name.
+        baseline: Arm that others are compared with, unless the study names another.
+        against: Reference of an arm, where that is not the baseline.
+        factors: Levels of an arm of two factors; an empty text is the level of the baseline.
+        axes: Values of an arm that filters may name: those of a grid, or levels of factors.
     """
 
     arms: Mapping[str, Overrides]
@@ -37,13 +37,13 @@ class Arms:
 
 
 def read_arms(given: Any, problems: list[str]) -> Arms:
-    """Arms as they are named, each with its overrides."""
+    """Reads ``arms``: overrides of each arm, by name."""
     found = read_named_overrides(given, "arms", problems)
     return Arms({} if _has_too_many_arms("arms", len(found), problems) else found)
 
 
 def read_grid(given: Any, problems: list[str]) -> Arms:
-    """Every combination of values of some keys; an arm is named by its values."""
+    """Reads ``grid``: makes an arm of each combination of the values of some keys, named by these."""
     axes = read_mapping(given, "grid", problems)
     if not axes:
         problems.append("grid: must not be empty")
@@ -56,7 +56,7 @@ def read_grid(given: Any, problems: list[str]) -> Arms:
         elif len({format_value(value) for value in values}) < len(values):
             problems.append(f"grid.{key}: values must differ: got {format_value(values)}")
         if list(keys.values()).count(keys[key]) > 1:
-            problems.append(f"grid.{key}: stands twice, as a choice and as a value")
+            problems.append(f"grid.{key}: is given twice, once with a slash and once with a dot")
     if _has_too_many_arms("grid", math.prod(len(values) for values in axes.values()), problems):
         return Arms({})
     short = shorten_keys(keys.values())
@@ -71,11 +71,11 @@ def read_grid(given: Any, problems: list[str]) -> Arms:
 
 
 def read_one_at_a_time(given: Any, problems: list[str]) -> Arms:
-    """Each part alone, all together, and all without each; what is left out is compared with all."""
+    """Reads ``one_at_a_time``: makes arms of each part alone, of all parts, and of all but one, compared with all."""
     parts = read_named_overrides(given, "one_at_a_time", problems)
     if 0 < len(parts) < 3:
-        told = "of one, alone and all are the same" if len(parts) == 1 else "two are a plan of pairs"
-        problems.append(f"one_at_a_time: must have at least three parts, for {told}: got {', '.join(parts)}")
+        why = "one part alone is all parts" if len(parts) == 1 else "two parts are a plan of pairs"
+        problems.append(f"one_at_a_time: must have at least three parts, as {why}: got {', '.join(parts)}")
     if _has_too_many_arms("one_at_a_time", 2 + 2 * len(parts), problems):
         return Arms({})
     _check_disjoint(parts, "one_at_a_time", problems)
@@ -88,7 +88,7 @@ def read_one_at_a_time(given: Any, problems: list[str]) -> Arms:
 
 
 def read_pairs(given: Any, problems: list[str]) -> Arms:
-    """Two factors: each level of each alone, and every combination."""
+    """Reads ``pairs``: makes arms of each level of two factors alone, and of each combination of two levels."""
     factors = read_mapping(given, "pairs", problems)
     if len(factors) != 2:
         problems.append(f"pairs: must have two factors: got {', '.join(factors) or 'none'}")
@@ -98,45 +98,47 @@ def read_pairs(given: Any, problems: list[str]) -> Arms:
         return Arms({})
     for factor, own in levels.items():
         if BASELINE in own:
-            problems.append(f"pairs.{factor}.{BASELINE}: is the level that every factor has without being given one")
+            problems.append(
+                f"pairs.{factor}.{BASELINE}: must have another name, as this is the level without overrides"
+            )
         if factor in RUN_FIELDS:
-            problems.append(f"pairs.{factor}: a factor needs another name: it means something else in filters")
+            problems.append(f"pairs.{factor}: must have another name, as filters use {factor} for something else")
     together = {factor: dict.fromkeys(key for what in own.values() for key in what) for factor, own in levels.items()}
     _check_disjoint(together, "pairs", problems)
     common = Counter(level for own in levels.values() for level in own)
     found: dict[str, Overrides] = {}
-    of: dict[str, tuple[str, str]] = {}
+    factors_of: dict[str, tuple[str, str]] = {}
     for one, two in itertools.product(*(["", *own] for own in levels.values())):
         chosen = [(factor, level) for factor, level in zip(levels, (one, two), strict=True) if level]
-        told = [level if max(common.values()) == 1 else f"{factor}={level}" for factor, level in chosen]
-        name = " + ".join(told) or BASELINE
+        parts = [level if max(common.values()) == 1 else f"{factor}={level}" for factor, level in chosen]
+        name = " + ".join(parts) or BASELINE
         found[name] = merge_overrides(*(levels[factor][level] for factor, level in chosen))
-        of[name] = (one, two)
-    ordered = sorted(found, key=lambda name: sum(map(bool, of[name])))
-    axes = {arm: dict(zip(levels, (level or BASELINE for level in of[arm]), strict=True)) for arm in ordered}
-    return Arms({arm: found[arm] for arm in ordered}, BASELINE, {}, {arm: of[arm] for arm in ordered}, axes)
+        factors_of[name] = (one, two)
+    ordered = sorted(found, key=lambda name: sum(map(bool, factors_of[name])))
+    axes = {arm: dict(zip(levels, (level or BASELINE for level in factors_of[arm]), strict=True)) for arm in ordered}
+    return Arms({arm: found[arm] for arm in ordered}, BASELINE, {}, {arm: factors_of[arm] for arm in ordered}, axes)
 
 
 def _has_too_many_arms(path: str, count: int, problems: list[str]) -> bool:
-    """True if there are more arms than a study may have, which is a problem."""
+    """True if there are more arms than a study may have, which is appended to the problems."""
     if count > limits.ARMS:
         problems.append(limits.describe_excess(path, "arms", limits.ARMS, count))
     return count > limits.ARMS
 
 
 def _check_disjoint(parts: Mapping[str, Overrides], path: str, problems: list[str]) -> None:
-    """What is put together must not set the same key."""
+    """Appends a problem for each key that two parts set, since parts are combined."""
     for (one, first), (two, second) in itertools.combinations(parts.items(), 2):
         for key in (key for key in first if key in second):
-            problems.append(f"{path}: {one} and {two} both set {key}: they cannot be put together")
+            problems.append(f"{path}: {one} and {two} both set {key}: they cannot be combined")
 
 
 RUN_FIELDS = ("task", "arm", "size", "seed")
-"""What filters may ask of every run."""
+"""Names that filters may use for every run."""
 READERS: Mapping[str, Callable[[Any, list[str]], Arms]] = {
     "arms": read_arms,
     "grid": read_grid,
     "one_at_a_time": read_one_at_a_time,
     "pairs": read_pairs,
 }
-"""How each kind is read; a path also needs to know the presets that it leads between."""
+"""Function that reads each kind of plan, except for paths, which also need the overrides of the study."""

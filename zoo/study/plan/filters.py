@@ -1,7 +1,7 @@
-"""Filters: lines such as ``norm != dyt or lr < 0.01``, which a run must fulfill to be in a plan.
+"""Filters: conditions such as ``norm != dyt or lr < 0.01``, which every run of a study must meet.
 
-They are read as Python expressions, of which only comparisons, ``and``, ``or``, ``not``, ``in``, lists and values are
-known; nothing is executed.
+Filters are parsed as Python expressions, of which only comparisons, ``and``, ``or``, ``not``, ``in``, lists, and values
+are accepted. Nothing is executed.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 @dataclass(frozen=True)
 class Filter:
-    """One line, read."""
+    """A parsed filter."""
 
     text: str
     tree: ast.expr
 
-    def asks(self, name: str) -> bool:
-        """Whether it asks for something of that name."""
+    def uses_name(self, name: str) -> bool:
+        """True if the filter uses a name."""
         return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self.tree))
 
-    def holds(self, known: Mapping[str, Any]) -> bool:
-        """Whether a run fulfills it.
+    def is_met(self, known: Mapping[str, Any]) -> bool:
+        """True if a run meets the filter.
 
         Args:
-            known: of the run, what filters may ask.
+            known: Values of the run by name.
 
         Raises:
-            Refused: if two values cannot be compared.
+            Refused: If two values cannot be compared.
         """
         return _evaluate_condition(self.tree, self, known)
 
 
 def read_filter(text: str, where: str, names: Collection[str], words: Collection[str], problems: list[str]) -> Filter:
-    """Read a line.
+    """Parses a filter.
 
     Args:
-        text: as written.
-        where: where it was written.
-        names: what it may ask for.
-        words: texts that need no quotes, such as the names of arms.
-        problems: one line is appended for each.
+        text: Text of the filter.
+        where: Place of the filter, for messages.
+        names: Names that it may use.
+        words: Texts that need no quotes, such as the names of arms.
+        problems: List to which a line is appended for each problem.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -73,7 +73,7 @@ def read_filter(text: str, where: str, names: Collection[str], words: Collection
 
 
 def _find_problems(node: ast.expr, known: Collection[str], *, condition: bool) -> list[str]:
-    """What is unknown in an expression; ``condition`` is asked for where something must be true or false."""
+    """Lists what is not accepted in an expression; ``condition`` is True where it must be true or false."""
     match node:
         case ast.BoolOp(values=parts) if condition:
             return [problem for part in parts for problem in _find_problems(part, known, condition=True)]
@@ -87,8 +87,8 @@ def _find_problems(node: ast.expr, known: Collection[str], *, condition: bool) -
                 for op, each in zip(ops, others, strict=True)
                 if isinstance(op, ast.In | ast.NotIn) and not _is_list(each)
             ]
-            told = [f"{ast.unparse(each)} must be a list" for each in bad]
-            return told + [
+            not_lists = [f"{ast.unparse(each)} must be a list" for each in bad]
+            return not_lists + [
                 problem for part in (left, *others) for problem in _find_problems(part, known, condition=False)
             ]
         case ast.Constant(value=str() | int() | float() | bool() | None) if not condition:
@@ -100,7 +100,7 @@ def _find_problems(node: ast.expr, known: Collection[str], *, condition: bool) -
         case ast.Name() | ast.Attribute() if not condition:
             name = _get_name(node)
             return [] if name in known or name in _WORDS else [f"unknown name {name!r}: {suggest(name, known)}"]
-    kind = "a comparison, not, and, or" if condition else "a name, a value or a list"
+    kind = "a comparison, or several with not, and, or" if condition else "a name, a value or a list"
     return [f"{ast.unparse(node)} must be {kind}"]
 
 
@@ -130,7 +130,7 @@ def _compare(op: ast.cmpop, one: Any, two: Any, line: Filter) -> bool:
     try:
         return _COMPARE[type(op)](one, two)
     except TypeError:
-        raise Refused(f"where: {one!r} and {two!r} cannot be compared so: got {line.text!r}") from None
+        raise Refused(f"where: {one!r} and {two!r} cannot be compared: got {line.text!r}") from None
 
 
 def _evaluate(node: ast.expr, known: Mapping[str, Any]) -> Any:

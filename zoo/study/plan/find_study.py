@@ -1,4 +1,4 @@
-"""Where the file of a study is; importing this loads neither torch nor Hydra."""
+"""Finds the file of a study; importing this module loads neither torch nor Hydra."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoo.system.installation import find_package_folder
 
 
 def find_study(name: str) -> Path:
-    """The ``study.yaml`` of a study named, or given by its folder or file.
+    """Returns the ``study.yaml`` of a study, given by its name, folder, or file.
 
     Raises:
-        Refused: with the studies that there are.
+        Refused: If there is none; with the names of studies.
     """
     for path in (Path(name), Path(name) / "study.yaml", find_package_folder("experiments") / name / "study.yaml"):
-        if os.path.exists(path) and not path.is_dir():  # os.path: False for a name that no file can have
+        if os.path.exists(path) and not path.is_dir():  # os.path.exists is False for names that no file can have
             return path
     names = [path.parent.name for path in find_package_folder("experiments").glob("*/study.yaml")]
     raise Refused(f"unknown study {name!r}: {suggest(name, names)}")

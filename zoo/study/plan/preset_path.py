@@ -1,4 +1,4 @@
-"""A path: from one preset to another, one part of the model at a time."""
+"""Paths from one preset to another, one part of the model at a time."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _OVERLAYS = (*STACKS, "exceptions")
 
 
 def read_path(given: Any, common: Overrides, fixed: Collection[str], problems: list[str]) -> Arms:
-    """The preset that it begins with, then one arm a step; each has all steps before it, and is compared with the last.
+    """Reads ``path``: makes an arm of the first preset, and one of each step, compared with the step before.
 
     Args:
-        given: ``from`` and ``to``, presets, and the ``order`` of steps, parts of the model that differ; without it
-            they are taken as a config lists them.
-        common: overrides of the whole study. What they make equal is no step.
-        fixed: keys that tasks or sizes set, which are no steps either.
-        problems: a line is appended for each.
+        given: Presets ``from`` and ``to``, and optionally the ``order`` of steps, which are the parts of the model that
+            differ; by default in the order of a config.
+        common: Overrides of the whole study. Parts that they make equal are no steps.
+        fixed: Keys that tasks or sizes set, which are no steps either.
+        problems: List to which a line is appended for each problem.
     """
     before = len(problems)
     checked = check_options(PATH_OPTIONS, read_mapping(given, "path", problems), "path", problems)
@@ -53,7 +53,7 @@ def read_path(given: Any, common: Overrides, fixed: Collection[str], problems: l
         if (step := _build_step(part, written, first, last, fixed))
     }
     if not steps:
-        problems.append(f"path: must lead to another model: {checked['from']} and {checked['to']} are the same")
+        problems.append(f"path: must lead to a different model: {checked['from']} and {checked['to']} are the same")
     order = checked["order"] if checked["order"] is not None else list(steps)
     problems += _find_order_problems(order, steps, first)
     if len(problems) > before:
@@ -68,7 +68,7 @@ def read_path(given: Any, common: Overrides, fixed: Collection[str], problems: l
 
 
 def _compose_model(preset: str, common: Overrides) -> dict[str, Any]:
-    """The model of a preset as it is written. What of the overrides is wrong for it is told where an arm has it."""
+    """Composes the model section of a preset; invalid overrides are reported later, with the arms."""
     lines = [format_override(key, value) for key, value in merge_overrides(common, {"model": preset}).items()]
     model: dict[str, Any] = compose_run(lines)["model"]
     return model
@@ -77,11 +77,11 @@ def _compose_model(preset: str, common: Overrides) -> dict[str, Any]:
 def _build_step(
     part: str, written: Mapping[str, Any], first: Mapping[str, Any], last: Mapping[str, Any], fixed: Collection[str]
 ) -> Overrides:
-    """Overrides that make one part of the first model that of the last; none if it is that already."""
+    """Returns overrides that replace a part of the first model by that of the last; empty if they are equal."""
     one, two = first.get(part), last.get(part)
     if (one or None) == (two or None) or {f"model.{part}", f"model/{part}"} & set(fixed):
         return {}
-    if part in _OVERLAYS:  # nothing of the first may be left, so that it is emptied
+    if part in _OVERLAYS:  # emptied first, so that nothing of the first model remains
         return {f"model.{part}": None, **({f"+model.{part}": two} if two else {})}
     if not isinstance(two, Mapping):
         return {f"model.{part}": two}
@@ -101,7 +101,7 @@ def _find_differing_leaves(one: Any, two: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name_step(part: str, one: Any, two: Any) -> str:
-    """A step in a word."""
+    """Returns a short name of a step."""
     if not isinstance(two, Mapping):
         return f"{part}={format_value(two)}"
     leaves = _find_differing_leaves(one, two)
@@ -116,7 +116,7 @@ def _find_order_problems(order: Sequence[str], steps: Mapping[str, Overrides], f
     for number, part in enumerate(order):
         where = f"path.order[{number}]"
         if part in order[:number]:
-            problems.append(f"{where}: stands twice: got {part}")
+            problems.append(f"{where}: is given twice: got {part}")
         elif part not in steps and part in first:
             problems.append(f"{where}: {part} changes nothing: {suggest(part, steps)}")
         elif part not in steps:

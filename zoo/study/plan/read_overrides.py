@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """A mapping with texts as keys; anything else is a problem, and null is an empty one."""
+    """Reads a mapping with texts as keys; None is an empty mapping."""
     if given is None:
         return {}
     if isinstance(given, Mapping):
@@ -18,18 +18,18 @@ def read_mapping(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
 
 
 def read_overrides(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """A mapping of overrides, without what is not for them to say."""
+    """Reads a mapping of overrides; the seed and settings of Hydra are problems."""
     found = read_mapping(given, path, problems)
     for key in found:
         if key.lstrip("+~") == "seed":
             problems.append(f"{path}.seed: is set by the seeds of the study: got {found[key]!r}")
         if re.search(r"(^[+~\s]*|@\s*)hydra\s*($|[./@:])", key):
-            problems.append(f"{path}.{key}: is about the whole study: give it on the command line")
+            problems.append(f"{path}.{key}: applies to the whole study: give it on the command line")
     return found
 
 
 def read_named_overrides(given: Any, path: str, problems: list[str]) -> dict[str, dict[str, Any]]:
-    """Overrides by name; at least one."""
+    """Reads one or more mappings of overrides, by name."""
     found = read_mapping(given, path, problems)
     if not found:
         problems.append(f"{path}: must not be empty")
@@ -37,7 +37,7 @@ def read_named_overrides(given: Any, path: str, problems: list[str]) -> dict[str
 
 
 def check_distinct(names: Iterable[str], path: str, problems: list[str]) -> None:
-    """A problem for every name that stands twice."""
+    """Appends a problem for each name that occurs twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -1,4 +1,4 @@
-"""What a study asks: ``study.yaml``, or a command line, read and checked."""
+"""Plans of studies, read from ``study.yaml`` or a command line and checked."""
 
 from __future__ import annotations
 
@@ -29,28 +29,34 @@ STUDY_OPTIONS = (
 )
 PLANS = (*READERS, "path")
 SECTIONS = ("seeds", "overrides", "tasks", "sizes", "match", "learning_rates", "where", *PLANS)
-"""Keys of a study that are more than an option."""
+"""Keys of a study that have a structure of their own."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study as it is written, its arms made from whatever kind of plan it is.
+    """Plan of a study, with the arms that its kind of plan makes.
 
     Attributes:
-        seeds: those that are run; with ``until_decided`` the most that may be.
-        arms: by name, their overrides.
-        tasks: at several sizes, one a task and size.
-        against: the arm that an arm is compared with, where that is not the baseline.
-        factors: of an arm of two factors, its level of each; empty for the level of the baseline.
-        matching: None leaves arms as they are.
-        rates: None takes the learning rate that is configured.
-        until_decided: seeds are added until each arm has a verdict.
-        kind: of plan.
-        axes: of an arm, what filters may ask of it.
-        where: filters that all runs of the plan fulfill.
-        words: of the command that asks for it, after ``zoo study``.
-        allowed: modules and targets that its overrides may name besides those that any file may.
-        request: arguments of ``zoo study`` that choose its runs; None if the plan is not that of a command.
+        name: Name of the study.
+        path: Study file; an empty path if the command line is the study.
+        question: Question of the study.
+        expected: Expected answer.
+        baseline: Arm that others are compared with, if any.
+        seeds: Seeds that are run; with ``until_decided`` those that may be run.
+        overrides: Overrides of all runs.
+        arms: Overrides of each arm, by name.
+        tasks: Tasks at every size.
+        against: Reference of an arm, where that is not the baseline.
+        factors: Levels of an arm of two factors; an empty text is the level of the baseline.
+        matching: Quantity to match; None leaves the arms unchanged.
+        rates: Learning rates to try; None uses that of the config.
+        until_decided: If True, seeds are added until each arm has a verdict.
+        kind: Kind of plan.
+        axes: Values of an arm that filters may name.
+        where: Filters that all runs meet.
+        words: Arguments of ``zoo study`` for the same study.
+        allowed: Modules and targets that its overrides may name, besides those that any file may.
+        request: Arguments of ``zoo study`` that choose its runs; None if the plan is not that of a command.
     """
 
     name: str
@@ -76,15 +82,15 @@ class StudyPlan:
 
 
 def parse_plan(study: str) -> tuple[StudyPlan, list[str]]:
-    """Returns the plan of a study by name, or of what a command line said of one, and the problems found in it.
+    """Returns the plan of a study, and the problems found in it.
 
     Args:
-        study: a name, folder or file; or JSON of the keys of a study, where ``from`` is a file that says the rest,
-            ``metrics`` and ``margin`` are those of all tasks, ``words`` are what the command said, and ``allowed``
-            what it allows the file to name, ``request`` is that of the plan.
+        study: Name, folder, or file of a study; or JSON of the keys of a study. In JSON, ``from`` is a file with the
+            other keys, ``metrics`` and ``margin`` apply to all tasks, and ``words``, ``allowed``, and ``request`` are
+            those of the plan.
 
     Raises:
-        Refused: if there is no such study, or its file cannot be read.
+        Refused: If there is no such study, or its file cannot be read.
     """
     if not study.startswith("{"):
         return parse_study(find_study(study))
@@ -98,7 +104,7 @@ def parse_plan(study: str) -> tuple[StudyPlan, list[str]]:
 def _parse_command(
     over: dict[str, Any], file: str | None, words: tuple[str, ...], allowed: tuple[str, ...]
 ) -> tuple[StudyPlan, list[str]]:
-    """Reads what a command line said of a study, over what its file says, if there is one."""
+    """Returns the plan of keys that a command line gave, over those of the file, if there is one."""
     if file is None:
         name = over.pop("name")
         return _read_plan(over, name, Path(), "", words, allowed)
@@ -116,7 +122,7 @@ def parse_study(path: Path) -> tuple[StudyPlan, list[str]]:
     """Returns the plan in a study file and the problems found in it, each of which begins with the path.
 
     Raises:
-        Refused: if the file cannot be read.
+        Refused: If the file cannot be read.
     """
     name = path.resolve().parent.name
     return _read_plan(read_yaml_file(path), name, path, f"{path}: ", (name,))
@@ -170,7 +176,7 @@ def _read_plan(
 
 
 def _find_excess(settings: int, seeds: Seeds, rates: Rates | None) -> list[str]:
-    """What is beyond the limits of a study as a whole: arms on tasks, and their runs."""
+    """Lists limits of the whole study that are exceeded: those of arms on tasks, and of runs."""
     runs = settings * (len(seeds.values) + (len(rates.values) * len(rates.seeds) if rates else 0))
     counts = (("arms times tasks", limits.SETTINGS, settings), ("runs", limits.CELLS, runs))
     return [limits.describe_excess("a study", what, most, got) for what, most, got in counts if got > most]
@@ -181,7 +187,7 @@ def _read_arms(
 ) -> tuple[str, Arms]:
     found = [kind for kind in PLANS if kind in given]
     if len(found) != 1:
-        problems.append(f"a study must have one of {', '.join(PLANS)}: got {', '.join(found) or 'none'}")
+        problems.append(f"a study must have exactly one of {', '.join(PLANS)}: got {', '.join(found) or 'none'}")
         return "arms", Arms({})
     (kind,) = found
     if kind == "path":
@@ -207,12 +213,12 @@ def _read_filters(given: Any, arms: Arms, tasks: Iterable[TaskPlan], problems: l
 def _find_conflicts(
     baseline: str | None, seeds: Seeds, matching: Matching | None, filters: Iterable[Filter], arms: Arms
 ) -> list[str]:
-    """What is asked for that needs something else."""
-    problems = [f"{name}: a name must not hold ${{" for name in arms.arms if "${" in name]  # Hydra would resolve it
+    """Lists settings that need another one, or exclude each other."""
+    problems = [f"{name}: a name must not contain ${{" for name in arms.arms if "${" in name]  # Hydra would resolve it
     if baseline is None:
         needs: Mapping[str, Any] = {"seeds: until_decided": seeds.until_decided, "match": matching}
         known = suggest("", arms.arms)
         problems += [f"{key}: needs a baseline to compare with: {known}" for key, asked in needs.items() if asked]
-    if seeds.until_decided and (seeded := [line.text for line in filters if line.asks("seed")]):
-        problems.append(f"where: until_decided chooses the seeds: got {seeded[0]!r}")
+    if seeds.until_decided and (seeded := [line.text for line in filters if line.uses_name("seed")]):
+        problems.append(f"where: must not use seed with seeds: until_decided: got {seeded[0]!r}")
     return problems

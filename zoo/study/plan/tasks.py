@@ -1,4 +1,4 @@
-"""What arms are trained on: tasks, each once a size."""
+"""Tasks of a study, each at every size."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ Overrides = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """What arms are trained on, and by which metrics they are compared; the first is the primary one.
+    """A task, at one size.
 
-    Differences of it up to ``margin`` count as none; in points of a percent if it is a share. A study at several sizes
-    has each task once a size: ``of`` is the name of the task alone, ``size`` that of the size.
+    Attributes:
+        name: Name of the task, with that of the size if there are several.
+        metrics: Names of the metrics; the first is the primary one.
+        comparable: False if losses of different arms cannot be compared.
+        note: Remark for readers of the report.
+        overrides: Overrides of the task and the size.
+        margin: Largest difference of the primary metric that counts as equal, in percentage points for proportions.
+        of: Name of the task alone.
+        size: Name of the size; empty if the study has none.
     """
 
     name: str
@@ -40,10 +47,10 @@ class TaskPlan:
 
 
 def read_tasks(given: Mapping[str, Any], problems: list[str]) -> tuple[TaskPlan, ...]:
-    """The tasks of a study, each once a size."""
+    """Reads ``tasks`` and ``sizes`` of a study; returns each task at every size."""
     tasks = read_mapping(given.get("tasks"), "tasks", problems)
     if not tasks:
-        problems.append("tasks: must be given, at least one")
+        problems.append("tasks: must have at least one task")
     known = [task for name, what in tasks.items() if (task := _read_task(name, what, problems))]
     if "sizes" not in given:
         return tuple(known)
@@ -61,10 +68,12 @@ def _read_task(name: str, given: Any, problems: list[str]) -> TaskPlan | None:
     if any(option.default is REQUIRED and option.name not in checked for option in TASK_OPTIONS):
         return None
     if not checked["metrics"]:
-        problems.append(f"{path}.metrics: must name at least one: got []")
+        problems.append(f"{path}.metrics: must have at least one metric: got []")
     margin = checked["margin"]
-    if margin is not None and (margin <= 0 or not checked["comparable"]):
-        problems.append(f"{path}.margin: must be above 0, and the task comparable: got {margin}")
+    if margin is not None and margin <= 0:
+        problems.append(f"{path}.margin: must be above 0: got {margin}")
+    if margin is not None and not checked["comparable"]:
+        problems.append(f"{path}.margin: requires comparable: true: got margin={margin}")
     return TaskPlan(name, tuple(checked["metrics"]), checked["comparable"], checked["note"], own, margin, of=name)
 
 
@@ -73,19 +82,19 @@ def _apply_size(task: TaskPlan, size: str, own: Overrides) -> TaskPlan:
 
 
 def merge_overrides(*layers: Overrides) -> dict[str, Any]:
-    """Overrides written over each other; another component keeps what was said of options that it has too."""
+    """Merges overrides, of which later ones win; a newly chosen component keeps earlier options that it has too."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for group in (key for key in layer if "/" in key and merged.get(key) != layer[key]):
             merged = {key: value for key, value in merged.items() if _is_kept(key, value, group, layer[group])}
         for key, value in layer.items():
-            merged.pop(key, None)  # what is said last stands last
+            merged.pop(key, None)  # moves the key to the end
             merged[key] = value
     return merged
 
 
 def _is_kept(key: str, value: Any, group: str, name: Any) -> bool:
-    """True unless the key is an option of the part in a slot, and the component that is chosen for it has none such."""
+    """False if the key is an option of a slot that the newly chosen component lacks."""
     slot = group.lstrip("+")
     option = key.lstrip("+~").removeprefix(slot.replace("/", ".") + ".")
     return option == key.lstrip("+~") or has_option(dict(list_slots()).get(slot, ""), str(name), option, value)
