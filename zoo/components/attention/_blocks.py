@@ -28,12 +28,12 @@ class Blocks:
     def from_tokens(cls, tokens: Tokens, block: int) -> Blocks:
         """Finds the blocks of ``block`` tokens, counted from the start of each document.
 
-        A block whose tokens are not all in the row, for instance since a cache has dropped some, is left out.
+        A block whose tokens are not all in the row, for instance because a cache has dropped some, is left out.
         """
         position, count = tokens.position, tokens.length // block
         column = torch.arange(tokens.length, device=position.device)
         first = (column - block + 1).clamp(min=0)
-        # True at the last token of a block: block - 1 columns before it stands the first token of the same document.
+        # True at the last token of a block: the first one is block - 1 columns before it, in the same document.
         is_last = (position % block == block - 1) & (position[:, first] == position - block + 1) & (column >= block - 1)
         if (segment := tokens.segment) is not None:
             is_last = is_last & (segment >= 0) & (segment[:, first] == segment)
@@ -75,9 +75,8 @@ class Summary(nn.Module):
 
     def forward(self, x: Tensor, blocks: Blocks) -> Tensor:
         """Maps ``[batch, heads, length, width]`` to ``[batch, heads, blocks, width]``."""
-        columns = blocks.end[:, :, None] + torch.arange(
-            1 - self.block, 1, device=x.device
-        )  # [batch or 1, blocks, block]
+        # The columns of the tokens of each block, [batch or 1, blocks, block].
+        columns = blocks.end[:, :, None] + torch.arange(1 - self.block, 1, device=x.device)
         rows = torch.arange(len(x), device=x.device)[:, None, None]
         # Indexing gives [batch, blocks, block, heads, width]; flattened: [batch, heads, blocks, block * width].
         tokens = x[rows, :, columns.clamp(min=0)].permute(0, 3, 1, 2, 4).flatten(3)

@@ -23,6 +23,9 @@ class Chunks:
 
     The masks are bool and broadcast to ``[batch, heads, chunks, size, …]``.
 
+    Args:
+        rows: documents and padding of the tokens.
+        max_size: largest number of tokens in a chunk; a power of two.
     Attributes:
         size: tokens of a chunk.
         document: document of each token, ``[batch, 1, chunks, size]``.
@@ -33,10 +36,6 @@ class Chunks:
             ``[batch, 1, chunks, size, 1]``.
         keeps_state: True where one document spans the whole chunk, so that the state at its start is kept,
             ``[batch, 1, chunks, 1, 1]``.
-
-    Args:
-        rows: documents and padding of the tokens.
-        max_size: largest number of tokens in a chunk; a power of two.
     """
 
     def __init__(self, rows: PackedRows, max_size: int) -> None:
@@ -45,7 +44,7 @@ class Chunks:
         self.padding = -self.length % self.size
         # Column 0 is the document of the previous state, so token t is column t + 1: [batch, 1 + chunks * size].
         document = torch.cat([rows.document, rows.document[:, -1:].expand(-1, self.padding)], dim=1)
-        # The document of the token before each chunk, ``[batch, 1, chunks, 1]``.
+        # The document of the token before each chunk, [batch, 1, chunks, 1].
         previous = torch.unflatten(document[:, :-1], 1, (-1, self.size))[:, None, :, :1]
         self.document = torch.unflatten(document[:, 1:], 1, (-1, self.size))[:, None]
         last = self.document[..., -1:]

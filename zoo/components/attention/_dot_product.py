@@ -22,7 +22,10 @@ QkNorm = Literal["none", "head", "full"]
 
 
 class DotProductAttention(SoftmaxAttention):
-    """softmax(q kᵀ / √head_dim) v with ``heads`` query heads that share ``kv_heads`` key and value heads."""
+    """Base class of attentions that compute softmax(q kᵀ / √head_dim) v.
+
+    ``heads`` query heads share ``kv_heads`` key and value heads; arguments are those of ``GroupedQueryAttention``.
+    """
 
     def __init__(
         self,

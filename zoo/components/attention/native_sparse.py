@@ -42,7 +42,8 @@ class NativeSparseAttention(Attention):
         keep: number of blocks that a query selects besides its own.
         window: number of last tokens in the third branch, the current one included.
     Raises:
-        Refused: if ``kv_heads`` does not divide ``heads``, or another option is not positive.
+        Refused: if ``kv_heads`` does not divide ``heads``, ``block`` or ``keep`` is not positive, or
+            ``window`` is less than 2.
     Source: Yuan et al. 2025.
     """
 

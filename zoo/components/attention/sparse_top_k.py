@@ -19,7 +19,7 @@ from zoo.registry import register
 @final
 @register("attention", "sparse_top_k", paper="arXiv:1912.11637")
 class SparseTopKAttention(DotProductAttention):
-    """Top-k sparse attention: softmax over the ``keep`` largest scores of each query and those equal to the smallest.
+    """Top-k sparse attention: softmax over the ``keep`` largest scores of each query, ties included.
 
     Args:
         dim: features per token.

@@ -100,6 +100,7 @@ class Scaling:
         return kept * frequencies + (1 - kept) * divided
 
     def _compute_ramp(self, frequencies: Tensor, base: float) -> Tensor:
+        """Returns the share of each frequency that is kept, ``[pairs]``."""
         if self.kind == "yarn":
             return self._compute_yarn_ramp(frequencies, base)
         return self._compute_llama3_ramp(frequencies)
@@ -115,7 +116,7 @@ class Scaling:
         return _get_or_default(self.low, 1.0), _get_or_default(self.high, 4.0)
 
     def _compute_llama3_ramp(self, frequencies: Tensor) -> Tensor:
-        """Returns the share of each frequency that is kept, ``[pairs]``: linear in the number of rotations."""
+        """Returns the share of each frequency that is kept, ``[pairs]``, linear in the number of rotations."""
         low, high = self._llama3_limits
         rotations = frequencies * ((self.length or 0) / (2 * math.pi))
         if low == high:  # a step: the ramp has no width
@@ -123,7 +124,7 @@ class Scaling:
         return ((rotations - low) / (high - low)).clamp(0, 1)
 
     def _compute_yarn_ramp(self, frequencies: Tensor, base: float) -> Tensor:
-        """Returns the share of each frequency that is kept, ``[pairs]``: linear in the index of the pair.
+        """Returns the share of each frequency that is kept, ``[pairs]``, linear in the index of the pair.
 
         The ramp starts at the pair that makes ``beta_fast`` rotations within ``length`` and ends at the one that makes
         ``beta_slow``.

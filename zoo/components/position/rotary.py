@@ -18,8 +18,9 @@ from zoo.registry import register
 class Rotary(Position):
     """Rotary position embedding (RoPE): rotates feature pair i at position p by the angle p / base^(2i / width).
 
-    Queries and keys are rotated, so that their products depend on relative distance. The component has neither
-    parameters nor buffers: frequencies follow from the width of its input and are computed in float32 or wider.
+    Queries and keys are rotated, so that their products depend on relative distance; ``width`` is the number of rotated
+    features. The component has neither parameters nor buffers: frequencies follow from the width of its input and are
+    computed in float32 or wider.
 
     Args:
         dim: unused.
