@@ -174,7 +174,7 @@ def test_any_component_fits_into_any_preset_or_is_refused_with_a_reason(preset: 
         assert len([name for found, name in accepted if found == kind]) >= 2
 
 
-REASONS = ("would change nothing", "only an encoder_decoder has it", "does not see", "both are none")
+REASONS = ("would change nothing", "only an encoder_decoder has it", "does not support", "both are none")
 
 
 @pytest.mark.parametrize("number", range(max(len(get_index().get_names(kind)) for _, kind in list_slots())))

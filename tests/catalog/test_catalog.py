@@ -95,7 +95,7 @@ def test_refusals_are_those_of_build() -> None:
     assert find_conflict("decoder", *rotary) == find_conflict("decoder", *reversed(rotary))
     assert "rotary would change nothing" in (find_conflict("decoder", *rotary) or "")
     assert find_conflict("decoder", ("attention", "multi_head"), ("position", "rotary")) is None
-    assert "does not see cross" in (find_conflict("cross-attention", ("attention", "none")) or "")
+    assert "does not support cross masks" in (find_conflict("cross-attention", ("attention", "none")) or "")
 
 
 def test_prices_are_closed_forms() -> None:

@@ -62,7 +62,7 @@ def test_an_encoder_decoder_needs_attention_to_its_source(tiny: Tiny) -> None:
     """Else the encoder would change nothing."""
     for over in ({"attention": {"name": "none"}}, {"cross": {"name": "none"}}):
         (line,) = lines(tiny("encoder_decoder", **over))
-        assert line.endswith("none cannot be cross-attention: it does not see cross")
+        assert line.endswith("none cannot be cross-attention: it does not support cross masks")
 
 
 def test_absent_sublayers_leave_no_norm(tiny: Tiny) -> None:

@@ -79,7 +79,7 @@ def test_types_reach_the_stack_that_reads_the_tokens(built: Built) -> None:
 
 
 def test_a_model_without_types_reads_none(built: Built) -> None:
-    with pytest.raises(Refused, match=r"embedding\.token_types=0 reads no token_type"):
+    with pytest.raises(Refused, match=r"embedding\.token_types of at least 1"):
         built().compute_hidden(Inputs(TOKENS, token_type=TYPES))
 
 
@@ -141,7 +141,7 @@ def test_an_encoder_decoder_of_two_tables_decodes_with_caches(built: Built) -> N
         ({"token_types": -1}, "model.embedding.token_types: token_types must not be negative: got token_types=-1"),
         (
             {"shared": False},
-            "model.embedding.shared: only an encoder_decoder has two stacks that read: got variant=decoder",
+            "model.embedding.shared: only an encoder_decoder has two embeddings: got variant=decoder",
         ),
     ],
 )

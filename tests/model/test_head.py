@@ -72,9 +72,9 @@ def test_soft_capped_logits_are_within_the_cap(built: Built) -> None:
         ({"softcap": 0.0}, "model.head.softcap: softcap must be positive: got softcap=0.0"),
         (
             {"transform_bias": False},
-            "model.head.transform_bias: transform_bias goes with transform: got transform_bias=False",
+            "model.head.transform_bias: transform_bias needs transform=True: got transform_bias=False",
         ),
-        ({"activation": "relu"}, "model.head.activation: activation goes with transform: got activation=relu"),
+        ({"activation": "relu"}, "model.head.activation: activation needs transform=True: got activation=relu"),
     ],
 )
 def test_refused_options_come_with_their_path(

@@ -160,7 +160,7 @@ def test_cross_attention_is_like_the_decoders_but_has_no_window(tiny: Tiny) -> N
     assert (cross.name, cross.options["kv_heads"]) == ("grouped_query", 1)
     assert (cross.options["scores"]["window"], cross.options["scores"]["sinks"]) == (None, True)
     (line,) = refused({**config, "cross": {"name": "multi_head", "scores": {"window": 3}}})
-    assert line.startswith("model.cross.scores.window: must be null: ")
+    assert line.startswith("model.cross.scores.window: must be null, since")
     assert line.endswith("got 3")
 
 

@@ -113,17 +113,17 @@ def test_the_checked_config_is_in_full_and_checks_to_itself(tiny: Tiny) -> None:
         ({"exceptions": {"a": 3}}, "model.exceptions.a: must be a mapping: got 3"),
         (
             {"exceptions": {"a": {"heads": 2}}},
-            "model.exceptions.a: must say where by one of first, last, every, at: got none",
+            "model.exceptions.a: must have exactly one of first, last, every, at: got none",
         ),
         (
             {"exceptions": {"a": {"first": 1, "last": 1}}},
-            "model.exceptions.a: must say where by one of first, last, every, at: got first, last",
+            "model.exceptions.a: must have exactly one of first, last, every, at: got first, last",
         ),
         ({"exceptions": {"a": {"first": "one"}}}, "model.exceptions.a.first: must be an int: got 'one'"),
         ({"exceptions": {"a": {"at": 1}}}, "model.exceptions.a.at: must be a list of int: got 1"),
         (
             {"exceptions": {"a": {"first": 1, "offset": 1}}},
-            "model.exceptions.a.offset: goes with every: got offset=1 alone",
+            "model.exceptions.a.offset: needs every: got offset=1 without every",
         ),
         ({"exceptions": {"a": {"first": 1, "layers": 2}}}, "model.exceptions.a.layers: unknown key"),
         (

@@ -35,5 +35,5 @@ def test_padding_alone_does_not_say_where_later_tokens_stand(built: Callable[...
     caches = model.reader.create_caches(5)
     tokens = torch.tensor([[7, 9, 12, 7, 30], [8, 8, 6, 31, 7]])
     model.compute_hidden(Inputs(tokens[:, :3], SEGMENT[:, :3]), caches)
-    with pytest.raises(Refused, match="position must be given with a segment once tokens came before: got start=3"):
+    with pytest.raises(Refused, match="position must be given with a segment if start is positive: got start=3"):
         model.compute_hidden(Inputs(tokens[:, 3:], SEGMENT[:, 3:], start=3), caches)

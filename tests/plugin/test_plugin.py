@@ -142,9 +142,10 @@ def test_it_builds_and_computes(found: dict[str, Any]) -> None:
 
 def test_it_is_refused_where_it_means_nothing(found: dict[str, Any]) -> None:
     assert found["encoder"] == [
-        "model.attention: running_mean cannot be used in the encoder: it does not see full, only causal, packed"
+        "model.attention: running_mean cannot be used in the encoder: "
+        "it does not support full masks, only causal, packed"
     ]
-    assert found["cross"] == ["model.cross: running_mean cannot be cross-attention: it does not see cross"]
+    assert found["cross"] == ["model.cross: running_mean cannot be cross-attention: it does not support cross masks"]
     assert found["rotary"] == [
         "model.position: rotary would change nothing: it acts by rotate, which attention running_mean does not apply"
     ]

@@ -265,7 +265,7 @@ def _find_reader_problems(plan: ModelPlan, objective: Any, form: str) -> list[st
             for part in (layer.attention, layer.ffn):
                 if missing := sorted(needs - build.load_component_class(part).supports):
                     who, what = f"{part.path}: {part.name}", ", ".join(missing)
-                    problems.append(f"{who} does not see {what}, which this objective and data need")
+                    problems.append(f"{who} does not support {what} masks, which this objective and data need")
     return problems
 
 

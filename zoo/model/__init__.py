@@ -1,1 +1,1 @@
-"""The model: interfaces of the kinds, masks, caches, kernels, and how layers and stacks are assembled."""
+"""Interfaces of component kinds, masks, caches, attention kernels, and the assembly of layers, stacks and models."""

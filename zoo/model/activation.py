@@ -1,4 +1,4 @@
-"""Activation functions by name, shared by the feed-forward components."""
+"""Activation functions by name, shared by feed-forward components and heads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Activation = Literal["relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "squared
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
-    """x sigmoid(1.702 x), an approximation of GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    """Computes x * sigmoid(1.702 x), an approximation of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
     return x * torch.sigmoid(1.702 * x)
 
 
 def _squared_relu(x: Tensor) -> Tensor:
-    """The square of ReLU (So et al. 2021, arXiv:2109.08668)."""
+    """Computes the square of ReLU (So et al. 2021, arXiv:2109.08668)."""
     return F.relu(x).square()
 
 
 def _identity(x: Tensor) -> Tensor:
-    """x itself; a gate without an activation is bilinear."""
+    """Returns ``x``; a gate without an activation is bilinear."""
     return x
 
 
@@ -43,7 +43,10 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 def apply_gate(
     gate: Tensor, up: Tensor, activate: Callable[[Tensor], Tensor], clamp: float | None, up_offset: float
 ) -> Tensor:
-    """activate(gate) * (up + up_offset), where gate was clamped from above and up both ways (gpt-oss, 2025)."""
+    """Computes activate(gate) * (up + up_offset) elementwise.
+
+    With ``clamp``, ``gate`` is first clamped from above and ``up`` from both sides (gpt-oss, 2025).
+    """
     if clamp is not None:
         gate, up = gate.clamp(max=clamp), up.clamp(-clamp, clamp)
     return activate(gate) * (up + up_offset if up_offset else up)

@@ -1,7 +1,7 @@
-"""The one place where scores meet a kernel.
+"""Softmax attention: the one function that calls an attention kernel.
 
-``attend`` turns queries, keys and values into an average. It takes structure (a mask, a position) and decides which
-kernel can carry it, so a new kernel is added here once and every score-forming component has it.
+``attend`` takes the mask and the position as structures instead of tensors and picks a kernel that supports them. A new
+kernel is added here once and serves every attention that computes scores.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from zoo.model.mask import Mask
 
 @dataclass(frozen=True)
 class Scores:
-    """How scores become weights; every attention that forms scores has this as its option ``scores``.
+    """Options of the softmax over scores; every attention that computes scores takes them as its option ``scores``.
 
     Args:
-        window: a query at i sees keys at j with ``abs(i - j) < window``; null is no limit (Longformer, 2020).
-        softcap: scores are squeezed into ±softcap by tanh (Gemma 2, 2024); null is none.
-        scale: what query-key products are multiplied with; null is ``head_dim ** -0.5``.
-        dropout: probability that a weight is zeroed in training.
-        sinks: each head may look at nothing, with a learned score (gpt-oss, 2025).
+        window: a query at i attends to keys at j with ``abs(i - j) < window``; null is no limit (Longformer, 2020).
+        softcap: scores become softcap * tanh(score / softcap) (Gemma 2, 2024); null is no cap.
+        scale: factor of query-key products; null is ``head_dim ** -0.5``.
+        dropout: probability of zeroing an attention weight in training.
+        sinks: if true, each head has a learned score for attending to no key (gpt-oss, 2025).
     """
 
     window: int | None = None
@@ -41,20 +41,20 @@ class Scores:
     def __post_init__(self) -> None:
         if self.window is not None:
             require_positive("scores.window", self.window)
-            alone = "scores.window=1 lets a token see itself alone, whatever the scores: it needs scores.sinks"
+            alone = "scores.window=1 needs scores.sinks, since a token that attends only to itself has a weight of 1"
             require(self.window > 1 or self.sinks, f"{alone}: got sinks={self.sinks}")
         if self.softcap is not None:
             require_positive("scores.softcap", self.softcap)
-        require(self.scale != 0, "scores.scale must not be zero, for all scores would be: got scores.scale=0")
+        require(self.scale != 0, "scores.scale must not be zero, since all scores would be zero: got scores.scale=0")
         require_between("scores.dropout", self.dropout, 0.0, 0.99)
 
 
-_captures: list[list[Tensor]] = []  # a plain list, for a context variable would break the graph of torch.compile
+_captures: list[list[Tensor]] = []  # a plain list, since a context variable would break the graph of torch.compile
 
 
 @contextmanager
 def capture() -> Iterator[list[Tensor]]:
-    """Collect the weights of every ``attend`` inside the block: ``[batch, heads, query, key]``, one entry a call."""
+    """Collects the attention weights of every ``attend`` in the block, ``[batch, heads, query, key]`` for each call."""
     weights: list[Tensor] = []
     _captures.append(weights)
     try:
@@ -76,22 +76,22 @@ def attend(
     asking: Tensor | None = None,
     training: bool = False,
 ) -> Tensor:
-    """Average values by softmax of query-key scores; a query that sees nothing gets zero.
+    """Computes softmax(q kᵀ · scale + bias) v; a query that attends to no key gets zero.
 
     Args:
         q: queries ``[batch, heads, query, head_dim]``.
-        k: keys ``[batch, kv_heads, key, head_dim]``; kv_heads divides heads.
+        k: keys ``[batch, kv_heads, key, head_dim]``; ``kv_heads`` divides ``heads``.
         v: values ``[batch, kv_heads, key, value_dim]``.
-        mask: who sees whom; ``scores.window`` narrows it further.
-        position: asked for a bias on the scores.
+        mask: keys that each query may attend to; ``scores.window`` restricts it further.
+        position: position whose ``bias`` is added to the scores.
         scores: window, soft-cap, scale and dropout.
-        sinks: score of looking at nothing ``[heads]``.
-        allowed: what the mask cannot say, bool ``[batch or 1, heads or 1, query, key]``: False hides a key further.
-        asking: the queries that the position is asked with, where ``q`` is in another form; None: ``q``.
-        training: whether dropout acts.
+        sinks: scores of attending to no key ``[heads]``, or None.
+        allowed: further restriction, bool ``[batch or 1, heads or 1, query, key]``: False hides a key.
+        asking: queries for ``position.bias`` where ``q`` has another form (latent attention); None: ``q``.
+        training: whether dropout is applied.
     Returns:
         ``[batch, heads, query, value_dim]``.
-    Source: Vaswani et al. 2017.
+    Source: Vaswani et al. 2017 (arXiv:1706.03762).
     """
     mask = mask.restrict_window(scores.window)
     dropout = scores.dropout if training else 0.0
@@ -106,8 +106,9 @@ def attend(
         )
     seen = allowed if mask.is_plain and not mask.causal else _materialize(mask, allowed)
     blind = None
-    if seen is not None and sinks is None:  # kernels differ in what they give where nothing is seen; cuDNN's is NaN
-        blind = ~seen.any(dim=-1, keepdim=True)
+    if seen is not None and sinks is None:
+        # Kernels differ on rows without a key (cuDNN returns NaN): let such queries attend to all keys, and zero them.
+        blind = ~seen.any(dim=-1, keepdim=True)  # [batch or 1, heads or 1, query, 1]
         seen = seen | blind
     k, v, additive = _add_sinks(q, k, v, seen, bias, sinks)
     out = F.scaled_dot_product_attention(
@@ -117,7 +118,7 @@ def attend(
 
 
 def compute_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
-    """The scores that ``attend`` forms, -inf where a key is hidden: ``[batch, heads, query, key]``."""
+    """Computes the scores of ``attend``, -inf where a key is hidden: ``[batch, heads, query, key]``."""
     mask = mask.restrict_window(scores.window)
     bias = position.bias(q, mask.query.position, mask.key.position)
     return _compute_logits(q, k, bias, scores).masked_fill(~_materialize(mask, None), -math.inf)
@@ -126,27 +127,27 @@ def compute_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores:
 def compute_attention(
     logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None, dropout: float = 0.0
 ) -> Tensor:
-    """Average values by softmax of ``logits``, by the formula; a query that sees nothing gets zero.
+    """Computes softmax(logits) v without a fused kernel; a query that attends to no key gets zero.
 
     Args:
         logits: ``[batch or 1, heads, query, key]``.
         v: ``[batch, kv_heads, key, value_dim]``.
-        seen: bool ``[batch or 1, heads or 1, query, key]``.
-        sinks: score of looking at nothing ``[heads]``.
-        dropout: probability that a weight is zeroed.
+        seen: True where a key may be attended to, bool ``[batch or 1, heads or 1, query, key]``.
+        sinks: scores of attending to no key ``[heads]``, or None.
+        dropout: probability of zeroing an attention weight.
     Returns:
         ``[batch, heads, query, value_dim]``.
     """
     logits = logits.masked_fill(~seen, -math.inf)
     if sinks is not None:
         column = sinks[None, :, None, None].to(logits.dtype).expand(logits.shape[0], -1, logits.shape[2], 1)
-        weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]
+        weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]  # the sink's weight has no value
     else:
         seeing = seen.any(dim=-1, keepdim=True)
-        weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing
+        weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing  # a row of -inf would give NaN
     if _captures:
         _captures[-1].append(weights.detach().expand(len(v), -1, -1, -1))
-    v = v.repeat_interleave(weights.shape[1] // v.shape[1], dim=1)
+    v = v.repeat_interleave(weights.shape[1] // v.shape[1], dim=1)  # [batch, heads, key, value_dim]
     return F.dropout(weights, dropout, training=dropout > 0) @ v
 
 
@@ -155,13 +156,13 @@ def _get_scale(q: Tensor, scores: Scores) -> float:
 
 
 def _materialize(mask: Mask, allowed: Tensor | None) -> Tensor:
-    """True where a key is seen: ``[batch or 1, heads or 1, query, key]``."""
+    """Returns the mask as a tensor, True where a key may be attended to: ``[batch or 1, heads or 1, query, key]``."""
     seen = mask.materialize()[:, None]
     return seen if allowed is None else seen & allowed
 
 
 def _compute_logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -> Tensor:
-    """Scores as they are written, of all keys."""
+    """Computes the scores of all keys, hidden ones included: ``[batch, heads, query, key]``."""
     logits = (q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT) * _get_scale(q, scores)
     if scores.softcap is not None:
         logits = scores.softcap * torch.tanh(logits / scores.softcap)
@@ -171,7 +172,10 @@ def _compute_logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -
 def _add_sinks(
     q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, bias: Tensor | None, sinks: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Keys, values and what is added to the scores; a sink is one more key with value zero."""
+    """Returns keys, values and the attention mask of the kernel; a sink becomes one more key with value zero.
+
+    The mask is None, bool, or a term added to the scores: ``[batch or 1, heads or 1, query, key (+ 1 with sinks)]``.
+    """
     if bias is None and sinks is None:
         return k, v, seen
     additive = q.new_zeros(1, 1, q.shape[2], k.shape[2]) if bias is None else bias.to(q.dtype)

@@ -1,6 +1,6 @@
-"""From a checked config to a model: parts are made, compared with each other, and wired.
+"""Builds models from configs: checks all parts, creates the components and wires them.
 
-Problems of all parts are collected, each with its config path, before anything of size is made.
+Problems of all parts are collected, each with its config path, before any large tensor is allocated.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ VARIANTS: dict[str, type[Variant]] = {cls.name: cls for cls in (Decoder, Encoder
 
 
 def build(config: Mapping[str, Any], vocabulary: int, *, seed: int | None = None) -> Variant:
-    """The model that a config describes, with its first weights.
+    """Builds the model that a config describes and initializes its weights.
 
     Args:
-        config: what a preset says: ``{"variant": "decoder", "attention": {"name": "multi_head"}, …}``.
-        vocabulary: tokens.
-        seed: of the first weights; None takes torch's generator as it is.
+        config: model config as in a preset: ``{"variant": "decoder", "attention": {"name": "multi_head"}, …}``.
+        vocabulary: vocabulary size of the data.
+        seed: seed of the initial weights; None draws from torch's global generator.
     Raises:
-        Refused: with every problem of the config, one a line.
+        Refused: with every problem of the config, one per line.
     """
     _, plan, problems = check(config)
     if problems or plan is None:
@@ -58,7 +58,11 @@ def build(config: Mapping[str, Any], vocabulary: int, *, seed: int | None = None
 
 
 def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, list[str]]:
-    """The config in full, its plan, and every problem of it, each with its config path."""
+    """Checks a model config.
+
+    Returns:
+        the config with defaults filled in, its plan (None without a valid variant), and all problems with their paths.
+    """
     problems: list[str] = []
     checked = check_model(config, problems)
     if checked.get("variant") not in list(VARIANTS):
@@ -66,7 +70,7 @@ def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, 
     further: list[str] = []
     plan = resolve_positions(plan_model(checked, further))
     further += find_problems(plan) if checked["dim"] > 0 else []
-    # Where a value was wrong its default stood in for it: what follows from that is not the user's problem.
+    # Invalid values were replaced by defaults: problems that follow from such a default are no news to the user.
     wrong = {problem.split(":")[0].split(".")[-1] for problem in problems}
     problems += [Incompatibility(line) for line in further if not any(f"{name}=" in line for name in wrong)]
     return checked, plan, problems
@@ -76,11 +80,13 @@ def check(config: Mapping[str, Any]) -> tuple[dict[str, Any], ModelPlan | None, 
 
 
 def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
-    """Make and wire all parts of a plan; weights come from torch's generator.
+    """Builds the model of a plan; initial weights are drawn from torch's global generator.
 
     Args:
-        plan: without problems.
-        vocabulary: tokens of the data; the model may have room for more.
+        plan: a plan without problems.
+        vocabulary: vocabulary size of the data; the model may have a larger one.
+    Raises:
+        Refused: if the vocabulary of the plan is smaller than that of the data.
     """
     if plan.vocabulary is not None:
         require(
@@ -96,7 +102,7 @@ def assemble(plan: ModelPlan, vocabulary: int) -> Variant:
         scale = how.compute_rate_factor(embedding.width if plan.head["tied"] else plan.dim)
         head = Head(plan.dim, embedding, get_norm_factory(plan.stacks[-1].base), scale, **plan.head)
     further: list[Any] = []
-    if len(stacks) > 1:  # the source has no types of token
+    if len(stacks) > 1:  # the source has no token types
         options = {**plan.embedding, "token_types": 0}
         further = [None if embedding.shared else Embedding(plan.dim, vocabulary, **options)]
     if plan.pooler:
@@ -143,12 +149,12 @@ def _build_layer(plan: StackPlan, number: int, positions: list[tuple[tuple[Any, 
 
 
 def _make_optional(part: Part | None, *given: Any) -> Component | None:
-    """The component, unless there is none to make."""
+    """Builds the component of a part, or returns None for ``none``."""
     return None if part is None or load_component_class(part).is_none else make_component(part, *given)
 
 
 def _find_position(plan: StackPlan, layer: LayerPlan, positions: list[tuple[tuple[Any, ...], Position]]) -> int:
-    """The number of the layer's position among the distinct ones of the stack; made if it is new."""
+    """Returns the index of the layer's position in ``positions``, appending it if no other layer has an equal one."""
     key = (layer.position.name, layer.position.options, layer.heads, layer.head_dim)
     for number, (known, _) in enumerate(positions):
         if known == key:

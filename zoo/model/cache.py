@@ -1,4 +1,4 @@
-"""What decoding remembers: one class for full, windowed and latent memory, and for a recurrent state."""
+"""Cache of decoding: keys and values of all tokens or of a window, latent vectors, or a recurrent state."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ from zoo.model.mask import Mask, Tokens
 
 @final
 class Cache:
-    """The memory of one mixer: tensors along the sequence with their tokens, or a state.
+    """Cache of one attention: tensors with a sequence dimension and their tokens, or a recurrent state.
 
-    Tensors along the sequence are ``[batch, …, length, width]`` and live in a ring: a token that arrived at ``index``
-    lies in slot ``index % capacity``, so a memory of everything and one of a window are the same thing.
+    Tensors with a sequence dimension are ``[batch, …, length, width]`` and are stored in a ring buffer: the token that
+    arrived at ``index`` has slot ``index % capacity``. So a full cache and that of a window are one class.
 
-    Args:
+    Attributes:
         capacity: tokens that are kept; older ones are overwritten.
+        state: tensors of a recurrent mixer, ``[batch, …]``; empty for others.
+    Args:
+        capacity: tokens that are kept.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.state: tuple[Tensor, ...] = ()
         self._items: tuple[Tensor, ...] = ()
-        self._index = torch.empty(0, dtype=torch.long)
-        self._position = torch.empty(0, 0, dtype=torch.long)
-        self._segment: Tensor | None = None
-        self._count = 0
+        self._index = torch.empty(0, dtype=torch.long)  # [capacity] once allocated
+        self._position = torch.empty(0, 0, dtype=torch.long)  # [batch, capacity]
+        self._segment: Tensor | None = None  # [batch, capacity] once a token has a segment
+        self._count = 0  # tokens that have arrived, overwritten ones included
 
     @property
     def bytes(self) -> int:
-        """Memory held by tensors along the sequence and by the state."""
+        """Memory of the cached tensors and of the state, in bytes."""
         return sum(item.numel() * item.element_size() for item in (*self._items, *self.state))
 
     def extend(self, items: tuple[Tensor, ...], mask: Mask) -> tuple[tuple[Tensor, ...], Mask]:
-        """Remember ``items`` of the tokens ``mask.key``; return all that is remembered and the mask over it.
+        """Stores ``items`` of the tokens ``mask.key``.
 
         Args:
-            items: tensors ``[batch, …, length, width]``; a length of zero adds nothing (cross-attention, later steps).
-            mask: who of the new tokens sees whom.
+            items: tensors ``[batch, …, length, width]``; a length of zero stores nothing (later steps of
+                cross-attention).
+            mask: mask among the new tokens.
         Returns:
-            the items of remembered and new tokens, and ``mask`` with these tokens as its keys.
+            the items of cached and new tokens ``[batch, …, cached + length, width]``, and ``mask`` with these tokens
+            as its keys.
         """
         fresh = mask.key.length
         if not self._items:
@@ -51,7 +56,7 @@ class Cache:
         if self._count + fresh <= self.capacity or fresh == 1:
             self._write(items, mask.key)
             return self._get_items(), replace(mask, key=self._get_tokens())
-        # The first queries of a long chunk still see what its last tokens push out of the ring.
+        # The chunk overwrites tokens that its first queries still attend to: return old and new items before writing.
         old = self._get_items() if self._count else tuple(item[..., :0, :] for item in items)
         both = tuple(torch.cat(pair, dim=-2) for pair in zip(old, items, strict=True))
         key = _concatenate(self._get_tokens(), mask.key) if self._count else mask.key
@@ -59,7 +64,7 @@ class Cache:
         return both, replace(mask, key=key)
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows of the batch, in this order (beam search)."""
+        """Keeps these rows of the batch ``[new_batch]``, in this order; a row may occur several times (beam search)."""
         self._items = tuple(item[rows] for item in self._items)
         self.state = tuple(item[rows] for item in self.state)
         if self._items:
@@ -73,13 +78,13 @@ class Cache:
         self._position = tokens.position.new_zeros(len(items[0]), self.capacity)
 
     def _write(self, items: tuple[Tensor, ...], tokens: Tokens) -> None:
-        last = min(tokens.length, self.capacity)
+        last = min(tokens.length, self.capacity)  # of a longer chunk, only the last tokens remain
         if last == 0:
             return
         start = self._count + tokens.length - last
         slots = torch.arange(start, start + last, device=self._index.device) % self.capacity
         for kept, item in zip(self._items, items, strict=True):
-            kept[..., slots, :] = item[..., -last:, :]
+            kept[..., slots, :] = item[..., -last:, :]  # [batch, …, last, width]
         self._index[slots] = tokens.index[-last:]
         self._position[:, slots] = tokens.position[:, -last:]
         if tokens.segment is not None and self._segment is None:

@@ -1,4 +1,4 @@
-"""Which parts of a plan go together: what is refused says why, and comes with its config path."""
+"""Finds incompatible parts of a plan; each problem names its config path and the reason."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
 
 
 def resolve_positions(plan: ModelPlan) -> ModelPlan:
-    """Give position ``none`` to layers that cannot apply the one that was chosen for others.
+    """Replaces the position of layers whose attention calls none of its hooks by ``none``.
 
-    Who puts a recurrent mixer, or no attention at all, into some layers of a model with rotary positions says nothing
-    about positions, and means what those layers can do. So: where attention was named nearer to the layer (in an
-    exception, or for one stack) than the position that it does not apply at all, as long as some layer does apply it.
-    What was named together is taken at its word and refused.
+    A config that puts a recurrent mixer, or no attention, into some layers of a model with rotary positions does not
+    mention the positions of those layers. A position is replaced if the attention was chosen at a more specific level
+    (in an exception, or for one stack) and if another layer uses the position. A pair that was chosen at one level is
+    refused.
     """
     applied = {layer.position.path for stack in plan.stacks for layer in stack.layers if not _is_position_unused(layer)}
     known: dict[int, LayerPlan] = {}
@@ -47,12 +47,12 @@ def resolve_positions(plan: ModelPlan) -> ModelPlan:
 
 
 def _count_levels(part: Part) -> int:
-    """How near to a layer a part was chosen: for the model, for a stack, for an exception."""
+    """Returns how specific the choice of a part is: for the model, for a stack or in an exception."""
     return part.path.count(".")
 
 
 def _is_position_unused(layer: LayerPlan) -> bool:
-    """Whether the layer's attention applies nothing of its position."""
+    """True if the attention of the layer calls none of the hooks of its position."""
     if not (layer.attention.name and layer.position.name):
         return False
     hooks = load_component_class(layer.position).get_hooks()
@@ -60,7 +60,7 @@ def _is_position_unused(layer: LayerPlan) -> bool:
 
 
 def find_problems(plan: ModelPlan) -> list[str]:
-    """Everything that is wrong with a plan: parts that refuse their options, and pairs that mean nothing."""
+    """Finds all problems of a plan: parts that refuse their options, and parts that are incompatible."""
     problems = dict.fromkeys(_find_end_problems(plan))
     for stack in plan.stacks:
         widths = [stack.base.dim, *([stack.width or stack.base.dim] if stack.input_norm else [])]
@@ -73,7 +73,7 @@ def find_problems(plan: ModelPlan) -> list[str]:
 
 
 def _find_end_problems(plan: ModelPlan) -> Iterator[str]:
-    """What initialization, embedding and head say of their options."""
+    """Yields problems of the initialization, the embedding, the head and the pooler."""
     norm = get_norm_factory(plan.stacks[-1].base)
     makers: dict[str, Callable[[], object]] = {
         "initialization": lambda: make_component(plan.initialization),
@@ -91,9 +91,9 @@ def _find_end_problems(plan: ModelPlan) -> Iterator[str]:
         except Refused as error:
             yield f"{locate_option(f'model.{name}', getattr(plan, name) or {}, str(error))}: {error}"
     if plan.pooler and plan.variant != "encoder":
-        yield f"model.pooler: only an encoder has a first token that sees all: got variant={plan.variant}"
+        yield f"model.pooler: only an encoder has a token that attends to all others: got variant={plan.variant}"
     if len(plan.stacks) == 1 and not plan.embedding["shared"]:
-        yield f"model.embedding.shared: only an encoder_decoder has two stacks that read: got variant={plan.variant}"
+        yield f"model.embedding.shared: only an encoder_decoder has two embeddings: got variant={plan.variant}"
 
 
 def _find_layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _find_layer_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
 
 
 def _find_part_problems(part: Part, *given: Any) -> Iterator[str]:
-    """What a part says of its options when it is made."""
+    """Yields the reason why a part refuses its options, if it does; the part is built on the meta device."""
     if part.name:
         try:
             with use_meta_device():
@@ -128,13 +128,13 @@ def _find_part_problems(part: Part, *given: Any) -> Iterator[str]:
 
 
 def _find_pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
-    """Refuse what a declared fact says would not work, or would change nothing."""
+    """Yields pairs of parts that cannot work together, or of which one would have no effect."""
     attention, position = load_component_class(layer.attention), load_component_class(layer.position)
     need = "causal" if stack.causal else "full"
     if need not in attention.supports:
         yield (
             f"{layer.attention.path}: {layer.attention.name} cannot be used in the {stack.name}: "
-            f"it does not see {need}, only {', '.join(sorted(attention.supports))}"
+            f"it does not support {need} masks, only {', '.join(sorted(attention.supports))}"
         )
     for hook in sorted(position.get_hooks() - {"embed"} - attention.position_hooks):
         yield (
@@ -144,23 +144,23 @@ def _find_pair_problems(stack: StackPlan, layer: LayerPlan) -> Iterator[str]:
     if need not in (ffn := load_component_class(layer.ffn)).supports:
         yield (
             f"{layer.ffn.path}: {layer.ffn.name} cannot be used in the {stack.name}: its tokens compete with each "
-            f"other, so it does not see {need}, only {', '.join(sorted(ffn.supports))}"
+            f"other, so it does not support {need} masks, only {', '.join(sorted(ffn.supports))}"
         )
     if stack.cross is not None and "cross" not in load_component_class(stack.cross).supports:
-        yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not see cross"
+        yield f"{stack.cross.path}: {stack.cross.name} cannot be cross-attention: it does not support cross masks"
     if attention.is_none and ffn.is_none:
         yield f"{layer.ffn.path}: a layer needs attention or ffn: both are none"
     if layer.residual != (base := stack.base.residual) and any(
         load_component_class(part).widen is not Residual.widen for part in (layer.residual, base)
     ):
         yield (
-            f"{layer.residual.path}: {layer.residual.name} cannot stand in one stack with {base.name} of {base.path}: "
-            f"their layers pass on streams of different form"
+            f"{layer.residual.path}: {layer.residual.name} cannot be in one stack with {base.name} of {base.path}: "
+            f"their layers have different numbers of residual streams"
         )
 
 
 def list_length_limits(stack: StackPlan) -> Iterator[tuple[Part, int]]:
-    """The parts of a stack that cannot take rows of any length, and how much each can take."""
+    """Yields the parts of a stack that limit the length of rows, with their limits in tokens."""
     for layer in stack.layers:
         with use_meta_device():
             position = make_component(layer.position, *get_position_arguments(stack, layer))

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and operations, by module and by length."""
+"""Cost of a model: parameters, operations, cache and activation memory, by module."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from zoo.model.stack import Layer, Stack
 from zoo.model.variants.variant import Variant
 
 GROWTH_TOKENS = 64
-"""The tokens over which the cost of a further one is averaged: some memories grow by blocks."""
+"""Number of tokens over which the cache growth per token is averaged, since some caches grow in blocks."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one model and one length of rows.
+    """Parameters and operations of a model for one row length.
 
     Args:
-        parameters: all, tied ones once.
-        active_parameters: those that take part in a token's computation, as published systems count them: all but the
-            experts that a token does not go to. Embedding, head, routers and shared experts are active.
-        flops_per_token: operations that the method needs in one training step, for each token read; thrice those of the
-            forward pass.
-        length: tokens of a row in the reading stack.
-        source: tokens of a row in the encoder of an encoder-decoder, else 0.
+        parameters: number of parameters; tied ones count once.
+        active_parameters: parameters used for one token, as published systems count them: all except the experts that
+            a token is not routed to. Embedding, head, routers and shared experts are active.
+        flops_per_token: operations that the method needs in a training step for each token read, which are three times
+            those of the forward pass.
+        length: tokens of a row in the only stack or the decoder.
+        source: tokens of a row in the encoder of an encoder-decoder, otherwise 0.
     """
 
     parameters: int
@@ -44,7 +44,7 @@ class Cost:
 
 
 def compute_cost(model: Variant, length: int, source: int) -> Cost:
-    """The cost of training ``model`` on rows of ``length`` tokens, and ``source`` tokens where there is an encoder."""
+    """Computes the cost of training ``model`` on rows of ``length`` tokens, and ``source`` tokens for an encoder."""
     source = source if len(model.get_stacks()) > 1 else 0
     counted = build_tree(model)
     per_token = round(3 * model.flops(length, source) / (length + source))
@@ -52,27 +52,27 @@ def compute_cost(model: Variant, length: int, source: int) -> Cost:
 
 
 def build_on_meta(plan: ModelPlan, vocabulary: int) -> Variant:
-    """The model without memory for its weights."""
+    """Builds the model of a plan on the meta device, without memory for its weights."""
     with use_meta_device():
         return assemble(plan, vocabulary)
 
 
 def count_buffers(model: nn.Module) -> int:
-    """Numbers that a checkpoint holds beside the parameters, saved and not trained, as the correction of a router."""
+    """Counts the elements of persistent buffers, such as the load-balancing bias of a router."""
     kept = model.state_dict(keep_vars=True)
     return sum(buffer.numel() for name, buffer in model.named_buffers() if name in kept)
 
 
 def measure_modules(model: Variant, length: int, source: int) -> dict[str, Any]:
-    """The tree of ``model`` with all that it costs by module, for one row of ``length`` tokens.
+    """Measures the cost of every module of ``model`` for one row.
 
     Args:
-        model: on the meta device.
+        model: a model on the meta device.
         length: tokens of the row.
-        source: tokens of the row in the encoder; not used where there is none.
+        source: tokens of the row in the encoder; ignored without an encoder.
     Returns:
-        ``build_tree``, and at each module ``flops`` (forward and backward), ``measure_cache_bytes`` of the row,
-        ``cache_bytes_per_token`` for a further token, and ``activation_bytes`` that autograd keeps.
+        the result of :func:`build_tree`, with ``flops`` (forward and backward), ``cache_bytes`` of the row,
+        ``cache_bytes_per_token`` for each further token, and ``activation_bytes`` that autograd saves, in each node.
     """
     source = source if len(model.get_stacks()) > 1 else 0
     cache, forward = measure_caches(model, length, source), count_operations(model, length, source)
@@ -88,9 +88,9 @@ def measure_modules(model: Variant, length: int, source: int) -> dict[str, Any]:
 
 
 def _split_flops(node: dict[str, Any], module: nn.Module, known: bool) -> None:
-    """Forward and backward operations as one entry.
+    """Replaces ``flops`` of each node by forward and backward operations.
 
-    A component declares its operations as a whole: those of its parts are not known.
+    A component declares its operations as a whole, so those of its submodules are None.
     """
     node["flops"] = {"forward": node["flops"], "backward": 2 * node["flops"]} if known else None
     for name, part in node["modules"].items():
@@ -98,12 +98,12 @@ def _split_flops(node: dict[str, Any], module: nn.Module, known: bool) -> None:
 
 
 def measure_cache_bytes(model: Variant, length: int, source: int) -> int:
-    """What decoding remembers of a row of ``length`` tokens; ``model`` is on the meta device."""
+    """Measures the cache of a row of ``length`` tokens in bytes; ``model`` must be on the meta device."""
     return sum(measure_caches(model, length, source).values())
 
 
 def count_operations(model: Variant, length: int, source: int) -> Counter[nn.Module]:
-    """Forward operations of one row by module, without those of its parts; they add up to ``model.flops``."""
+    """Counts forward operations of one row by module, without those of submodules; their sum is ``model.flops``."""
     found: Counter[nn.Module] = Counter()
     left = model.flops(length, source)
     for stack, mask, cross in _list_masks(model, length, source):
@@ -123,7 +123,7 @@ def count_operations(model: Variant, length: int, source: int) -> Counter[nn.Mod
 
 
 def _list_masks(model: Variant, length: int, source: int) -> Iterator[tuple[Stack, Mask, Mask | None]]:
-    """Who sees whom in each stack, and across."""
+    """Yields each stack with its self-attention mask and, in a decoder with an encoder, its cross-attention mask."""
     two = len(model.get_stacks()) > 1
     for name, stack in model.get_stacks().items():
         own, reads = (source, None) if two and name == "encoder" else (length, source if two else None)
@@ -133,14 +133,17 @@ def _list_masks(model: Variant, length: int, source: int) -> Iterator[tuple[Stac
 
 
 def _list_sublayers(layer: Layer, mask: Mask, cross: Mask | None) -> Iterator[tuple[Component, Mask]]:
-    """The sublayers of a layer, and what each sees."""
+    """Yields the sublayers of a layer, each with its mask."""
     for part, seen in ((layer.attention, mask), (layer.cross, cross), (layer.ffn, mask)):
         if part is not None and seen is not None:
             yield part, seen
 
 
 def measure_cache_growth(model: Variant, cache: Counter[nn.Module], length: int, source: int) -> Counter[nn.Module]:
-    """Bytes that a further token adds to a cache; the last ones, where the model has no room for more."""
+    """Measures the bytes that each further token adds to the cache, by module.
+
+    Where ``model.limit`` leaves no room for further tokens, the growth over the last tokens is measured.
+    """
     more = (
         GROWTH_TOKENS
         if model.limit is None or length + GROWTH_TOKENS <= model.limit
@@ -153,10 +156,16 @@ def measure_cache_growth(model: Variant, cache: Counter[nn.Module], length: int,
 
 
 def build_tree(model: nn.Module, **measured: Mapping[nn.Module, int]) -> dict[str, Any]:
-    """Modules by name: class, parameters in it, active ones, what was measured in it, and its own parts.
+    """Builds the tree of modules with their parameters and measured values, submodules included.
 
-    A parameter or module that has two places is counted where it comes first. Of the parts of a router it is not
-    known how many parameters are active: None.
+    A parameter or module that occurs twice counts at its first place. ``active_parameters`` is None inside a component
+    that uses only some of its parameters, since it declares their number as a whole.
+
+    Args:
+        model: root of the tree.
+        measured: values of each module without those of its submodules, by name of the value.
+    Returns:
+        ``class``, ``parameters``, ``active_parameters``, the measured values, and ``modules``: nodes by name.
     """
     return _build_node(model, measured, set(), True)
 
@@ -180,7 +189,7 @@ def _build_node(
 
 
 def _count_idle_parameters(module: nn.Module) -> int:
-    """Parameters of a component that take no part in a token's computation."""
+    """Counts the parameters of a component that are not used for one token."""
     return (
         sum(p.numel() for p in module.parameters()) - module.count_active_parameters()
         if isinstance(module, Component)

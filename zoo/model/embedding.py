@@ -1,4 +1,4 @@
-"""Tokens to vectors."""
+"""Token embeddings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from zoo.checks import Refused, require, require_positive
 
 @final
 class Embedding(nn.Module):
-    """One learned vector for each token, and one for each token type.
+    """Learned vectors of tokens, plus those of token types.
 
     Args:
         dim: features per token inside the model.
-        vocabulary: tokens.
-        width: features of the vectors; each stack maps them to ``dim`` after positions, norm and dropout (the
-            factorisation of ALBERT, arXiv:1909.11942). None: ``dim``, and no map.
-        scaled: vectors are multiplied with the root of their width (Vaswani et al. 2017).
-        token_types: how many types of token have a vector that is added (BERT, arXiv:1810.04805: 2 segments).
-        shared: whether the two stacks of an encoder-decoder read with one embedding, or each with its own.
+        vocabulary: vocabulary size.
+        width: features of the vectors; each stack projects them to ``dim`` after positions, norm and dropout (the
+            factorization of ALBERT, arXiv:1909.11942). None: ``dim``, without a projection.
+        scaled: if true, vectors are multiplied by the square root of their width (Vaswani et al. 2017).
+        token_types: number of token types, whose vectors are added (BERT, arXiv:1810.04805: 2 segments).
+        shared: whether both stacks of an encoder-decoder use one embedding.
+    Raises:
+        Refused: if ``vocabulary`` or ``width`` is not positive, or ``token_types`` is negative.
     """
 
     def __init__(
@@ -45,20 +47,23 @@ class Embedding(nn.Module):
 
     @property
     def width(self) -> int:
-        """Features of a vector."""
+        """Number of features of the vectors."""
         return self.table.embedding_dim
 
     def forward(self, tokens: Tensor, token_type: Tensor | None = None) -> Tensor:
-        """``[batch, length]`` to ``[batch, length, width]``; without ``token_type`` all tokens are of the first.
+        """Embeds tokens ``[batch, length]`` as vectors ``[batch, length, width]``.
 
+        Args:
+            tokens: token ids ``[batch, length]``.
+            token_type: type of each token ``[batch, length]``; None: all have type 0.
         Raises:
-            Refused: if there are types of token, but no vectors for them.
+            Refused: if ``token_type`` is given to an embedding without token types.
         """
         vectors: Tensor = self.table(tokens)
         vectors = vectors if self.scale == 1.0 else vectors * self.scale
         if self.types is None:
             if token_type is not None:
-                raise Refused("a model with embedding.token_types=0 reads no token_type: got one")
+                raise Refused("token_type needs embedding.token_types of at least 1: got embedding.token_types=0")
             return vectors
         return vectors + (self.types.weight[0] if token_type is None else self.types(token_type))
 

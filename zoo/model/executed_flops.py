@@ -1,4 +1,4 @@
-"""What an implementation executes: operations counted by torch, without memory for tensors."""
+"""Operations that an implementation executes, counted by torch on the meta device."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from zoo.model.variants.variant import Variant
 
 
 def create_flop_counter() -> FlopCounterMode:
-    """Torch's counter of matrix products, and triangular systems, which it leaves out."""
+    """Creates torch's counter of matrix products, extended by triangular solves, which torch does not count."""
     return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.linalg_solve_triangular: _count_solve_flops})
 
 
 def _count_solve_flops(system: Any, right: Any, *given: Any, out_shape: Any = None, **more: Any) -> int:
-    """Operations of a triangular system as kernels execute it: size² for each right side."""
+    """Counts the operations of a triangular solve as kernels execute it: size² for each right-hand side."""
     return int(torch.Size(right).numel() * system[-1])
 
 
 class _TokensToLogits(nn.Module):
-    """A model from tokens to logits, or to hidden states where it has no head; gives its modules unique names."""
+    """Wraps a model so that forward returns logits, or hidden states without a head, and module names are unique."""
 
     def __init__(self, model: Variant) -> None:
         super().__init__()
@@ -40,12 +40,12 @@ _counted: dict[Hashable, tuple[int, int]] = {}
 
 
 def measure_executed_flops(model: Variant, length: int, source: int) -> tuple[int, int]:
-    """Operations that this implementation executes for one row, as torch counts them: hidden pairs and padding, too.
+    """Measures the operations that this implementation executes for one row, including masked pairs and padding.
 
     Args:
-        model: on the meta device; layers that are alike are counted once and multiplied, and equal models once.
+        model: a model on the meta device. Equal layers are counted once; results are cached by structure.
         length: tokens of the row.
-        source: tokens of the row in the encoder; not used where there is none.
+        source: tokens of the row in the encoder; ignored without an encoder.
     Returns:
         forward and backward operations.
     """
@@ -57,10 +57,10 @@ def measure_executed_flops(model: Variant, length: int, source: int) -> tuple[in
 
 
 def measure_executed_flops_per_token(model: Variant, length: int, source: int) -> int | None:
-    """Operations that this implementation executes in one training step, for each token read.
+    """Measures the operations that this implementation executes in a training step, for each token read.
 
-    None where a component has a backward pass that does not run on the meta device: no result is lost for it, and
-    ``zoo check`` says so.
+    Returns None if a component's backward pass does not run on the meta device, so that a training goes on;
+    ``zoo check`` reports such a component.
     """
     read = length + (source if len(model.get_stacks()) > 1 else 0)
     try:

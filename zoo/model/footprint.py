@@ -1,6 +1,6 @@
-"""What a model holds in memory for one row: caches in decoding, saved tensors in training; measured without memory.
+"""Memory of a model for one row: caches in decoding, saved activations in training.
 
-A model on the meta device runs, and what it would keep is counted. Of layers that are alike one or two run.
+The model runs on the meta device and the bytes that it would keep are counted. Of equal layers only one or two run.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ from zoo.model.stack import Layer
 from zoo.model.variants.variant import Variant
 
 Bytes = Counter[nn.Module]
-"""By module, without what its parts hold."""
+"""Bytes by module, without those of its submodules."""
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def measure_activations(model: Variant, length: int, source: int) -> Bytes:
-    """What autograd keeps for the backward pass of one row, by the module that keeps it first.
+    """Measures what autograd saves for the backward pass of one row, by the module that saves it first.
 
-    It is counted up to the logits, or to hidden states where the model has no head.
-
-    Parameters and buffers are left out, as they are there anyway.
+    The forward pass ends at the logits, or at the hidden states without a head. Parameters and buffers do not count.
 
     Args:
-        model: on the meta device, in the mode in which it is to be counted.
+        model: a model on the meta device, in training or evaluation mode.
         length: tokens of the row.
         source: tokens of the row in the encoder of an encoder-decoder.
     """
@@ -49,7 +47,7 @@ def measure_activations(model: Variant, length: int, source: int) -> Bytes:
 
 
 def measure_caches(model: Variant, length: int, source: int) -> Bytes:
-    """What decoding remembers after ``length`` tokens, by attention; nothing where later tokens are seen."""
+    """Measures the caches after ``length`` tokens, by attention; empty for encoders, which do not decode."""
     found: Bytes = Counter()
     if not model.reader.causal:
         return found
@@ -66,14 +64,14 @@ def measure_caches(model: Variant, length: int, source: int) -> Bytes:
 
 
 def measure_saved_tensors(model: nn.Module, run: Callable[[], object]) -> Bytes:
-    """Bytes that autograd keeps of ``run``: distinct storages, by the innermost module of ``model`` at work."""
+    """Measures the distinct storages that autograd saves in ``run``, by the innermost running module of ``model``."""
     kept: Bytes = Counter()
     at_work: list[nn.Module] = [model]
     known: dict[int, Tensor] = {_get_storage_id(item): item for item in (*model.parameters(), *model.buffers())}
 
     def keep(tensor: Tensor) -> Tensor:
         if _get_storage_id(tensor) not in known:
-            known[_get_storage_id(tensor)] = tensor  # holds the storage, so that its number is not given again
+            known[_get_storage_id(tensor)] = tensor  # keeps the storage alive, so that its id is not reused
             kept[at_work[-1]] += tensor.untyped_storage().nbytes()
         return tensor
 
@@ -87,14 +85,14 @@ def _get_storage_id(tensor: Tensor) -> int:
 
 
 def create_blank_inputs(length: int, source: int) -> Inputs:
-    """One row on the meta device, and a source where it has tokens."""
+    """Creates one row on the meta device, with a source if ``source`` is positive."""
     tokens, read = (torch.zeros(1, number, dtype=torch.long, device="meta") for number in (length, source))
     return Inputs(tokens, source=read if source else None)
 
 
 @contextmanager
 def _track_modules(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]:
-    """Keep the modules whose forward is running on a stack."""
+    """Keeps the modules whose forward is running on the stack ``at_work``."""
 
     def begin(module: nn.Module, given: Any) -> None:
         at_work.append(module)
@@ -116,10 +114,13 @@ def _track_modules(model: nn.Module, at_work: list[nn.Module]) -> Iterator[None]
 
 @contextmanager
 def run_distinct_layers(model: Variant, most: int) -> Iterator[dict[Layer, Layer]]:
-    """Leave ``most`` layers of those in a stack that are alike; gives for each layer the one that stands for it.
+    """Reduces the stacks of a model to at most ``most`` of each set of equal layers inside the block.
 
-    Of activations the first may keep what the others find kept, like what an encoder says to all of them, so the second
-    stands for them. Stacks whose layers share weights stay as they are.
+    The first of equal layers may save activations that the others share, such as the encoder's output, so with
+    ``most=2`` the second represents the rest. Stacks whose layers share weights are not reduced.
+
+    Yields:
+        the layer that represents each layer.
     """
     whole = [(stack, stack.layers, stack.depth) for stack in model.get_stacks().values()]
     stands: dict[Layer, Layer] = {}
@@ -140,7 +141,7 @@ def run_distinct_layers(model: Variant, most: int) -> Iterator[dict[Layer, Layer
 
 
 def get_structure(module: nn.Module) -> Hashable:
-    """All that decides what a module does, but for the values of its weights."""
+    """Returns a hashable description of a module, equal for modules that differ only in the values of their weights."""
     own = {name: repr(value) for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
     tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
     shapes = tuple((name, tensor.shape, tensor.dtype) for name, tensor in tensors)
@@ -149,7 +150,7 @@ def get_structure(module: nn.Module) -> Hashable:
 
 
 def _extend_to_all(found: Bytes, stands: Mapping[Layer, Layer]) -> Bytes:
-    """What was found in those layers that ran, for all that they stand for."""
+    """Copies the bytes of the layers that ran to the layers that they represent."""
     total = Counter(found)
     for layer, one in stands.items():
         for module, likewise in zip(layer.modules(), one.modules(), strict=True):
@@ -161,7 +162,7 @@ def _extend_to_all(found: Bytes, stands: Mapping[Layer, Layer]) -> Bytes:
 
 
 class _FusedAttention(TorchFunctionMode):
-    """On the meta device torch writes softmax attention out, with all its weights, which no fused kernel keeps."""
+    """Replaces attention on the meta device, where torch would save all weights, by what a fused kernel saves."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -174,15 +175,15 @@ class _FusedAttention(TorchFunctionMode):
 
 
 class _Fused(torch.autograd.Function):
-    """Keeps what FlashAttention keeps (Dao et al. 2022, arXiv:2205.14135): a number for each query, not for each pair.
+    """Saves what FlashAttention saves (Dao et al. 2022, arXiv:2205.14135): one normalizer per query, no weights.
 
-    It computes nothing and cannot go backward.
+    It computes no values and has no backward pass.
     """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, additive: Tensor | None) -> Tensor:
-        """``[batch, heads, query, value_dim]``, without values."""
-        same = q.shape[-1] == v.shape[-1]  # then it lies in memory in the order of the queries
+        """Returns an empty tensor ``[batch, heads, query, value_dim]``."""
+        same = q.shape[-1] == v.shape[-1]  # then its memory layout is that of the queries
         out = torch.empty_like(q) if same else q.new_empty(*q.shape[:-1], v.shape[-1])
         normalizer = q.new_empty(q.shape[:-1], dtype=torch.float32)
         ctx.save_for_backward(q, k, v, additive, out, normalizer)

@@ -1,4 +1,4 @@
-"""Vectors to logits over the vocabulary."""
+"""Output head: logits over the vocabulary."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from zoo.model.parameter_roles import Role
 
 @final
 class Head(nn.Module):
-    """logits = W map(x) + bias.
+    """Computes logits W map(x) + bias from hidden states x.
 
     Args:
         dim: features per token.
-        embedding: whose table is W, where they are tied.
-        norm: makes the norm of the transform.
-        scale: what W map(x) is multiplied with; 1 unless the initialization asks for another (μP).
-        tied: W is the embedding's table (Press and Wolf 2017, arXiv:1608.05859); one of another width than
-            ``dim`` is preceded by a linear map.
-        bias: whether each token has a learned term.
-        transform: whether x first goes through norm(activation(linear(x))) (BERT, arXiv:1810.04805), whose linear
-            map then also leads to the table's width (ALBERT, arXiv:1909.11942).
-        transform_bias: whether the linear map of the transform has biases (ModernBERT, arXiv:2412.13663: none).
-        activation: of the transform.
-        scaled: W map(x) is divided by the root of the width of W (T5, arXiv:1910.10683, which ties without scaling
-            the embedding).
-        softcap: logits become softcap * tanh(logits / softcap) (Gemma 2, arXiv:2408.00118); None is no limit.
+        embedding: embedding whose table is W if ``tied``.
+        norm: constructor of the norm of the transform.
+        scale: factor of W map(x); 1 unless the initialization requires another (μP).
+        tied: whether W is the table of the embedding (Press and Wolf 2017, arXiv:1608.05859); if its width is not
+            ``dim``, a linear projection precedes it.
+        bias: whether each token has a learned bias.
+        transform: whether map(x) is norm(activation(linear(x))) (BERT, arXiv:1810.04805), whose linear layer also
+            projects to the width of the table (ALBERT, arXiv:1909.11942).
+        transform_bias: whether the linear layer of the transform has a bias (ModernBERT, arXiv:2412.13663: no).
+        activation: activation of the transform.
+        scaled: whether W map(x) is divided by the square root of the width of W (T5, arXiv:1910.10683, which ties the
+            table without scaling the embedding).
+        softcap: logits become softcap * tanh(logits / softcap) (Gemma 2, arXiv:2408.00118); None is no cap.
     Raises:
-        Refused: if an option of the transform is given without one, or a soft-cap that is not positive.
+        Refused: if an option of the transform is set without ``transform``, or ``softcap`` is not positive.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"weight": "table"}  # a row for each token, tied or not
@@ -57,8 +57,8 @@ class Head(nn.Module):
         softcap: float | None = None,
     ) -> None:
         super().__init__()
-        require(transform or activation == "gelu", f"activation goes with transform: got activation={activation}")
-        require(transform or transform_bias, "transform_bias goes with transform: got transform_bias=False")
+        require(transform or activation == "gelu", f"activation needs transform=True: got activation={activation}")
+        require(transform or transform_bias, "transform_bias needs transform=True: got transform_bias=False")
         require(softcap is None or softcap > 0, f"softcap must be positive: got softcap={softcap}")
         vocabulary, width = embedding.table.num_embeddings, embedding.width if tied else dim
         self.weight = embedding.table.weight if tied else nn.Parameter(torch.empty(vocabulary, width))
@@ -69,7 +69,7 @@ class Head(nn.Module):
         self.activation, self.softcap = ACTIVATIONS[activation], softcap
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to ``[…, vocabulary]``."""
+        """Computes logits ``[…, vocabulary]`` of hidden states ``[…, dim]``."""
         if self.map is not None:
             x = self.map(x)
         if self.norm is not None:
@@ -78,7 +78,7 @@ class Head(nn.Module):
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
     def flops(self, length: int) -> int:
-        """Operations for ``length`` tokens."""
+        """Counts forward operations for ``length`` tokens."""
         return 2 * length * (self.weight.numel() + (0 if self.map is None else self.map.weight.numel()))
 
     if TYPE_CHECKING:

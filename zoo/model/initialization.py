@@ -1,4 +1,4 @@
-"""The interface of initializations, and how one is applied to a model."""
+"""Interface of initializations."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from zoo.checks import require
 
 
 class Initialization(ABC):
-    """Base of initializations: first values of matrices, of tables of embeddings, and of the matrix of an untied head.
+    """Base class of initializations: initial values of matrices, embedding tables and the matrix of an untied head.
 
-    Biases begin at zero, and vectors (gains of norms, gates, decay rates) keep what their component gave them. An
-    initialization draws from torch's generator, in the order in which it is asked.
+    Biases start at zero, and vectors (gains of norms, gates, decay rates) keep the values that their component gave
+    them. An initialization draws from torch's global generator in the order of the calls.
     """
 
     transfers_rates: ClassVar[bool] = False
-    """True if a learning rate that was tuned at one width carries over to others; ``zoo check`` then compares widths,
-    for every component and every objective."""
+    """Whether a learning rate that was tuned at one width transfers to others; ``zoo check`` then compares widths, for
+    every component and every objective."""
 
     @abstractmethod
     def initialize_matrix(self, weight: Tensor, dim: int) -> None:
-        """Fill the weights ``[outputs, inputs]`` of a linear map in a model of ``dim`` features."""
+        """Fills the weight ``[outputs, inputs]`` of a linear layer in a model with ``dim`` features."""
 
     @abstractmethod
     def initialize_table(self, weight: Tensor, dim: int) -> None:
-        """Fill a table ``[vectors, width]`` of one vector for each token, or for each place."""
+        """Fills a table ``[vectors, width]`` with one vector for each token or position."""
 
     def initialize_head(self, weight: Tensor, dim: int) -> None:
-        """Fill the matrix ``[vocabulary, dim]`` of an untied head; here: as any other matrix."""
+        """Fills the matrix ``[vocabulary, dim]`` of an untied head; by default like any other matrix."""
         self.initialize_matrix(weight, dim)
 
     def initialize_readouts(self, module: nn.Module) -> None:  # noqa: B027 (neutral)
-        """Fill the matrices with which an objective reads scores out; here: they keep the values they have."""
+        """Fills the matrices of an objective that compute scores; by default they keep their values."""
 
     def compute_output_gain(self, layer: int, layers: int, sublayers: int) -> float:
-        """Returns the factor of the matrices whose results join the residual stream; here: 1.
+        """Returns the factor of the matrices whose outputs are added to the residual stream; by default 1.
 
         Args:
-            layer: its number, from 0.
-            layers: of the stack.
-            sublayers: of all layers of the stack together.
+            layer: index of the layer, from 0.
+            layers: number of layers of the stack.
+            sublayers: number of sublayers of all layers of the stack.
         """
         return 1.0
 
     def compute_rate_factor(self, inputs: int) -> float:
-        """Returns the factor of the learning rate of a matrix, and of the logits of a head, with ``inputs`` inputs."""
+        """Returns the factor of a matrix's learning rate, and of the logits of a head, with ``inputs`` inputs."""
         return 1.0
 
 
 def require_std(std: float) -> None:
-    """Refuse a standard deviation of first weights that is not above 0 and at most 1."""
+    """Raises Refused unless the standard deviation of initial weights is above 0 and at most 1."""
     require(0 < std <= 1, f"std must be above 0 and at most 1: got std={std}")

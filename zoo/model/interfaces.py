@@ -1,7 +1,7 @@
-"""One abstract class per kind says what the slot promises, with its shapes.
+"""Abstract base classes of the component kinds, with their shapes.
 
-Arguments left of ``*`` in a component's ``__init__`` are given by the variant to every component of the kind; what
-stands right of it are the component's own options. Axes: batch, length (tokens in a row), dim (features of a token).
+In the ``__init__`` of a component, the arguments left of ``*`` are given by the model to every component of the kind;
+keyword-only arguments are its own options. Axes: batch, length (tokens of a row), dim (features of a token).
 """
 
 from __future__ import annotations
@@ -25,135 +25,138 @@ from zoo.model.projections import BatchedLinear
 
 
 class Component(nn.Module, ABC):
-    """Base of every slot."""
+    """Base class of the components of a layer."""
 
     is_none: ClassVar[bool] = False
-    """The stack leaves a sublayer out whose component is absent, and its norm with it (``none``)."""
+    """True for ``none``: the layer has no such sublayer, and no norm for it."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
-    """Checks of ``zoo check`` that it cannot pass, each with the reason."""
+    """Checks of ``zoo check`` that the component cannot pass, with the reasons."""
 
     def flops(self, mask: Mask) -> int:
-        """Forward operations that the method needs for one row as ``mask`` describes it.
+        """Counts the forward operations that the method needs for one row.
 
-        Those of products of matrices, a multiplication and its addition as two: every weight matrix once for each token
-        that passes it, scores and averages over the pairs that are seen. Recurrences count in the form in which they
-        are trained: pairs within chunks, and states that are written and read. Hidden pairs, padding and what is formed
-        twice do not count, nor does elementwise work. Backward counts as twice forward.
+        Matrix products count, a multiply-add as two operations: every weight matrix once for each token that passes
+        it, scores and averages over the pairs that the mask allows. Recurrences count in their chunkwise training form:
+        pairs within chunks, states written and read. Masked pairs, padding, recomputation and elementwise operations do
+        not count. The backward pass counts as twice the forward pass.
 
-        Here: every Linear once per token.
+        By default every ``Linear`` counts once per token.
+
+        Args:
+            mask: mask of the row; ``mask.query.length`` is its number of tokens.
         """
         return mask.query.length * count_linear_flops(self)
 
     def count_active_parameters(self) -> int:
-        """Parameters that take part in a token's computation; routers override."""
+        """Counts the parameters used for one token; by default all. Mixtures of experts override it."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def get_branch_weights(self) -> Iterator[Tensor]:
-        """The matrices that a residual component's ``branch_gain`` acts on; here: all."""
+        """Yields the matrices that ``branch_gain`` of a residual component multiplies; by default all."""
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
                 yield module.weight
 
     def losses(self) -> dict[str, Tensor]:
-        """Further terms of the loss of the last forward pass in training, by name (routers).
+        """Returns auxiliary loss terms of the last forward pass in training, by name; by default none (routers).
 
-        Each is a mean over the real tokens of the pass to which a token adds what its own row decides. So the means of
-        the micro-batches and devices of a step, weighted by their tokens, are the mean of the whole step.
+        Each is a mean over the real tokens of the pass, and the contribution of a token depends on its own row only. So
+        the mean of a step is the mean of its micro-batches and devices, weighted by their tokens.
         """
         return {}
 
     def update_after_step(self) -> None:
-        """Called after each optimizer step, which may have had several forward passes, on several devices (routers)."""
+        """Updates state after an optimizer step, which may have several forward passes on several devices (routers)."""
 
 
 def count_linear_flops(module: nn.Module) -> int:
-    """Operations of every Linear in ``module``, once."""
+    """Counts the operations of every ``Linear`` and ``BatchedLinear`` in ``module`` for one token."""
     return sum(2 * item.weight.numel() for item in module.modules() if isinstance(item, nn.Linear | BatchedLinear))
 
 
 class Norm(Component):
-    """Brings the features of a token to a common size. ``__init__(dim, *, …)``."""
+    """Normalization of the features of a token. ``__init__(dim, *, …)``."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """``[…, dim]`` to the same shape."""
+        """Normalizes ``x``, ``[…, dim]``, to the same shape."""
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
 class FeedForward(Component):
-    """Works on each token alone. ``__init__(dim, hidden, *, …)``; hidden of a mixture is the width of one expert."""
+    """Feed-forward sublayer. ``__init__(dim, hidden, *, …)``; in a mixture ``hidden`` is the width of one expert."""
 
     supports: ClassVar[frozenset[str]] = frozenset({"causal", "full", "prefix", "packed"})
-    """What it can respect; one whose tokens compete with each other (expert choice) respects less."""
+    """Masks that it respects; less than all if tokens compete with each other (expert choice)."""
 
     @abstractmethod
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        """``[batch, length, dim]`` to the same shape; ``tokens`` says which of them are padding."""
+        """Maps ``x``, ``[batch, length, dim]``, to the same shape; ``tokens`` tells which tokens are padding."""
 
     if TYPE_CHECKING:
         __call__ = forward
 
 
 class Position(Component):
-    """Tells where tokens stand. ``__init__(dim, heads, head_dim, causal, *, …)``; hooks are neutral unless overridden.
+    """Position encoding. ``__init__(dim, heads, head_dim, causal, *, …)``; hooks do nothing unless overridden.
 
-    Positions are ``[batch or 1, length]``. ``causal`` says whether tokens see only what arrived before them.
+    ``positions`` are ``[batch or 1, length]``. ``causal`` tells whether the stack is causal.
     """
 
     limit: int | None = None
-    """How many positions it can tell apart; None is any number."""
+    """Number of positions that it can distinguish; None is no limit."""
 
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Act on the embeddings ``[batch, length, dim]``, once, at the bottom of the stack."""
+        """Encodes positions in the embeddings ``[batch, length, dim]``, once, before the first layer."""
         return x
 
     def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
-        """Act on queries ``[batch, heads, length, width]`` of any width."""
+        """Encodes positions in queries ``[batch, heads, length, width]``; ``width`` may differ from ``head_dim``."""
         return q
 
     def rotate_keys(self, k: Tensor, positions: Tensor) -> Tensor:
-        """Act on keys ``[batch, heads, length, width]`` of any width."""
+        """Encodes positions in keys ``[batch, heads, length, width]``; ``width`` may differ from ``head_dim``."""
         return k
 
     def bias(self, q: Tensor, query_positions: Tensor, key_positions: Tensor) -> Tensor | None:
-        """What is added to the scores: ``[batch or 1, heads, query, key]``; None is nothing."""
+        """Returns the bias added to the scores, ``[batch or 1, heads, query, key]``, or None."""
         return None
 
     @classmethod
     def get_hooks(cls) -> frozenset[str]:
-        """Which of embed, rotate and bias it overrides."""
+        """Returns the hooks that the class overrides: a subset of embed, rotate, bias."""
         named = {"embed": "embed", "rotate_queries": "rotate", "rotate_keys": "rotate", "bias": "bias"}
         return frozenset(hook for name, hook in named.items() if getattr(cls, name) is not getattr(Position, name))
 
 
 class Attention(Component):
-    """Mixes tokens. ``__init__(dim, heads, head_dim, norm, *, …)``; ``norm`` makes a norm of a given width."""
+    """Token mixer. ``__init__(dim, heads, head_dim, norm, *, …)``; ``norm(width)`` builds a norm."""
 
     supports: ClassVar[frozenset[str]]
-    """What it can respect, of causal, full, prefix, cross, packed."""
+    """Masks that it respects: a subset of causal, full, prefix, cross, packed."""
     position_hooks: ClassVar[frozenset[str]] = frozenset()
-    """Which hooks of a position it calls, of rotate, bias."""
+    """Hooks of a position that it calls: a subset of rotate, bias."""
     limit: int | None = None
-    """The longest row that it can mix; None is any."""
+    """Longest row that it can mix, in tokens; None is no limit."""
 
     @abstractmethod
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
-        """Tokens ``x`` take from ``memory`` what ``mask`` lets them see.
+        """Attends from ``x`` to ``memory`` where ``mask`` allows it.
 
         Args:
-            x: ``[batch, query, dim]``.
-            memory: ``[batch, key, dim]``; ``x`` itself in self-attention.
-            mask: over ``x`` and ``memory``.
-            position: hooks of the position component.
-            cache: what earlier calls remember; this call adds to it.
+            x: inputs of the queries ``[batch, query, dim]``.
+            memory: inputs of keys and values ``[batch, key, dim]``; ``x`` in self-attention.
+            mask: mask with the tokens of ``x`` as queries and those of ``memory`` as keys.
+            position: position whose hooks are called.
+            cache: cache of earlier calls, to which this call adds its tokens; None outside of decoding.
         Returns:
             ``[batch, query, dim]``.
         """
 
     def create_cache(self, capacity: int) -> Cache:
-        """An empty memory for up to ``capacity`` tokens."""
+        """Creates an empty cache for up to ``capacity`` tokens."""
         return Cache(capacity)
 
     if TYPE_CHECKING:
@@ -164,26 +167,26 @@ Sublayer = Callable[[Tensor], Tensor]
 
 
 class Residual(Component):
-    """Wires sublayers together and owns their norms.
+    """Residual wiring of the sublayers of one layer, with their norms.
 
-    ``__init__(dim, norm, sublayers, layer, layers, *, …)``: one for each layer, of which there are ``layers``.
+    ``__init__(dim, norm, sublayers, layer, layers, *, …)``; ``layer`` is the index among ``layers`` layers.
     """
 
     final_norm: ClassVar[bool]
-    """Whether the stack ends with one more norm."""
+    """Whether the stack applies a norm after the last layer."""
     branch_gain: float = 1.0
-    """What the initial weights inside its sublayers are multiplied with (DeepNorm)."""
+    """Factor of the initial weights of its sublayers (DeepNorm)."""
 
     @abstractmethod
     def forward(self, x: Tensor, sublayers: Sequence[Sublayer]) -> Tensor:
-        """Pass ``x`` ``[batch, length, dim]`` through the sublayers, in order."""
+        """Passes ``x``, ``[batch, length, dim]``, through the sublayers in order."""
 
     def widen(self, x: Tensor) -> Tensor:
-        """Before the first layer (several streams)."""
+        """Expands the embeddings to several residual streams, before the first layer; by default one stream."""
         return x
 
     def narrow(self, x: Tensor) -> Tensor:
-        """After the last layer."""
+        """Reduces the residual streams to ``[batch, length, dim]``, after the last layer."""
         return x
 
     if TYPE_CHECKING:
@@ -192,18 +195,18 @@ class Residual(Component):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model reads.
+    """Inputs of a model.
 
     Args:
-        tokens: ``[batch, length]``: of the only stack, or of the decoder.
+        tokens: token ids of the only stack or the decoder ``[batch, length]``.
         segment: packed documents and padding, as in ``Tokens``.
-        position: ``[batch or 1, length]``; None: the order of arrival.
-        prefix: ``[batch]``: how many tokens everyone sees, in a decoder.
-        source: ``[batch, source]``: what the encoder of an encoder-decoder reads.
+        position: positions ``[batch or 1, length]``; None: order of arrival.
+        prefix: number of leading tokens that all tokens of a decoder may attend to ``[batch]``.
+        source: token ids of the encoder of an encoder-decoder ``[batch, source]``.
         source_segment: packed documents and padding of the source.
         source_position: positions of the source.
-        start: how many tokens arrived before these (decoding with caches).
-        token_type: ``[batch, length]``: which of the embedding's token types each token has; None: all the first.
+        start: number of tokens that arrived before these (decoding with caches).
+        token_type: token type of each token ``[batch, length]``; None: all 0.
     """
 
     tokens: Tensor
@@ -217,11 +220,11 @@ class Inputs:
     token_type: Tensor | None = None
 
     def count_tokens(self) -> int:
-        """How many of ``tokens`` are real."""
+        """Counts the tokens that are not padding."""
         return self.tokens.numel() if self.segment is None else int((self.segment >= 0).sum())
 
     def count_source_tokens(self) -> int:
-        """How many tokens of the source are real."""
+        """Counts the tokens of the source that are not padding."""
         if self.source is None:
             return 0
         return self.source.numel() if self.source_segment is None else int((self.source_segment >= 0).sum())
@@ -229,14 +232,14 @@ class Inputs:
 
 @dataclass(frozen=True)
 class View:
-    """What an objective makes of a batch: what the model reads, and what it is asked.
+    """Inputs and targets that an objective prepares from a batch.
 
     Args:
-        inputs: what the model reads.
-        targets: ``[batch, length]``: the token asked for at each place of ``inputs.tokens``.
-        valid: ``[batch, length]``, bool: the places that are asked.
-        extra: further tensors that only the objective understands, ``[batch, …]``.
-        source_length: ``[batch]``, of pairs: tokens of the source, by which answers are judged apart.
+        inputs: inputs of the model.
+        targets: target token at each place of ``inputs.tokens`` ``[batch, length]``.
+        valid: True at places whose targets count, bool ``[batch, length]``.
+        extra: further tensors of the objective ``[batch, …]``.
+        source_length: tokens of the source of each pair ``[batch]``, by which metrics are reported separately.
     """
 
     inputs: Inputs
@@ -246,7 +249,7 @@ class View:
     source_length: Tensor | None = None
 
     def to(self, device: torch.device) -> View:
-        """The same on another device."""
+        """Returns a copy with all tensors on ``device``."""
         inputs = Inputs(**{item.name: _move(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
         extra = {name: _move(tensor, device) for name, tensor in self.extra.items()}
         further = (extra, _move(self.source_length, device))
@@ -258,35 +261,35 @@ def _move(value: Any, device: torch.device) -> Any:
 
 
 class LanguageModel(Protocol):
-    """What an objective needs of a model."""
+    """Methods of a model that objectives call."""
 
     def compute_hidden(self, inputs: Inputs) -> Tensor:
-        """Last hidden states ``[batch, length, dim]``."""
+        """Computes the last hidden states ``[batch, length, dim]``."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """``[…, dim]`` to ``[…, vocabulary]``."""
+        """Computes logits ``[…, vocabulary]`` of hidden states ``[…, dim]``."""
 
 
 class Objective(nn.Module, ABC):
-    """What a model is asked, and how the answer is judged. ``__init__(dim, vocabulary, variant, *, …)``.
+    """Prepares inputs and targets, and computes the loss. ``__init__(dim, vocabulary, variant, *, …)``.
 
-    It may own parameters (heads, a generator); those are trained with the model.
+    It may have parameters (heads, a generator), which are trained with the model.
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]]
-    """The pairs of variant and form of data (documents, pairs) that it makes sense for."""
+    """Pairs of variant and form of data (documents, pairs) that the objective supports."""
     reason: ClassVar[str]
-    """Why it makes no sense for the others, as the end of a sentence."""
+    """Reason why other pairs are not supported, as the end of a sentence."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What every self-attention of the reading stack must see beyond what its variant asks."""
+    """Masks that every self-attention of the only stack or the decoder must support beyond that of its variant."""
     models_text: ClassVar[bool] = False
-    """Whether, with documents, it predicts every token of a text exactly once, so that bits per byte mean something."""
+    """Whether, with documents, it predicts every token of a text exactly once, so that bits per byte are defined."""
     accuracy: ClassVar[str] = "token_accuracy"
-    """What the share of right answers is called, with documents."""
+    """Name of the accuracy metric with documents."""
     uses_head: ClassVar[bool] = True
-    """Whether it asks for the model's logits; if not, what the head has of its own is not trained."""
+    """Whether it uses the logits of the model; if not, the parameters of the head alone are frozen."""
     one_token_targets: ClassVar[bool] = False
-    """Whether targets of pairs must be one token."""
+    """Whether targets of pairs must be single tokens."""
     needs_partner: ClassVar[bool] = False
     """Whether each row of documents comes with another row of the split, in ``DocumentBatch.partner``."""
 
@@ -300,57 +303,65 @@ class Objective(nn.Module, ABC):
         self.label_smoothing, self.z_loss = label_smoothing, z_loss
 
     def get_max_length(self, length: int) -> int:
-        """The longest row that a model reads when rows of data have ``length`` tokens.
+        """Returns the length of the longest row that the model reads if rows of data have ``length`` tokens.
 
         Raises:
-            Refused: if the objective cannot work with that length.
+            Refused: if the objective does not support that length.
         """
         return length
 
     def get_required_tokens(self, form: str, length: int) -> Required:
-        """Special tokens beside pad, bos and eos for rows of data of that ``form`` with ``length`` tokens.
+        """Returns the special tokens besides pad, bos and eos that rows of this ``form`` with ``length`` tokens need.
 
-        Here: sep, between source and target of pairs in one stack.
+        By default: sep, between source and target of pairs in one stack.
         """
         return Required(sep=form == "pairs" and self.variant != "encoder_decoder")
 
     @abstractmethod
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """Make a view of a batch, on the data side.
+        """Prepares inputs and targets of a batch; runs in the data loader.
 
-        All randomness of row i comes from ``generators[i]``, and nothing that is drawn depends on the other rows of the
-        batch: the batch size then changes neither what is learned in a step nor what validation asks.
+        Row i draws all its random numbers from ``generators[i]`` and does not depend on the other rows of the batch, so
+        that the batch size changes neither a training step nor the validation metrics.
         """
 
     def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
-        """Logits ``[asked, vocabulary]`` and targets ``[asked]`` at the asked places, row by row.
+        """Computes logits ``[valid, vocabulary]`` and targets ``[valid]`` at the valid places, row by row.
 
-        An objective whose answers are other classes than tokens gives as many columns as there are classes.
+        An objective that predicts other classes than tokens returns as many columns as there are classes.
         """
         hidden = model.compute_hidden(view.inputs)
         return model.logits(hidden[view.valid]), view.targets[view.valid]
 
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
-        """Terms of the loss to train on, which are added, each a mean; here: those of the answers."""
+        """Computes the loss terms, each a mean, whose sum is minimized; by default those of :meth:`predict`."""
         return self.compute_terms(*self.predict(model, view))
 
     def count_terms(self, view: View) -> dict[str, int]:
-        """Of each term that ``loss`` may return, how many things it is the mean of; here: the asked places.
+        """Counts the items over which each loss term is a mean; by default the valid places.
 
-        A training step weighs the terms of its micro-batches, on all devices, by these numbers. So it is the mean over
-        the whole batch, however that is divided.
+        A training step weights the terms of its micro-batches, on all devices, by these counts, so that they add up to
+        the mean over the whole batch, however it is divided.
+
+        Returns:
+            counts for all terms that :meth:`loss` may return.
         """
         return dict.fromkeys(("cross_entropy", "z_loss"), int(view.valid.sum()))
 
     def compute_terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Mean cross-entropy of answers ``[asked, vocabulary]`` in nats, and z-loss · mean of logsumexp(logits)²."""
-        logits, asked = logits.float(), max(1, len(targets))  # a batch may ask for nothing
+        """Computes the mean cross-entropy in nats and, if set, z_loss * mean of logsumexp(logits)².
+
+        Args:
+            logits: ``[valid, classes]``.
+            targets: ``[valid]``.
+        """
+        logits, count = logits.float(), max(1, len(targets))  # a micro-batch may have no valid place
         total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=self.label_smoothing)
-        terms = {"cross_entropy": total / asked}
+        terms = {"cross_entropy": total / count}
         if self.z_loss > 0:
-            terms["z_loss"] = self.z_loss * logits.logsumexp(dim=-1).square().sum() / asked
+            terms["z_loss"] = self.z_loss * logits.logsumexp(dim=-1).square().sum() / count
         return terms
 
     def generate_targets(self, model: LanguageModel, batch: PairBatch) -> list[list[int]] | None:
-        """What the model answers to a batch of pairs on the CPU; None: what greedy decoding writes."""
+        """Generates target token ids for a batch of pairs on the CPU; None: greedy decoding generates them."""
         return None

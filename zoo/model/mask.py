@@ -1,4 +1,4 @@
-"""What is known of a row of tokens, and who may see whom: kept as structure, dense only on demand."""
+"""Tokens of a row and attention masks, kept as structures and turned into tensors only where a kernel needs one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tokens:
-    """What attention and position need to know of a row of tokens.
+    """Order, positions and segments of the tokens of a batch of rows.
 
     Args:
         index: order of arrival, ``[length]``; decides causality and windows.
-        position: what the position component sees, ``[batch or 1, length]``; restarts with each document.
-        segment: documents packed into one row, ``[batch, length]``; different segments do not meet, negative is
-            padding. None: one document without padding.
+        position: position given to the position component, ``[batch or 1, length]``; restarts with each document.
+        segment: document of each token in a packed row, ``[batch, length]``; tokens of different segments do not attend
+            to each other, and negative segments are padding. None: each row is one document without padding.
     """
 
     index: Tensor
@@ -33,26 +33,26 @@ class Tokens:
         segment: Tensor | None = None,
         device: torch.device | str | None = None,
     ) -> Tokens:
-        """``length`` tokens that arrive from ``start`` on; without a position, they stand where they arrive."""
+        """Returns ``length`` tokens whose indices begin at ``start``; ``position`` defaults to the indices."""
         index = torch.arange(start, start + length, device=device)
         return cls(index, index[None] if position is None else position, segment)
 
     @property
     def length(self) -> int:
-        """Tokens in a row."""
+        """Number of tokens in a row."""
         return len(self.index)
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Which keys each query sees.
+    """The keys that each query may attend to.
 
     Args:
-        query: the tokens that look.
-        key: the tokens that are looked at.
-        causal: a query sees no key that arrived after it.
-        window: a query at i sees keys at j with ``abs(i - j) < window``; None is no limit.
-        prefix: ``[batch]``; the first ``prefix`` keys of a row are seen by every query, whatever ``causal`` says.
+        query: tokens of the queries.
+        key: tokens of the keys.
+        causal: if True, a query does not attend to keys that arrived after it.
+        window: a query at i attends to keys at j with ``abs(i - j) < window``; None is no limit.
+        prefix: ``[batch]``; every query may attend to the first ``prefix`` keys of its row, even if ``causal``.
     """
 
     query: Tokens
@@ -62,46 +62,51 @@ class Mask:
     prefix: Tensor | None = None
 
     def restrict_window(self, window: int | None) -> Mask:
-        """The same with a window that is at most ``window``."""
+        """Returns this mask with a window of at most ``window``; None leaves it unchanged."""
         if window is None:
             return self
         return replace(self, window=window if self.window is None else min(window, self.window))
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is all there is to know that both sides are the same tokens, causal or not."""
+        """True if ``causal`` alone describes the mask, so that a kernel needs no mask tensor."""
         same = self.query is self.key
         limited = self.window is not None and not (same and self.window >= self.key.length)
         padded = self.query.segment is not None or self.key.segment is not None
         return (same or not self.causal) and not padded and not limited and self.prefix is None
 
     def materialize(self) -> Tensor:
-        """True where a query sees a key: ``[batch or 1, query, key]``."""
-        i, j = self.query.index[:, None], self.key.index[None, :]
+        """Returns a bool tensor, True where a query may attend to a key: ``[batch or 1, query, key]``."""
+        i, j = self.query.index[:, None], self.key.index[None, :]  # [query, 1], [1, key]
         seen = torch.ones(1, len(i), j.shape[1], dtype=torch.bool, device=i.device)
         if self.causal:
             seen = (j <= i)[None]
             if self.prefix is not None:
-                seen = seen | (j[None] < self.prefix[:, None, None])
+                seen = seen | (j[None] < self.prefix[:, None, None])  # [batch, query, key]
         if self.window is not None:
             seen = seen & ((i - j).abs() < self.window)
         if self.query.segment is not None and self.key.segment is not None:
             seen = seen & (self.query.segment[:, :, None] == self.key.segment[:, None, :])
         for segment, dim in ((self.query.segment, 2), (self.key.segment, 1)):
-            if segment is not None:
+            if segment is not None:  # padding neither attends nor is attended to
                 seen = seen & (segment >= 0).unsqueeze(dim)
         return seen
 
     def count_pairs(self, most: int | None = None) -> int:
-        """How many query-key pairs are seen in all rows, of each query ``most`` at most: what attention costs."""
+        """Counts query-key pairs that the mask allows in all rows, which is what attention costs.
+
+        Args:
+            most: limit on the keys counted for each query (sparse attention); None is no limit.
+        """
         i, j = self.query.index, self.key.index
         if self.key.length == 0:
             return 0
         most = self.key.length if most is None else most
         first, last = int(j[0]), int(j[-1])
-        ring = last - first != self.key.length - 1
+        ring = last - first != self.key.length - 1  # keys of a ring buffer are not in order of arrival
         if ring or self.query.segment is not None or self.key.segment is not None or self.prefix is not None:
             return int(self.materialize().sum(dim=-1).clamp(max=most).sum())
+        # Without padding the keys of a query are an interval: count them without a matrix.
         low, high = torch.full_like(i, first), torch.full_like(i, last)
         if self.causal:
             high = torch.minimum(high, i)

@@ -1,4 +1,4 @@
-"""The role of each parameter: weight decay, initialization and μP ask what a parameter is, not how many axes it has."""
+"""Roles of parameters, by which weight decay, initialization and μP treat them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from torch.nn.modules.conv import _ConvNd
 from zoo.checks import Refused
 
 Role = Literal["matrix", "readout", "table", "vector"]
-"""``matrix``: the weights of a linear map, or of several, stacked: ``[…, outputs, inputs]``. ``readout``: a matrix
-whose outputs are scores, as many at every width. ``table``: one row for each token, place, bucket or feature.
-``vector``: everything else, stacked or not: gains, biases, gates, decay rates, mixing coefficients."""
+"""``matrix``: weights of one or several linear maps ``[…, outputs, inputs]``. ``readout``: a matrix whose outputs are
+scores, whose number does not depend on the width. ``table``: one row for each token, position, bucket or feature.
+``vector``: everything else: gains, biases, gates, decay rates, mixing coefficients."""
 
 _TORCH: tuple[tuple[tuple[type[nn.Module], ...], Role], ...] = (
     ((nn.Linear, nn.Bilinear, nn.RNNBase, nn.MultiheadAttention, _ConvNd), "matrix"),
     ((nn.Embedding, nn.EmbeddingBag), "table"),
 )
-"""The role of parameters of two axes or more in modules of torch."""
+"""Roles of parameters with two or more dimensions in modules of torch."""
 
 
 def get_parameter_roles(module: nn.Module) -> dict[str, Role]:
-    """The role of every parameter of ``module``, by the names and in the order of ``named_parameters``.
+    """Returns the role of every parameter of ``module``, with the names and in the order of ``named_parameters``.
 
-    A module declares roles in its class attribute ``roles``, by parameter name; a dotted name reaches into a submodule
-    and precedes what that declares. Where nothing is declared, parameters of fewer than two axes are vectors, and
-    torch's own modules say the rest (the weights of ``Linear`` are a matrix).
+    A class declares roles in its attribute ``roles``, by parameter name; a dotted name refers to a submodule and
+    overrides what that declares. Undeclared parameters with fewer than two dimensions are vectors; roles in modules of
+    torch are known (the weight of ``Linear`` is a matrix).
 
     Raises:
-        Refused: if a parameter of two axes or more has no role.
+        Refused: if a parameter with two or more dimensions has no role.
     """
     declared: dict[str, Role] = {}
     for prefix, part in module.named_modules():  # outer modules come first
@@ -39,7 +39,7 @@ def get_parameter_roles(module: nn.Module) -> dict[str, Role]:
 
 
 def count_inputs(module: nn.Module) -> dict[str, int]:
-    """How many inputs each output of a matrix is a sum over, for every ``matrix`` and ``readout`` of ``module``."""
+    """Counts the inputs of each output (fan-in) of every ``matrix`` and ``readout`` of ``module``."""
     counts = {}
     for name, role in get_parameter_roles(module).items():
         if role in ("matrix", "readout"):

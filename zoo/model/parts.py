@@ -1,4 +1,4 @@
-"""From a part of a plan to its class, or to the component itself."""
+"""Loads and builds the components of a plan."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from zoo.runs.config_sections import ComponentConfig
 
 
 class RefusedPart(Refused):
-    """A refusal that begins with the config path of what is to blame."""
+    """Error whose message begins with the config path of the part or option at fault."""
 
 
 def make_component(part: Part, *given: Any) -> Component:
-    """The component of a part; ``given`` is what stands left of ``*``.
+    """Builds the component of a part.
 
+    Args:
+        part: name and options of the component.
+        given: positional arguments, which every component of the kind receives.
     Raises:
-        Blamed: with the config path of the part in front, or of the norm that it was given.
+        RefusedPart: if the component, or the norm that it builds, refuses its options.
     """
     try:
         cls = get_index().get(part.kind, part.name).load()
@@ -38,7 +41,7 @@ def make_component(part: Part, *given: Any) -> Component:
 
 
 def create_part(kind: str, component: ComponentConfig, path: str) -> Part:
-    """Returns the part that a checked component of the config describes.
+    """Creates the part of a checked component config.
 
     Args:
         kind: kind of the component.
@@ -52,13 +55,13 @@ def create_part(kind: str, component: ComponentConfig, path: str) -> Part:
 
 @contextmanager
 def use_meta_device() -> Iterator[None]:
-    """Make modules on the meta device; nothing is drawn for weights that nobody will read."""
+    """Creates modules of the block on the meta device and skips their initialization."""
     with torch.device("meta"), _SkipInitialization():
         yield
 
 
 class _SkipInitialization(TorchFunctionMode):
-    """Leaves tensors as they are where torch.nn.init would fill them, which on meta would first load a compiler."""
+    """Skips the functions of torch.nn.init, which on the meta device would load a compiler first."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
@@ -67,26 +70,26 @@ class _SkipInitialization(TorchFunctionMode):
 
 
 def load_component_class(part: Part) -> Any:
-    """The class of a part, for the facts that it declares."""
+    """Imports the class of a part."""
     return get_index().get(part.kind, part.name).load()
 
 
 def locate_option(path: str, options: Any, message: str) -> str:
-    """The config path of the option that a message begins with, else ``path``."""
+    """Returns the config path of the option that ``message`` begins with, or ``path`` if it begins with none."""
     first = message.split()[0].split(".")[0] if message else ""
     return f"{path}.{message.split()[0]}" if first in options else path
 
 
 def get_norm_factory(layer: LayerPlan) -> Callable[[int], Norm]:
-    """What makes the norms of a layer."""
+    """Returns the constructor of the norms of a layer, which takes their width."""
     return cast("Callable[[int], Norm]", partial(make_component, layer.norm))
 
 
 def get_attention_arguments(layer: LayerPlan) -> tuple[Any, ...]:
-    """What every attention is told."""
+    """Returns the positional arguments of every attention: dim, heads, head_dim, norm."""
     return layer.dim, layer.heads, layer.head_dim, get_norm_factory(layer)
 
 
 def get_position_arguments(stack: StackPlan, layer: LayerPlan) -> tuple[Any, ...]:
-    """What every position is told; it acts on embeddings, which may have another width than layers."""
+    """Returns the positional arguments of every position; embeddings may have another width than layers."""
     return stack.width or layer.dim, layer.heads, layer.head_dim, stack.causal

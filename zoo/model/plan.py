@@ -1,4 +1,4 @@
-"""From a checked model config to one plan for each layer: overlays and exceptions resolved, no torch."""
+"""Plans the layers of a checked model config, with overlays and exceptions resolved; does not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.model.schema import LAYER_OPTIONS, PLACES, SLOTS, STACK_OPTIONS, STACKS
 
 @dataclass(frozen=True)
 class Part:
-    """A chosen component with every option, and the config path that it comes from; no name if it is not known."""
+    """Component with all options, and the config path that chose it; ``name`` is empty if it is unknown."""
 
     kind: str
     name: str
@@ -21,7 +21,7 @@ class Part:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What one layer is made of."""
+    """Sizes and parts of a layer."""
 
     dim: int
     heads: int
@@ -37,9 +37,9 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """What one stack is made of; ``base`` is a layer without exceptions.
+    """Layers of a stack; ``base`` is a layer without exceptions.
 
-    Layer i has the weights of layer i modulo ``distinct``; embeddings come with ``width`` features, unless None.
+    Layer i has the weights of layer i % ``distinct``. Embeddings have ``width`` features; None: as many as layers.
     """
 
     name: str
@@ -54,7 +54,7 @@ class StackPlan:
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What a model is made of, and the checked config that says so."""
+    """Stacks and parts of a model, and the checked config that describes them."""
 
     variant: str
     dim: int
@@ -68,7 +68,13 @@ class ModelPlan:
 
 
 def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "model") -> ModelPlan:
-    """The plan of a config that ``check_model`` made; numbers that do not fit together are problems."""
+    """Plans a model.
+
+    Args:
+        checked: result of ``check_model``.
+        problems: list to which problems are appended, such as sizes that do not fit together.
+        path: config path of the model.
+    """
     names = STACKS if checked["variant"] == "encoder_decoder" else (checked["variant"],)
     found: list[str] = []
     if checked["dim"] < 1:
@@ -82,14 +88,14 @@ def plan_model(checked: Mapping[str, Any], problems: list[str], path: str = "mod
 
 
 def _find_unmatched(exceptions: Mapping[str, Any], layers: Sequence[int], path: str) -> Iterator[str]:
-    """Exceptions, and layers that they name, that are in no stack."""
+    """Yields exceptions that match no layer, and layers in ``at`` that no stack has."""
     counts = " and ".join(map(str, layers))
     for name, what in exceptions.items():
         where = f"{path}.exceptions.{name}"
         absent = [layer for layer in what.get("at") or () if not any(0 <= layer < count for count in layers)]
         if absent:
             yield f"{where}.at: must be layers, from 0: got {absent} of {counts} layers"
-        said = any(what.get(key) is not None for key in PLACES)  # else a problem that is known already
+        said = any(what.get(key) is not None for key in PLACES)  # otherwise reported by check_model
         if said and not absent and not any(_is_selected(what, i, count) for count in layers for i in range(count)):
             yield f"{where}: must match a layer: got none of {counts} layers"
 
@@ -123,7 +129,7 @@ def _plan_stack(checked: Mapping[str, Any], name: str, problems: list[str], path
 
 
 def _find_sharing_problems(layers: Sequence[LayerPlan], distinct: int) -> Iterator[str]:
-    """Why these layers cannot share the weights of the first ``distinct`` of them."""
+    """Yields the reason why the layers cannot share the weights of the first ``distinct`` layers."""
     if layers and not 1 <= distinct <= len(layers):
         yield f"must be between 1 and layers: got distinct_layers={distinct}, layers={len(layers)}"
         return
@@ -136,12 +142,12 @@ def _find_sharing_problems(layers: Sequence[LayerPlan], distinct: int) -> Iterat
         ]
         if differ:
             both = f"layers {number % distinct} and {number}, which differ in {', '.join(differ)}"
-            yield f"layers that share weights must be alike: got distinct_layers={distinct} and {both}"
+            yield f"layers that share weights must be equal: got distinct_layers={distinct} and {both}"
             return
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    """Whether two values of layers mean the same, wherever they were written."""
+    """True if two values of layers are equal; paths of parts are ignored."""
     if isinstance(one, Part) and isinstance(other, Part):
         return (one.name, one.options) == (other.name, other.options)
     return bool(one == other)
@@ -150,7 +156,7 @@ def _is_equal(one: Any, other: Any) -> bool:
 def _overlay(
     level: Mapping[str, Any], paths: Mapping[str, str], over: Mapping[str, Any], path: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """A level with what an overlay or exception says written over it; ``paths`` remembers who said what."""
+    """Applies an overlay or exception to the values of a level, and updates the config path of each value."""
     new, new_paths = dict(level), dict(paths)
     for key, value in over.items():
         if key in level:
@@ -160,7 +166,7 @@ def _overlay(
 
 
 def _is_selected(where: Mapping[str, Any], layer: int, layers: int) -> bool:
-    """Whether an exception is about this layer; ``every: n`` without an offset is the last of each n."""
+    """True if an exception selects this layer; ``every: n`` without an offset selects the last of every n."""
     if (first := where.get("first")) is not None:
         return bool(layer < first)
     if (last := where.get("last")) is not None:
@@ -192,8 +198,8 @@ def _plan_layer(dim: int, level: Mapping[str, Any], paths: Mapping[str, str], pr
 
 
 def _plan_part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[str]) -> Part:
-    """A part in full: what replaced another has only the options that were written, until here."""
-    if not chosen.get("name"):  # a problem that is known already
+    """Fills in the default options of a part and checks them."""
+    if not chosen.get("name"):  # reported by check_model
         return Part(slot, "", {}, path)
     full = check_part(slot, chosen, path, problems)
     options = {key: value for key, value in full.items() if key != "name"}
@@ -201,13 +207,13 @@ def _plan_part(slot: str, chosen: Mapping[str, Any], path: str, problems: list[s
 
 
 def _plan_cross(checked: Mapping[str, Any], base: LayerPlan, path: str, problems: list[str]) -> Part:
-    """Cross-attention, unset like the decoder's attention; source and target are two rows, so it has no window."""
+    """Plans cross-attention, by default like the decoder's attention but without a window."""
     if not checked.get("cross"):
         scores = base.attention.options.get("scores")
         whole = {} if scores is None else {"scores": {**scores, "window": None}}
         return replace(base.attention, options={**base.attention.options, **whole})
     options = {key: value for key, value in checked["cross"].items() if key != "name"}
     if (window := (options.get("scores") or {}).get("window")) is not None:
-        rule = "must be null: no distance is known between the tokens of source and target"
+        rule = "must be null, since tokens of source and target have no distance"
         problems.append(f"{path}.cross.scores.window: {rule}: got {window}")
     return Part("attention", checked["cross"]["name"], options, f"{path}.cross")

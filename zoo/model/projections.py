@@ -1,4 +1,4 @@
-"""Matrices with a role that initialization and cost must know of."""
+"""Linear layers that initialization and cost treat separately."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from zoo.model.parameter_roles import Role
 
 @final
 class OutputLinear(nn.Linear):
-    """The last matrix of a sublayer, whose output joins the residual stream; depth-aware initialisations scale it."""
+    """Last linear layer of a sublayer, whose output is added to the residual stream; some initializations scale it."""
 
 
 @final
 class BatchedLinear(nn.Module):
-    """``count`` matrices of one shape, one for each expert: y[n] = x[n] W[n]ᵀ + b[n].
+    """Applies ``count`` linear layers of one shape, one for each expert: y[n] = x[n] W[n]ᵀ + b[n].
 
     Args:
-        count: matrices.
-        inputs: features that each takes.
-        outputs: features that each gives.
-        bias: whether each has a learned term.
-        is_output: whether the output joins the residual stream, as that of ``OutputLinear``.
+        count: number of layers.
+        inputs: input features.
+        outputs: output features.
+        bias: whether each has a bias.
+        is_output: whether the output is added to the residual stream, as that of ``OutputLinear``.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"weight": "matrix", "bias": "vector"}
@@ -35,15 +35,15 @@ class BatchedLinear(nn.Module):
         self.count, self.is_output = count, is_output
         self.weight = nn.Parameter(torch.empty(count, outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(count, outputs)) if bias else None
-        nn.init.uniform_(self.weight, -(inputs**-0.5), inputs**-0.5)  # as nn.Linear begins
+        nn.init.uniform_(self.weight, -(inputs**-0.5), inputs**-0.5)  # as nn.Linear
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[count, tokens, inputs]`` to ``[count, tokens, outputs]``."""
+        """Maps ``[count, tokens, inputs]`` to ``[count, tokens, outputs]``."""
         y = torch.bmm(x, self.weight.mT)
         return y if self.bias is None else y + self.bias[:, None]
 
     def apply_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """What matrix n makes of ``parts[n]`` ``[…, inputs]``, which may be of different lengths."""
-        weights = self.weight.unbind()  # all at once: the gradient of a slice alone is as large as the whole
+        """Applies layer n to ``parts[n]``, ``[…, inputs]``, whose lengths may differ."""
+        weights = self.weight.unbind()  # the gradient of a single slice would be as large as the whole tensor
         biases = [None] * self.count if self.bias is None else self.bias.unbind()
         return [nn.functional.linear(*given) for given in zip(parts, weights, biases, strict=True)]

@@ -1,8 +1,8 @@
-"""Checks what was written of a model, without importing torch, and collects every problem.
+"""Checks model configs without importing torch, and collects all problems.
 
-A model's config is a mapping: numbers, a part for each slot (``{name: …, option: …}``), overlays for the stacks of an
-encoder-decoder, and named exceptions for layers that differ. What it may say is read from the signatures of the
-classes that take it.
+A model config is a mapping of sizes, a part for each slot (``{name: …, option: …}``), overlays for the stacks of an
+encoder-decoder, and named exceptions for layers that differ. Its options are read from the signatures of the classes
+that receive them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PLACES = ("first", "last", "every", "at")
 
 
 def list_model_options() -> tuple[Option, ...]:
-    """The options of a model apart from its slots."""
+    """Lists the options of a model other than its slots."""
     here = Path(__file__).parent
     return (
         Option("variant", Choice(VARIANTS)),
@@ -68,7 +68,7 @@ def _create_record_option(name: str, record: Record) -> Option:
 
 
 def _allow_null(option: Option) -> Option:
-    """The same, which may also be null: not there."""
+    """Returns the option with null as a further value."""
     return Option(option.name, Maybe(option.type), option.default)
 
 
@@ -76,7 +76,16 @@ def _allow_null(option: Option) -> Option:
 
 
 def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """A part in full: its name, and every option with its given or default value."""
+    """Checks a part and fills in default options.
+
+    Args:
+        kind: kind of the component.
+        given: mapping with ``name`` and options.
+        path: config path of the mapping.
+        problems: list to which problems are appended.
+    Returns:
+        ``name`` and all options; empty if the component is unknown.
+    """
     entry = _find_entry(kind, given, path, problems)
     if entry is None:
         return {}
@@ -84,10 +93,10 @@ def check_part(kind: str, given: Any, path: str, problems: list[str]) -> dict[st
 
 
 def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """What is written over a part: checked, and not filled with defaults.
+    """Checks a mapping that is merged into a part, without filling in defaults.
 
-    Without a name it is about whichever of ``bases`` stands there, and must mean something to one of them; what each
-    layer makes of it is seen when layers are planned.
+    Without a name it must be valid for one of ``bases``, the components that it may be merged into; each layer is
+    checked again when it is planned.
     """
     if isinstance(given, Mapping) and "name" not in given:
         attempts: list[tuple[list[str], dict[str, Any]]] = []
@@ -107,9 +116,9 @@ def check_fragment(kind: str, bases: Sequence[str], given: Any, path: str, probl
 
 
 def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
-    """``fragment`` over ``base``: the same name merges its options, another name replaces the part.
+    """Merges ``fragment`` into ``base`` if it has the same name; otherwise replaces the part.
 
-    Options of ``base`` that are not at their defaults count as chosen, and are carried over.
+    Options of a replaced ``base`` that differ from their defaults are carried over by :func:`carry_options`.
     """
     name = fragment.get("name", base.get("name"))
     if name != base.get("name"):
@@ -124,14 +133,12 @@ def overlay_part(kind: str, base: Mapping[str, Any], fragment: Mapping[str, Any]
 
 
 def carry_options(kind: str, old: Mapping[str, Any], new: str) -> dict[str, Any]:
-    """Options that stay when another component takes the place of a part: those that both have, by name and type.
-
-    So a swapped part changes nothing but the part. What only the old one has is dropped.
+    """Returns the options that are kept when another component replaces a part: those of equal name and type.
 
     Args:
-        kind: of the slot.
-        old: name of the part and the options that were chosen for it.
-        new: name of the other component.
+        kind: kind of the components.
+        old: name and chosen options of the replaced part.
+        new: name of the new component.
     """
     both = [get_index().entries.get((kind, str(name))) for name in (old.get("name"), new)]
     if both[0] is None or both[1] is None:
@@ -154,7 +161,7 @@ def _select_common(ours: Sequence[Option], theirs: Sequence[Option], given: Mapp
 
 
 def _select_changed(options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are not at their defaults."""
+    """Returns the options that differ from their defaults."""
     found = {}
     for option in options:
         value = given.get(option.name, option.default)
@@ -168,7 +175,7 @@ def _select_changed(options: Sequence[Option], given: Mapping[str, Any]) -> dict
 
 
 def has_option(kind: str, name: str, option: str, value: Any) -> bool:
-    """True if a component has an option of this dotted name that may have this value; any will do where it is None."""
+    """True if a component has an option of this dotted name that accepts ``value``; None stands for any value."""
     options = get_index().entries[kind, name].options if (kind, name) in get_index().entries else ()
     first, _, rest = option.partition(".")
     found = next((each.type for each in options if each.name == first), None)
@@ -183,7 +190,7 @@ def has_option(kind: str, name: str, option: str, value: Any) -> bool:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` written over ``base``, mapping by mapping."""
+    """Merges ``over`` into ``base`` recursively; values of ``over`` win."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
@@ -210,7 +217,7 @@ def _drop_name(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _select_given(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[str, Any]:
-    """The checked values of the keys that were given."""
+    """Returns the checked values of the given keys, recursively."""
     return {
         key: _select_given(value, checked[key])
         if isinstance(value, Mapping) and isinstance(checked[key], Mapping)
@@ -224,7 +231,13 @@ def _select_given(given: Mapping[str, Any], checked: Mapping[str, Any]) -> dict[
 
 
 def check_model(given: Mapping[str, Any], problems: list[str], path: str = "model") -> dict[str, Any]:
-    """A model's config in full: checked values, defaults filled in; one line in ``problems`` for all that is wrong."""
+    """Checks a model config and fills in defaults.
+
+    Args:
+        given: model config.
+        problems: list to which problems are appended, one line each.
+        path: config path of the model.
+    """
     found: list[str] = []
     further = [*SLOTS, "initialization", "exceptions", *STACKS, "cross"]
     checked = check_options(list_model_options(), given, path, found, also=further)
@@ -253,20 +266,20 @@ def check_model(given: Mapping[str, Any], problems: list[str], path: str = "mode
 
 
 def _check_initialization(given: Any, path: str, problems: list[str]) -> dict[str, Any]:
-    """The initialization in full; that of GPT where none is named."""
+    """Checks the initialization and fills in defaults; without a name it is ``normal``."""
     named = {**DEFAULT_INITIALIZATION, **given} if isinstance(given, Mapping) else given or DEFAULT_INITIALIZATION
     return check_part("initialization", named, path, problems)
 
 
 def _check_overlay(given: Any, bases: dict[str, list[str]], path: str, problems: list[str]) -> dict[str, Any]:
-    """What one stack says over the model; adds the names it chooses to ``bases``."""
+    """Checks the overlay of a stack, and adds the names that it chooses to ``bases``."""
     checked = _check_level(STACK_OPTIONS, given, {slot: names[:1] for slot, names in bases.items()}, path, problems)
     _add_names(checked, bases)
     return checked
 
 
 def _add_names(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> None:
-    """Add the names that an overlay or exception chooses to those that later ones may be written over."""
+    """Adds the component names of an overlay or exception to those that later exceptions may modify."""
     for slot in SLOTS:
         if name := checked.get(slot, {}).get("name"):
             bases[slot].append(name)
@@ -275,7 +288,7 @@ def _add_names(checked: Mapping[str, Any], bases: Mapping[str, list[str]]) -> No
 def _check_level(
     options: tuple[Option, ...], given: Any, bases: Mapping[str, Sequence[str]], path: str, problems: list[str]
 ) -> dict[str, Any]:
-    """Some layer values and some slots, as overlays and exceptions write them."""
+    """Checks the sizes and slots of an overlay or exception."""
     if not isinstance(given, Mapping):
         problems.append(f"{path}: must be a mapping: got {given!r}")
         return {}
@@ -294,7 +307,7 @@ def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, pro
         return {}
     checked = {}
     for name, what in given.items():
-        if what is None:  # taken back from the command line
+        if what is None:  # removed on the command line
             continue
         where = join_path(path, str(name))
         checked[str(name)] = _check_level((*WHERE, *LAYER_OPTIONS), what, bases, where, problems)
@@ -302,10 +315,10 @@ def _check_exceptions(given: Any, bases: Mapping[str, list[str]], path: str, pro
         if not isinstance(what, Mapping):
             continue
         if what.get("offset") is not None and what.get("every") is None:
-            problems.append(f"{where}.offset: goes with every: got offset={what['offset']} alone")
+            problems.append(f"{where}.offset: needs every: got offset={what['offset']} without every")
         places = [key for key in PLACES if what.get(key) is not None]
         if len(places) != 1:
             problems.append(
-                f"{where}: must say where by one of first, last, every, at: got {', '.join(places) or 'none'}"
+                f"{where}: must have exactly one of first, last, every, at: got {', '.join(places) or 'none'}"
             )
     return checked

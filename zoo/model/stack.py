@@ -1,4 +1,4 @@
-"""Layers made of parts, and the stack made of layers."""
+"""Layers and stacks of layers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zoo.model.mask import Mask, Tokens
 
 @dataclass(frozen=True)
 class LayerCache:
-    """What one layer remembers: of its own tokens, and of the encoder's."""
+    """Caches of one layer: of self-attention and of cross-attention; None where it has no such sublayer."""
 
     attention: Cache | None
     cross: Cache | None
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows of the batch, in this order."""
+        """Keeps these rows of the batch ``[new_batch]``, in this order."""
         for cache in (self.attention, self.cross):
             if cache is not None:
                 cache.select(rows)
@@ -31,15 +31,15 @@ class LayerCache:
 
 @final
 class Layer(nn.Module):
-    """The sublayers that are there, wired by a residual component.
+    """Sublayers wired by a residual component.
 
     Args:
         attention: self-attention, or None.
-        cross: attention to an encoder's output, or None.
-        ffn: feed-forward, or None.
-        residual: made for this number of sublayers.
-        place: which of the stack's positions this layer uses.
-        dropout: probability that a feature of a sublayer's output is zeroed in training.
+        cross: attention to the output of an encoder, or None.
+        ffn: feed-forward sublayer, or None.
+        residual: residual component for this number of sublayers.
+        place: index of the layer's position among those of the stack.
+        dropout: probability of zeroing a feature of a sublayer's output in training.
     """
 
     def __init__(
@@ -66,7 +66,19 @@ class Layer(nn.Module):
         cross_mask: Mask | None,
         cache: LayerCache | None,
     ) -> Tensor:
-        """``[batch, length, dim]`` to the same shape; ``no_position`` is the position of cross-attention."""
+        """Computes the output of the layer.
+
+        Args:
+            x: ``[batch, length, dim]``, or with several residual streams what ``residual.widen`` returns.
+            mask: mask of self-attention.
+            position: position of self-attention.
+            no_position: position ``none``, of cross-attention.
+            memory: output of the encoder ``[batch, source, dim]``, or None.
+            cross_mask: mask of cross-attention, or None.
+            cache: caches of the layer, or None outside of decoding.
+        Returns:
+            a tensor of the shape of ``x``.
+        """
         sublayers: list[Sublayer] = []
         own, across = (cache.attention, cache.cross) if cache is not None else (None, None)
         if (attention := self.attention) is not None:
@@ -79,36 +91,36 @@ class Layer(nn.Module):
 
     @property
     def sublayers(self) -> int:
-        """How many sublayers are there."""
+        """Number of sublayers."""
         return sum(part is not None for part in (self.attention, self.cross, self.ffn))
 
     def flops(self, mask: Mask, cross_mask: Mask | None) -> int:
-        """Forward operations for one row."""
+        """Counts forward operations for one row."""
         total = self.residual.flops(mask)
         total += self.attention.flops(mask) if self.attention is not None else 0
         total += self.cross.flops(cross_mask) if self.cross is not None and cross_mask is not None else 0
         return total + (self.ffn.flops(mask) if self.ffn is not None else 0)
 
     def create_cache(self, capacity: int, source: int) -> LayerCache:
-        """Empty memories for up to ``capacity`` own tokens and ``source`` tokens of an encoder."""
+        """Creates empty caches for up to ``capacity`` tokens and ``source`` tokens of an encoder."""
         own = self.attention.create_cache(capacity) if self.attention is not None else None
         return LayerCache(own, self.cross.create_cache(source) if self.cross is not None else None)
 
 
 @final
 class Stack(nn.Module):
-    """Layers one on another.
+    """Sequence of layers.
 
     Args:
-        layers: those with weights of their own, from the bottom up.
-        positions: one for each distinct position component of the layers.
-        no_position: the position of cross-attention.
-        depth: how many layers are applied, each of ``layers`` in turn.
-        causal: whether tokens see only what arrived before them.
-        input_norm: acts on the embeddings (BERT), or None.
-        project: from the width of the embeddings to that of the layers (ALBERT), or None where they are one.
-        final_norm: acts after the last layer, or None where the residual component wants none.
-        dropout: probability that a feature of the embeddings is zeroed in training.
+        layers: layers with distinct weights, in order.
+        positions: distinct position components of the layers.
+        no_position: position ``none``, of cross-attention.
+        depth: number of applied layers, which cycle through ``layers``.
+        causal: whether tokens attend only to tokens that arrived before them.
+        input_norm: norm of the embeddings (BERT), or None.
+        project: projection from the width of the embeddings to that of the layers (ALBERT), or None if they are equal.
+        final_norm: norm after the last layer, or None.
+        dropout: probability of zeroing a feature of the embeddings in training.
     """
 
     def __init__(
@@ -142,7 +154,16 @@ class Stack(nn.Module):
         memory_tokens: Tokens | None = None,
         caches: Sequence[LayerCache] | None = None,
     ) -> Tensor:
-        """Embeddings ``[batch, length, width]`` to hidden states ``[batch, length, dim]``."""
+        """Computes hidden states ``[batch, length, dim]``.
+
+        Args:
+            x: embeddings ``[batch, length, width]``.
+            tokens: the tokens of ``x``.
+            prefix: number of leading tokens that all tokens may attend to ``[batch]``, or None.
+            memory: output of the encoder ``[batch, source, dim]``, or None.
+            memory_tokens: the tokens of ``memory``, or None.
+            caches: one for each applied layer, or None outside of decoding.
+        """
         for position in self._list_positions():
             x = position.embed(x, tokens.position)
         x = self.dropout(x if self.input_norm is None else self.input_norm(x))
@@ -159,13 +180,13 @@ class Stack(nn.Module):
 
     @property
     def limit(self) -> int | None:
-        """The longest row that its positions can tell apart and its attentions can mix; None is any."""
+        """Longest row that its positions and attentions support, in tokens; None is no limit."""
         limits = [p.limit for p in self._list_positions()]
         limits += [layer.attention.limit for layer in self.list_distinct_layers() if layer.attention is not None]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def flops(self, length: int, source: int | None = None) -> int:
-        """Forward operations for one row of ``length`` tokens that sees ``source`` tokens of an encoder."""
+        """Counts forward operations for one row of ``length`` tokens; ``source`` is the length of the encoder's row."""
         tokens = Tokens.from_length(length, device="cpu")
         mask = Mask(tokens, tokens, causal=self.causal)
         cross_mask = None if source is None else Mask(tokens, Tokens.from_length(source, device="cpu"))
@@ -176,16 +197,16 @@ class Stack(nn.Module):
         return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
 
     def create_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
-        """Empty memories, one for each layer that is applied."""
+        """Creates empty caches, one for each applied layer."""
         return [layer.create_cache(capacity, source) for layer in self.list_applied_layers()]
 
     def list_applied_layers(self) -> list[Layer]:
-        """The layers in the order in which they act; those that share weights are one and the same."""
+        """Lists the layers in the order in which they are applied; layers that share weights are the same object."""
         layers = self.list_distinct_layers()
         return [layers[i % len(layers)] for i in range(self.depth)]
 
     def list_distinct_layers(self) -> list[Layer]:
-        """The layers with weights of their own, once each."""
+        """Lists the layers with distinct weights."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def _list_positions(self) -> list[Position]:
@@ -198,13 +219,22 @@ class Stack(nn.Module):
 def build_tokens(
     length: int, start: int, position: Tensor | None, segment: Tensor | None, device: torch.device
 ) -> Tokens:
-    """A row's tokens; where only padding is known, positions count the tokens that are not padding.
+    """Builds the tokens of a model's inputs.
 
+    Without ``position``, positions count the tokens that are not padding.
+
+    Args:
+        length: tokens of a row.
+        start: number of tokens that arrived before.
+        position: ``[batch or 1, length]``, or None.
+        segment: ``[batch, length]``, or None without padding and packing.
+        device: device of the tensors.
     Raises:
-        Refused: if tokens came before these whose padding is not known here.
+        Refused: if ``segment`` is given without ``position`` and ``start`` is positive, since the padding of earlier
+            tokens is unknown.
     """
     if position is None and segment is not None:
         if start > 0:
-            raise Refused(f"position must be given with a segment once tokens came before: got start={start}")
+            raise Refused(f"position must be given with a segment if start is positive: got start={start}")
         position = ((segment >= 0).long().cumsum(dim=1) - 1).clamp(min=0)
     return Tokens.from_length(length, start=start, position=position, segment=segment, device=device)

@@ -112,7 +112,7 @@ def test_exceptions_that_repeat_with_the_weights_are_taken(tiny: Tiny) -> None:
         ),
         (
             {"distinct_layers": 2, "exceptions": {"x": {"at": [3], "hidden": 7, "ffn": {"bias": True}}}},
-            "model.distinct_layers: layers that share weights must be alike: got distinct_layers=2 and layers 1 and 3, "
+            "model.distinct_layers: layers that share weights must be equal: got distinct_layers=2 and layers 1 and 3, "
             "which differ in hidden, ffn",
         ),
     ],

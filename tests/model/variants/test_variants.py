@@ -75,7 +75,7 @@ def test_the_decoder_reads_the_whole_source(built: Built) -> None:
 
 
 def test_an_encoder_decoder_without_a_source_is_refused(built: Built) -> None:
-    with pytest.raises(Refused, match="an encoder_decoder reads a source and a target: got no source"):
+    with pytest.raises(Refused, match="an encoder_decoder needs a source and a target: got no source"):
         built("encoder_decoder").compute_hidden(Inputs(TOKENS))
 
 

@@ -58,11 +58,11 @@ def test_an_arm_that_applies_to_some_tasks_is_no_mistake(expanded: Any) -> None:
     assert names(found) == ["numbers two", "texts two", "texts delta"]
     ((arm, task, why),) = found.not_applicable
     assert (arm, task) == ("delta", "numbers")
-    assert "gated_delta does not see prefix, which this objective and data need" in why
+    assert "gated_delta does not support prefix masks, which this objective and data need" in why
     (told,) = refused(expanded, arms=arms)
-    assert told.startswith("numbers delta: model.attention: gated_delta does not see prefix")
+    assert told.startswith("numbers delta: model.attention: gated_delta does not support prefix masks")
     (told,) = refused(expanded, arms=arms, baseline="delta", tasks={"numbers": NUMBERS, "texts": TEXTS})
-    assert told.startswith("numbers: the baseline must apply: delta: model.attention: gated_delta does not see prefix")
+    assert told.startswith("numbers: the baseline must apply: delta: model.attention: gated_delta does not")
 
 
 def test_combinations_that_make_no_sense_do_not_apply(expanded: Any) -> None:

@@ -1,1 +1,1 @@
-"""Variants wire components into a model: decoder, encoder, encoder_decoder."""
+"""Variants, which wire components into models: decoder, encoder, encoder_decoder."""

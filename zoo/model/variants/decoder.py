@@ -1,4 +1,4 @@
-"""The decoder: a causal stack, as in GPT."""
+"""Decoder with a causal stack, as in GPT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo.model.variants.single import SingleStack
 
 @final
 class Decoder(SingleStack):
-    """One stack whose tokens see what came before them (Radford et al. 2018)."""
+    """Model with one causal stack (Radford et al. 2018)."""
 
     name: ClassVar[str] = "decoder"
     default_objectives: ClassVar[dict[str, str]] = {"documents": "causal_lm", "pairs": "prefix_lm"}

@@ -1,4 +1,4 @@
-"""The encoder: a stack that sees both ways, as in BERT."""
+"""Encoder with a bidirectional stack, as in BERT."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from zoo.model.variants.single import SingleStack
 
 @final
 class Encoder(SingleStack):
-    """One stack whose tokens see each other (Devlin et al. 2018, arXiv:1810.04805).
+    """Model with one bidirectional stack (Devlin et al. 2018, arXiv:1810.04805).
 
     Args:
-        embedding: tokens to vectors.
-        stack: its layers.
-        head: hidden states to logits, or None.
-        pooler: maps the first token's hidden state to a vector for the whole row (BERT), or None. It has no part in
-            logits, and so no gradient from them.
+        embedding: token embedding.
+        stack: bidirectional layers.
+        head: output head, or None.
+        pooler: linear layer on the first token's hidden state, which represents the whole row (BERT), or None. Logits
+            do not depend on it.
     """
 
     name: ClassVar[str] = "encoder"
@@ -34,15 +34,16 @@ class Encoder(SingleStack):
         self.pooler = pooler
 
     def pool(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Tokens ``[batch, length]`` to one vector for each row: ``[batch, dim]``.
+        """Computes one vector for each row, ``[batch, dim]``, from the first token that is not padding.
 
-        It is made from the first token that is not padding.
-
+        Args:
+            tokens: token ids ``[batch, length]``.
+            attention_mask: 1 for tokens and 0 for padding ``[batch, length]``; None: no padding.
         Raises:
             Refused: if the model has no pooler.
         """
         if self.pooler is None:
-            raise Refused("a model with model.pooler=false pools nothing: average its hidden_states instead")
+            raise Refused("pool needs a model with model.pooler=true: got model.pooler=false")
         hidden = self.hidden_states(tokens, attention_mask)
         first = 0 if attention_mask is None else attention_mask.long().argmax(dim=1)
         return torch.tanh(self.pooler(hidden[torch.arange(len(hidden), device=hidden.device), first]))

@@ -1,4 +1,4 @@
-"""The encoder-decoder: a stack that sees both ways, and a causal stack that attends to it, as in the Transformer."""
+"""Encoder-decoder: a bidirectional stack, and a causal stack that attends to its output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from zoo.model.variants.variant import Variant
 
 @final
 class EncoderDecoder(Variant):
-    """Two stacks that share their embedding, or have one each (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """Model with an encoder and a decoder (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Args:
+        embedding: token embedding of the decoder, and of the encoder if ``source_embedding`` is None.
+        encoder: bidirectional layers.
+        decoder: causal layers with cross-attention.
+        head: output head, or None.
+        source_embedding: token embedding of the encoder, or None.
+    """
 
     name: ClassVar[str] = "encoder_decoder"
     default_objectives: ClassVar[dict[str, str]] = {"documents": "span_corruption", "pairs": "seq2seq"}
@@ -42,9 +50,13 @@ class EncoderDecoder(Variant):
         attention_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
-        """Source ``[batch, source]`` and target ``[batch, length]`` to logits ``[batch, length, vocabulary]``.
+        """Computes logits ``[batch, length, vocabulary]``.
 
-        The masks are 1 for real tokens of source and target, and 0 for padding.
+        Args:
+            source: token ids of the encoder ``[batch, source]``.
+            target: token ids of the decoder ``[batch, length]``.
+            attention_mask: 1 for tokens and 0 for padding of the source ``[batch, source]``; None: no padding.
+            target_mask: 1 for tokens and 0 for padding of the target ``[batch, length]``; None: no padding.
         """
         return self.logits(self.hidden_states(source, target, attention_mask, target_mask))
 
@@ -55,12 +67,12 @@ class EncoderDecoder(Variant):
         attention_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
     ) -> Tensor:
-        """Source and target to the decoder's last hidden states ``[batch, length, dim]``."""
+        """Computes the last hidden states of the decoder ``[batch, length, dim]``, as ``forward`` does."""
         segments = [None if mask is None else mask.long() - 1 for mask in (target_mask, attention_mask)]
         return self.compute_hidden(Inputs(target, segments[0], source=source, source_segment=segments[1]))
 
     def get_stacks(self) -> dict[str, Stack]:
-        """Encoder and decoder."""
+        """Returns encoder and decoder by name."""
         return {"encoder": self.encoder, "decoder": self.decoder}
 
     @property
@@ -69,9 +81,9 @@ class EncoderDecoder(Variant):
         return self.decoder
 
     def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
-        """The decoder's last hidden states ``[batch, length, dim]``.
+        """Computes the last hidden states of the decoder ``[batch, length, dim]``.
 
-        With caches, ``inputs.source`` is given at the first step only.
+        With caches, only the first step reads ``inputs.source``; later ones attend to the cached source.
         """
         ids = inputs.tokens
         memory, memory_tokens = self._encode(inputs, caches is not None and inputs.start > 0)
@@ -85,13 +97,13 @@ class EncoderDecoder(Variant):
             nothing = self.embedding.table.weight.new_empty(len(inputs.tokens), 0, self.embedding.dim)
             return nothing, Tokens.from_length(0, device=inputs.tokens.device)
         if inputs.source is None:
-            raise Refused("an encoder_decoder reads a source and a target: got no source")
+            raise Refused("an encoder_decoder needs a source and a target: got no source")
         source = inputs.source
         tokens = build_tokens(source.shape[1], 0, inputs.source_position, inputs.source_segment, source.device)
         embedding = self.embedding if self.source_embedding is None else self.source_embedding
         return self.encoder(embedding(source), tokens), tokens
 
     def flops(self, length: int, source: int) -> int:
-        """Forward operations for one pair of ``source`` and ``length`` tokens."""
+        """Counts forward operations for one pair with ``source`` and ``length`` tokens."""
         head = 0 if self.head is None else self.head.flops(length)
         return self.encoder.flops(source) + self.decoder.flops(length, source) + head

@@ -1,4 +1,4 @@
-"""What decoder and encoder have in common: one stack that reads the tokens."""
+"""Base class of decoder and encoder, which have one stack."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from zoo.model.variants.variant import Variant
 
 
 class SingleStack(Variant):
-    """An embedding, a stack, a head."""
+    """Model with one stack."""
 
     def __init__(self, embedding: Embedding, stack: Stack, head: Head | None) -> None:
         super().__init__()
         self.embedding, self.stack, self.head = embedding, stack, head
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Tokens ``[batch, length]`` to logits ``[batch, length, vocabulary]``.
+        """Computes logits ``[batch, length, vocabulary]``.
 
-        ``attention_mask`` is 1 for real tokens and 0 for padding, left or right.
+        Args:
+            tokens: token ids ``[batch, length]``.
+            attention_mask: 1 for tokens and 0 for padding, left or right ``[batch, length]``; None: no padding.
         """
         return self.logits(self.hidden_states(tokens, attention_mask))
 
     def hidden_states(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Tokens ``[batch, length]`` to the last hidden states ``[batch, length, dim]``."""
+        """Computes the last hidden states ``[batch, length, dim]``; arguments are those of ``forward``."""
         return self.compute_hidden(Inputs(tokens, None if attention_mask is None else attention_mask.long() - 1))
 
     def get_stacks(self) -> dict[str, Stack]:
-        """The only stack."""
+        """Returns the only stack, under the name of the variant."""
         return {self.name: self.stack}
 
     @property
@@ -41,11 +43,11 @@ class SingleStack(Variant):
         return self.stack
 
     def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
-        """Last hidden states ``[batch, length, dim]``."""
+        """Computes the last hidden states ``[batch, length, dim]``."""
         ids = inputs.tokens
         tokens = build_tokens(ids.shape[1], inputs.start, inputs.position, inputs.segment, ids.device)
         return self.stack(self.embedding(ids, inputs.token_type), tokens, inputs.prefix, caches=caches)
 
     def flops(self, length: int, source: int) -> int:
-        """Forward operations for one row of ``length`` tokens; there is no source."""
+        """Counts forward operations for one row of ``length`` tokens; ``source`` is ignored."""
         return self.stack.flops(length) + (0 if self.head is None else self.head.flops(length))

@@ -1,4 +1,4 @@
-"""What every variant promises."""
+"""Abstract base class of the variants."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from zoo.model.stack import Layer, LayerCache, Stack
 
 
 class Variant(nn.Module, ABC):
-    """A model: an embedding, one or two stacks, a head."""
+    """Model with an embedding, one or two stacks, and a head."""
 
     name: ClassVar[str]
     default_objectives: ClassVar[dict[str, str]]
-    """The objective for each form of data, where none is asked for."""
+    """Default objective for each form of data."""
 
     embedding: Embedding
-    """Of the stack that reads ``Inputs.tokens``."""
+    """Token embedding of the stack that reads ``Inputs.tokens``."""
     head: Head | None
-    """None where nothing but hidden states is asked for."""
+    """Output head; None in a model that computes hidden states only."""
     plan: ModelPlan | None = None
-    """What it was built from, with the size of its vocabulary."""
+    """Plan that it was built from, with the size of its vocabulary."""
     origin: object | None = None
-    """What the checkpoint that it was loaded from said beyond the model (``zoo.hub``)."""
+    """Facts of the checkpoint that it was loaded from (``zoo.hub``)."""
     initialization: Initialization
-    """What :meth:`initialize` was called with."""
+    """Initialization that :meth:`initialize` was called with."""
 
     @abstractmethod
     def get_stacks(self) -> dict[str, Stack]:
-        """Its stacks by name."""
+        """Returns the stacks by name."""
 
     @property
     @abstractmethod
@@ -47,51 +47,51 @@ class Variant(nn.Module, ABC):
 
     @abstractmethod
     def compute_hidden(self, inputs: Inputs, caches: Sequence[LayerCache] | None = None) -> Tensor:
-        """Last hidden states of ``inputs.tokens``: ``[batch, length, dim]``."""
+        """Computes the last hidden states of ``inputs.tokens``: ``[batch, length, dim]``."""
 
     @abstractmethod
     def flops(self, length: int, source: int) -> int:
-        """Forward operations for one row of ``length`` tokens, and ``source`` tokens where there is an encoder."""
+        """Counts forward operations for one row of ``length`` tokens, and ``source`` tokens in an encoder-decoder."""
 
     @property
     def vocabulary(self) -> int:
-        """Tokens it has room for."""
+        """Size of the vocabulary."""
         return self.embedding.table.num_embeddings
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """``[…, dim]`` to ``[…, vocabulary]``.
+        """Computes logits ``[…, vocabulary]`` of hidden states ``[…, dim]``.
 
         Raises:
             Refused: if the model has no head.
         """
         if self.head is None:
-            raise Refused("a model with model.head=null has hidden states and no logits: give it model.head.tied=true")
+            raise Refused("logits need a model with a head: got model.head=null")
         out: Tensor = self.head(hidden)
         return out
 
     def freeze_head(self) -> None:
-        """Train nothing that the head alone has, for objectives that do not ask for logits."""
+        """Freezes the parameters that only the head has, for objectives that do not use logits."""
         shared = {id(parameter) for parameter in self.embedding.parameters()}
         for parameter in () if self.head is None else self.head.parameters():
             parameter.requires_grad_(id(parameter) in shared)
 
     def freeze_pooler(self) -> None:
-        """Train no pooler, for objectives do not ask for what it pools."""
+        """Freezes the pooler, whose output no objective uses."""
         for name, parameter in self.named_parameters():
             if name.startswith("pooler."):
                 parameter.requires_grad_(False)
 
     @property
     def limit(self) -> int | None:
-        """The longest row that its positions can tell apart; None is any."""
+        """Longest row that it supports, in tokens; None is no limit."""
         return min((s.limit for s in self.get_stacks().values() if s.limit is not None), default=None)
 
     def list_components(self) -> list[Component]:
-        """All components, once each."""
+        """Lists all components, each once."""
         return [module for module in self.modules() if isinstance(module, Component)]
 
     def losses(self) -> Iterator[tuple[str, Tensor, bool]]:
-        """Terms that components add to the loss: name, mean over tokens, and whether these are of the source."""
+        """Yields auxiliary loss terms of all components: name, mean over tokens, True if of the source's tokens."""
         for stack in self.get_stacks().values():
             for module in stack.modules():
                 if isinstance(module, Component):
@@ -99,10 +99,10 @@ class Variant(nn.Module, ABC):
                         yield name, term, stack is not self.reader
 
     def initialize(self, how: Initialization) -> None:
-        """Give every matrix its first weights from torch's generator; vectors keep what their component gave them."""
+        """Initializes matrices and tables from torch's global generator; vectors keep their values."""
         self.initialization, dim = how, self.embedding.dim
         if self.embedding.table.weight.is_meta:
-            return  # no values to give, and mixtures have thousands of matrices
+            return  # nothing to fill, and mixtures have thousands of matrices
         for module in self.modules():
             if isinstance(module, nn.Linear | BatchedLinear):
                 for matrix in module.weight if module.weight.ndim == 3 else [module.weight]:
