@@ -388,5 +388,5 @@ def test_files_beside_a_run_never_lead_out_of_its_folder(tmp_path: Path) -> None
     with pytest.raises(Refused, match=r"vocab\.txt must be a file: got a link"):
         read_origin(tmp_path)
     (tmp_path / "origin.json").write_text('{"family": null}')
-    with pytest.raises(Refused, match="must hold a family and options"):
+    with pytest.raises(Refused, match="must contain family and kept options"):
         read_origin(tmp_path)

@@ -66,7 +66,7 @@ def test_a_bert_of_2018_loads_and_says_what_it_leaves_out(
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = load(folder)
     assert caplog.messages == [
-        "kept beside the model, no part of which it is: "
+        "kept beside the model, without being part of it: "
         "the task head of BertForMaskedLM (cls.seq_relationship.bias, cls.seq_relationship.weight)"
     ]
     expected = pretrained(TOKENS)
@@ -118,7 +118,7 @@ def test_a_discriminator_is_a_body(tmp_path: Path, caplog: pytest.LogCaptureFixt
     theirs.save_pretrained(tmp_path / "theirs")
     with caplog.at_level(logging.WARNING, "zoo"):
         model: Any = load(tmp_path / "theirs")
-    assert "kept beside the model, no part of which it is: the task head of ElectraForPreTraining" in caplog.text
+    assert "kept beside the model, without being part of it: the task head of ElectraForPreTraining" in caplog.text
     expected = theirs.electra(TOKENS).last_hidden_state
     torch.testing.assert_close(model.hidden_states(TOKENS), expected, atol=1e-5, rtol=0)
     save(model, tmp_path / "ours")
@@ -132,7 +132,7 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
     assert "lm_head.decoder.bias" in theirs.state_dict()
     load(written(theirs, tmp_path / "same"))
     other = {"lm_head.decoder.bias": theirs.lm_head.bias.detach() + 1}
-    with pytest.raises(Refused, match=r"^lm_head\.decoder\.bias must be lm_head\.bias"):
+    with pytest.raises(Refused, match=r"^lm_head\.decoder\.bias must be equal to lm_head\.bias"):
         load(written(theirs, tmp_path / "other", **other))
 
 
@@ -148,9 +148,9 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
         ({"model_type": "bert", "is_decoder": True}, "is_decoder must be False"),
         (
             {"model_type": "roberta", "pad_token_id": 511, "max_position_embeddings": 512},
-            "pad_token_id must leave places of 512 in max_position_embeddings: got 511",
+            "pad_token_id must be from 0 to 510, below max_position_embeddings - 1: got 511",
         ),
-        ({"model_type": "roberta", "pad_token_id": "1"}, "pad_token_id must leave places of 512"),
+        ({"model_type": "roberta", "pad_token_id": "1"}, "pad_token_id must be from 0 to 510"),
         ({"model_type": "albert", "num_hidden_groups": 2}, "num_hidden_groups must be 1"),
         (
             {"model_type": "albert", "inner_group_num": 0},
@@ -180,7 +180,7 @@ def test_what_an_encoder_cannot_be_is_refused(config: Mapping[str, Any], line: s
     [
         ("albert", ["model.layers=5", "model.distinct_layers=2"], "layers: 5, not 4"),
         ("electra", ["model.embedding.width=${model.dim}"], "embedding.width: 256, not null"),
-        ("roberta", ["model.position.offset=0"], "pad_token_id must leave places of 512"),
+        ("roberta", ["model.position.offset=0"], "pad_token_id must be from 0 to 510"),
         ("bert", ["+model.head.activation=relu"], "head.activation: relu, not gelu"),
         ("bert", ["model.embedding.token_types=0"], "type_vocab_size must be at least 1: got 0"),
         ("bert", ["model.head=null"], "head: no head, not one of BertForMaskedLM"),

@@ -244,4 +244,4 @@ def test_what_is_asked_wrongly_is_refused(
 
 def test_a_run_that_has_not_ended_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes((run("llama") / "config.yaml").read_bytes())
-    assert "has not ended" in zoo("export", str(tmp_path), str(tmp_path / "out")).err
+    assert "has not finished" in zoo("export", str(tmp_path), str(tmp_path / "out")).err

@@ -120,8 +120,8 @@ def test_an_option_that_nothing_reads_is_noted_and_kept(tmp_path: Path, caplog: 
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"is_causal": False}, "is_causal must be True, for there is no component for another: got False"),
-        ({"attention_chunk_size": 256}, "attention_chunk_size must be None, for there is no component"),
+        ({"is_causal": False}, "is_causal must be True, since no component supports another value: got False"),
+        ({"attention_chunk_size": 256}, "attention_chunk_size must be None, since no component"),
         ({"sliding_window": 32}, "sliding_window must be None"),
         ({"layer_types": ["chunked_attention", "full_attention"]}, "layer_types must be full_attention for each layer"),
         ({"attention_bias": "yes"}, "attention_bias: must be true or false"),
@@ -140,5 +140,5 @@ def test_the_other_name_of_an_option_is_that_option() -> None:
     """GPT-2's ``hidden_size`` is ``n_embd`` to transformers, so it may not be passed over."""
     sizes = {"model_type": "gpt2", "vocab_size": 61, "n_positions": 40, "n_layer": 2, "n_head": 4}
     assert read_published_config({**sizes, "hidden_size": 32}).plan.dim == 32
-    with pytest.raises(Refused, match="hidden_size must be that of n_embd, which is 16: got 32"):
+    with pytest.raises(Refused, match="hidden_size must be equal to n_embd=16: got 32"):
         read_published_config({**sizes, "n_embd": 16, "hidden_size": 32})

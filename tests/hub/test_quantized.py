@@ -76,7 +76,7 @@ def test_fp8_in_blocks_is_read(plain: tuple[Path, Any], tmp_path: Path, caplog: 
     broken = {**tensors, "model.layers.0.mlp.up_proj.weight_scale_inv": torch.ones(3, 3)}
     with pytest.raises(Refused, match=r"up_proj.weight_scale_inv must be \[3, 2\] by its blocks: got \[3, 3\]"):
         load(written(tmp_path / "broken", source, FP8, broken))
-    with pytest.raises(Refused, match=r"must be of floating-point numbers: got torch.float8"):
+    with pytest.raises(Refused, match=r"must be a floating-point tensor: got torch.float8"):
         load(written(tmp_path / "no_scales", source, {}, {n: t for n, t in tensors.items() if "scale" not in n}))
 
 
@@ -126,7 +126,7 @@ def test_another_method_is_shown_and_not_loaded(
     folder = written(tmp_path / "it", plain[0], quantization, {"x": torch.zeros(1)})
     counted = shown(["model=hub", f"model.path={folder}"])["parameters"]
     assert counted == sum(p.numel() for p in plain[1].parameters())
-    message = rf"the weights are quantized \({named}\), which is not read: dequantize them first, "
+    message = rf"the weights are quantized \({named}\), which cannot be read: dequantize them first, "
     with pytest.raises(Refused, match=message):
         load(folder)
     trained = zoo("train", "model=hub", f"model.path={folder}", "data/tokenizer=bytes", f"runs={tmp_path}")

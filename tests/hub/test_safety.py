@@ -201,16 +201,16 @@ def test_what_no_part_computes_is_named(folders: list[Path], tmp_path: Path) -> 
     with pytest.raises(Refused) as refused:
         load(folder)
     assert str(refused.value).splitlines() == [
-        "config.json: is_decoder must be False, for there is no component for another: got True",
-        "config.json: is_causal must be True, for there is no component for another: got False",
-        "config.json: sliding_window must be None, for there is no component for another: got 8",
+        "config.json: is_decoder must be False, since no component supports another value: got True",
+        "config.json: is_causal must be True, since no component supports another value: got False",
+        "config.json: sliding_window must be None, since no component supports another value: got 8",
     ]
 
 
 def test_sizes_that_are_not_those_of_the_tensors(folders: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"gate_proj.weight must be \[26, 16\] by config.json: got \[24, 16\]"):
+    with pytest.raises(Refused, match=r"gate_proj.weight must be \[26, 16\] according to config.json: got \[24, 16\]"):
         load(changed(folders, tmp_path, intermediate_size=26))
-    with pytest.raises(Refused, match=r"what config.json does not speak of: model.layers.1"):
+    with pytest.raises(Refused, match=r"tensors that config.json does not describe: model.layers.1"):
         load(changed(folders, tmp_path, num_hidden_layers=1))
     with pytest.raises(Refused, match=r"model.layers.2.self_attn.q_proj.weight is missing"):
         load(changed(folders, tmp_path, num_hidden_layers=3))
@@ -239,13 +239,13 @@ def test_a_pickle_is_read_only_if_asked_for_and_runs_nothing(folders: list[Path]
     weights = {name: tensor.clone() for name, tensor in _tensors(folder).items()}
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(Refused, match="only a pickled checkpoint, which is not read unless asked for"):
+    with pytest.raises(Refused, match="only a pickled checkpoint, which is not read by default"):
         load(folder)
     loaded, sound = load(folder, pickled=True), load(folders[0])
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), sound.parameters(), strict=True))
     mark = tmp_path / "mark"
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(mark)))
-    with pytest.raises(Refused, match="cannot be read as weights alone"):
+    with pytest.raises(Refused, match="cannot be read with weights_only=True"):
         load(folder, pickled=True)
     assert not mark.exists()
 
@@ -266,7 +266,10 @@ def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_p
     index = folder / "model.safetensors.index.json"
     content = json.loads(index.read_text())
     shards = sorted(set(content["weight_map"].values()))
-    for name, message in (("../model.safetensors", "must lie beside its index"), ("gone.safetensors", "is not there")):
+    for name, message in (
+        ("../model.safetensors", "must be in the folder of its index"),
+        ("gone.safetensors", "does not exist"),
+    ):
         moved = {key: name if shard == shards[0] else shard for key, shard in content["weight_map"].items()}
         index.write_text(json.dumps({"weight_map": moved}))
         with pytest.raises(Refused, match=message):
@@ -274,7 +277,7 @@ def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_p
 
 
 def test_nothing_is_written_over(folders: list[Path]) -> None:
-    with pytest.raises(Refused, match="is there already: choose a folder that is new or empty"):
+    with pytest.raises(Refused, match="already exists: choose a folder that is new or empty"):
         save(load(folders[0]), folders[0])
 
 

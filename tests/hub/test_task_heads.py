@@ -128,7 +128,7 @@ def test_another_family_does_not_get_the_head(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "zoo"):
         save(model, tmp_path / "other", family="mistral")
     head = "the task head of LlamaForSequenceClassification (score.weight)"
-    assert f"left out, for mistral does not have it: {head}" in caplog.messages
+    assert f"left out, since mistral does not have it: {head}" in caplog.messages
     assert not any("score" in name for name in load_file(tmp_path / "other" / "model.safetensors"))
 
 
@@ -170,7 +170,7 @@ def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
     config = json.loads(file.read_text())
     del config["id2label"]
     file.write_text(json.dumps({**config, "num_labels": 3}))
-    with pytest.raises(Refused, match=r"^classifier.weight must be \[3, 32\] by config.json: got \[4, 32\]"):
+    with pytest.raises(Refused, match=r"^classifier.weight must be \[3, 32\] according to config.json: got \[4, 32\]"):
         load(tmp_path / "it")
 
 

@@ -107,7 +107,7 @@ def test_older_files_say_the_options_of_text_outside() -> None:
     assert (plan.dim, plan.vocabulary) == (4096, 32064)  # LLaVA 1.5 leaves what is as by default unsaid
     for wrong, line in (
         ({"model_type": "llama4", "text_config": {"model_type": "llama4_text"}}, "unknown model_type 'llama4_text'"),
-        ({**flat, "architectures": ["Qwen2VLForImages"]}, "must be a class that writes text"),
+        ({**flat, "architectures": ["Qwen2VLForImages"]}, "must be a class that generates text"),
         ({"model_type": "gemma3", "text_config": 3}, "unknown model_type 'gemma3'"),
     ):
         with pytest.raises(Refused, match=line):

@@ -1,4 +1,4 @@
-"""Published checkpoints in and out: ``load`` reads a folder, ``save`` writes one that others can read."""
+"""Import and export of published checkpoints: ``load`` reads a folder, ``save`` writes one."""
 
 from zoo.hub.family_index import get_families
 from zoo.hub.load_checkpoint import describe, load

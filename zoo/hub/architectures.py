@@ -1,4 +1,4 @@
-"""Architectures of published families: which class a checkpoint has, and which heads."""
+"""Determines the architecture of a checkpoint: its class, and the modules on top of its body."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from zoo.hub.tensor_rules import Rule
 
 
 def find_body_class(family: Family) -> str:
-    """The name of a family's class without any head."""
+    """Returns the name of a family's class without any head."""
     return next(name for name, form in family.architectures.items() if not form.head and form.task is None)
 
 
 def choose_architecture(family: Family, config: Mapping[str, Any], source: PublishedConfig) -> tuple[str, Form]:
-    """The class that config.json names, and what stands on the body in it; by default a class with a head.
+    """Returns the class that config.json names, and its form; by default a class with a head.
 
-    Classes of families with the same parts are classes of this one (``MT5…`` of T5), and names may be spelled
-    otherwise (``LLaMAForCausalLM``). Any other name means the family's class for the same task, as it does to the
-    auto classes of transformers, unless ``auto_map`` says that it is code of its own.
+    Classes of families with the same parts are accepted (``MT5…`` for T5), as are other spellings
+    (``LLaMAForCausalLM``). Any other name stands for the family's class for the same task, as in the auto classes of
+    transformers, unless ``auto_map`` refers to custom code.
+
+    Args:
+        family: the family of the config.
+        config: content of config.json.
+        source: the config being read, in which problems are recorded.
     """
     given = config.get("architectures")
     default = next((name, form) for name, form in family.architectures.items() if form.head)
@@ -50,23 +55,23 @@ def _get_root(family: Family) -> str:
 
 
 def _normalize_class_name(name: str) -> str:
-    """A class's name without what differs between spellings of it."""
+    """Normalizes the spelling of a class name."""
     return name.replace("_", "").lower()
 
 
 def _get_task_suffix(name: str) -> str:
-    """``ForCausalLM`` of ``LlamaForCausalLM``; a name that says no task is its own."""
+    """Returns ``ForCausalLM`` for ``LlamaForCausalLM``; a name without a task is returned unchanged."""
     begin = name.find("For")
     return name[begin:] if begin > 0 else name
 
 
 def complete_form(family: Family, form: Form, names: Sequence[str] | None) -> Form:
-    """A form as the tensors say it: whether there is a pooler, and a task head of which config.json is silent.
+    """Completes a form by the tensors: a pooler, and a task head that config.json does not mention.
 
     Args:
-        family: whose tensors they are.
-        form: what config.json says.
-        names: of the tensors; None where they are not known.
+        family: the family of the checkpoint.
+        form: the form according to config.json.
+        names: names of the tensors; None if they are unknown.
     """
     if names is None:
         return form
@@ -74,8 +79,8 @@ def complete_form(family: Family, form: Form, names: Sequence[str] | None) -> Fo
         rule.theirs for rule in family.rules if is_pooler_rule(rule) and _has_tensor(rule, names, family.prefix)
     )
     heads = [each.task for each in family.architectures.values() if each.task is not None and each.head == form.head]
-    there = (head for head in heads if head.prefix is None and set(head.tensors) <= set(names))
-    return form._replace(pooler=pooler, task=form.task or next(there, None))
+    complete = (head for head in heads if head.prefix is None and set(head.tensors) <= set(names))
+    return form._replace(pooler=pooler, task=form.task or next(complete, None))
 
 
 def _has_tensor(rule: Rule, names: Sequence[str], prefix: str) -> bool:

@@ -1,4 +1,4 @@
-"""What every config.json may have beside the options of its family."""
+"""Options that every config.json may have, in addition to those of its family."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IDLE = """
     encoder_no_repeat_ngram_size num_return_sequences output_scores return_dict_in_generate
     remove_invalid_values exponential_decay_length_penalty
 """
-"""Where it came from, ids of special tokens, how texts are generated from it and which labels it once had."""
+"""Provenance, ids of special tokens, generation settings, and labels of tasks."""
 COMMON: tuple[Key, ...] = (
     Fixed("is_decoder", False, False),
     Fixed("add_cross_attention", False, False),
@@ -35,18 +35,18 @@ COMMON: tuple[Key, ...] = (
 @final
 @dataclass(frozen=True)
 class AllFull(Key):
-    """``layer_types`` of a family without windows: every layer attends to the whole row."""
+    """``layer_types`` of a family without windows: every layer has full attention."""
 
     theirs: str = "layer_types"
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Refuse any other type of layer."""
+        """Refuses any other type of layer."""
         types = theirs.take_any(self.theirs)
         if types is not None and not (isinstance(types, list) and set(map(str, types)) <= {FULL}):
             theirs.refuse(self.theirs, f"must be {FULL} for each layer of this family", types)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Nothing: absence means the same."""
+        """Writes nothing, since absence means the same."""
 
 
 SHARED: tuple[Fixed | AllFull, ...] = (
@@ -57,4 +57,4 @@ SHARED: tuple[Fixed | AllFull, ...] = (
     Fixed("kv_sharing_modes", None),
     AllFull(),
 )
-"""What transformers' masks and caches read of every decoder; read only where the family has no key of that name."""
+"""Options that masks and caches of transformers read for every decoder; a family's own key takes precedence."""

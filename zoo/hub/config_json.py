@@ -21,17 +21,17 @@ from zoo.model.plan import ModelPlan
 
 @dataclass(frozen=True)
 class ConfigDescription:
-    """What a config.json says.
+    """The content of a config.json.
 
     Args:
-        family: whose it is.
+        family: the family.
         plan: the model.
-        kept: its options that change nothing of what the model computes.
-        ignored: its options that neither the family nor transformers reads, each as it is named to a person.
-        quantization: how the weights are stored; None where they are plain.
-        task: its task head, which is no part of the model.
+        kept: options that do not affect what the model computes.
+        ignored: options that neither the family nor transformers reads, formatted for messages.
+        quantization: how the weights are quantized; None if they are not.
+        task: the task head, which is not part of the model.
         prefixes: prefixes of tensor names in this checkpoint, and those in other checkpoints of the family.
-        published_head: the head that the family's models have, as a model config, also where this one has none.
+        published_head: config of the head in the family's models, even if this model has no head.
         wrapper_type: the ``model_type`` of the multimodal model that contains this language model, if any.
     """
 
@@ -46,7 +46,7 @@ class ConfigDescription:
     wrapper_type: str | None = None
 
     def list_notes(self) -> list[str]:
-        """What a person should know beside the model, one line each."""
+        """Lists remarks for the user, one line each."""
         notes = []
         if self.wrapper_type is not None:
             name = self.family.name
@@ -59,14 +59,14 @@ class ConfigDescription:
 
 
 def read_published_config(config: Mapping[str, Any], names: Sequence[str] | None = None) -> ConfigDescription:
-    """What a config.json of a published family says.
+    """Reads a config.json of a published family.
 
     Args:
-        config: its content.
-        names: of the tensors beside it, which tell what an architecture leaves open.
+        config: content of the file.
+        names: names of the checkpoint's tensors, which decide what the config leaves open.
     Raises:
-        Refused: with all that is wrong with it, one a line: a family that is not known, a value that does not make
-            sense or that no component computes.
+        Refused: with all problems, one a line: an unknown family, or a value that is invalid or that no component
+            supports.
     """
     wrapped = unwrap_text_config(config, {name: find_body_class(family) for name, family in get_families().items()})
     config = config if wrapped is None else wrapped.config
@@ -85,7 +85,7 @@ def read_published_config(config: Mapping[str, Any], names: Sequence[str] | None
     source.raise_problems()
     _, plan, problems = check(draft.config)
     if problems or plan is None:
-        raise Refused("\n".join(f"config.json describes no model: {line}" for line in problems))
+        raise Refused("\n".join(f"config.json does not describe a valid model: {line}" for line in problems))
     ignored = source.find_ignored()
     kept = (family.passthrough | set(ignored)) - {
         "auto_map"
@@ -103,7 +103,7 @@ def read_published_config(config: Mapping[str, Any], names: Sequence[str] | None
 
 
 def get_known_options(family: Family) -> frozenset[str]:
-    """Names of the options that a family's keys read; any other is ignored."""
+    """Returns the names of the options that a family's keys read; any other is ignored."""
     source = PublishedConfig({"architectures": None})
     _read_keys(family, source, ConfigDraft(family.base))
     return source.taken
@@ -112,13 +112,13 @@ def get_known_options(family: Family) -> frozenset[str]:
 def write_published_config(
     family: Family, plan: ModelPlan, kept: Mapping[str, Any], architecture: str | None = None
 ) -> dict[str, Any]:
-    """The config.json of a plan that fits a family.
+    """Returns the config.json of a model in a family.
 
     Args:
-        family: whose it shall be.
-        plan: of a model that fits.
-        kept: options that change nothing of what the model computes; one that a key of the family reads is left out.
-        architecture: the class; None for the one that the form of the model says.
+        family: the family.
+        plan: the model, which must fit the family.
+        kept: options that do not affect what the model computes; those that a key of the family reads are left out.
+        architecture: name of the class; None for the one that matches the model.
     """
     composed = PlanValues(plan)
     theirs: dict[str, Any] = {
@@ -133,7 +133,7 @@ def write_published_config(
 
 
 def _read_keys(family: Family, source: PublishedConfig, draft: ConfigDraft) -> None:
-    """Let every key of a family read what it understands."""
+    """Reads a config with every key of a family."""
     for key in (*COMMON, *family.keys):
         key.read(source, draft)
     for shared in SHARED if family.base["variant"] == "decoder" else ():

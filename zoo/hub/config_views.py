@@ -1,7 +1,8 @@
-"""Both sides of a config: a published config.json, option by option, and the model config that is made of it."""
+"""Access to configs by option: a published config.json, a model config under construction, and a model's plan."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,20 +10,21 @@ from zoo import limits
 from zoo.checks import Refused, find_typo
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
 from zoo.registry.options import REQUIRED, Maybe, Scalar, Type
+from zoo.system.nested import get_nested
 
 MAX_LAYERS = limits.OPTIONS["layers"]
-"""Layers; each is made as an object before any weight is looked at, so that a wrong number must not cost minutes."""
+"""Maximum number of layers; layers are built before weights are checked, so a wrong number must not cost minutes."""
 
 
 class PublishedConfig:
-    """A config.json that is being read: each option is taken by the key that understands it; the rest is ignored.
+    """A config.json that is being read: each option is taken by the key that knows it, and the rest is ignored.
 
     Problems are collected, so that all of them are reported at once.
 
     Args:
-        config: what the file says.
-        name: of the file, for messages.
-        tensors: names of those beside it; None where they are not known.
+        config: content of the file.
+        name: name of the file, for messages.
+        tensors: names of the checkpoint's tensors; None if they are unknown.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class PublishedConfig:
         self._ignored_inside: dict[str, str] = {}
 
     def take(self, key: str, kind: Type, default: Any = REQUIRED) -> Any:
-        """The value of an option, checked; ``default`` where it is not there, or is null and may not be.
+        """Takes an option and checks its type.
 
-        A wrong value is a problem, and None stands in for it.
+        Returns:
+            the value; ``default`` if the option is absent, or is null although ``kind`` does not allow it; None if
+            the value is wrong, which is recorded as a problem.
         """
         self._known.append(key)
         value = self._left.pop(key, None)
@@ -55,35 +59,35 @@ class PublishedConfig:
         return None if found else value
 
     def take_any(self, key: str) -> Any:
-        """Whatever an option says; None where it is not there."""
+        """Takes an option of any type; returns None if it is absent."""
         self._known.append(key)
         return self._left.pop(key, None)
 
     def get(self, key: str) -> Any:
-        """What an option says, left for who takes it."""
+        """Returns the value of an option without taking it; None if it is absent."""
         return self._config.get(key)
 
     def refuse(self, key: str, rule: str, value: Any) -> None:
-        """Note a problem of an option."""
+        """Records a problem with an option."""
         self.problems.append(f"{self.name}: {key} {rule}: got {value!r}")
 
     @property
     def taken(self) -> frozenset[str]:
-        """Options that some key has asked for, whether or not the file has them."""
+        """Names of the options that any key has asked for, even if the file does not have them."""
         return frozenset(self._known)
 
     def merge(self, inner: PublishedConfig, prefix: str) -> None:
-        """Take over problems and ignored options of a mapping inside this config.
+        """Merges problems and ignored options of a nested mapping.
 
         Args:
-            inner: the mapping as it was read.
-            prefix: put before the names of its ignored options, as in ``rope_parameters.factr``.
+            inner: the nested mapping, after it was read.
+            prefix: prefix for the names of its ignored options, as in ``rope_parameters.factr``.
         """
         self.problems += inner.problems
         self._ignored_inside |= {f"{prefix}.{key}": text for key, text in inner.find_ignored().items()}
 
     def find_ignored(self) -> dict[str, str]:
-        """Options that no key asked for and that say something, each with the text that names it to a person."""
+        """Finds the options that no key asked for and that are not null, each with its text for messages."""
         found = {}
         for key in (key for key, value in self._left.items() if value is not None):
             near = find_typo(key, self._known)
@@ -91,19 +95,19 @@ class PublishedConfig:
         return found | self._ignored_inside
 
     def raise_problems(self) -> None:
-        """Refuse with all problems so far."""
+        """Raises :class:`Refused` with all problems so far, if any."""
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
 
 
 class ConfigDraft:
-    """A model's config that is being written, by dotted paths."""
+    """A model config under construction, accessed by dotted paths."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config: dict[str, Any] = _copied(config)
+        self.config: dict[str, Any] = copy.deepcopy(dict(config))
 
     def set(self, path: str, value: Any) -> None:
-        """Write a value where its path says; mappings on the way are made."""
+        """Sets the value at a path, creating nested mappings as needed."""
         *parents, last = path.split(".")
         node = self.config
         for parent in parents:
@@ -111,15 +115,15 @@ class ConfigDraft:
         node[last] = value
 
     def get(self, path: str, default: Any = None) -> Any:
-        """What is written there."""
-        return _at(self.config, path, default)
+        """Returns the value at a path, or the default if there is none."""
+        return get_nested(self.config, path, default)
 
 
 class PlanValues:
-    """A model's plan, read by the dotted paths of its config.
+    """The values of a model's plan, accessed by the dotted paths of its config.
 
-    Layer options are those of the last layer of the last stack: the rule, where the first layers are exceptions. Where
-    some layers are mixtures of experts it is the last of these.
+    Layer options are those of the last layer of the last stack, since the first layers are often exceptions. If some
+    layers are mixtures of experts, they are those of the last mixture.
     """
 
     def __init__(self, plan: ModelPlan) -> None:
@@ -137,24 +141,24 @@ class PlanValues:
         }
 
     def get(self, path: str, default: Any = None) -> Any:
-        """The value at a path, or the default where no part has such an option."""
-        return _at(self._values, path, default)
+        """Returns the value at a path, or the default if no part has such an option."""
+        return get_nested(self._values, path, default)
 
     def list_layers(self, stack: str | None = None) -> list[dict[str, Any]]:
-        """The values of each layer of a stack, or of the last."""
+        """Returns the values of each layer of a stack, by default the last one."""
         chosen = next((each for each in self.plan.stacks if each.name == stack), self.plan.stacks[-1])
         return [get_layer_values(layer) for layer in chosen.layers]
 
 
 def get_layer_values(layer: LayerPlan) -> dict[str, Any]:
-    """A layer as plain values, parts with their names and options."""
+    """Returns the options of a layer, and the names and options of its parts."""
     parts = {slot: getattr(layer, slot) for slot in ("attention", "ffn", "norm", "position", "residual")}
     sizes = {name: getattr(layer, name) for name in ("dim", "heads", "head_dim", "hidden", "dropout")}
     return {**sizes, **{slot: get_part_values(part) for slot, part in parts.items()}}
 
 
 def get_part_values(part: Part) -> dict[str, Any]:
-    """A part as its config says it."""
+    """Returns the config of a part."""
     return {"name": part.name, **part.options}
 
 
@@ -163,18 +167,6 @@ def _get_stack_values(stack: StackPlan) -> dict[str, Any]:
     values = get_layer_values((mixtures or stack.layers)[-1])
     values |= {"layers": len(stack.layers), "distinct_layers": stack.distinct, "input_norm": stack.input_norm}
     return values if stack.cross is None else {**values, "cross": get_part_values(stack.cross)}
-
-
-def _at(node: Any, path: str, default: Any) -> Any:
-    for step in path.split("."):
-        if not isinstance(node, Mapping) or step not in node:
-            return default
-        node = node[step]
-    return node
-
-
-def _copied(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in config.items()}
 
 
 INT, FLOAT, BOOL, STR = Scalar(int), Scalar(float), Scalar(bool), Scalar(str)

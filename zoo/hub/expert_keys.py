@@ -1,4 +1,4 @@
-"""Mixtures of experts as published configs say them."""
+"""Keys for mixtures of experts in published configs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from zoo.hub.keys import Equal, Key, Synonyms
 from zoo.registry.options import REQUIRED, Many, Maybe
 
 MAX_EXPERTS = 4096
-"""Experts of a layer; each has names of its own, so that a wrong number must not cost memory."""
+"""Maximum number of experts; each has its own tensor names, so a wrong number must not cost memory."""
 
 
 def map_experts(theirs: str, default: int, *also: str) -> Synonyms:
-    """The number of experts, under its name and others."""
+    """Maps the number of experts, under its name or a synonym."""
     return Synonyms(Equal(theirs, "ffn.experts", default=default, most=MAX_EXPERTS), also)
 
 
 @final
 @dataclass(frozen=True)
 class Dropped(Key):
-    """An option about a part that is left out here: whatever it says, what is saved says that there is none.
+    """An option about a part that our models do not have; saved configs say that it is absent.
 
     Args:
-        theirs: its name.
-        none: its value where there is none.
-        also: its other names, which are not written.
+        theirs: name of the option.
+        none: its value if the part is absent.
+        also: synonyms, which are not written.
     """
 
     theirs: str
@@ -36,26 +36,26 @@ class Dropped(Key):
     also: tuple[str, ...] = ()
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Take it, under any of its names."""
+        """Takes the option under any of its names, without using it."""
         for name in (self.theirs, *self.also):
             theirs.take_any(name)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """There is none."""
+        """Writes that the part is absent."""
         theirs[self.theirs] = self.none
 
 
 @final
 @dataclass(frozen=True)
 class ExpertGroups(Key):
-    """Experts in groups (``n_group``), of which a token chooses among the best (``topk_group``).
+    """Expert groups (``n_group``): a token is routed only to experts of the best groups (``topk_group``).
 
     Args:
-        score: that of a group, as the router calls it.
-        groups: what no ``n_group`` means.
-        top: what no ``topk_group`` means.
-        method: the option that says whether groups limit the choice (``greedy`` or ``group_limited_greedy``); None
-            where they always do.
+        score: ``group_score`` of the router.
+        groups: default of ``n_group``.
+        top: default of ``topk_group``.
+        method: name of the option that turns groups on (``group_limited_greedy``) or off (``greedy``); None if they
+            are always on.
     """
 
     score: str
@@ -64,7 +64,7 @@ class ExpertGroups(Key):
     method: str | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """One group is none."""
+        """Sets the groups of the router; a single group means no groups."""
         groups, top = theirs.take("n_group", INT, self.groups), theirs.take("topk_group", INT, self.top)
         if self.method is not None:
             method = theirs.take(self.method, STR, "greedy")
@@ -77,7 +77,7 @@ class ExpertGroups(Key):
         ours.set("ffn.router.group_score", self.score if groups is not None and groups > 1 else "max")
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The same numbers."""
+        """Writes both numbers, and the method."""
         theirs["n_group"], theirs["topk_group"] = ours.get("ffn.router.groups"), ours.get("ffn.router.top_groups")
         if self.method is not None:
             theirs[self.method] = "greedy" if theirs["n_group"] == 1 else "group_limited_greedy"
@@ -88,18 +88,18 @@ class ExpertGroups(Key):
 
 @dataclass(frozen=True)
 class DenseLayers(Key):
-    """Which layers have one perceptron in place of a mixture, and how wide it is; read after what all say.
+    """Layers with a dense feed-forward in place of a mixture, and its width; must be read after the sizes.
 
     Args:
-        width: the option with the width.
-        default: of the width.
+        width: name of the option with the width.
+        default: default of the width.
     """
 
     width: str = "intermediate_size"
     default: Any = REQUIRED
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """An exception for these layers."""
+        """Adds an exception for the dense layers."""
         width, count = theirs.take(self.width, INT, self.default), ours.get("layers")
         mixtures = self.find_mixtures(theirs, count or 0)
         if theirs.problems or count is None:
@@ -109,7 +109,7 @@ class DenseLayers(Key):
             ours.set("exceptions.dense", {"at": dense, "hidden": width, "ffn": perceptron})
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Where there is no dense layer, no width."""
+        """Writes the layers with mixtures, and the width if there are dense layers."""
         layers = ours.list_layers()
         dense = [number for number, layer in enumerate(layers) if layer["ffn"]["name"] == "gated"]
         if dense:
@@ -120,43 +120,43 @@ class DenseLayers(Key):
 
     @abstractmethod
     def find_mixtures(self, theirs: PublishedConfig, layers: int) -> Sequence[int]:
-        """The layers with mixtures, of so many."""
+        """Reads which of ``layers`` layers have mixtures."""
 
     @abstractmethod
     def describe_mixtures(self, mixtures: Sequence[int], layers: int) -> dict[str, Any]:
-        """The options that say so, as far as they can."""
+        """Returns the options that describe the layers with mixtures, as far as the family can express them."""
 
 
 @final
 @dataclass(frozen=True)
 class FirstLayersDense(DenseLayers):
-    """The first layers are dense: ``first_k_dense_replace``.
+    """``first_k_dense_replace``: the number of dense layers, which come first.
 
     Args:
-        first: how many, where nothing says it.
+        first: default of the number.
     """
 
     first: int = 0
 
     def find_mixtures(self, theirs: PublishedConfig, layers: int) -> Sequence[int]:
-        """All after them."""
+        """Returns the layers after the dense ones."""
         first = theirs.take("first_k_dense_replace", INT, self.first) or 0
         if first < 0:
             theirs.refuse("first_k_dense_replace", "must not be negative", first)
         return range(first, layers)
 
     def describe_mixtures(self, mixtures: Sequence[int], layers: int) -> dict[str, Any]:
-        """How many."""
+        """Returns the number of dense layers."""
         return {"first_k_dense_replace": layers - len(mixtures)}
 
 
 @final
 @dataclass(frozen=True)
 class MixtureStep(DenseLayers):
-    """The last of each ``decoder_sparse_step`` layers has a mixture, but for ``mlp_only_layers``."""
+    """Mixtures in every ``decoder_sparse_step``-th layer, except in ``mlp_only_layers``."""
 
     def find_mixtures(self, theirs: PublishedConfig, layers: int) -> Sequence[int]:
-        """By both options."""
+        """Reads both options."""
         step = theirs.take("decoder_sparse_step", INT, 1)
         dense = theirs.take("mlp_only_layers", Maybe(Many(INT)), None) or ()
         if step is not None and step < 1:
@@ -166,7 +166,7 @@ class MixtureStep(DenseLayers):
         return [layer for layer in range(step - 1, layers, step) if layer not in dense]
 
     def describe_mixtures(self, mixtures: Sequence[int], layers: int) -> dict[str, Any]:
-        """As a list."""
+        """Returns the dense layers as a list."""
         dense = [layer for layer in range(layers) if layer not in mixtures]
         return {"decoder_sparse_step": 1, "mlp_only_layers": dense}
 
@@ -174,10 +174,10 @@ class MixtureStep(DenseLayers):
 @final
 @dataclass(frozen=True)
 class MixtureRange(DenseLayers):
-    """The last of each ``moe_layer_interval`` layers has a mixture, from a first to a last layer (ERNIE)."""
+    """Mixtures in every ``moe_layer_interval``-th layer, from a first to a last layer (ERNIE)."""
 
     def find_mixtures(self, theirs: PublishedConfig, layers: int) -> Sequence[int]:
-        """By three options; a last layer of -1 is the last there is."""
+        """Reads the three options; -1 stands for the last layer."""
         begin, end = theirs.take("moe_layer_start_index", INT, 1), theirs.take("moe_layer_end_index", INT, -1)
         step = theirs.take("moe_layer_interval", INT, 1)
         if step is not None and step < 1:
@@ -188,7 +188,7 @@ class MixtureRange(DenseLayers):
         return [layer for layer in range(step - 1, layers, step) if begin <= layer <= end]
 
     def describe_mixtures(self, mixtures: Sequence[int], layers: int) -> dict[str, Any]:
-        """From the first to the last, by the step between the first two."""
+        """Returns the first and the last layer with a mixture, and the distance of the first two."""
         if not mixtures:
             return {}
         step = mixtures[1] - mixtures[0] if len(mixtures) > 1 else 1

@@ -1,4 +1,4 @@
-"""A trained model as a checkpoint folder that others can read, with its tokenizer and the ids of special tokens."""
+"""Exports a trained model as a checkpoint folder, with its tokenizer and the ids of special tokens."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _TEMPLATES = {
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        family: in whose form.
-        files: names and bytes.
-        left: what the form cannot say, which matters in training only.
-        prefix: whether the model was trained to see sources both ways, which no published decoder does.
+        family: name of the family that was written.
+        files: size of each file in bytes, by name.
+        left: options that the family cannot express; they matter only in training.
+        prefix: whether the model was trained with bidirectional attention to sources, which no published decoder has.
     """
 
     family: str
@@ -54,15 +54,15 @@ class ExportResult:
 def export_model(
     source: SavedModel, path: str | Path, *, family: str | None = None, shard: int = MAX_SHARD_BYTES
 ) -> ExportResult:
-    """Write a run, or a checkpoint in another form, as a checkpoint folder.
+    """Exports a run, or converts a checkpoint, to a checkpoint folder.
 
     Args:
-        source: what ``saved`` read.
-        path: a folder that is not there yet, or empty.
-        family: in whose form; None: the one that the model came from, else the first that it fits.
-        shard: bytes that one file may have.
+        source: the model to export.
+        path: a folder that does not exist yet, or is empty.
+        family: name of the family; None for the one that the model came from, else the first that fits.
+        shard: maximum number of bytes of a file.
     Raises:
-        Refused: if the model does not fit, with what does not; or if there is something in the folder.
+        Refused: if the model does not fit, with the reasons; or if the folder is not empty.
     """
     kept, files = _collect_additions(source) if source.run else ({}, {})
     chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
@@ -73,10 +73,10 @@ def export_model(
 
 
 def _collect_additions(source: SavedModel) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Options of config.json and files beside it that a run adds to what the checkpoint said that it began at.
+    """Collects the options of config.json and the files that a run adds to those of its initial checkpoint.
 
-    A run with the tokenizer of that checkpoint adds the tokens that its objective needed, if any: special tokens, the
-    length of rows and the files beside stay as they were.
+    A run with the tokenizer of that checkpoint adds only the tokens that its objective needs, if any: other special
+    tokens, the maximum length and other files are unchanged.
     """
     origin, path = source.model.origin, source.config["model"].get("path")
     if path is None or not isinstance(origin, Origin):
@@ -86,7 +86,7 @@ def _collect_additions(source: SavedModel) -> tuple[dict[str, Any], dict[str, by
     beside = {name: content for name, content in origin.files.items() if name not in TOKENIZER_FILES}
     source.model.origin = replace(origin, files=beside)
     options = _build_options(source)
-    del options["max_position_embeddings"]  # what the model can read is no less than before
+    del options["max_position_embeddings"]  # training on shorter rows does not shorten the context
     return options, _build_files(source)
 
 
@@ -103,7 +103,7 @@ def _find_added_tokens(source: SavedModel, origin: Origin) -> tuple[dict[str, An
 
 
 def _get_special_ids(vocabulary: Vocabulary) -> dict[str, int]:
-    """The ids of the special tokens that there are, by role."""
+    """Returns the ids of the special tokens that the vocabulary has, by role."""
     return {role: number for role in _IDS if (number := getattr(vocabulary, role)) != NO_TOKEN}
 
 
@@ -115,7 +115,7 @@ def _has_prefix_objective(source: SavedModel) -> bool:
 
 
 def _build_options(source: SavedModel) -> dict[str, Any]:
-    """What config.json says of special tokens, and how long the rows were that the model saw."""
+    """Returns the options of config.json for special tokens and for the length of the training rows."""
     ids = {f"{role}_token_id": number for role, number in _get_special_ids(source.vocabulary).items()}
     return {**ids, **_get_decoder_start(source), "max_position_embeddings": source.config["data"]["length"]}
 
@@ -126,22 +126,24 @@ def _get_decoder_start(source: SavedModel) -> dict[str, int]:
 
 
 def _build_files(source: SavedModel) -> dict[str, bytes]:
-    """Tokenizer and generation config, as transformers reads them."""
+    """Returns the tokenizer files and the generation config in the format of transformers."""
     vocabulary, built = source.vocabulary, source.tokenizer
     if built is None:
         return {}
-    made = {
+    files = {
         "tokenizer.json": json.loads(_add_template(source, built).to_str(pretty=False)),
         "tokenizer_config.json": _build_tokenizer_config(source, built),
     }
     if source.model.reader.causal:
         ids = {f"{role}_token_id": getattr(vocabulary, role) for role in _GENERATION}
-        made["generation_config.json"] = {**ids, **_get_decoder_start(source)}
-    return {name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode() for name, content in made.items()}
+        files["generation_config.json"] = {**ids, **_get_decoder_start(source)}
+    return {
+        name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode() for name, content in files.items()
+    }
 
 
 def _add_template(source: SavedModel, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """The tokenizer with special tokens around a text as in training, unless it has rules of its own for them."""
+    """Returns the tokenizer with a template of special tokens as in training, unless it has its own template."""
     copy = tokenizers.Tokenizer.from_str(built.to_str())
     if copy.post_processor is None:
         data: Any = get_index().get("data", source.config["data"]["name"]).load()

@@ -1,4 +1,4 @@
-"""A published family: its config.json and its tensors as tables that are read in both directions."""
+"""Declarative description of a published family, used for reading and for writing its checkpoints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.hub.tensor_rules import Rule
 
 
 class Form(NamedTuple):
-    """What stands on a body: a head that gives logits, and a pooler.
+    """The modules of an architecture on top of its body.
 
     Args:
-        head: whether there are logits.
-        pooler: whether there is one.
-        task: a further head that no part of ours is; it is kept beside the model.
+        head: whether it has a language-model head.
+        pooler: whether it has a pooler.
+        task: a task head, which is not part of our model and is kept beside it.
     """
 
     head: bool
@@ -27,12 +27,12 @@ class Form(NamedTuple):
 
 
 def list_decoder_classes(stem: str, *, body: str | None = None, answers: str | None = None) -> dict[str, Form]:
-    """The classes that transformers makes for most decoders.
+    """Lists the architectures that transformers has for most decoders.
 
     Args:
-        stem: what their names begin with.
-        body: the name of the one without a head; None: ``Model`` behind the stem.
-        answers: what names of the body's tensors begin with in the one that answers questions, if that is of its own.
+        stem: prefix of their names.
+        body: name of the architecture without a head; None for the stem followed by ``Model``.
+        answers: prefix of the body's tensors in the architecture for question answering, if it differs.
     """
     return {
         f"{stem}ForCausalLM": Form(head=True),
@@ -47,20 +47,20 @@ def list_decoder_classes(stem: str, *, body: str | None = None, answers: str | N
 
 @dataclass(frozen=True)
 class Family:
-    """What a published family is made of.
+    """Description of a published family.
 
     Args:
         name: its ``model_type``.
-        architectures: names of its classes, and what stands on the body in each.
-        base: what is the same in all its models, as a model config.
-        keys: what its options mean; later ones may refer to earlier ones.
-        rules: which of its tensors are ours, named as in an architecture with a head.
-        prefix: what names of the body's tensors begin with in an architecture with a head.
-        repeated: patterns of tensors that repeat a tied one, with the name of the one that they repeat.
-        left_out: patterns of tensors that no part of ours needs, with the reason.
-        zero: patterns of tensors that no part of ours adds, so that they must be zero.
-        alias_of: the family that has the same parts, if this one is written only where a model came from it.
-        older: how names of tensors end in older checkpoints, and what stands there now.
+        architectures: the names of its classes, with the modules of each on top of the body.
+        base: the part of the model config that all its models share.
+        keys: the meaning of its options; a key may refer to earlier ones.
+        rules: the mapping of its tensors to ours, with names as in an architecture with a head.
+        prefix: prefix of the body's tensors in an architecture with a head.
+        repeated: patterns of duplicates of tied tensors, with the name of the original.
+        left_out: patterns of tensors that our model does not need, with the reason to report; empty for no report.
+        zero: patterns of tensors that must be zero, since no component adds them.
+        alias_of: the family with the same parts, if this one is written only for models that were loaded as it.
+        older: suffixes of tensor names in older checkpoints, and their replacements.
     """
 
     name: str
@@ -77,14 +77,14 @@ class Family:
 
     @property
     def passthrough(self) -> frozenset[str]:
-        """Names of its options that change nothing of what a model computes."""
+        """Names of the options that do not affect what a model computes."""
         return frozenset(name for key in (*COMMON, *self.keys) if isinstance(key, Passthrough) for name in key.theirs)
 
     def find_architecture(self, form: Form) -> str | None:
-        """The class for a form; None where the family has none.
+        """Returns the name of the class with a form; None if the family has none.
 
-        Beside another head, a pooler is no hindrance: published checkpoints have both, and each class reads what it
-        knows.
+        If there is a head too, a class without a pooler also matches: published checkpoints contain both, and each
+        class loads the tensors that it knows.
         """
         pools = any(map(is_pooler_rule, self.rules)) and (form.head or form.task is not None)
         forms = [form, form._replace(pooler=False)] if pools else [form]
@@ -94,14 +94,14 @@ class Family:
 def rename_family(
     family: Family, name: str, stem: tuple[str, str], keys: Sequence[Key] | None = None, prefix: str | None = None
 ) -> Family:
-    """A family of the same parts under other names.
+    """Returns a family with the same parts under other names.
 
     Args:
-        family: that has the parts.
-        name: the other ``model_type``.
-        stem: what names of its classes begin with, and what those of the other begin with.
-        keys: of the other, where defaults differ.
-        prefix: what names of the body's tensors begin with in the other, if that differs.
+        family: the original family.
+        name: ``model_type`` of the new family.
+        stem: prefix of the class names in the original family and in the new one.
+        keys: keys of the new family, if its defaults differ.
+        prefix: prefix of the body's tensors in the new family, if it differs.
     """
     old, new = family.prefix, family.prefix if prefix is None else prefix
 

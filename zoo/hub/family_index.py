@@ -13,7 +13,7 @@ from zoo.hub.family import Family
 
 @functools.cache
 def get_families() -> dict[str, Family]:
-    """All families by their ``model_type``, in alphabetical order."""
+    """Returns all families by their ``model_type``, in alphabetical order."""
     from zoo.hub import converters as folder
 
     found = {}
@@ -25,10 +25,10 @@ def get_families() -> dict[str, Family]:
 
 
 def find_family(name: Any) -> Family:
-    """The family of a ``model_type``.
+    """Returns the family of a ``model_type``.
 
     Raises:
-        Refused: if there is none, with the near miss.
+        Refused: if there is none; the message suggests a similar name.
     """
     if not isinstance(name, str) or name not in get_families():
         raise Refused(f"unknown model_type {name!r}: {suggest(str(name), get_families())}")

@@ -1,4 +1,7 @@
-"""What options of a published config.json say of ours, in both directions."""
+"""Keys: declarative mappings between options of a published config.json and ours, in both directions.
+
+In each of them, ``theirs`` are published options and ``ours`` are dotted paths of a model config.
+"""
 
 from __future__ import annotations
 
@@ -24,34 +27,34 @@ ACTIVATIONS = {
     "sigmoid": "sigmoid",
     "linear": "identity",
 }
-"""Their names of activation functions, and ours; of several names for one of ours, the first is written."""
+"""Published names of activation functions, and ours; of several names for the same function, the first is written."""
 
 
 class Key(ABC):
-    """One or several options of config.json that belong together."""
+    """Mapping of one or several options of config.json that belong together."""
 
     @abstractmethod
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Take them from ``theirs`` and write what they mean into ``ours``."""
+        """Takes the options from ``theirs`` and sets the corresponding values in ``ours``."""
 
     @abstractmethod
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The way back. What they cannot say may be left out: the result is read again and compared."""
+        """Writes the options for a plan; the result is read again and compared, so it may be incomplete."""
 
 
 @final
 @dataclass(frozen=True)
 class Equal(Key):
-    """One option that is one of ours.
+    """An option that is equal to one of ours.
 
     Args:
-        theirs: its name.
-        ours: dotted path of ours; several if they are always equal.
-        type: of its value.
-        default: what its absence means; a path of ours after ``=`` stands for what was read there.
-        names: their values and ours, where these differ.
-        most: the largest value that makes sense.
-        least: the smallest.
+        theirs: name of the option.
+        ours: dotted path of our option; several if they are always equal.
+        type: type of the value.
+        default: value if the option is absent; ``=PATH`` for the value that was read for that path of ours.
+        names: published values and ours, if they differ.
+        most: maximum value.
+        least: minimum value.
     """
 
     theirs: str
@@ -63,7 +66,7 @@ class Equal(Key):
     least: int | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Into all its paths."""
+        """Sets the value at all paths."""
         referred = isinstance(self.default, str) and self.default.startswith("=")
         default = None if referred else self.default
         value = theirs.take(self.theirs, self.type, default)
@@ -84,11 +87,11 @@ class Equal(Key):
             ours.set(path, value)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """From its first path; what the model does not have (a head) says what absence means."""
+        """Writes the value of the first path, or the default for a part that the model does not have (a head)."""
         value = ours.get(self.ours if isinstance(self.ours, str) else self.ours[0])
         if value is None and self.default is not REQUIRED and not isinstance(self.type, Maybe):
             value = None if str(self.default).startswith("=") else self.default
-        if self.names is not None:  # of several spellings that of the family
+        if self.names is not None:  # several published names for our value: prefer the family's default
             spellings = [their for their, our in self.names.items() if our == value] or [next(iter(self.names))]
             value = self.default if self.default in spellings else spellings[0]
         theirs[self.theirs] = value
@@ -97,10 +100,10 @@ class Equal(Key):
 @final
 @dataclass(frozen=True)
 class Synonyms(Key):
-    """One option that has several names, of which a file has one, or all with one value.
+    """An option with several names; a file has one of them, or several with the same value.
 
     Args:
-        key: what it means, by the name that is written.
+        key: the mapping of the option, under the name that is written.
         also: its other names.
     """
 
@@ -108,31 +111,31 @@ class Synonyms(Key):
     also: tuple[str, ...]
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """By the name that is there."""
+        """Reads the first name that the file has."""
         given = {name: theirs.get(name) for name in (self.key.theirs, *self.also) if theirs.get(name) is not None}
         first = next(iter(given), self.key.theirs)
         for name in (self.key.theirs, *self.also):
             if name != first and theirs.take_any(name) not in (None, given.get(first)):
-                theirs.refuse(name, f"must be that of {first}, which is {given[first]}", given[name])
+                theirs.refuse(name, f"must be equal to {first}={given[first]}", given[name])
         replace(self.key, theirs=first).read(theirs, ours)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """By its own name."""
+        """Writes the option under its main name."""
         self.key.write(ours, theirs)
 
 
 def map_layers(theirs: str, ours: str = "layers", default: Any = REQUIRED) -> Equal:
-    """The number of layers."""
+    """Maps the number of layers."""
     return Equal(theirs, ours, default=default, most=MAX_LAYERS)
 
 
 def map_activation(theirs: str, ours: str = "ffn.activation", default: Any = REQUIRED) -> Equal:
-    """The name of an activation function."""
+    """Maps the name of an activation function."""
     return Equal(theirs, ours, STR, default, ACTIVATIONS)
 
 
 def replace_defaults(keys: Iterable[Key], **defaults: Any) -> tuple[Key, ...]:
-    """The same options, but the absence of those that are named means these values."""
+    """Returns the same keys with other defaults for the named options."""
     return tuple(_replace_default(key, defaults) for key in keys)
 
 
@@ -146,12 +149,12 @@ def _replace_default(key: Key, defaults: Mapping[str, Any]) -> Key:
 @final
 @dataclass(frozen=True)
 class InverseSquareRoot(Key):
-    """A number whose inverse square root is ours: Gemma's ``query_pre_attn_scalar``, and the scale of scores.
+    """A number whose inverse square root is our value, as Gemma's ``query_pre_attn_scalar`` for the scale of scores.
 
     Args:
-        theirs: its name.
-        ours: dotted path; null there means that of ``head_dim``.
-        default: what its absence means.
+        theirs: name of the option.
+        ours: dotted path of our option; null stands for the inverse square root of ``head_dim``.
+        default: value if the option is absent.
     """
 
     theirs: str
@@ -159,7 +162,7 @@ class InverseSquareRoot(Key):
     default: float
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """One over the root."""
+        """Sets the inverse square root."""
         number = theirs.take(self.theirs, FLOAT, self.default)
         if number is not None and number <= 0:
             theirs.refuse(self.theirs, "must be positive", number)
@@ -167,7 +170,7 @@ class InverseSquareRoot(Key):
             ours.set(self.ours, number**-0.5)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """One over the square, as they have it: whole."""
+        """Writes the inverse square, rounded to an integer."""
         scale = ours.get(self.ours)
         theirs[self.theirs] = ours.get("head_dim") if scale is None else round(scale**-2)
 
@@ -175,12 +178,12 @@ class InverseSquareRoot(Key):
 @final
 @dataclass(frozen=True)
 class Fixed(Key):
-    """An option for which one value is understood, which ours always has.
+    """An option with a single supported value.
 
     Args:
-        theirs: its name.
-        value: the only value.
-        default: what its absence means, if not that value.
+        theirs: name of the option.
+        value: the supported value.
+        default: value if the option is absent, unless it is the supported one.
     """
 
     theirs: str
@@ -188,14 +191,14 @@ class Fixed(Key):
     default: Any = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Refuse another value."""
+        """Refuses any other value."""
         value = theirs.take_any(self.theirs)
         value = self.value if value is None and self.default is None else self.default if value is None else value
         if value != self.value or isinstance(value, bool) is not isinstance(self.value, bool):
-            theirs.refuse(self.theirs, f"must be {self.value!r}, for there is no component for another", value)
+            theirs.refuse(self.theirs, f"must be {self.value!r}, since no component supports another value", value)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The value, though its absence may mean the same: other readers of checkpoints have other defaults."""
+        """Writes the value even if it is the default, since other readers of checkpoints have other defaults."""
         if self.value is not None:
             theirs[self.theirs] = self.value
 
@@ -203,12 +206,12 @@ class Fixed(Key):
 @final
 @dataclass(frozen=True)
 class Redundant(Key):
-    """An option that can only say what others say; absent it says the same.
+    """An option that repeats the value of another one; it may be absent.
 
     Args:
-        theirs: its name.
-        ours: dotted path of what another option says.
-        over: dotted path of what that is divided by; None: by nothing.
+        theirs: name of the option.
+        ours: dotted path of the value.
+        over: dotted path of a divisor of the value; None for no divisor.
     """
 
     theirs: str
@@ -216,13 +219,13 @@ class Redundant(Key):
     over: str | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Refuse another value."""
-        value, other = theirs.take(self.theirs, INT, None), self._compute_expected(ours)
-        if value is not None and other is not None and value != other:
-            theirs.refuse(self.theirs, f"must be {other}, for there is no component for another", value)
+        """Refuses any other value."""
+        value, expected = theirs.take(self.theirs, INT, None), self._compute_expected(ours)
+        if value is not None and expected is not None and value != expected:
+            theirs.refuse(self.theirs, f"must be {expected}, since no component supports another value", value)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The same again, if a file must say it."""
+        """Writes the value, unless it has a divisor."""
         if self.over is None:
             theirs[self.theirs] = ours.get(self.ours)
 
@@ -234,56 +237,56 @@ class Redundant(Key):
 @final
 @dataclass(frozen=True)
 class Passthrough(Key):
-    """Options that change nothing of what the model computes; they are kept, and written again.
+    """Options that do not affect what the model computes; they are kept, and written again.
 
     Args:
-        theirs: their names.
+        theirs: names of the options.
     """
 
     theirs: tuple[str, ...]
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Take them; that they are kept is not the model's business."""
+        """Takes the options; they are kept outside the model config."""
         for name in self.theirs:
             theirs.take_any(name)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Nothing: what was kept is written by who kept it."""
+        """Writes nothing: kept options are written by ``write_published_config``."""
 
 
 @final
 @dataclass(frozen=True)
 class WriteOnly(Key):
-    """An option that neither we nor transformers read, written for other readers of checkpoints.
+    """An option that is written for other readers of checkpoints, but read neither here nor by transformers.
 
     Args:
-        theirs: its name.
-        ours: dotted path of what it repeats.
+        theirs: name of the option.
+        ours: dotted path of its value.
     """
 
     theirs: str
     ours: str
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Take it, whatever it says."""
+        """Takes the option without using it."""
         theirs.take_any(self.theirs)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The value of ours."""
+        """Writes our value."""
         theirs[self.theirs] = ours.get(self.ours)
 
 
 @final
 @dataclass(frozen=True)
 class Switch(Key):
-    """An option whose truth means one value of ours and whose falsehood another.
+    """A boolean option that selects one of two values of ours.
 
     Args:
-        theirs: its name.
-        ours: dotted path.
-        yes: our value where it is true.
-        no: our value where it is false.
-        default: what its absence means.
+        theirs: name of the option.
+        ours: dotted path of our option.
+        yes: our value if it is true.
+        no: our value if it is false.
+        default: value if the option is absent.
     """
 
     theirs: str
@@ -293,33 +296,33 @@ class Switch(Key):
     default: Any = REQUIRED
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """One of two values."""
+        """Sets the selected value."""
         value = theirs.take(self.theirs, BOOL, self.default)
         if value is not None:
             ours.set(self.ours, self.yes if value else self.no)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """True where ours is the one, false elsewhere."""
+        """Writes whether our value is the one for true."""
         theirs[self.theirs] = ours.get(self.ours) == self.yes
 
 
 @final
 @dataclass(frozen=True)
 class Derived(Key):
-    """What follows from options that other keys read, and is no option of theirs.
+    """A value of ours that follows from the options read before, without a published option.
 
     Args:
-        ours: dotted path.
-        compute: from what was read so far to our value.
+        ours: dotted path of our option.
+        compute: computes the value from the config read so far.
     """
 
     ours: str
     compute: Callable[[ConfigDraft], Any]
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Write what follows, unless something that it follows from is missing."""
+        """Sets the value, unless there were problems with the options before."""
         if not theirs.problems:
             ours.set(self.ours, self.compute(ours))
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Nothing: it follows."""
+        """Writes nothing: the value is derived."""

@@ -1,4 +1,4 @@
-"""Keys of latent attention in published configs."""
+"""Keys for latent attention in published configs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from zoo.hub.keys import Key
 from zoo.hub.rotary_keys import compute_mscale
 
 MAX_MSCALE = 100.0
-"""``mscale_all_dim``; published ones are at most 1."""
+"""Maximum of ``mscale_all_dim``; published values are at most 1."""
 
 
 @final
 @dataclass(frozen=True)
 class LatentScale(Key):
-    """The scale of scores over both parts of a head, times m², where m = 0.1 mscale_all_dim ln(factor) + 1.
+    """Scale of scores m² / √(head width), with m = 0.1 · mscale_all_dim · ln(factor) + 1.
 
-    It looks at the rotary scaling, and is read and written after it. Source: DeepSeek-AI 2024 (DeepSeek-V2).
+    The head width includes the rotary part. The key must come after the one for rotary scaling, whose factor it uses.
+    Source: DeepSeek-AI 2024 (DeepSeek-V2).
     """
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """The product; nothing is taken."""
+        """Sets the scale; no option is taken, since the rotary key takes them."""
         given = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
         if theirs.problems or ours.get("position.scaling.factor") is None or "mscale_all_dim" not in given:
             return
@@ -38,21 +39,21 @@ class LatentScale(Key):
         ours.set("attention.scores.scale", size**2 * _get_head_width(ours) ** -0.5)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """``mscale_all_dim``, and the ``mscale`` that gives the factor of turned features with it."""
+        """Writes ``mscale_all_dim``, and the ``mscale`` that gives our attention factor together with it."""
         scaling, scale = ours.get("position.scaling") or {}, ours.get("attention.scores.scale")
         factor, usual = scaling.get("factor"), _get_head_width(ours) ** -0.5
         if scale is None or factor is None or scale <= usual * (1 + 1e-9):
             return
         size = math.sqrt(scale / usual)
         more = {"mscale_all_dim": _invert_mscale(size, factor)}
-        if (turned := scaling.get("attention_factor")) is not None:
-            more["mscale"] = _invert_mscale(turned * size, factor)
+        if (attention_factor := scaling.get("attention_factor")) is not None:
+            more["mscale"] = _invert_mscale(attention_factor * size, factor)
         for name in ("rope_parameters", "rope_scaling"):
             theirs[name] = {**theirs[name], **more}
 
 
 def _get_head_width(ours: ConfigDraft | PlanValues) -> int:
-    """Features of a head's queries; without latent attention none of them are apart."""
+    """Returns the features of a query head, including the separate rotary ones of latent attention."""
     return int(ours.get("head_dim") + ours.get("attention.rope_dim", 0))
 
 

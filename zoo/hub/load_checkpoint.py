@@ -30,18 +30,18 @@ from zoo.model.variants.variant import Variant
 from zoo.system.input_files import read_json
 
 CHECKPOINT_KEYS = ("path", "sha256")
-"""Keys of a model's config that name the checkpoint it starts from: the folder, and the digest of its contents."""
+"""Keys of a model config that name the checkpoint to start from: its folder, and the digest of its content."""
 _log = logging.getLogger("zoo")
 
 
 def describe(path: str | Path, names: list[str] | None = None) -> ConfigDescription:
-    """What the config.json of a folder says; weights need not be there.
+    """Reads the config.json of a folder; weights need not exist.
 
     Args:
         path: the folder, or the file itself.
-        names: of the tensors beside it, where they are known.
+        names: names of the checkpoint's tensors, if they are known.
     Raises:
-        Refused: with all that is wrong, one a line.
+        Refused: with all problems, one a line.
     """
     folder = Path(path)
     file = folder / "config.json" if folder.is_dir() else folder
@@ -55,32 +55,32 @@ def describe(path: str | Path, names: list[str] | None = None) -> ConfigDescript
 
 
 def remove_checkpoint_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the config of a model without the keys that name the checkpoint it starts from."""
+    """Returns a model config without the keys that name the checkpoint to start from."""
     return {key: value for key, value in config.items() if key not in CHECKPOINT_KEYS}
 
 
 @functools.cache
 def _log_once(file: Path, note: str) -> None:
-    """Say it once, although a command may read a config several times."""
+    """Logs a note once, even if a command reads the config several times."""
     _log.warning("%s: %s", file, note)
 
 
 def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
-    """The model of a checkpoint folder, in evaluation mode.
+    """Loads the model of a checkpoint folder, in evaluation mode.
 
-    Tensors are read one after another, so that memory is taken once.
+    Tensors are read one by one, so that the weights are in memory only once.
 
     Args:
-        path: a folder with ``config.json`` and ``model.safetensors``, one or several, of a family that
-            ``zoo.hub.get_families`` knows or of the project's own form.
-        pickled: whether ``pytorch_model.bin`` may be read where there is no safetensors file; torch's loader of
-            weights only reads it, so that it cannot run code.
-        dtype: of the weights; None keeps theirs.
+        path: a folder with ``config.json`` and one or several safetensors files, of a published family (see
+            ``zoo.hub.get_families``) or in the native format.
+        pickled: whether to read ``pytorch_model.bin`` if there is no safetensors file. It is read with
+            ``torch.load(weights_only=True)``, so that it cannot run code.
+        dtype: dtype of the weights; None keeps the stored one.
     Returns:
-        ``model(tokens, attention_mask=None)`` of a decoder or an encoder, ``model(source, target, …)`` of an
-        encoder-decoder.
+        a model to call as ``model(tokens, attention_mask=None)`` (decoder, encoder) or ``model(source, target, …)``
+        (encoder-decoder).
     Raises:
-        Refused: with what is wrong with the folder, in one line or a few.
+        Refused: with the problems of the folder, in one line or a few.
     """
     folder = Path(path)
     checkpoint = open_checkpoint(folder, pickled=pickled)
@@ -95,21 +95,21 @@ def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None =
     task, beside = described.task, TASK_HEAD_PREFIX if described.family is NATIVE else ""
     if task is not None:
         task = read_head(task, checkpoint, beside, dtype)
-        _log.warning("kept beside the model, no part of which it is: %s", task)
+        _log.warning("kept beside the model, without being part of it: %s", task)
     fill_model(model, described.family, checkpoint, dtype, [beside + name for name in task.shapes] if task else ())
     kept = dict(described.kept)
-    came = kept.pop("family", NATIVE.name) if described.family is NATIVE else described.family.name
-    model.origin = Origin(str(came), kept, read_companion_files(folder), task)
+    family = kept.pop("family", NATIVE.name) if described.family is NATIVE else described.family.name
+    model.origin = Origin(str(family), kept, read_companion_files(folder), task)
     return model.eval()
 
 
 def build_without_memory(described: ConfigDescription, checkpoint: Checkpoint) -> Variant:
-    """The model without memory, if its size is no other than that of the checkpoint."""
+    """Builds the model on the meta device, after checking that the checkpoint is large enough for it."""
     layers, tensors = max(len(stack.layers) for stack in described.plan.stacks), len(checkpoint.headers)
     if layers > tensors * max(1, len(described.plan.stacks[-1].layers) // described.plan.stacks[-1].distinct):
-        raise Refused(f"config.json has {layers} layers: the checkpoint has {tensors} tensors, fewer than that")
+        raise Refused(f"config.json has {layers} layers, but the checkpoint has only {tensors} tensors")
     try:
         return build_on_meta(described.plan, described.plan.vocabulary or 1)
     except RuntimeError as error:
         first = str(error).splitlines()[0]
-        raise Refused(f"config.json describes a model that no memory could hold: {first}") from None
+        raise Refused(f"config.json describes a model that is too large for any memory: {first}") from None

@@ -15,14 +15,14 @@ from zoo.model.schema import SLOTS
 
 
 def find_misfits(family: Family, plan: ModelPlan, task: str | None = None) -> list[Difference]:
-    """What of a plan a family cannot say; nothing where it fits.
+    """Finds the parts of a plan that a family cannot express; returns an empty list if it fits.
 
-    A config.json is written for the plan and read again: what comes back is what the family can say.
+    A config.json is written for the plan and read again: whatever does not come back is a misfit.
 
     Args:
-        family: whose it shall be.
-        plan: of a model.
-        task: the family's class with the task head that is written beside the model; None where there is none.
+        family: the family.
+        plan: the model.
+        task: the family's class with the task head that is kept beside the model; None if there is none.
     """
     form = Form(plan.head is not None, plan.pooler)
     if task is None and family.find_architecture(form) is None:
@@ -34,13 +34,13 @@ def find_misfits(family: Family, plan: ModelPlan, task: str | None = None) -> li
     try:
         back = read_published_config(write_published_config(family, plan, {}, task)).plan
     except Refused as error:
-        refused = [Difference("config.json", "what this model needs", line) for line in str(error).splitlines()]
+        refused = [Difference("config.json", "required by this model", line) for line in str(error).splitlines()]
         return list(_compare_parts(family, plan)) or refused
     return compare_plans(plan, replace(back, pooler=plan.pooler))
 
 
 def _compare_parts(family: Family, plan: ModelPlan) -> Iterator[Difference]:
-    """The parts of the rule that are other components than the family's."""
+    """Yields the parts for which the plan and the family have different components."""
     composed = PlanValues(plan)
     for slot in SLOTS:
         ours, theirs = composed.get(f"{slot}.name"), family.base.get(slot, {}).get("name")

@@ -1,4 +1,4 @@
-"""The project's own form of a checkpoint: a config of registered names, and tensors as they are called here."""
+"""Native checkpoint format: a config of registered components, and tensors under our own names."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from zoo.model import build
 @final
 @dataclass(frozen=True)
 class NativeRule(Rule):
-    """Every tensor under its own name."""
+    """Rule that leaves the names and values of all tensors unchanged."""
 
     def match(self, name: str) -> Numbers:
-        """Any name."""
+        """Matches any name."""
         return {"name": name}
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """As it is."""
+        """Returns the tensor unchanged."""
         return list(theirs)
 
     def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """As it is."""
+        """Returns the tensor unchanged."""
         return list(ours)
 
 
 TASK_HEAD_PREFIX = "task_head."
-"""What names of tensors begin with that are kept beside the model."""
+"""Prefix of the tensors of a task head, which is kept beside the model."""
 NATIVE = Family("zoo", {}, {}, (), (NativeRule("{name}", "{name}"),))
-"""The family of every model, for which nothing has to fit."""
+"""The family of the native format, which every model fits."""
 
 
 def read_native_config(config: Mapping[str, Any]) -> ConfigDescription:
-    """What a config.json of ours says.
+    """Reads a config.json in the native format.
 
     Raises:
-        Refused: with all that is wrong with the model in it, one a line.
+        Refused: with all problems of the model, one a line.
     """
     given = config.get("model")
     _, plan, problems = build.check(given if isinstance(given, Mapping) else {})
@@ -62,16 +62,16 @@ def read_native_config(config: Mapping[str, Any]) -> ConfigDescription:
 def write_native_config(
     model: Mapping[str, Any], vocabulary: int, kept: Mapping[str, Any], origin: str, task: KeptHead | None
 ) -> dict[str, Any]:
-    """The config.json of a model's config.
+    """Returns the config.json of a model in the native format.
 
     Args:
-        model: the config.
-        vocabulary: tokens that the model has room for.
-        kept: options that change nothing of what the model computes.
-        origin: the published family that it came from, so that it can go back.
-        task: a head that is kept beside the model.
+        model: config of the model.
+        vocabulary: number of tokens of the model.
+        kept: options that do not affect what the model computes.
+        origin: the published family that the model came from, so that it can be saved as that again.
+        task: a task head that is kept beside the model.
     """
-    beside = {} if task is None else {"task_head": task.as_json()}
-    came = {} if origin == NATIVE.name else {"family": origin}
-    whole = {**model, "vocabulary": vocabulary}
-    return {**kept, "model_type": NATIVE.name, "zoo_version": __version__, **came, **beside, "model": whole}
+    head = {} if task is None else {"task_head": task.as_json()}
+    family = {} if origin == NATIVE.name else {"family": origin}
+    config = {**model, "vocabulary": vocabulary}
+    return {**kept, "model_type": NATIVE.name, "zoo_version": __version__, **family, **head, "model": config}

@@ -1,4 +1,4 @@
-"""What a checkpoint contains beyond the model, kept for writing it again."""
+"""Content of a checkpoint beyond the model, kept so that it can be written again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from zoo.system.input_files import read_bytes, read_json
 
 @dataclass(frozen=True)
 class Origin:
-    """What a checkpoint said beyond the model, and what is written again when the model is saved.
+    """Content of a checkpoint beyond the model, which is written again when the model is saved.
 
     Args:
-        family: the published one that it came from; ``zoo`` if it never was in one.
-        kept: options of config.json that change nothing of what the model computes (ids of special tokens).
-        files: what lies beside, by name: tokenizer, generation config, pooling.
-        task: a head that no part of the model is; it is written again in the same family.
+        family: the published family that the model came from; ``zoo`` if there is none.
+        kept: options of config.json that do not affect what the model computes (ids of special tokens).
+        files: companion files by name: tokenizer, generation config, pooling.
+        task: a task head, which is not part of the model; written again if the family is the same.
     """
 
     family: str
@@ -33,7 +33,7 @@ class Origin:
     task: KeptHead | None = None
 
     def get_architecture(self, family: Family) -> str | None:
-        """The class that is written where the model goes back to its own family with its task head."""
+        """Returns the class to write if the model is saved in its own family with its task head, else None."""
         return self.task.architecture if self.task is not None and family.name == self.family else None
 
 
@@ -41,32 +41,33 @@ _ORIGIN, _FILES = "origin.json", "files"
 
 
 def write_origin(origin: Origin, folder: Path) -> None:
-    """Keep what a checkpoint said beyond the model in a folder of its own, for an export later on.
+    """Writes an origin to a folder, for a later export.
 
-    A task head is not kept: after a training its body is another.
+    The task head is left out: after training, it no longer matches its body.
     """
     for name, content in origin.files.items():
         write_file(folder / _FILES / name, content)
-    said = {"family": origin.family, "kept": origin.kept}
-    write_file(folder / _ORIGIN, json.dumps(said, indent=1, ensure_ascii=False) + "\n")
+    entry = {"family": origin.family, "kept": origin.kept}
+    write_file(folder / _ORIGIN, json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What :func:`write_origin` kept; None if the folder is not there.
+    """Reads the folder of :func:`write_origin`; returns None if it does not exist.
 
-    Names come from the folder itself, which a stranger may have made, so that none leads out of it.
+    The folder may come from an untrusted source: links are refused, and file names are taken from the folder itself,
+    so that none leads out of it.
 
     Raises:
-        Refused: if something in it is not what is written there.
+        Refused: if the folder contains anything else.
     """
     if not (folder / _ORIGIN).is_file():
         return None
-    said, beside = read_json(folder / _ORIGIN), folder / _FILES
-    family, kept = said.get("family"), said.get("kept")
+    content, beside = read_json(folder / _ORIGIN), folder / _FILES
+    family, kept = content.get("family"), content.get("kept")
     if not isinstance(family, str) or not isinstance(kept, dict):
-        raise Refused(f"{folder / _ORIGIN}: must hold a family and options that are kept: got {str(said)[:60]}")
+        raise Refused(f"{folder / _ORIGIN} must contain family and kept options: got {str(content)[:60]}")
     paths = sorted(path for path in beside.rglob("*") if path.is_symlink() or not path.is_dir())
     if links := [path for path in paths if path.is_symlink()]:
-        raise Refused(f"{links[0]} must be a file: got a link")
+        raise Refused(f"{links[0]} must be a regular file: got a link")
     files = {path.relative_to(beside).as_posix(): read_bytes(path, limits.JSON_BYTES) for path in paths}
     return Origin(family, kept, files)

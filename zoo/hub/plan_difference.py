@@ -1,7 +1,8 @@
-"""How two plans differ, part by part; what only matters in training is left apart."""
+"""Compares two plans part by part; options that matter only in training are optional."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,12 @@ _ABSENT = "absent"
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two plans say different things.
+    """A difference between two plans.
 
     Args:
-        path: dotted path of the config, with the stack in front where there are two, and the layers it is about.
-        one: what the first says; ``absent`` where it has nothing there.
-        other: what the second says.
+        path: dotted path of the config, with the stack as prefix if there are several, and with the layers concerned.
+        one: value in the first plan; ``absent`` if it has none.
+        other: value in the second plan.
     """
 
     path: str
@@ -32,17 +33,17 @@ class Difference:
 
 
 def format_value(value: Any) -> str:
-    """A value as a person would write it."""
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if _is_plain(value) else str(value)
+    """Formats a value as in YAML."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def compare_plans(one: ModelPlan, other: ModelPlan, *, training: bool = False) -> list[Difference]:
-    """Where two plans differ; equal means that they compute the same function of the same weights.
+    """Compares two plans; without differences, they compute the same function of the same weights.
 
     Args:
-        one: the first.
-        other: the second.
-        training: whether to look at dropout, initialization and further losses too.
+        one: the first plan.
+        other: the second plan.
+        training: whether to compare dropout, initialization and auxiliary losses too.
     """
     found = list(_compare_mappings(_get_model_values(one, training), _get_model_values(other, training), ""))
     several = len(one.stacks) + len(other.stacks) > 2
@@ -52,7 +53,7 @@ def compare_plans(one: ModelPlan, other: ModelPlan, *, training: bool = False) -
 
 
 def _match_stacks(one: Sequence[StackPlan], other: Sequence[StackPlan]) -> list[tuple[StackPlan, StackPlan]]:
-    """The stacks that are compared: single ones whatever they are, else those of one name."""
+    """Returns the pairs of stacks to compare: by name, or the only ones whatever their names."""
     if len(one) == len(other) == 1:
         return [(one[0], other[0])]
     named = {stack.name: stack for stack in other}
@@ -69,7 +70,7 @@ def _get_model_values(plan: ModelPlan, training: bool) -> dict[str, Any]:
         "head": None if plan.head is None else dict(plan.head),
     }
     if plan.head is not None and not plan.head["transform"]:
-        del values["head"]["activation"]  # which there is none of
+        del values["head"]["activation"]  # unused without a transform
     begin = {"name": plan.initialization.name, **plan.initialization.options}
     return {**values, "initialization": begin} if training else values
 
@@ -97,21 +98,21 @@ def _compare_stacks(one: StackPlan, other: StackPlan, prefix: str, training: boo
 
 def _normalize_layer(layer: Any, training: bool) -> dict[str, Any]:
     values = get_layer_values(layer)
-    del values["dim"]  # which is the model's
+    del values["dim"]  # compared once for the model
     for slot in ("attention", "ffn", "norm", "position", "residual"):
         values[slot] = _normalize_part(getattr(layer, slot), layer, training)
     return values if training else _remove_training_options(values)
 
 
 def _normalize_part(part: Part, layer: Any, training: bool) -> dict[str, Any]:
-    """A part in one form: what can be said in two ways is said in one."""
+    """Normalizes a part, so that equivalent configs become equal."""
     values: dict[str, Any] = get_part_values(part)
     if part.name == "multi_head":
         values = {**values, "name": "grouped_query", "kv_heads": layer.heads}
     scores = values.get("scores")
     if scores is not None and scores.get("scale") is not None:
-        turned = values["rope_dim"] if part.name == "latent" else 0
-        if _is_equal(scores["scale"], (layer.head_dim + turned) ** -0.5):
+        rotary_dim = values["rope_dim"] if part.name == "latent" else 0
+        if _is_equal(scores["scale"], (layer.head_dim + rotary_dim) ** -0.5):
             values["scores"] = {**scores, "scale": None}
     if part.name == "latent" and values["value_dim"] is None:
         values["value_dim"] = layer.head_dim
@@ -130,7 +131,7 @@ def _remove_training_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compare_mappings(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) -> Iterator[Difference]:
-    """Differences of two mappings; where the names of parts differ, their options are not compared."""
+    """Yields the differences of two mappings; options of parts with different names are not compared."""
     if one.get("name") != other.get("name"):
         yield Difference(prefix.removesuffix("."), one.get("name", _ABSENT), other.get("name", _ABSENT))
         return
@@ -152,12 +153,8 @@ def _summarize(value: Any) -> Any:
     return value.get("name", "present") if isinstance(value, Mapping) else value
 
 
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
 def format_ranges(numbers: Sequence[int]) -> str:
-    """0, 1, 2, 5 as ``0-2, 5``."""
+    """Formats 0, 1, 2, 5 as ``0-2, 5``."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""Quantized checkpoints: what config.json says of them, and how those in a public format are read."""
+"""Quantized checkpoints: their description in config.json, and dequantization of the public formats."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from zoo.hub.config_views import PublishedConfig
 from zoo.hub.tensor_files import Checkpoint, Header
 
 SCALE = "_scale_inv"
-"""What the name of a weight's scales ends with, behind the name of the weight."""
+"""Suffix of the scales of a weight."""
 _BY_TRANSFORMERS = "AutoModelForCausalLM.from_pretrained(FOLDER, quantization_config={}).save_pretrained(NEW)"
 _HOW = {
     "bitsandbytes": "AutoModelForCausalLM.from_pretrained(FOLDER).dequantize().save_pretrained(NEW)",
     "fp8": _BY_TRANSFORMERS.format("FineGrainedFP8Config(dequantize=True)"),
     "compressed-tensors": _BY_TRANSFORMERS.format("CompressedTensorsConfig(dequantize=True)"),
 }
-"""How transformers writes plain weights of a quantized folder, for the methods whose inverse it has."""
+"""Code that dequantizes a folder with transformers, for the methods that it can invert."""
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How the weights of a checkpoint are quantized.
+    """Quantization of the weights of a checkpoint.
 
     Attributes:
         method: ``quant_method`` of ``quantization_config``.
-        block: rows and columns of a weight that share one scale; None where the method has no such blocks.
-        dtype: of the weights once they are dequantized.
+        block: number of rows and columns of a weight that share one scale; None if the method has no such blocks.
+        dtype: dtype of the dequantized weights.
     """
 
     method: str
@@ -40,14 +40,14 @@ class Quantization:
 
     @property
     def is_readable(self) -> bool:
-        """True if weights are read by a public rule: fp8 with a scale for each block, or mxfp4."""
+        """True if the weights can be dequantized: fp8 with a scale for each block, or mxfp4."""
         return self.method == "mxfp4" or (self.method == "fp8" and self.block is not None)
 
     def open(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The checkpoint with plain weights in place of quantized ones.
+        """Returns a checkpoint that dequantizes the weights when they are read.
 
         Raises:
-            Refused: if the method is not read, or tensors do not go together.
+            Refused: if the method is not supported, or weights and scales do not match.
         """
         self.require_readable()
         return Mxfp4Checkpoint(checkpoint, self) if self.method == "mxfp4" else Fp8Checkpoint(checkpoint, self)
@@ -56,21 +56,17 @@ class Quantization:
         return self.method + (f" in blocks of {self.block[0]} x {self.block[1]}" if self.block else "")
 
     def require_readable(self) -> None:
-        """Refuse a method whose weights cannot be read.
-
-        Raises:
-            Refused: with the method and a way to plain weights.
-        """
+        """Raises :class:`Refused` if the weights cannot be dequantized; the message says how to do so elsewhere."""
         if not self.is_readable:
             how = _HOW.get(self.method)
             way = (
-                f"by transformers: {how}" if how else "with the tool that quantized it, or take the unquantized folder"
+                f"with transformers: {how}" if how else "with the tool that quantized them, or use the original folder"
             )
-            raise Refused(f"the weights are quantized ({self}), which is not read: dequantize them first, {way}")
+            raise Refused(f"the weights are quantized ({self}), which cannot be read: dequantize them first, {way}")
 
 
 def read_quantization(config: PublishedConfig) -> Quantization | None:
-    """What ``quantization_config`` says; None where the weights are plain."""
+    """Reads ``quantization_config``; returns None if the weights are not quantized."""
     given = config.take_any("quantization_config")
     if given is None or given == {}:
         return None
@@ -86,7 +82,7 @@ def read_quantization(config: PublishedConfig) -> Quantization | None:
 
 
 def _get_plain_dtype(config: PublishedConfig) -> torch.dtype:
-    """The type of plain weights; bfloat16 where config.json says none."""
+    """Returns the dtype of dequantized weights; bfloat16 if config.json has none."""
     dtype = getattr(torch, str(config.get("dtype") or config.get("torch_dtype")), None)
     if isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1:
         return dtype
@@ -94,7 +90,7 @@ def _get_plain_dtype(config: PublishedConfig) -> torch.dtype:
 
 
 def _infer_method(given: Mapping[str, Any]) -> str:
-    """The method of files that name none."""
+    """Infers the method of a config that does not name it."""
     return "bitsandbytes" if {"load_in_4bit", "load_in_8bit"} & set(given) else "unknown method"
 
 
@@ -103,15 +99,15 @@ def _is_block(block: Any) -> bool:
 
 
 class Fp8Checkpoint:
-    """A checkpoint whose fp8 weights are read as plain ones: each value times the scale of its block.
+    """A checkpoint with dequantized fp8 weights: each value times the scale of its block.
 
     Source: DeepSeek-AI 2024 (DeepSeek-V3, arXiv:2412.19437), fine-grained quantization.
 
     Args:
-        checkpoint: with ``NAME`` in fp8 and ``NAME_scale_inv``; other weights are plain.
-        quantization: what config.json says of it.
+        checkpoint: the checkpoint, with ``NAME`` in fp8 and ``NAME_scale_inv``; other weights are not quantized.
+        quantization: the description in config.json.
     Raises:
-        Refused: if scales are not of the shape that the blocks give.
+        Refused: if the shape of scales does not match the blocks.
     """
 
     def __init__(self, checkpoint: Checkpoint, quantization: Quantization) -> None:
@@ -135,7 +131,7 @@ class Fp8Checkpoint:
             raise Refused(f"{name}{SCALE} must be {list(expected)} by its blocks: got {list(scale.shape)}")
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
         tensor = self._checkpoint.read(name)
         if name + SCALE not in self._checkpoint.headers:
             return tensor
@@ -146,23 +142,23 @@ class Fp8Checkpoint:
 
 
 BLOCKS, SCALES = "_blocks", "_scales"
-"""What names of mxfp4 weights end with: packed values, and the exponents of their scales."""
+"""Suffixes of mxfp4 weights: packed values, and the exponents of their scales."""
 FP4 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
-"""The numbers of e2m1 by their four bits."""
+"""Values of the format e2m1 by their four bits."""
 
 
 class Mxfp4Checkpoint:
-    """A checkpoint whose mxfp4 weights are read as plain ones: 32 numbers of four bits that share a power of two.
+    """A checkpoint with dequantized mxfp4 weights: blocks of 32 four-bit values with a common power of two.
 
-    Two numbers stand in a byte, the lower bits first; ``NAME_blocks`` is ``[experts, outputs, inputs / 32, 16]`` and
-    ``NAME_scales`` the exponents plus 127; ``NAME`` is ``[experts, inputs, outputs]``. Source: Open Compute Project
-    2023 (Microscaling Formats, MX v1.0); OpenAI 2025 (gpt-oss, arXiv:2508.10925).
+    Each byte contains two values, lower bits first. ``NAME_blocks`` is ``[experts, outputs, inputs / 32, 16]``,
+    ``NAME_scales`` the exponents plus 127, and ``NAME`` becomes ``[experts, inputs, outputs]``. Source: Open Compute
+    Project 2023 (Microscaling Formats, MX v1.0); OpenAI 2025 (gpt-oss, arXiv:2508.10925).
 
     Args:
-        checkpoint: whose other weights are plain.
-        quantization: what config.json says of it.
+        checkpoint: the checkpoint; its other weights are not quantized.
+        quantization: the description in config.json.
     Raises:
-        Refused: if scales are missing or have another shape than the blocks.
+        Refused: if scales are missing or do not match the blocks.
     """
 
     def __init__(self, checkpoint: Checkpoint, quantization: Quantization) -> None:
@@ -188,7 +184,7 @@ class Mxfp4Checkpoint:
         return experts, groups * 32, outputs
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
         if name + BLOCKS not in self._checkpoint.headers:
             return self._checkpoint.read(name)
         packed = self._checkpoint.read(name + BLOCKS)

@@ -1,4 +1,4 @@
-"""Rotary positions as published configs say them."""
+"""Keys for rotary position embeddings in published configs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.hub.window_keys import FULL, SLIDING, list_layer_types
 @final
 @dataclass(frozen=True)
 class Rotary(Key):
-    """Base, fraction and scaling of rotary positions, in the older form (``rope_theta``, ``rope_scaling``) or the new.
+    """Base, fraction and scaling of rotary positions, in the old format (``rope_theta``, ``rope_scaling``) or the new.
 
     Args:
-        base: what no base means.
-        fraction: what no ``partial_rotary_factor`` means; None where the family turns all features.
+        base: default of the base.
+        fraction: default of ``partial_rotary_factor``; None if the family rotates all features.
         path: dotted path of the position.
-        absent: what neither form means; None: no scaling.
+        absent: scaling if neither format is present; None for no scaling.
     """
 
     base: float = 10000.0
@@ -30,7 +30,7 @@ class Rotary(Key):
     absent: Mapping[str, Any] | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Both forms; where both are given they must agree."""
+        """Reads both formats, which must agree if both are present."""
         newer, older = theirs.take_any("rope_parameters"), theirs.take_any("rope_scaling")
         base = theirs.take("rope_theta", FLOAT, None)
         fraction = theirs.take("partial_rotary_factor", FLOAT, None)
@@ -39,13 +39,13 @@ class Rotary(Key):
                 theirs.refuse(name, "must be a mapping", given)
                 return
         if newer and older and (differ := [key for key in older if not _is_consistent(key, newer, older)]):
-            rule = f"must say of {', '.join(differ)} what rope_parameters says, or be left out"
+            rule = f"must agree with rope_parameters in {', '.join(differ)}, or be absent"
             theirs.refuse("rope_scaling", rule, dict(older))
             return
         read_rotary(theirs, ours, self, newer or older or self.absent or {}, base, fraction)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Both forms, for readers of all ages."""
+        """Writes both formats, for old and new readers."""
         parameters = build_rope_parameters(ours.get(self.path, {}), self.fraction is not None)
         theirs["rope_parameters"] = parameters
         theirs["rope_theta"] = parameters["rope_theta"]
@@ -59,25 +59,25 @@ class Rotary(Key):
 @final
 @dataclass(frozen=True)
 class RotaryByType(Key):
-    """Rotary positions that turn otherwise in layers with a window than in those that see all; read after ``Window``.
+    """Rotary positions that differ between layers with a window and those without; must be read after ``Window``.
 
     Args:
-        bases: for each type of layer, the older option of its base, and what no base means.
-        scaled: the types that an older ``rope_scaling`` is about.
+        bases: name of the older option of the base, and its default, for each type of layer.
+        scaled: types of layer to which an older ``rope_scaling`` applies.
     """
 
     bases: Mapping[str, tuple[str, float]]
     scaled: tuple[str, ...] = (FULL,)
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Each type where ``Window`` has put it: the rule, or the exception; a type that no layer has says nothing."""
+        """Reads each type into the rule or the exception that ``Window`` made; types without layers are ignored."""
         newer, older = theirs.take_any("rope_parameters") or {}, theirs.take_any("rope_scaling") or {}
         for name, given in (("rope_parameters", newer), ("rope_scaling", older)):
             if not isinstance(given, Mapping):
                 theirs.refuse(name, "must be a mapping", given)
                 return
         if wrong := [key for key, value in newer.items() if key not in self.bases or not _is_mapping_or_none(value)]:
-            theirs.refuse("rope_parameters", f"must have a mapping for each of {', '.join(self.bases)}", wrong)
+            theirs.refuse("rope_parameters", f"must be mappings for {', '.join(self.bases)}", wrong)
             return
         both = ours.get("exceptions.full") is not None
         rule = SLIDING if ours.get("attention.scores.window") is not None else FULL
@@ -91,13 +91,13 @@ class RotaryByType(Key):
             ours.set("exceptions.full.position.scaling", dict.fromkeys(ours.get("position.scaling")) | {"kind": "none"})
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Both forms, as far as the older one can say it."""
-        turns: dict[str, dict[str, Any]] = {}
+        """Writes both formats, as far as the older one can express the values."""
+        parameters: dict[str, dict[str, Any]] = {}
         for kind, layer in zip(list_layer_types(ours), ours.list_layers(), strict=True):
-            turns.setdefault(kind, build_rope_parameters(layer["position"], partial=False))
+            parameters.setdefault(kind, build_rope_parameters(layer["position"], partial=False))
         for kind, (name, default) in self.bases.items():
-            theirs[name] = turns.setdefault(kind, {"rope_type": "default", "rope_theta": default})["rope_theta"]
-        theirs["rope_parameters"] = turns
+            theirs[name] = parameters.setdefault(kind, {"rope_type": "default", "rope_theta": default})["rope_theta"]
+        theirs["rope_parameters"] = parameters
 
 
 def _is_mapping_or_none(value: Any) -> bool:
@@ -105,7 +105,7 @@ def _is_mapping_or_none(value: Any) -> bool:
 
 
 def _is_consistent(key: str, newer: Mapping[str, Any], older: Mapping[str, Any]) -> bool:
-    """Whether the newer form says of an option what the older one does."""
+    """True if both formats agree in an option of the older one."""
     name = "rope_type" if key == "type" else key
     return bool(newer.get(name, newer.get(key)) == older[key])
 
@@ -131,15 +131,15 @@ def read_rotary(
     base: float | None,
     fraction: float | None,
 ) -> None:
-    """Write what a mapping of rotary parameters means.
+    """Reads a mapping of rotary parameters into a model config.
 
     Args:
-        theirs: where problems are noted.
-        ours: what is written.
-        key: says where, and what absence means.
+        theirs: the published config, in which problems are recorded.
+        ours: the model config to write to.
+        key: path of the position, and defaults.
         given: ``rope_parameters`` or ``rope_scaling``.
-        base: ``rope_theta`` beside it.
-        fraction: ``partial_rotary_factor`` beside it.
+        base: ``rope_theta`` outside the mapping.
+        fraction: ``partial_rotary_factor`` outside the mapping.
     """
     inner = PublishedConfig(given, f"{theirs.name}: rope_parameters")
     base = inner.take("rope_theta", FLOAT, base if base is not None else key.base)
@@ -148,26 +148,24 @@ def read_rotary(
     if key.fraction is not None:
         ours.set(f"{key.path}.fraction", fraction)
     elif fraction not in (None, 1.0):
-        inner.refuse("partial_rotary_factor", "must be 1, for this family turns all features", fraction)
+        inner.refuse("partial_rotary_factor", "must be 1, since this family rotates all features", fraction)
     types = [inner.take(name, STR, None) for name in ("rope_type", "type")]
     kind = next((each for each in types if each is not None), "default")
-    kind = "default" if kind == "mrope" else kind  # of text, all axes are at one position
+    kind = "default" if kind == "mrope" else kind  # for text, the positions on all axes are equal
     for name in ("mrope_section", "mrope_interleaved"):
         inner.take_any(name)
     if kind not in ("default", "linear", "yarn", "llama3"):
         inner.refuse("rope_type", "must be one of default, linear, llama3, yarn", kind)
-        theirs.problems += inner.problems  # but not the options of a kind that is not known
+        theirs.problems += inner.problems  # without reporting the options of an unknown kind as ignored
         return
-    plain = inner.get("factor") == 1 and inner.get("attention_factor") in (
-        None,
-        1,
-    )  # once as long: of any kind, nothing
-    if kind == "default" or plain:
+    # A factor of 1 means no scaling, whatever the kind.
+    is_identity = inner.get("factor") == 1 and inner.get("attention_factor") in (None, 1)
+    if kind == "default" or is_identity:
         for name in (
             *_SCALING,
             "mscale",
             "mscale_all_dim",
-        ):  # which say nothing here, and some published configs have them
+        ):  # have no effect here, but some published configs have them
             inner.take_any(name)
     else:
         ours.set(f"{key.path}.scaling", {"kind": kind, **_read_scaling(theirs, inner, kind)})
@@ -180,11 +178,11 @@ def _read_scaling(theirs: PublishedConfig, inner: PublishedConfig, kind: str) ->
         length = theirs.get("max_position_embeddings")
         values["length"] = length if isinstance(length, int) else None
     elif kind == "linear":
-        values["length"] = None  # which it does not look at
-    two = [inner.take(name, FLOAT, None) for name in ("mscale", "mscale_all_dim")]
-    if kind == "yarn" and all(two) and values["attention_factor"] is None and values["factor"]:
-        above, below = (compute_mscale(values["factor"], mscale) for mscale in two)
-        values["attention_factor"] = above / below
+        values["length"] = None  # unused by linear scaling
+    coefficients = [inner.take(name, FLOAT, None) for name in ("mscale", "mscale_all_dim")]
+    if kind == "yarn" and all(coefficients) and values["attention_factor"] is None and values["factor"]:
+        numerator, denominator = (compute_mscale(values["factor"], mscale) for mscale in coefficients)
+        values["attention_factor"] = numerator / denominator
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -199,7 +197,7 @@ def compute_mscale(factor: float, mscale: float) -> float:
 
 
 def build_rope_parameters(position: Mapping[str, Any], partial: bool) -> dict[str, Any]:
-    """``rope_parameters`` of the values of a rotary position."""
+    """Builds ``rope_parameters`` from the options of a rotary position."""
     scaling = position.get("scaling") or {"kind": "none"}
     kind = "default" if scaling["kind"] == "none" else scaling["kind"]
     parameters = {"rope_type": kind, "rope_theta": position.get("base")}

@@ -1,4 +1,4 @@
-"""What a folder holds of a model: a finished run or a published checkpoint, read in one way by whoever asks."""
+"""Loads a model with its tokenizer, from the folder of a finished run or of a published checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tokenizers
 
 from zoo.checks import Refused, suggest
 from zoo.components.tokenizer.file import TokenizerFile
-from zoo.data.interfaces import Tokenizer, Vocabulary
+from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN, ROLES, protect_special_tokens
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
 from zoo.hub.companion_files import read_special_ids
@@ -34,17 +34,17 @@ from zoo.system.input_files import read_json
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A trained or published model, and what turns texts into its tokens.
+    """A trained or published model with its tokenizer.
 
     Attributes:
-        folder: where it lies.
-        run: whether it is a run of ours; else a checkpoint folder.
+        folder: path of the folder.
+        run: True for a run, False for a checkpoint folder.
         config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
-        model: in evaluation mode.
-        tokenizer: None if a checkpoint has none. That of a run reads special tokens in a text as plain characters and
-            adds none; that of a checkpoint does what its file says.
-        vocabulary: the ids of special tokens; ``NO_TOKEN`` where a checkpoint has none for a role.
-        ends: all ids that end a text; a checkpoint may have several.
+        model: the model, in evaluation mode.
+        tokenizer: the tokenizer; None if a checkpoint has none. That of a run reads special tokens in a text as plain
+            characters and adds none; that of a checkpoint behaves as its file says.
+        vocabulary: ids of the special tokens; ``NO_TOKEN`` for roles that a checkpoint does not have.
+        ends: ids of all tokens that end a text; a checkpoint may have several.
     """
 
     folder: Path
@@ -56,27 +56,27 @@ class SavedModel:
     ends: tuple[int, ...]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of tokens; special ones are skipped."""
+        """Returns the text of tokens, skipping special tokens."""
         if self.tokenizer is None:
-            raise Refused(f"{self.folder} has no tokenizer that can be read ({READABLE_FILES}), which texts need")
+            raise Refused(f"{self.folder} has no readable tokenizer ({READABLE_FILES}), which texts require")
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
 def load_saved_model(path: str | Path, *, pickled: bool = False) -> SavedModel:
-    """The model, tokenizer and config of a folder.
+    """Loads the model, tokenizer and config of a folder.
 
     Args:
-        path: of a finished run (``config.yaml``, ``model.safetensors``, ``tokenizer.json``), or a checkpoint folder
-            (``config.json`` and what ``zoo.hub.load`` reads).
-        pickled: whether a checkpoint may be a pickled one.
+        path: the folder of a finished run (``config.yaml``, ``model.safetensors``, ``tokenizer.json``), or a checkpoint
+            folder (``config.json`` and the other files that ``zoo.hub.load`` reads).
+        pickled: whether to read a pickled checkpoint.
     Raises:
-        Refused: if it is neither, or something in it cannot be read.
+        Refused: if it is neither, or a file cannot be read.
     """
     folder = Path(path)
     if (folder / "config.json").is_file():
         return _load_checkpoint(folder, pickled)
     if not (folder / "config.yaml").exists():
-        raise Refused(f"{folder} is neither a run nor a checkpoint: there is no config.yaml and no config.json in it")
+        raise Refused(f"{folder} is neither a run nor a checkpoint: it has no config.yaml and no config.json")
     return _load_run(RunFolder(folder))
 
 
@@ -86,7 +86,7 @@ def _load_run(run: RunFolder) -> SavedModel:
         raise damage
     result = run.read("result.json")
     if result is None:
-        raise Refused(f"{folder} is a run that has not ended: there is no result.json in it")
+        raise Refused(f"{folder} is a run that has not finished: it has no result.json")
     config = _read_run_config(folder / "config.yaml")
     run.require_files(result.get("files", {}))
     _, plan, problems = build.check(remove_checkpoint_keys(config["model"]))
@@ -95,7 +95,7 @@ def _load_run(run: RunFolder) -> SavedModel:
     built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
     tokenizer = ComponentConfig.from_mapping(config["data"]["tokenizer"])
     maker: Any = build.make_component(create_part("tokenizer", tokenizer, "data.tokenizer"))
-    vocabulary = _vocabulary_of_run(maker, built)
+    vocabulary = Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built))
     model = build_on_meta(plan, vocabulary.size)
     fill_model(model, NATIVE, SafetensorsFiles([folder / "model.safetensors"]))
     model.origin = read_origin(folder / "origin") or Origin(NATIVE.name)
@@ -103,10 +103,10 @@ def _load_run(run: RunFolder) -> SavedModel:
 
 
 def _read_run_config(path: Path) -> dict[str, Any]:
-    """Returns the config of a run, which has what a model and its tokenizer are built from.
+    """Reads the config of a run, and checks the sections that the model and its tokenizer are built from.
 
     Raises:
-        Refused: if it has not; names the file and the key.
+        Refused: if a section is missing or wrong; names the file and the key.
     """
     config = read_config(path)
     data = config.get("data")
@@ -132,25 +132,21 @@ def _read_run_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _vocabulary_of_run(maker: Tokenizer, built: tokenizers.Tokenizer) -> Vocabulary:
-    return Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built))
-
-
 def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
     model = load(folder, pickled=pickled)
     config = read_json(folder / "config.json")
-    file, said = find_tokenizer(folder), read_special_ids(folder)
+    file, published = find_tokenizer(folder), read_special_ids(folder)
     built = None if file is None else read_tokenizer(file)
     spelled = {} if file is None or built is None else _find_common_ids(file, built)
-    ids = {role: said[role][0] if role in said else spelled.get(role, NO_TOKEN) for role in ROLES}
+    ids = {role: published[role][0] if role in published else spelled.get(role, NO_TOKEN) for role in ROLES}
     sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
-    ends = said.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
+    ends = published.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
     return SavedModel(folder, False, config, model, built, vocabulary, ends)
 
 
 def _find_common_ids(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:
-    """The ids of special tokens that a tokenizer has under a common spelling, and of sentinels by their number."""
+    """Finds the ids of special tokens with a common spelling by role, and of sentinels by number."""
     special, ids = TokenizerFile(path=str(file)).spell_special_tokens(built), built.get_vocab(with_added_tokens=True)
     names = {role: getattr(special, role) for role in ROLES}
     names |= {str(number): spelling for number, spelling in enumerate(special.sentinels)}

@@ -1,4 +1,4 @@
-"""Heads for tasks (classification, question answering, …): no part of our models, but kept beside them."""
+"""Task heads (classification, question answering, …), which are not part of our models but kept beside them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zoo.checks import Refused
 from zoo.hub.tensor_files import Checkpoint
 
 Size = int | str
-"""A number, or what stands for one: ``dim`` of the model, ``labels`` of the config."""
+"""A number, ``dim`` for the width of the model, or ``labels`` for the number of labels in the config."""
 
 
 @dataclass(frozen=True)
 class TaskHead:
-    """The tensors of a task head and what its body is called.
+    """Description of a task head.
 
     Args:
-        tensors: shape of each by its name in a checkpoint.
-        labels: how many labels the class has where config.json says nothing of them.
-        prefix: what names of the body's tensors begin with beside this head; None: as beside the family's other heads.
-        only_if: tensors that are there only if an option of config.json is true, by that option's name.
+        tensors: shape of each tensor, by its name in a checkpoint.
+        labels: default of the number of labels.
+        prefix: prefix of the body's tensors in the architecture with this head; None for the family's prefix.
+        only_if: for tensors that exist only if an option of config.json is true, the name of the option.
     """
 
     tensors: Mapping[str, tuple[Size, ...]]
@@ -34,7 +34,7 @@ class TaskHead:
     only_if: Mapping[str, str] = field(default_factory=dict)
 
     def compute_shapes(self, config: Mapping[str, Any], dim: int) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor for a config.json."""
+        """Computes the shape of each tensor for a config.json and the width of the model."""
         sizes = {"dim": dim, "labels": count_labels(config, self.labels)}
         return {
             name: tuple(sizes[size] if isinstance(size, str) else size for size in shape)
@@ -45,12 +45,12 @@ class TaskHead:
 
 @dataclass(frozen=True)
 class KeptHead:
-    """A task head of a checkpoint, beside the model that was made of its body.
+    """The task head of a checkpoint, kept beside the model.
 
     Attributes:
-        architecture: the class that has it.
-        shapes: of its tensors by their names in the checkpoint.
-        tensors: their values; none where only config.json was read.
+        architecture: name of the class with this head.
+        shapes: shapes of its tensors, by their names in the checkpoint.
+        tensors: values of its tensors; empty if only config.json was read.
     """
 
     architecture: str
@@ -59,22 +59,22 @@ class KeptHead:
 
     @property
     def parameters(self) -> int:
-        """How many numbers it has."""
+        """Number of parameters."""
         return sum(map(math.prod, self.shapes.values()))
 
     def __str__(self) -> str:
         return f"the task head of {self.architecture} ({', '.join(sorted(self.shapes))})"
 
     def as_json(self) -> dict[str, Any]:
-        """What ``parse_head`` reads; the tensors lie elsewhere."""
+        """Returns the description that :func:`parse_head` reads, without the tensors."""
         return {"architecture": self.architecture, "shapes": {name: list(shape) for name, shape in self.shapes.items()}}
 
 
 def parse_head(given: Any) -> KeptHead | None:
-    """A head as ``as_json`` says it; None where there is none.
+    """Parses the result of :meth:`KeptHead.as_json`; returns None for None.
 
     Raises:
-        Refused: if it says anything else.
+        Refused: if it has another form.
     """
     if given is None:
         return None
@@ -90,15 +90,15 @@ def _is_shape(shape: Any) -> bool:
 
 
 def read_head(head: KeptHead, checkpoint: Checkpoint, prefix: str, dtype: torch.dtype | None) -> KeptHead:
-    """A head with its tensors.
+    """Reads the tensors of a task head.
 
     Args:
-        head: what config.json says of it.
-        checkpoint: where the tensors are.
-        prefix: what their names begin with there.
-        dtype: of the tensors; None keeps theirs.
+        head: the head according to config.json.
+        checkpoint: the checkpoint with the tensors.
+        prefix: prefix of their names in the checkpoint.
+        dtype: dtype of the tensors; None keeps the stored one.
     Raises:
-        Refused: if one is missing or has another shape.
+        Refused: if a tensor is missing or has another shape.
     """
     wrong = []
     for name, shape in head.shapes.items():
@@ -106,7 +106,7 @@ def read_head(head: KeptHead, checkpoint: Checkpoint, prefix: str, dtype: torch.
         if header is None:
             wrong.append(f"{prefix}{name} is missing, which {head.architecture} has")
         elif header.shape != shape:
-            wrong.append(f"{prefix}{name} must be {list(shape)} by config.json: got {list(header.shape)}")
+            wrong.append(f"{prefix}{name} must be {list(shape)} according to config.json: got {list(header.shape)}")
     if wrong:
         raise Refused("\n".join(wrong))
     read = {name: checkpoint.read(prefix + name) for name in head.shapes}
@@ -114,7 +114,7 @@ def read_head(head: KeptHead, checkpoint: Checkpoint, prefix: str, dtype: torch.
 
 
 def count_labels(config: Mapping[str, Any], default: int) -> int:
-    """How many labels a config.json has: those that it names, else ``num_labels``."""
+    """Counts the labels of a config.json: the entries of ``id2label``, else ``num_labels``."""
     names, number = config.get("id2label"), config.get("num_labels")
     if isinstance(names, Mapping):
         return len(names)
@@ -122,21 +122,21 @@ def count_labels(config: Mapping[str, Any], default: int) -> int:
 
 
 def describe_linear(name: str, outputs: Size = "labels", inputs: Size = "dim", *, bias: bool = True) -> dict[str, Any]:
-    """The tensors of a linear map."""
+    """Returns the names and shapes of the tensors of a linear layer."""
     return {f"{name}.weight": (outputs, inputs), **({f"{name}.bias": (outputs,)} if bias else {})}
 
 
 CLASSIFIER = TaskHead(describe_linear("classifier"))
-"""One linear map: on a pooled vector (BERT), or on each token."""
+"""A linear layer on the pooled vector (BERT), or on each token."""
 CHOICE = TaskHead(describe_linear("classifier", 1))
-"""One number for each of several rows, of which one is chosen."""
+"""A linear layer that gives a score to each of several rows, for multiple choice."""
 TWO_STEPS = TaskHead({**describe_linear("classifier.dense", "dim"), **describe_linear("classifier.out_proj")})
-"""Two linear maps on the first token (RoBERTa)."""
+"""Two linear layers on the first token (RoBERTa)."""
 CLASSIFICATION = TaskHead(
     {**describe_linear("classification_head.dense", "dim"), **describe_linear("classification_head.out_proj")}
 )
-"""Two linear maps on the last token of a target (BART)."""
+"""Two linear layers on the last token of the target (BART)."""
 ANSWERS = TaskHead(describe_linear("qa_outputs"))
-"""Where an answer begins and ends."""
+"""Scores for the start and the end of an answer."""
 SCORE = TaskHead(describe_linear("score", bias=False))
-"""One linear map on the last token of a decoder."""
+"""A linear layer on the last token of a decoder."""

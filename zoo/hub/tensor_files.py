@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint folder: names, shapes and types from headers, values one at a time."""
+"""Tensors of a checkpoint folder: names, shapes and dtypes from headers, and values one at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a tensor before it is read."""
+    """Shape and dtype of a tensor, known before its values are read."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -45,24 +45,24 @@ class Checkpoint(Protocol):
     headers: Mapping[str, Header]
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
 
 
 def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
-    """The tensors of a folder, of one file or several.
+    """Opens the tensors of a folder with one or several files.
 
     Args:
-        folder: with ``model.safetensors``, or the index and the shards of one.
-        pickled: whether ``pytorch_model.bin`` may be read, by torch's loader of weights only.
+        folder: a folder with ``model.safetensors``, or with an index and its shards.
+        pickled: whether to read ``pytorch_model.bin``, with ``torch.load(weights_only=True)``.
     Raises:
-        Refused: if there is no such file, or one is damaged or says what cannot be.
+        Refused: if there is no such file, or one is damaged or inconsistent.
     """
     if (folder / SINGLE_FILE).is_file() or (folder / INDEX_FILE).is_file():
         return SafetensorsFiles(_find_files(folder, SINGLE_FILE, INDEX_FILE))
     if not pickled and ((folder / PICKLED).is_file() or (folder / PICKLED_INDEX).is_file()):
         raise Refused(
-            f"{folder} has only a pickled checkpoint, which is not read unless asked for: "
-            f"zoo import {shlex.quote(str(folder))} NEW_FOLDER --pickled writes one in safetensors, of weights alone"
+            f"{folder} has only a pickled checkpoint, which is not read by default: "
+            f"zoo import {shlex.quote(str(folder))} NEW_FOLDER --pickled converts its weights to safetensors"
         )
     if pickled:
         return PickledFiles(_find_files(folder, PICKLED, PICKLED_INDEX))
@@ -70,7 +70,7 @@ def open_checkpoint(folder: Path, *, pickled: bool = False) -> Checkpoint:
 
 
 def _find_files(folder: Path, one: str, index: str) -> list[Path]:
-    """The file, or the shards that an index names, which must lie beside it."""
+    """Returns the single file, or the shards that an index lists, which must be in the same folder."""
     if (folder / one).is_file():
         return [folder / one]
     entries = read_json(folder / index).get("weight_map")
@@ -79,16 +79,16 @@ def _find_files(folder: Path, one: str, index: str) -> list[Path]:
     files = sorted(set(entries.values()))
     for name in files:
         if Path(name).name != name:
-            raise Refused(f"{folder / index}: a shard must lie beside its index: got {name!r}")
+            raise Refused(f"{folder / index}: a shard must be in the folder of its index: got {name!r}")
         if not (folder / name).is_file():
-            raise Refused(f"{folder / index}: shard {name} is not there")
+            raise Refused(f"{folder / index}: shard {name} does not exist")
     return [folder / name for name in files]
 
 
 class SafetensorsFiles:
-    """The tensors of safetensors files; the library checks that offsets fit the file and do not overlap.
+    """The tensors of safetensors files; the library checks that offsets are inside the file and do not overlap.
 
-    Values are read from the file itself: those of a mapped file would count as memory a second time.
+    Values are read rather than memory-mapped, since a mapping would count as memory a second time.
     """
 
     def __init__(self, files: list[Path]) -> None:
@@ -101,7 +101,7 @@ class SafetensorsFiles:
         self.headers: Mapping[str, Header] = headers
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own: the file may change afterwards."""
+        """Reads a tensor into newly allocated memory, so that the file may change afterwards."""
         (path, begin), header = self._sources[name], self.headers[name]
         content = torch.empty(math.prod(header.shape) * header.dtype.itemsize, dtype=torch.uint8)
         with path.open("rb") as file:
@@ -113,25 +113,25 @@ class SafetensorsFiles:
 
 
 def _read_entries(path: Path) -> Iterator[tuple[str, Header, int]]:
-    """Every tensor of a file that is sound: its name, what is known of it, and at which byte it begins."""
+    """Yields the name, header and first byte of each tensor of a file, after validating the file."""
     try:
         safe_open(path, framework="pt")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             entries = json.loads(file.read(length))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise Refused(f"{path} is no sound safetensors file: {error}") from None
+        raise Refused(f"{path} is not a valid safetensors file: {error}") from None
     for name, entry in entries.items():
         if name != "__metadata__":
             yield name, _build_header(entry["shape"], entry["dtype"]), 8 + length + entry["data_offsets"][0]
 
 
 class SelectedCheckpoint:
-    """Some tensors of a checkpoint, under other names.
+    """A selection of the tensors of a checkpoint, under new names.
 
     Args:
-        checkpoint: what is read.
-        names: of those tensors there, by their names here.
+        checkpoint: the checkpoint to read.
+        names: names of the tensors in the checkpoint, by their new names.
     """
 
     def __init__(self, checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
@@ -139,7 +139,7 @@ class SelectedCheckpoint:
         self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in names.items()}
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
         return self._checkpoint.read(self._names[name])
 
 
@@ -165,7 +165,7 @@ class RenamedCheckpoint:
         self.headers: Mapping[str, Header] = {name: checkpoint.headers[old] for name, old in self._sources.items()}
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
         return self._checkpoint.read(self._sources[name])
 
     def _rename(self, name: str) -> str:
@@ -175,19 +175,19 @@ class RenamedCheckpoint:
 
 
 class PickledFiles:
-    """The tensors of files that torch's loader of weights only can read, which runs no code of theirs."""
+    """The tensors of pickled files, read with ``torch.load(weights_only=True)``, which runs no code."""
 
     def __init__(self, files: list[Path]) -> None:
         self._tensors: dict[str, Tensor] = {}
         for path in files:
             try:
-                # Only the zip format of torch 1.6 and newer can be mapped; an older file is read whole.
+                # Only the zip format of torch 1.6 and newer can be memory-mapped; older files are read as a whole.
                 found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-            except Exception as error:  # unpicklers raise whatever a broken file leads them to
+            except Exception as error:  # a broken file can make the unpickler raise anything
                 first = next(iter(str(error).splitlines()), type(error).__name__)
-                raise Refused(f"{path} cannot be read as weights alone: {first}") from None
+                raise Refused(f"{path} cannot be read with weights_only=True: {first}") from None
             if not isinstance(found, Mapping) or not all(isinstance(each, Tensor) for each in found.values()):
-                raise Refused(f"{path} must hold tensors by name: got {type(found).__name__}")
+                raise Refused(f"{path} must contain a mapping of tensors: got {type(found).__name__}")
             for name, tensor in found.items():
                 self._tensors[_require_unique(str(name), self._tensors, path)] = tensor
         self.headers: Mapping[str, Header] = {
@@ -195,7 +195,7 @@ class PickledFiles:
         }
 
     def read(self, name: str) -> Tensor:
-        """One tensor, in memory of its own."""
+        """Reads a tensor into newly allocated memory."""
         return self._tensors[name].clone()
 
 
@@ -206,5 +206,5 @@ def _require_unique(name: str, known: Mapping[str, Any], path: Path) -> str:
 
 
 def _build_header(shape: list[int], dtype: str) -> Header:
-    """Of a floating-point tensor; others (positions, masks) are of no use to a model and keep their shape alone."""
+    """Returns the header of a tensor; dtypes that models do not use (positions, masks) are only approximate."""
     return Header(tuple(shape), _TYPES.get(dtype, torch.int64 if dtype[:1] in "IU" else torch.uint8))

@@ -248,8 +248,8 @@ def fill_pattern(pattern: str, numbers: Numbers) -> str:
 def _compile_pattern(pattern: str) -> re.Pattern[str]:
     """Compiles a pattern to a regular expression."""
     parts = re.split(r"(\{\w+\}|\*)", pattern)
-    made = [
+    regexes = [
         r"(?P<star>weight|bias)" if part == "*" else rf"(?P<{part[1:-1]}>\d+)" if part[:1] == "{" else re.escape(part)
         for part in parts
     ]
-    return re.compile("".join(made))
+    return re.compile("".join(regexes))

@@ -1,4 +1,4 @@
-"""Folders of several modalities: the language model inside, by its ``text_config`` and the names of its tensors."""
+"""Multimodal checkpoints: finds the language model in them by its ``text_config`` and its tensor names."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ TEXT_TYPES = {
     "qwen3_vl_moe_text": "qwen3_moe",
     "glm4v_text": "glm4",
 }
-"""Language models that are those of another family as long as all tokens are text: their rotary positions of several
-axes are then equal on each."""
+"""Language models that equal another family for text tokens, whose rotary positions are the same on all axes."""
 FLAT_TYPES = {"qwen2_vl": "qwen2", "qwen2_5_vl": "qwen2", "glm4v": "glm4"}
-"""Types of models whose older files say the language model's options beside ``vision_config``, not inside a mapping."""
+"""Model types whose older configs have the language model's options at the top level, beside ``vision_config``."""
 _OF_OTHERS = ("vision_config", "audio_config", "text_config", "model_type", "architectures")
 _CARRIED = ("tie_word_embeddings", "quantization_config", "dtype", "torch_dtype", "bos_token_id", "eos_token_id")
 _INSIDE = ("model.language_model.", "language_model.")
-"""What names of the language model's tensors begin with, in newer and in older files."""
+"""Prefixes of the language model's tensors, in newer and in older files."""
 
 
 @dataclass(frozen=True)
 class InnerConfig:
-    """A language model inside a model of several modalities.
+    """The language model inside a multimodal model.
 
     Attributes:
         wrapper_type: the ``model_type`` of the whole model.
@@ -39,13 +38,13 @@ class InnerConfig:
 
 
 def unwrap_text_config(config: Mapping[str, Any], bodies: Mapping[str, str]) -> InnerConfig | None:
-    """The language model inside; None where the config is that of one.
+    """Returns the language model inside a multimodal one; None if the config is that of a language model.
 
     Args:
         config: content of config.json.
         bodies: the name of the class without a head, for each known ``model_type``.
     Raises:
-        Refused: if the whole is no language model that also reads something else.
+        Refused: if the inner model or the architecture is not supported.
     """
     wrapper, inside = config.get("model_type"), config.get("text_config")
     if not isinstance(wrapper, str) or wrapper in bodies:
@@ -67,27 +66,27 @@ def unwrap_text_config(config: Mapping[str, Any], bodies: Mapping[str, str]) -> 
 
 
 def _divide(dim: Any, heads: Any) -> Any:
-    """Features of a head, of which GLM-4V says nothing."""
+    """Returns the features of a head, which configs of GLM-4V do not contain."""
     return dim // heads if isinstance(dim, int) and isinstance(heads, int) and heads > 0 else None
 
 
 def _choose_class(config: Mapping[str, Any], body: str) -> list[str] | None:
-    """The class of the language model: its body where the whole has no logits, else the one with a head."""
+    """Returns the class of the language model: its body if the whole model has no logits, else None (with a head)."""
     given = config.get("architectures")
     name = str(given[0]) if isinstance(given, list) and len(given) == 1 else ""
     if name.endswith("Model"):
         return [body]
     if name and not name.endswith(("ForConditionalGeneration", "ForCausalLM")):
-        raise Refused(f"config.json: architectures must be a class that writes text, or the body of one: got {given!r}")
+        raise Refused(f"config.json: architectures must be a class that generates text, or its body: got {given!r}")
     return None
 
 
 def map_inner_names(names: Iterable[str], prefix: str) -> dict[str, str]:
-    """The language model's tensors among those of the whole: by the names that they have alone, those that they have.
+    """Maps tensor names of the language model to their names in the multimodal checkpoint.
 
     Args:
-        names: of all tensors.
-        prefix: what names of the body begin with in the language model alone.
+        names: names of all tensors in the checkpoint.
+        prefix: prefix of the body's tensors in a checkpoint of the language model alone.
     """
     names = list(names)
     if not any(name.startswith(_INSIDE) for name in names):

@@ -1,4 +1,4 @@
-"""Weights from one model into another that differs in some parts: what fits is kept, what can be is converted."""
+"""Transfers weights to a model that differs in some parts, converting tensors where possible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ _NUMBER = re.compile(r"\.(\d+)\.")
 
 
 class TensorPair(NamedTuple):
-    """A tensor of the same name in two models, and the modules that it is in."""
+    """Tensors with the same name in two models.
+
+    Attributes:
+        name: their name.
+        old: the tensor in the old model.
+        new: the tensor in the new model.
+        old_modules: the modules that contain ``old``, from the model inwards.
+        new_modules: the modules that contain ``new``, from the model inwards.
+    """
 
     name: str
     old: Tensor
@@ -34,17 +42,16 @@ class TensorPair(NamedTuple):
 
 
 class Conversion(NamedTuple):
-    """What a conversion made of a tensor, and in which words it is told."""
+    """A converted tensor, and a description of the conversion for messages."""
 
     tensor: Tensor
     how: str
 
 
 def convert_heads(place: TensorPair) -> Conversion | None:
-    """Key and value heads of attention as fewer or as more: the mean of a group, or each repeated.
+    """Converts key and value heads to fewer heads by averaging groups, or to more heads by repetition.
 
-    The mean is how Ainslie et al. (2023, arXiv:2305.13245) make grouped queries of a model with a key for every head;
-    repetition leaves what the model computes as it is.
+    Averaging follows Ainslie et al. (2023, arXiv:2305.13245); repetition does not change what the model computes.
     """
     old, new, part = _find_attention(place.old_modules), _find_attention(place.new_modules), place.name.split(".")[-2]
     if old is None or new is None or part not in ("key", "value", "key_norm"):
@@ -62,29 +69,29 @@ def convert_heads(place: TensorPair) -> Conversion | None:
 
 
 def resize_table(place: TensorPair) -> Conversion | None:
-    """Tables of tokens or positions, and the head, with another number of rows: those that both have are kept."""
-    table = isinstance(place.new_modules[-1], nn.Embedding) or place.name in ("head.weight", "head.bias")
-    if not table or place.old.shape[1:] != place.new.shape[1:]:
+    """Resizes tables of tokens or positions, and the head; rows that both models have are kept."""
+    is_table = isinstance(place.new_modules[-1], nn.Embedding) or place.name in ("head.weight", "head.bias")
+    if not is_table or place.old.shape[1:] != place.new.shape[1:]:
         return None
     rows = min(len(place.old), len(place.new))
-    made = torch.cat([place.old[:rows].to(place.new.dtype), place.new[rows:]])
-    what = f"{len(place.new) - rows} new" if len(place.new) > rows else f"{len(place.old) - rows} left behind"
-    return Conversion(made, f"{rows} rows kept, {what}")
+    table = torch.cat([place.old[:rows].to(place.new.dtype), place.new[rows:]])
+    rest = f"{len(place.new) - rows} new" if len(place.new) > rows else f"{len(place.old) - rows} left behind"
+    return Conversion(table, f"{rows} rows kept, {rest}")
 
 
 CONVERSIONS = (convert_heads, resize_table)
-"""From a tensor of another shape under the same name; the first that knows what to do does it."""
+"""Conversions of tensors with the same name and different shapes; the first that applies is used."""
 
 
 @dataclass(frozen=True)
 class TransferResult:
-    """What became of every tensor, by the names of our models.
+    """Result of a transfer, by our names of the tensors.
 
     Attributes:
-        kept: as they were.
-        converted: made from the old ones, and how.
-        new: those that the old model has not, with first weights.
-        left: those of the old model that have no place.
+        kept: tensors that were copied unchanged.
+        converted: tensors that were converted, with a description of the conversion.
+        new: tensors that the old model does not have, with their initial weights.
+        left: tensors of the old model that the new one does not have.
     """
 
     kept: tuple[str, ...]
@@ -93,7 +100,7 @@ class TransferResult:
     left: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The same with the layers of a name together: ``stack.layers.0-3.ffn.up.weight``."""
+        """Returns the result with layers joined, as in ``stack.layers.0-3.ffn.up.weight``."""
         ways: dict[str, list[str]] = {}
         for name, how in self.converted.items():
             ways.setdefault(how, []).append(name)
@@ -105,30 +112,30 @@ class TransferResult:
         }
 
     def __str__(self) -> str:
-        told = self.as_json()
-        ways = [f"{name} ({how})" for name, how in told["converted"].items()]
-        lines = [f"kept {len(self.kept)} of {len(self.kept) + len(self.converted) + len(self.new)} tensors"]
-        found = {"converted": ways, "new": told["new"], "left behind": told["left"]}
-        return "; ".join([*lines, *(f"{what}: {', '.join(names)}" for what, names in found.items() if names)])
+        joined = self.as_json()
+        converted = [f"{name} ({how})" for name, how in joined["converted"].items()]
+        summary = f"kept {len(self.kept)} of {len(self.kept) + len(self.converted) + len(self.new)} tensors"
+        groups = {"converted": converted, "new": joined["new"], "left behind": joined["left"]}
+        return "; ".join([summary, *(f"{group}: {', '.join(names)}" for group, names in groups.items() if names)])
 
 
 @torch.no_grad()
 def transfer(old: Variant, new: Variant) -> TransferResult:
-    """Give ``new`` the weights of ``old`` wherever a tensor has the same name and shape, or can be converted.
+    """Copies the weights of ``old`` to ``new`` wherever a tensor has the same name and shape, or can be converted.
 
-    A tensor that ``old`` has under two names, because it is tied, is found under both.
+    Tied tensors of ``old`` are found under all their names.
 
     Args:
-        old: whose weights are taken.
-        new: with first weights, which stay where ``old`` has nothing for them.
+        old: the model to copy from.
+        new: an initialized model, whose other weights stay as they are.
     """
     theirs = {name: tensor.detach() for name, tensor in old.named_parameters(remove_duplicate=False)}
     theirs = {**collect_tensors(old), **theirs}
-    kept, made, converted = [], [], {}
+    kept, new_names, converted = [], [], {}
     for name, tensor in collect_tensors(new).items():
         source = theirs.get(name)
         if source is None:
-            made.append(name)
+            new_names.append(name)
         elif source.shape == tensor.shape:
             tensor.copy_(source)
             kept.append(name)
@@ -136,10 +143,10 @@ def transfer(old: Variant, new: Variant) -> TransferResult:
             tensor.copy_(found.tensor)
             converted[name] = found.how
         else:
-            made.append(name)
+            new_names.append(name)
     used = {*kept, *converted}
     return TransferResult(
-        tuple(kept), converted, tuple(made), tuple(name for name in collect_tensors(old) if name not in used)
+        tuple(kept), converted, tuple(new_names), tuple(name for name in collect_tensors(old) if name not in used)
     )
 
 
@@ -149,7 +156,7 @@ def _convert_tensor(name: str, source: Tensor, tensor: Tensor, old: Variant, new
 
 
 def _list_modules(model: Variant, name: str) -> tuple[nn.Module, ...]:
-    """The modules that a tensor is in, the outermost first."""
+    """Lists the modules that contain a tensor, from the model inwards."""
     found: list[nn.Module] = [model]
     for step in name.split(".")[:-1]:
         found.append(getattr(found[-1], step))
@@ -161,7 +168,7 @@ def _find_attention(modules: Iterable[nn.Module]) -> DotProductAttention | None:
 
 
 def join_layers(names: Iterable[str]) -> list[str]:
-    """Names that differ in the number of a layer alone, told as one."""
+    """Joins names that differ only in the number of their layer."""
     found: dict[str, list[int]] = {}
     for name in names:
         number = _NUMBER.search(name)
@@ -169,18 +176,18 @@ def join_layers(names: Iterable[str]) -> list[str]:
     return [name.replace("{}", format_ranges(sorted(numbers))) if numbers else name for name, numbers in found.items()]
 
 
-# ------------------------------------------------------------------------------------------------- a run's beginning
+# ------------------------------------------------------------------------------------------------- start of a run
 
 
 @dataclass(frozen=True)
 class CheckpointStart:
-    """Where a run's weights came from.
+    """Source of the initial weights of a run.
 
     Attributes:
-        path: of the checkpoint.
-        sha256: of its content.
-        origin: what the checkpoint said beyond its model.
-        weights: what became of each tensor.
+        path: path of the checkpoint.
+        sha256: digest of its content.
+        origin: content of the checkpoint beyond the model.
+        weights: result of the transfer.
     """
 
     path: str
@@ -190,28 +197,28 @@ class CheckpointStart:
 
 
 def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> CheckpointStart:
-    """Give a model the weights of a checkpoint, as far as they fit, and tell it.
+    """Copies the weights of a checkpoint to a model, as far as they fit, and logs the result.
 
     Args:
-        model: with first weights.
-        path: the folder.
-        sha256: of its content, as its config was checked.
+        model: an initialized model.
+        path: folder of the checkpoint.
+        sha256: digest of its content when its config was checked.
     """
     source = load(path)
-    moved, origin = transfer(source, model), source.origin
+    result, origin = transfer(source, model), source.origin
     if not isinstance(origin, Origin):
-        raise TypeError(f"a checkpoint that was loaded has an origin: got {origin!r}")
+        raise TypeError(f"a loaded checkpoint must have an origin: got {origin!r}")
     if origin.task is not None:
-        moved = replace(moved, left=(*moved.left, *origin.task.shapes))
-    model.origin = begun = CheckpointStart(str(path), sha256, origin, moved)
-    _log.info("weights of %s: %s", path, moved)
-    return begun
+        result = replace(result, left=(*result.left, *origin.task.shapes))
+    model.origin = start = CheckpointStart(str(path), sha256, origin, result)
+    _log.info("weights of %s: %s", path, result)
+    return start
 
 
 def describe_start(model: Variant) -> dict[str, Any]:
-    """What ``result.json`` says of where a model's weights came from; nothing if they are its own."""
-    begun = model.origin
-    if not isinstance(begun, CheckpointStart):
+    """Returns the entry of ``result.json`` for the source of a model's weights; empty without a checkpoint."""
+    start = model.origin
+    if not isinstance(start, CheckpointStart):
         return {}
-    found = {"path": begun.path, "sha256": begun.sha256, "family": begun.origin.family, **begun.weights.as_json()}
-    return {"checkpoint": found}
+    entry = {"path": start.path, "sha256": start.sha256, "family": start.origin.family, **start.weights.as_json()}
+    return {"checkpoint": entry}

@@ -1,4 +1,4 @@
-"""Tensors from a checkpoint into a model, and back, by the rules of a family."""
+"""Converts tensors between checkpoints and models by the rules of a family."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zoo.checks import Refused
 from zoo.hub.family import Family
 from zoo.hub.tensor_files import Checkpoint, RenamedCheckpoint
 from zoo.hub.tensor_rules import Numbers, Rule
+from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 
 _log = logging.getLogger("zoo")
@@ -22,7 +23,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Group:
-    """The tensors of one rule for one set of numbers: what is read and written together."""
+    """Tensors that one rule converts together, for one set of numbers.
+
+    Attributes:
+        rule: the rule.
+        theirs: names of the published tensors.
+        ours: names of our tensors.
+    """
 
     rule: Rule
     theirs: tuple[str, ...]
@@ -30,7 +37,7 @@ class Group:
 
 
 def collect_tensors(model: Variant) -> dict[str, Tensor]:
-    """What a checkpoint holds of a model: parameters, tied ones once, and persistent buffers."""
+    """Returns the tensors of a model to save: parameters, tied ones once, and persistent buffers."""
     held: dict[str, Tensor] = dict(model.named_parameters())
     kept = model.state_dict(keep_vars=True)
     held |= {name: buffer for name, buffer in model.named_buffers() if name in kept}
@@ -38,12 +45,12 @@ def collect_tensors(model: Variant) -> dict[str, Tensor]:
 
 
 def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> list[Group]:
-    """Every tensor of a model with its rule and the names that it has elsewhere.
+    """Groups the tensors of a model by rule, with their published names.
 
     Args:
-        model: whose tensors must all be in some rule.
-        rules: of a family.
-        shorten: what their names are without, at the beginning.
+        model: the model; each of its tensors must match a rule.
+        rules: the rules of a family.
+        shorten: prefix to remove from the published names.
     """
     held = collect_tensors(model)
     found: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Rule, Numbers]] = {}
@@ -57,12 +64,12 @@ def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> l
             missed.append(name)
     if missed:
         raise Refused(f"no rule for {_format_names(missed)}")
-    made = []
+    groups = []
     for rule, numbers in found.values():
         ours = tuple(name for name in rule.list_our_names(numbers) if name in held)
         theirs = rule.list_published_names(numbers, [held[name] for name in ours])
-        made.append(Group(rule, tuple(name.removeprefix(shorten) for name in theirs), ours))
-    return made
+        groups.append(Group(rule, tuple(name.removeprefix(shorten) for name in theirs), ours))
+    return groups
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
@@ -75,18 +82,18 @@ def fill_model(
     dtype: torch.dtype | None = None,
     beside: Iterable[str] = (),
 ) -> None:
-    """Give a model on the meta device the tensors of a checkpoint, one group after another.
+    """Fills a model on the meta device with the tensors of a checkpoint, one group after another.
 
-    Shapes are compared before anything is read, so that memory is taken for a sound checkpoint only.
+    Shapes are compared before anything is read, so that memory is allocated only for a valid checkpoint.
 
     Args:
-        model: without memory.
-        family: whose names the tensors have.
-        checkpoint: what is read.
-        dtype: of the weights; None keeps what the checkpoint has.
+        model: a model on the meta device.
+        family: the family of the tensor names.
+        checkpoint: the checkpoint to read.
+        dtype: dtype of the weights; None keeps that of the checkpoint.
         beside: names of tensors that are kept beside the model.
     Raises:
-        Refused: if a tensor is missing, has another shape, or has no place in the model.
+        Refused: if a tensor is missing, has another shape, or does not belong to the model.
     """
     checkpoint = RenamedCheckpoint(checkpoint, family.older)
     names = checkpoint.headers
@@ -99,7 +106,7 @@ def fill_model(
     _refuse_leftover(family, [*(name for group in plan for name in group.theirs), *zero, *beside], repeated, names)
     for name in zero:
         if checkpoint.read(name).any():
-            raise Refused(f"{name} must be zero, for there is no component that adds it: got others")
+            raise Refused(f"{name} must be zero, since no component adds it: got other values")
     owners = _find_owners(model)
     for group in plan:
         ours = [held[name] for name in group.ours]
@@ -109,12 +116,12 @@ def fill_model(
     for name, original in repeated.items():
         same = checkpoint.headers[name] == checkpoint.headers[original]
         if not same or not torch.equal(checkpoint.read(name), checkpoint.read(original)):
-            raise Refused(f"{name} must be {original}, to which config.json ties it: its values are others")
+            raise Refused(f"{name} must be equal to {original}, since config.json ties them: got other values")
     require_filled(model)
 
 
 def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int, checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint in which something is missing, of another shape, or not of numbers with a point."""
+    """Raises :class:`Refused` if a tensor is missing, has another shape, or is not floating-point."""
     wrong = []
     for group in plan:
         expected = group.rule.to_theirs([held[name].to("meta") for name in group.ours], heads)
@@ -123,22 +130,22 @@ def require_shapes(plan: Iterable[Group], held: Mapping[str, Tensor], heads: int
             if header is None:
                 wrong.append(f"{name} is missing")
             elif header.shape != tuple(tensor.shape):
-                wrong.append(f"{name} must be {list(tensor.shape)} by config.json: got {list(header.shape)}")
+                wrong.append(f"{name} must be {list(tensor.shape)} according to config.json: got {list(header.shape)}")
             elif not header.dtype.is_floating_point or header.dtype.itemsize == 1:  # fp8 needs scales
-                wrong.append(f"{name} must be of floating-point numbers: got {header.dtype}")
+                wrong.append(f"{name} must be a floating-point tensor: got {header.dtype}")
     if wrong:
         more = [f"and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise Refused("\n".join([*wrong[:_SHOWN], *more]))
 
 
 def require_filled(model: Variant) -> None:
-    """Refuse a model of which a part still has no memory."""
+    """Raises :class:`Refused` if a tensor of the model is still on the meta device."""
     if empty := [name for name, tensor in collect_tensors(model).items() if tensor.is_meta]:
-        raise Refused(f"nothing was read for {_format_names(empty)}")
+        raise Refused(f"the checkpoint has no values for {_format_names(empty)}")
 
 
 def _find_repeated(family: Family, plan: Iterable[Group], names: Iterable[str], bare: bool) -> dict[str, str]:
-    """The tensors of a checkpoint that repeat others, with the names of these."""
+    """Finds the tensors of a checkpoint that duplicate others; returns the name of each original."""
     read = {name for group in plan for name in group.theirs}
     found: dict[str, str] = {}
     for pattern, original in family.repeated.items():
@@ -150,7 +157,7 @@ def _find_repeated(family: Family, plan: Iterable[Group], names: Iterable[str], 
 
 
 def _refuse_leftover(family: Family, used: Iterable[str], repeated: Iterable[str], names: Iterable[str]) -> None:
-    """Refuse tensors that have no place in the model; those that no model needs are told."""
+    """Refuses tensors that do not belong to the model; those that are left out on purpose are logged."""
     left = sorted(set(names) - set(used) - set(repeated))
     for pattern, why in family.left_out.items():
         if out := fnmatch.filter(left, pattern):
@@ -158,11 +165,11 @@ def _refuse_leftover(family: Family, used: Iterable[str], repeated: Iterable[str
             if why:
                 _log.warning("left out: %s: %s", _format_names(out), why)
     if left:
-        raise Refused(f"the checkpoint has what config.json does not speak of: {_format_names(left)}")
+        raise Refused(f"the checkpoint has tensors that config.json does not describe: {_format_names(left)}")
 
 
 def _find_owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
-    """Where each tensor hangs; a tied one in several places."""
+    """Returns the modules and attribute names of each tensor by its id; a tied one has several."""
     found: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
@@ -172,34 +179,38 @@ def _find_owners(model: Variant) -> dict[int, list[tuple[nn.Module, str]]]:
 
 
 def _assign_tensor(places: Iterable[tuple[nn.Module, str]], name: str, old: Tensor, new: Tensor) -> None:
-    made = nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
+    value = nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
     for module, attribute in places:
-        setattr(module, attribute, made)
+        setattr(module, attribute, value)
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
 def iterate_published_tensors(model: Variant, family: Family, bare: bool | None = None) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a model under its name in a family, one group after another.
+    """Iterates over the published tensors of a model by name, one group after another.
 
     Args:
-        model: that fits the family.
-        family: whose names they get.
-        bare: whether the body's names go without the family's prefix; None: if the model has no head.
+        model: a model that fits the family.
+        family: the family of the tensor names.
+        bare: whether to omit the family's prefix from names of the body; None for a model without a head.
     """
     held, heads = collect_tensors(model), _count_heads(model)
     bare = model.head is None if bare is None else bare
     for group in group_tensors(model, family.rules, family.prefix if bare else ""):
-        made = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
-        yield from zip(group.theirs, made, strict=True)
+        tensors = group.rule.to_theirs([held[name].detach() for name in group.ours], heads)
+        yield from zip(group.theirs, tensors, strict=True)
+
+
+def require_plan(model: Variant) -> ModelPlan:
+    """Returns the plan of a model; raises :class:`Refused` if it has none."""
+    if model.plan is None:
+        raise Refused("a model without a plan cannot be converted: build it with zoo.model.build")
+    return model.plan
 
 
 def _count_heads(model: Variant) -> int:
-    plan = model.plan
-    if plan is None:
-        raise Refused("a model without a plan has no published form: build it with zoo.model.build")
-    return plan.stacks[-1].base.heads
+    return require_plan(model).stacks[-1].base.heads
 
 
 def _format_names(names: Sequence[str]) -> str:

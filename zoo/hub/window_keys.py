@@ -1,4 +1,4 @@
-"""Windows as published configs say them: which layers have one, and how wide it is."""
+"""Keys for attention windows in published configs: which layers have one, and its width."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from zoo.hub.keys import Key
 from zoo.registry.options import Many, Maybe
 
 FULL, SLIDING = "full_attention", "sliding_attention"
-"""Their names of layers that see all, and of layers with a window."""
+"""Published names of layers with full attention, and of layers with a window."""
 
 
 @final
 @dataclass(frozen=True)
 class LayerPattern:
-    """Which layers have a window, by one number; for configs that do not list the type of each layer.
+    """Layers with a window as a function of one number, for configs that do not list the type of each layer.
 
     Args:
-        slides: from a layer, counted from 0, and the number to whether it has a window.
-        default: the number, where nothing says it.
-        theirs: the option that says it; None where there is none.
-        least: the smallest number that makes sense.
+        slides: maps a layer, counted from 0, and the number to whether the layer has a window.
+        default: default of the number.
+        theirs: name of the option with the number; None if there is none.
+        least: minimum of the number.
     """
 
     slides: Callable[[int, int], bool]
@@ -32,7 +32,7 @@ class LayerPattern:
     least: int = 0
 
     def list_types(self, layers: int, theirs: PublishedConfig) -> list[str]:
-        """The type of each layer; none of them if the number is wrong, which is noted."""
+        """Returns the type of each layer; an empty list if the number is wrong, which is recorded as a problem."""
         number = self.default if self.theirs is None else theirs.take(self.theirs, INT, self.default)
         if number is None:
             return []
@@ -55,14 +55,14 @@ class LayerPattern:
 @final
 @dataclass(frozen=True)
 class Window(Key):
-    """A window for some layers, or for all. A query at i sees keys j with i - j < width, there as here.
+    """A window for some or all layers: a query at i attends to keys j with i - j < width, there as here.
 
     Args:
-        theirs: the option with its width.
-        layer_types: the option that lists a type for each layer; None if the window is for all.
-        default: of the width.
-        pattern: of the types, where they are not listed; None: all layers see all.
-        switch: the option without whose truth there is no window; None if there is no such option.
+        theirs: name of the option with the width.
+        layer_types: name of the option that lists the type of each layer; None if all layers have the window.
+        default: default of the width.
+        pattern: types of the layers if they are not listed; None for full attention in all layers.
+        switch: name of the option that turns the window on; None if there is none.
     """
 
     theirs: str = "sliding_window"
@@ -72,7 +72,7 @@ class Window(Key):
     switch: str | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """The width as the rule, and an exception ``full`` for the layers that see all."""
+        """Sets the window as the rule, with an exception ``full`` for the layers without one."""
         width = theirs.take(self.theirs, Maybe(INT), self.default)
         if self.switch is not None and not theirs.take(self.switch, BOOL, False):
             width = None
@@ -95,17 +95,17 @@ class Window(Key):
             ours.set("exceptions.full.attention.scores.window", None)
 
     def _list_types(self, count: int, width: int | None, theirs: PublishedConfig) -> Sequence[str]:
-        """The type of each layer; options of the pattern are taken in any case."""
-        made = [FULL] * count if self.pattern is None else self.pattern.list_types(count, theirs)
+        """Returns the type of each layer; the option of the pattern is taken in any case."""
+        pattern = [FULL] * count if self.pattern is None else self.pattern.list_types(count, theirs)
         types: Sequence[str] | None = theirs.take(str(self.layer_types), Maybe(Many(STR)), None)
         if types is None:
-            return made if width is not None else [FULL] * count
+            return pattern if width is not None else [FULL] * count
         if set(types) - {FULL, SLIDING} or len(types) != count:
             theirs.refuse(str(self.layer_types), f"must be {FULL} or {SLIDING} for each of {count} layers", types)
         return types
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The width, and the type of each layer; some families want a width even where no layer has it."""
+        """Writes the width and the type of each layer; some families need a width even if no layer has a window."""
         windows = [window for window in map(_get_window, ours.list_layers()) if window is not None]
         wanted = self.layer_types is not None and self.switch is None
         theirs[self.theirs] = windows[0] if windows else self.default if wanted else None
@@ -116,7 +116,7 @@ class Window(Key):
 
 
 def list_layer_types(ours: PlanValues) -> list[str]:
-    """Their name of the type of each of our layers."""
+    """Returns the published type of each of our layers."""
     return [FULL if _get_window(layer) is None else SLIDING for layer in ours.list_layers()]
 
 

@@ -1,1 +1,1 @@
-"""One published family a file: which of its options and tensors are which of ours."""
+"""Converters: each file maps the options and tensors of one published family to ours."""

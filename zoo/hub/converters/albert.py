@@ -1,4 +1,4 @@
-"""ALBERT (arXiv:1909.11942): a narrow table, and layers that share their weights."""
+"""ALBERT (arXiv:1909.11942): factorized embeddings, and layers that share their weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LAYER, _OURS = "albert.encoder.albert_layer_groups.0.albert_layers.{layer}", "s
 @final
 @dataclass(frozen=True)
 class SharedLayers(Key):
-    """``num_hidden_layers`` passes through the one group of ``inner_group_num`` layers."""
+    """``num_hidden_layers`` passes through a single group of ``inner_group_num`` layers."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """How many layers act, and how many have weights of their own."""
+        """Sets the number of layers, and the number of those with distinct weights."""
         passes, inner = theirs.take("num_hidden_layers", INT, 12), theirs.take("inner_group_num", INT, 1)
         if passes is None or inner is None:
             return
@@ -32,7 +32,7 @@ class SharedLayers(Key):
         ours.set("distinct_layers", inner)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Whole passes."""
+        """Writes the number of passes, and the size of the group."""
         theirs["inner_group_num"] = ours.get("distinct_layers")
         theirs["num_hidden_layers"] = ours.get("layers") // ours.get("distinct_layers")
 

@@ -1,4 +1,4 @@
-"""BERT (arXiv:1810.04805), and what RoBERTa and ELECTRA took from it."""
+"""BERT (arXiv:1810.04805), and the parts that it shares with RoBERTa and ELECTRA."""
 
 from __future__ import annotations
 
@@ -28,49 +28,49 @@ BASE = {
 POSITIONS = Equal("max_position_embeddings", "position.length", default=512)
 OLDER = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 SENTENCES = TaskHead(describe_linear("cls.seq_relationship", 2))
-"""Tells whether a sentence follows."""
+"""Next-sentence prediction."""
 BUFFERS = {"*embeddings.position_ids": "", "*embeddings.token_type_ids": ""}
-"""Which older files have, and which count up or are zero."""
+"""Buffers in older files: consecutive numbers, or zeros."""
 
 
 @final
 @dataclass(frozen=True)
 class TiedHead(Key):
-    """``tie_word_embeddings``, read after the width of the table."""
+    """``tie_word_embeddings``; must be read after the width of the embedding."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """A matrix of the head's own is as wide as the table there, and as the layers here."""
+        """Sets whether the head is tied; an untied head requires an embedding as wide as the layers."""
         tied, width = theirs.take("tie_word_embeddings", BOOL, True), ours.get("embedding.width")
         if tied is False and width not in (None, ours.get("dim")):
             theirs.refuse("tie_word_embeddings", "must be true where embedding_size is not hidden_size", tied)
         ours.set("head.tied", tied)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Whether it is; bodies alone are as by default."""
+        """Writes whether the head is tied; true if there is no head."""
         theirs["tie_word_embeddings"] = ours.get("head.tied", True)
 
 
 @final
 @dataclass(frozen=True)
 class VocabularyHead(Rule):
-    """The bias of the logits, and their matrix if it is not tied; there are then two biases, of which one is added."""
+    """Bias of the logits, and their matrix unless it is tied; an untied head has a second bias, which is not added."""
 
     def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
-        """Under ``theirs``, which they begin with."""
-        alone = [f"{self.theirs}bias"]
-        return alone if len(ours) == 1 else [f"{self.theirs}decoder.bias", f"{self.theirs}decoder.weight", *alone]
+        """Returns the names, with ``theirs`` as their prefix."""
+        bias = f"{self.theirs}bias"
+        return [bias] if len(ours) == 1 else [f"{self.theirs}decoder.bias", f"{self.theirs}decoder.weight", bias]
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """Without the one that is not added."""
+        """Returns the tensors without the unused bias."""
         return list(theirs[: len(ours)])
 
     def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """With zeros for it."""
+        """Returns the tensors with zeros for the unused bias."""
         return [*ours, *(torch.zeros_like(ours[0]) for _ in ours[1:])]
 
 
 def map_sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: int = 3072) -> tuple[Key, ...]:
-    """What all of them say, with what absence means."""
+    """Maps the common options, with their defaults."""
     return (
         Equal("vocab_size", "vocabulary", default=vocabulary),
         Equal("hidden_size", "dim", default=dim),
@@ -86,7 +86,7 @@ def map_sizes(vocabulary: int = 30522, dim: int = 768, heads: int = 12, hidden: 
 
 
 def map_body(prefix: str) -> tuple[Rule, ...]:
-    """Embeddings and layers under a prefix."""
+    """Maps embeddings and layers under a prefix."""
     layer, ours = f"{prefix}encoder.layer.{{layer}}", "stack.layers.{layer}"
     return (
         Same(f"{prefix}embeddings.word_embeddings.weight", "embedding.table.weight"),
@@ -145,8 +145,6 @@ FAMILY = Family(
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     },
-    left_out={
-        **BUFFERS,
-    },
+    left_out=BUFFERS,
     older=OLDER,
 )

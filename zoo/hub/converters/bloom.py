@@ -1,4 +1,4 @@
-"""BLOOM (arXiv:2211.05100): scores that fall with distance, and a norm behind the embeddings."""
+"""BLOOM (arXiv:2211.05100): ALiBi positions, and a norm after the embeddings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAMILY = Family(
         Fixed("apply_residual_connection_post_layernorm", False),
         Passthrough(
             (
-                "pretraining_tp",  # in how many pieces products were made
+                "pretraining_tp",  # degree of tensor parallelism in pretraining
                 "slow_but_exact",
                 "seq_length",
                 "offset_alibi",

@@ -1,4 +1,4 @@
-"""CamemBERT (arXiv:1911.03894): RoBERTa in French."""
+"""CamemBERT (arXiv:1911.03894): RoBERTa for French."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""data2vec (arXiv:2202.03555), its model of text: RoBERTa with other training."""
+"""data2vec (arXiv:2202.03555), text models: RoBERTa with another training objective."""
 
 from __future__ import annotations
 

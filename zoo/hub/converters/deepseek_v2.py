@@ -28,9 +28,9 @@ LATENT: tuple[Rule, ...] = (
     Joined(f"{_THEIRS}.kv_b_proj.weight", (f"{_OURS}.key.weight", f"{_OURS}.value.weight"), by_head=True),
     *BLOCKS,
 )
-"""Embedding, latent attention, last norm and head."""
+"""Embedding, latent attention, final norm and head."""
 EPS = 1e-6
-"""Of norms of latent vectors, whatever ``rms_norm_eps`` says of the others; ours have one."""
+"""Epsilon of the norms of latent vectors, independent of ``rms_norm_eps``; our model has one epsilon for all norms."""
 LATENT_BASE = {
     **BASE,
     "attention": {"name": "latent"},

@@ -1,4 +1,4 @@
-"""DeepSeek-V3 (arXiv:2412.19437): V2 whose router has sigmoid scores and a term that keeps the load even."""
+"""DeepSeek-V3 (arXiv:2412.19437): V2 with sigmoid router scores and a load-balancing correction bias."""
 
 from __future__ import annotations
 

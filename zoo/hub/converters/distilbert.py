@@ -1,4 +1,4 @@
-"""DistilBERT (arXiv:1910.01108): BERT without types of token and without a pooler, under names of its own."""
+"""DistilBERT (arXiv:1910.01108): BERT without token types and pooler, under other names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ELECTRA (arXiv:2003.10555): the generator with its head, the discriminator without."""
+"""ELECTRA (arXiv:2003.10555): the generator with its head, the discriminator without one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zoo.hub.tensor_rules import Same
 @final
 @dataclass(frozen=True)
 class EmbeddingSize(Key):
-    """``embedding_size``: there is a map to ``hidden_size`` only where it is another size."""
+    """``embedding_size``; there is a projection to ``hidden_size`` only if the sizes differ."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """The width, or none where it is that of the layers."""
+        """Sets the width of the embedding, or null if it is that of the layers."""
         width = theirs.take("embedding_size", INT, 128)
         ours.set("embedding.width", None if width == ours.get("dim") else width)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The width of the table."""
+        """Writes the width of the embedding."""
         theirs["embedding_size"] = ours.get("embedding.width") or ours.get("dim")
 
 
@@ -34,9 +34,9 @@ DISCRIMINATOR = TaskHead(
         **describe_linear("discriminator_predictions.dense_prediction", 1),
     }
 )
-"""Tells replaced tokens."""
+"""Detects replaced tokens."""
 SUMMARY = TaskHead({**describe_linear("sequence_summary.summary", "dim"), **describe_linear("classifier", 1)})
-"""Chooses among several rows."""
+"""Scores rows, for multiple choice."""
 
 FAMILY = Family(
     name="electra",

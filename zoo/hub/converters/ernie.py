@@ -1,4 +1,4 @@
-"""ERNIE 1 to 3 (arXiv:1904.09223): BERT with other training; the models that know which task they are at are others."""
+"""ERNIE 1 to 3 (arXiv:1904.09223): BERT with another training objective; models with task ids are not supported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ERNIE 4.5 (2025), its dense models: Llama that turns neighboring pairs."""
+"""ERNIE 4.5 (2025), dense models: Llama with interleaved rotary positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Falcon (arXiv:2311.16867): sublayers side by side, heads that share keys; of the models that turn positions."""
+"""Falcon (arXiv:2311.16867): parallel sublayers and shared key heads; models with rotary positions only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 @final
 @dataclass(frozen=True)
 class LayerLayout(Key):
-    """How many key heads and norms a layer has: the newer form (40B) says both numbers, the older one neither."""
+    """Number of key heads and norms of a layer, which only the newer architecture (40B) states explicitly."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """By four options; read after the heads."""
+        """Reads the options of both architectures; must be read after the heads."""
         newer = theirs.take("new_decoder_architecture", BOOL, False)
         shared = theirs.take("multi_query", BOOL, True)
         given = [theirs.take(name, INT, None) for name in ("num_kv_heads", "n_head_kv")]
@@ -33,7 +33,7 @@ class LayerLayout(Key):
         ours.set("residual.norms", "each" if newer and norms == 2 else "one")
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """In the older form where it can say it."""
+        """Writes the older architecture if it can express the model."""
         keys, heads = ours.get("attention.kv_heads", ours.get("heads")), ours.get("heads")
         each = ours.get("residual.norms") == "each"
         theirs["new_decoder_architecture"] = newer = each or keys not in (1, heads)

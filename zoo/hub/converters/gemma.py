@@ -1,4 +1,4 @@
-"""Gemma (arXiv:2403.08295): Llama whose embeddings are scaled, whose norms learn the distance from 1, with GeGLU."""
+"""Gemma (arXiv:2403.08295): Llama with scaled embeddings, norm weights stored as offsets from 1, and GeGLU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Switch, replace_default
 from zoo.hub.rotary_keys import Rotary
 
 GEMMA = {**BASE, "norm": {"name": "rms", "unit_offset": True}, "embedding": {"scaled": True}}
-"""What is the same in all Gemmas."""
+"""Config common to all Gemma models."""
 COMMON: tuple[Key, ...] = (
     Equal("tie_word_embeddings", "head.tied", BOOL, True),
     Switch("attention_bias", "attention.bias", "all", "none", False),
     Fixed("use_bidirectional_attention", False),
 )
 _NAMES = {"gelu_pytorch_tanh": "gelu_tanh", **ACTIVATIONS, "gelu": "gelu_tanh"}
-"""The first files said gelu, and meant what is computed by tanh."""
+"""The first configs have gelu, and mean the tanh approximation."""
 
 FAMILY = Family(
     name="gemma",

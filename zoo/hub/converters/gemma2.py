@@ -1,4 +1,4 @@
-"""Gemma 2 (arXiv:2408.00118): norms around each sublayer, soft-caps, and a window in every other layer."""
+"""Gemma 2 (arXiv:2408.00118): norms before and after each sublayer, soft-capping, and a window in every other layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMON_2: tuple[Key, ...] = (
     *COMMON,
     Passthrough(("hidden_act", "cache_implementation")),
 )
-"""What Gemma 2 and 3 say alike; ``hidden_act`` is of the first Gemma, and nothing reads it."""
+"""Options common to Gemma 2 and 3; ``hidden_act`` is a leftover of the first Gemma, and is not used."""
 
 FAMILY = Family(
     name="gemma2",

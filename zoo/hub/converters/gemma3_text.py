@@ -1,4 +1,4 @@
-"""Gemma 3 (arXiv:2503.19786), its text models: five layers with a window to one that sees all and turns more slowly."""
+"""Gemma 3 (arXiv:2503.19786), text models: five layers with a window for each global one, which has a larger base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLM-4 (arXiv:2406.12793): Llama that turns half of each head, in neighboring pairs, with biases on its inputs."""
+"""GLM-4 (arXiv:2406.12793): Llama with interleaved rotary positions on half of each head, and biases on q, k and v."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GLM-4-0414 (2025): GLM-4 with norms around each sublayer."""
+"""GLM-4-0414 (2025): GLM-4 with norms before and after each sublayer."""
 
 from __future__ import annotations
 

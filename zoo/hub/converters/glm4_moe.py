@@ -1,4 +1,4 @@
-"""GLM-4.5 (arXiv:2508.06471): mixtures whose router corrects its choice by a term of its own."""
+"""GLM-4.5 (arXiv:2508.06471): mixtures of experts whose router has a correction bias."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SHARED: tuple[Rule, ...] = (
     Same(f"{_THEIRS}.shared_experts.up_proj.weight", f"{_OURS}.shared.up.weight"),
     Same(f"{_THEIRS}.shared_experts.down_proj.weight", f"{_OURS}.shared.down.weight"),
 )
-"""The experts that every token goes to, as one perceptron."""
+"""The shared experts, as one feed-forward network."""
 CORRECTION = Same(f"{_THEIRS}.gate.e_score_correction_bias", f"{_OURS}.router.correction")
 CORRECTED = {"name": "moe", "router": {"score": "sigmoid", "correction": 0.0}}
-"""A mixture whose router has such a term, which stays as it was read."""
-FURTHER = "the layer that predicts a further token is no part of the model that predicts the next one"
+"""A mixture with a correction bias, which is not updated in training."""
+FURTHER = "layers for multi-token prediction are not part of the model"
 
 FAMILY = Family(
     name="glm4_moe",

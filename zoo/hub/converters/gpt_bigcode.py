@@ -1,4 +1,4 @@
-"""GPT-BigCode (StarCoder, arXiv:2305.06161): GPT-2 whose heads share one key and one value."""
+"""GPT-BigCode (StarCoder, arXiv:2305.06161): GPT-2 with multi-query attention."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class MultiQuery(Key):
     """``multi_query``: one key head for all heads, or one for each."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """How many there are; newer files say the number again."""
+        """Sets the number of key heads, which newer files repeat in another option."""
         shared = theirs.take("multi_query", BOOL, True)
         theirs.take_any("num_key_value_heads")
         ours.set("attention.kv_heads", 1 if shared else ours.get("heads"))
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """True where there is one; another number is none of the two, and does not come back."""
+        """Writes whether there is a single key head; numbers between one and all cannot be expressed."""
         theirs["num_key_value_heads"] = ours.get("attention.kv_heads", ours.get("heads"))
         theirs["multi_query"] = theirs["num_key_value_heads"] == 1
 

@@ -19,17 +19,17 @@ _LAYER, _OURS = "gpt_neox.layers.{layer}", "stack.layers.{layer}"
 @final
 @dataclass(frozen=True)
 class NeoxRotary(Key):
-    """Rotary positions, whose base and fraction have names of their own in files before version 5."""
+    """Rotary positions, whose base and fraction had other names before version 5 of transformers."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """What the older names say holds where the newer ones are not there."""
+        """Reads the newer names, with the older ones as defaults."""
         base = theirs.take("rotary_emb_base", FLOAT, _NEWER.base)
         fraction = theirs.take("rotary_pct", FLOAT, _NEWER.fraction)
         if base is not None and fraction is not None:
             replace(_NEWER, base=base, fraction=fraction).read(theirs, ours)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Under all names."""
+        """Writes all names."""
         _NEWER.write(ours, theirs)
         theirs["rotary_emb_base"] = theirs["rope_theta"]
         theirs["rotary_pct"] = theirs["partial_rotary_factor"]
@@ -56,7 +56,7 @@ FAMILY = Family(
         Equal("hidden_size", "dim", default=6144),
         map_layers("num_hidden_layers", default=44),
         Equal("num_attention_heads", "heads", default=64),
-        Redundant("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
+        Redundant("head_dim", "dim", over="heads"),  # used only for the rotary frequencies
         Equal("intermediate_size", "hidden", default=24576),
         map_activation("hidden_act", default="gelu"),
         Equal("layer_norm_eps", "norm.eps", FLOAT, 1e-5),

@@ -1,4 +1,4 @@
-"""gpt-oss (arXiv:2508.10925): sinks, windows on every other layer, and experts with clamped gates and biases."""
+"""gpt-oss (arXiv:2508.10925): sinks, a window in every other layer, and experts with clamped gates and biases."""
 
 from __future__ import annotations
 

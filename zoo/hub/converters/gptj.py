@@ -1,4 +1,4 @@
-"""GPT-J (Wang and Komatsuzaki 2021): sublayers side by side behind one norm, and a part of each head that turns."""
+"""GPT-J (Wang and Komatsuzaki 2021): parallel sublayers with a common norm, and rotary positions on part of a head."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 @final
 @dataclass(frozen=True)
 class RotaryDim(Key):
-    """``rotary_dim``: how many features of a head turn; read after the sizes."""
+    """``rotary_dim``: the number of rotated features of a head; must be read after the sizes."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """As a share of the head's."""
-        turned, dim, heads = theirs.take("rotary_dim", INT, 64), ours.get("dim"), ours.get("heads")
-        if turned is None or not dim or not heads:
+        """Sets the fraction of a head that is rotated."""
+        rotary_dim, dim, heads = theirs.take("rotary_dim", INT, 64), ours.get("dim"), ours.get("heads")
+        if rotary_dim is None or not dim or not heads:
             return
-        if not 0 < turned <= dim // heads:
-            theirs.refuse("rotary_dim", f"must be from 1 to {dim // heads}, the features of a head", turned)
+        if not 0 < rotary_dim <= dim // heads:
+            theirs.refuse("rotary_dim", f"must be from 1 to {dim // heads}, the features of a head", rotary_dim)
             return
-        ours.set("position.fraction", turned / (dim // heads))
+        ours.set("position.fraction", rotary_dim / (dim // heads))
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """As a number."""
+        """Writes the number of rotated features."""
         theirs["rotary_dim"] = round(ours.get("position.fraction", 1.0) * ours.get("head_dim"))
 
 

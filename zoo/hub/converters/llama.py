@@ -1,4 +1,4 @@
-"""Llama 2 and 3 (arXiv:2307.09288, arXiv:2407.21783), and what was made to look like them."""
+"""Llama 2 and 3 (arXiv:2307.09288, arXiv:2407.21783), and other models in their format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCKS: tuple[Rule, ...] = (
     Same("model.norm.weight", "stack.final_norm.weight"),
     Same("lm_head.weight", "head.weight"),
 )
-"""Embedding, attention, last norm and head, as all that descend from Llama name them."""
+"""Embedding, attention, final norm and head, as named in Llama and its descendants."""
 PERCEPTRON: tuple[Rule, ...] = (
     Same("model.layers.{layer}.mlp.gate_proj.*", "stack.layers.{layer}.ffn.gate.*"),
     Same("model.layers.{layer}.mlp.up_proj.*", "stack.layers.{layer}.ffn.up.*"),
@@ -47,7 +47,7 @@ BASE = {
 }
 REPEATED = {"lm_head.weight": "model.embed_tokens.weight"}
 LEFT_OUT = {"*.rotary_emb.inv_freq": ""}
-"""Frequencies, which older files have and config.json says."""
+"""Rotary frequencies in older files, which follow from config.json."""
 
 FAMILY = Family(
     name="llama",
@@ -61,7 +61,7 @@ FAMILY = Family(
         map_activation("hidden_act", default="silu"),
         Switch("attention_bias", "attention.bias", "all", "none", False),
         Equal("mlp_bias", "ffn.bias", BOOL, False),
-        Passthrough(("pretraining_tp",)),  # in how many pieces products were made
+        Passthrough(("pretraining_tp",)),  # degree of tensor parallelism in pretraining
         Rotary(),
     ),
     rules=(*BLOCKS, *PERCEPTRON, *PRE_NORMS),

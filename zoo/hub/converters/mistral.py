@@ -1,4 +1,4 @@
-"""Mistral 7B (arXiv:2310.06825): Llama whose layers all have a window."""
+"""Mistral 7B (arXiv:2310.06825): Llama with a window in all layers."""
 
 from __future__ import annotations
 

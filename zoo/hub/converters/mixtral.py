@@ -15,7 +15,7 @@ BALANCE = (
     Equal("router_aux_loss_coef", "ffn.router.aux_loss", FLOAT, 0.001),
     Passthrough(("output_router_logits",)),
 )
-"""What keeps the load even."""
+"""Load balancing."""
 _THEIRS, _OURS = "model.layers.{layer}.block_sparse_moe", "stack.layers.{layer}.ffn"
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""ModernBERT (arXiv:2412.13663): layers that see all between layers with a window, each kind turning at its speed."""
+"""ModernBERT (arXiv:2412.13663): global layers among layers with a window, each type with its own rotary base."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _WINDOW = Window(
 @final
 @dataclass(frozen=True)
 class TwoSidedWindow(Key):
-    """A window whose width is that of both sides together: half of it to each, beside the token itself."""
+    """A window whose width covers both sides: half of it on each side, in addition to the token itself."""
 
     window: Window = _WINDOW
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """As the distance below which ours sees."""
+        """Sets our window, which is the distance from which on tokens are not seen."""
         self.window.read(theirs, ours)
         if (width := ours.get("attention.scores.window")) is not None:
             ours.set("attention.scores.window", width // 2 + 1)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """The width, and for older readers the period of layers that see all, where there is one."""
+        """Writes the width, and for older readers the period of global layers, if there is one."""
         self.window.write(ours, theirs)
-        seeing = [kind == FULL for kind in theirs["layer_types"]]
-        if not all(seeing):
+        is_global = [kind == FULL for kind in theirs["layer_types"]]
+        if not all(is_global):
             theirs["local_attention"] = 2 * (theirs["local_attention"] - 1)
-        periods = (n for n in range(1, len(seeing) + 1) if seeing == [i % n == 0 for i in range(len(seeing))])
+        periods = (n for n in range(1, len(is_global) + 1) if is_global == [i % n == 0 for i in range(len(is_global))])
         if (period := next(periods, None)) is not None:
             theirs[_EVERY] = period
 
@@ -51,7 +51,7 @@ _MAPPED = TaskHead(
     only_if={"head.dense.bias": "classifier_bias", "head.norm.bias": "norm_bias"},
 )
 _CHOICE = replace(_MAPPED, tensors={**_MAP, **describe_linear("classifier", 1)})
-"""The map before the logits, which these classes share with the one for hidden words, and a linear map."""
+"""The transform before the logits, as in the class for masked language modeling, and a linear layer."""
 
 FAMILY = Family(
     name="modernbert",
@@ -78,7 +78,7 @@ FAMILY = Family(
         Equal("hidden_size", "dim", default=768),
         map_layers("num_hidden_layers", default=22),
         Equal("num_attention_heads", "heads", default=12),
-        Redundant("head_dim", "dim", over="heads"),  # which only the frequencies of its positions read
+        Redundant("head_dim", "dim", over="heads"),  # used only for the rotary frequencies
         Equal("intermediate_size", "hidden", default=1152),
         Equal("norm_eps", "norm.eps", FLOAT, 1e-5),
         Equal("norm_bias", "norm.bias", BOOL, False),
@@ -92,7 +92,7 @@ FAMILY = Family(
         Equal("classifier_bias", "head.transform_bias", BOOL, False),
         map_activation("classifier_activation", "head.activation", "gelu"),
         TwoSidedWindow(),
-        Fixed("rope_scaling", None),  # configs of that age have none
+        Fixed("rope_scaling", None),  # absent in the configs with the older names
         RotaryByType({FULL: ("global_rope_theta", 160000.0), SLIDING: ("local_rope_theta", 10000.0)}),
         Passthrough(
             (

@@ -1,4 +1,4 @@
-"""mT5 (arXiv:2010.11934): T5 1.1 of a hundred languages, whose logits are never scaled."""
+"""mT5 (arXiv:2010.11934): multilingual T5 1.1, without scaling of the logits."""
 
 from __future__ import annotations
 

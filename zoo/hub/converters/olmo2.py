@@ -1,4 +1,4 @@
-"""OLMo 2 (arXiv:2501.00656): Llama with norms behind the sublayers, and norms of all queries and all keys."""
+"""OLMo 2 (arXiv:2501.00656): Llama with norms after the sublayers, and norms over all queries and all keys."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ FAMILY = Family(
         Synonyms(map_layers("n_layer", default=12), ("num_hidden_layers",)),
         Synonyms(Equal("n_head", "heads", default=12), ("num_attention_heads",)),
         Derived("hidden", lambda ours: 4 * ours.get("dim")),
-        # In this family gelu is the one by tanh.
+        # In this family, gelu is the tanh approximation.
         Equal(
             "afn",
             "ffn.activation",

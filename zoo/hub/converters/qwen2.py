@@ -24,7 +24,7 @@ DENSE = (
     Window(default=4096, pattern=LayerPattern.from_first_layer(28, "max_window_layers"), switch="use_sliding_window"),
     Rotary(),
 )
-"""What Qwen 2 and Qwen 3 say alike."""
+"""Options common to Qwen 2 and Qwen 3."""
 
 FAMILY = Family(
     name="qwen2",

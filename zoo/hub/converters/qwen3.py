@@ -1,4 +1,4 @@
-"""Qwen 3 (arXiv:2505.09388): Llama with a norm of the queries and keys of each head."""
+"""Qwen 3 (arXiv:2505.09388): Llama with norms of the queries and keys of each head."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ EXPERTS: tuple[Rule, ...] = (
     Experts(f"{_THEIRS}.experts.{{expert}}.up_proj.weight", f"{_OURS}.experts.up.weight"),
     Experts(f"{_THEIRS}.experts.{{expert}}.down_proj.weight", f"{_OURS}.experts.down.weight"),
 )
-"""Router and experts, as most name them."""
+"""Router and experts, under their most common names."""
 
 FAMILY = Family(
     name="qwen3_moe",

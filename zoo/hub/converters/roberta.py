@@ -1,4 +1,4 @@
-"""RoBERTa (arXiv:1907.11692): BERT with other training, one type of token, and places counted after the padding's."""
+"""RoBERTa (arXiv:1907.11692): BERT with other training, one token type, and positions after that of padding."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from zoo.hub.tensor_rules import Same
 @final
 @dataclass(frozen=True)
 class PositionsAfterPadding(Key):
-    """``max_position_embeddings`` counts the rows of a table whose rows up to ``pad_token_id`` no token uses."""
+    """``max_position_embeddings``, which includes the unused positions up to ``pad_token_id``."""
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """The rows that are left, and how many come before them."""
+        """Sets the number of positions, and the offset of the first."""
         rows = theirs.take("max_position_embeddings", INT, 512)
         padding = theirs.get("pad_token_id")
         padding = 1 if padding is None else padding
         if rows is None:
             return
         if not isinstance(padding, int) or not 0 <= padding < rows - 1:
-            theirs.refuse("pad_token_id", f"must leave places of {rows} in max_position_embeddings", padding)
+            theirs.refuse("pad_token_id", f"must be from 0 to {rows - 2}, below max_position_embeddings - 1", padding)
             return
         ours.set("position.length", rows - padding - 1)
         ours.set("position.offset", padding + 1)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Their sum, and the row before the first that is used."""
+        """Writes the size of the table, and the position of padding, which is the last unused one."""
         offset = ours.get("position.offset", 0)
         theirs["max_position_embeddings"] = ours.get("position.length", 0) + offset
         theirs["pad_token_id"] = offset - 1

@@ -1,4 +1,4 @@
-"""T5 (arXiv:1910.10683) and T5 1.1, in which perceptrons are gated and the head has a table of its own."""
+"""T5 (arXiv:1910.10683) and T5 1.1, which has gated feed-forward networks and an untied head."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from zoo.hub.tensor_rules import Numbers, Rule, Same, fill_pattern
 @final
 @dataclass(frozen=True)
 class FeedForward(Key):
-    """``feed_forward_proj``: an activation function, or ``gated-`` and one; what newer files say beside it wins.
+    """``feed_forward_proj``: an activation function, optionally with the prefix ``gated-``; newer options override it.
 
     Args:
-        default: what its absence means.
+        default: value if the option is absent.
     """
 
     default: str = "relu"
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """The component and its activation; of ``gated-gelu`` it is the one by tanh."""
-        said = theirs.take("feed_forward_proj", STR, self.default) or ""
-        gate, _, name = said.rpartition("-")
+        """Sets the component and its activation, which is the tanh approximation for ``gated-gelu``."""
+        projection = theirs.take("feed_forward_proj", STR, self.default) or ""
+        gate, _, name = projection.rpartition("-")
         if gate not in ("", "gated"):
-            theirs.refuse("feed_forward_proj", "must be an activation function, or gated- and one", said)
-        name = theirs.take("dense_act_fn", STR, "gelu_new" if said == "gated-gelu" else name)
+            rule = "must be an activation function, optionally with the prefix gated-"
+            theirs.refuse("feed_forward_proj", rule, projection)
+        name = theirs.take("dense_act_fn", STR, "gelu_new" if projection == "gated-gelu" else name)
         gated = theirs.take("is_gated_act", BOOL, gate == "gated")
         if name is not None and name not in ACTIVATIONS:
             theirs.refuse("dense_act_fn", f"must be one of {', '.join(ACTIVATIONS)}", name)
@@ -41,7 +42,7 @@ class FeedForward(Key):
         ours.set("ffn.activation", ACTIVATIONS.get(name))
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """All three options."""
+        """Writes all three options."""
         function, gated = ours.get("ffn.activation"), ours.get("ffn.name") == "gated"
         name = next((their for their, our in ACTIVATIONS.items() if our == function), "relu")
         short = "gelu" if name == "gelu_new" else name
@@ -52,18 +53,18 @@ class FeedForward(Key):
 @final
 @dataclass(frozen=True)
 class HeadOptions(Key):
-    """Whether the head is tied, and whether logits are scaled, which one option said of both until version 5.
+    """Tying of the head and scaling of the logits, which were one option before version 5 of transformers.
 
-    Since then ``tie_word_embeddings`` is always true in a file: whether the head has a table, the tensors say.
+    Since then, ``tie_word_embeddings`` is always true in a file, and only the tensors show whether the head is tied.
 
     Args:
-        scaled: whether logits are scaled, whatever a file says; None where options say it.
+        scaled: whether logits are scaled, whatever the options are; None if the options decide.
     """
 
     scaled: bool | None = None
 
     def read(self, theirs: PublishedConfig, ours: ConfigDraft) -> None:
-        """Both."""
+        """Reads both options, and looks for a tensor of the head."""
         tied = theirs.take("tie_word_embeddings", BOOL, True)
         scaled = theirs.take("scale_decoder_outputs", BOOL, tied) if self.scaled is None else self.scaled
         if scaled and tied is False:
@@ -74,7 +75,7 @@ class HeadOptions(Key):
         ours.set("head.scaled", scaled)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:
-        """Both; without a head, as T5 has it."""
+        """Writes both options; true if there is no head."""
         theirs["tie_word_embeddings"] = ours.get("head.tied", True)
         if self.scaled is None:
             theirs["scale_decoder_outputs"] = ours.get("head.scaled", True)
@@ -83,19 +84,19 @@ class HeadOptions(Key):
 @final
 @dataclass(frozen=True)
 class GatedInput(Rule):
-    """Gate and up, which are numbered where there is a gate: ``wi_0`` and ``wi_1``, and ``wi`` alone."""
+    """Input projections of the feed-forward network: ``wi_0`` and ``wi_1`` with a gate, else ``wi``."""
 
     def list_published_names(self, numbers: Numbers, ours: Sequence[Tensor]) -> list[str]:
-        """One, or two."""
+        """Returns one name, or two with a gate."""
         name = fill_pattern(self.theirs, numbers)
         return [name] if len(ours) == 1 else [name.replace(".wi.", f".wi_{i}.") for i in range(2)]
 
     def to_ours(self, theirs: Sequence[Tensor], ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """As they are."""
+        """Returns the tensors unchanged."""
         return list(theirs)
 
     def to_theirs(self, ours: Sequence[Tensor], heads: int) -> list[Tensor]:
-        """As they are."""
+        """Returns the tensors unchanged."""
         return list(ours)
 
 
@@ -166,6 +167,6 @@ FAMILY = Family(
         "decoder.embed_tokens.weight": "shared.weight",
         "lm_head.weight": "shared.weight",
     },
-    # Of cross-attention, which has no positions: older files hold a table that nothing reads.
+    # Cross-attention has no positions; older files contain a table that is not used.
     left_out={"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": ""},
 )

@@ -1,4 +1,4 @@
-"""XLM-R (arXiv:1911.02116): RoBERTa of a hundred languages."""
+"""XLM-R (arXiv:1911.02116): multilingual RoBERTa."""
 
 from __future__ import annotations
 

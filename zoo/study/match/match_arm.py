@@ -17,6 +17,7 @@ from zoo.study.match.integer_search import Point, search_integer
 from zoo.study.match.quantities import measure_quantity
 from zoo.study.plan.cell import Setting
 from zoo.study.plan.controls import KNOBS, QUANTITIES, Matching
+from zoo.system.nested import get_nested
 
 TOLERANCE = 0.005
 """Share of the target up to which two quantities count as equal."""
@@ -66,7 +67,7 @@ def _check_matching(matching: Matching) -> None:
 
 def _get_knob_value(config: RunConfig, key: str, knob: str) -> int:
     """The value of the knob in an arm as it is written."""
-    value = _get_value(config.as_mapping(), key)
+    value = get_nested(config.as_mapping(), key)
     if value is not None:
         return int(value)
     if key == "model.hidden":
@@ -132,13 +133,6 @@ class _Arm:
         return RunConfig.from_mapping(_replace_values(self.config.as_mapping(), changes))
 
 
-def _get_value(config: Any, key: str) -> Any:
-    """The value of a dotted key, or None if there is none."""
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, Mapping) else None
-    return config
-
-
 def _replace_values(config: Mapping[str, Any], changes: Mapping[str, int]) -> dict[str, Any]:
     changed = dict(config)
     for key, value in changes.items():
@@ -173,4 +167,4 @@ def _list_fixed_keys(model: Mapping[str, Any], key: str) -> Iterator[str]:
     _, _, rest = key.partition("model.")
     places = {f"model.{stack}": model.get(stack) for stack in ("encoder", "decoder")}
     places |= {f"model.exceptions.{name}": what for name, what in model["exceptions"].items()}
-    yield from (f"{path}.{rest}" for path, what in places.items() if rest and _get_value(what, rest) is not None)
+    yield from (f"{path}.{rest}" for path, what in places.items() if rest and get_nested(what, rest) is not None)
