@@ -385,7 +385,7 @@ def test_files_beside_a_run_never_lead_out_of_its_folder(tmp_path: Path) -> None
     (tmp_path / "origin.json").write_text(json.dumps(said))
     assert read_origin(tmp_path) == Origin("llama", {"bos_token_id": 1}, {"1_Pooling/config.json": b"{}"})
     (tmp_path / "files" / "vocab.txt").symlink_to(tmp_path.parent / "secret")
-    with pytest.raises(Refused, match=r"vocab\.txt must be a file: got a link"):
+    with pytest.raises(Refused, match=r"vocab\.txt must be a regular file: got a link"):
         read_origin(tmp_path)
     (tmp_path / "origin.json").write_text('{"family": null}')
     with pytest.raises(Refused, match="must contain family and kept options"):

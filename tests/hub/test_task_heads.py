@@ -35,11 +35,11 @@ from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
 from zoo.hub import get_families, load, save
+from zoo.hub.initial_weights import start_from_checkpoint
 from zoo.hub.load_checkpoint import describe
 from zoo.hub.origin import Origin
 from zoo.hub.save_checkpoint import choose_family
 from zoo.hub.task_heads import TaskHead
-from zoo.hub.weight_transfer import start_from_checkpoint
 from zoo.inspect.summary import describe as describe_model
 from zoo.model.build import build, check
 from zoo.model.cost import build_on_meta

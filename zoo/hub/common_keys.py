@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from zoo.hub.config_views import ConfigDraft, PlanValues, PublishedConfig
-from zoo.hub.keys import Fixed, Key, Passthrough
+from zoo.hub.constant_keys import Fixed, Passthrough
+from zoo.hub.keys import Key
 from zoo.hub.window_keys import FULL
 
 _IDLE = """

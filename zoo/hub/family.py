@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from zoo.hub.common_keys import COMMON
-from zoo.hub.keys import Key, Passthrough
+from zoo.hub.constant_keys import Passthrough
+from zoo.hub.keys import Key
 from zoo.hub.task_heads import SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Rule
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from zoo.components.attention._dot_product import DotProductAttention
-from zoo.hub.load_checkpoint import load
-from zoo.hub.origin import Origin
 from zoo.hub.plan_difference import format_ranges
 from zoo.hub.weights import collect_tensors
 from zoo.model.variants.variant import Variant
 
-_log = logging.getLogger("zoo")
 _NUMBER = re.compile(r"\.(\d+)\.")
 
 
@@ -174,51 +169,3 @@ def join_layers(names: Iterable[str]) -> list[str]:
         number = _NUMBER.search(name)
         found.setdefault(_NUMBER.sub(".{}.", name, count=1), []).extend([int(number[1])] if number else [])
     return [name.replace("{}", format_ranges(sorted(numbers))) if numbers else name for name, numbers in found.items()]
-
-
-# ------------------------------------------------------------------------------------------------- start of a run
-
-
-@dataclass(frozen=True)
-class CheckpointStart:
-    """Source of the initial weights of a run.
-
-    Attributes:
-        path: path of the checkpoint.
-        sha256: digest of its content.
-        origin: content of the checkpoint beyond the model.
-        weights: result of the transfer.
-    """
-
-    path: str
-    sha256: str
-    origin: Origin
-    weights: TransferResult
-
-
-def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> CheckpointStart:
-    """Copies the weights of a checkpoint to a model, as far as they fit, and logs the result.
-
-    Args:
-        model: an initialized model.
-        path: folder of the checkpoint.
-        sha256: digest of its content when its config was checked.
-    """
-    source = load(path)
-    result, origin = transfer(source, model), source.origin
-    if not isinstance(origin, Origin):
-        raise TypeError(f"a loaded checkpoint must have an origin: got {origin!r}")
-    if origin.task is not None:
-        result = replace(result, left=(*result.left, *origin.task.shapes))
-    model.origin = start = CheckpointStart(str(path), sha256, origin, result)
-    _log.info("weights of %s: %s", path, result)
-    return start
-
-
-def describe_start(model: Variant) -> dict[str, Any]:
-    """Returns the entry of ``result.json`` for the source of a model's weights; empty without a checkpoint."""
-    start = model.origin
-    if not isinstance(start, CheckpointStart):
-        return {}
-    entry = {"path": start.path, "sha256": start.sha256, "family": start.origin.family, **start.weights.as_json()}
-    return {"checkpoint": entry}

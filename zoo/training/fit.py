@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from safetensors.torch import save_model
 
 from zoo.config.targets import import_target
+from zoo.hub.initial_weights import CheckpointStart
 from zoo.hub.origin import write_origin
-from zoo.hub.weight_transfer import CheckpointStart
 from zoo.runs.claim import Claim
 from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption

@@ -8,7 +8,7 @@ import torch
 
 from zoo.checks import Refused, require
 from zoo.config.checking import CheckedConfig
-from zoo.hub.weight_transfer import start_from_checkpoint
+from zoo.hub.initial_weights import start_from_checkpoint
 from zoo.model.build import assemble
 from zoo.model.cost import build_on_meta
 from zoo.model.plan import ModelPlan

@@ -18,7 +18,7 @@ from zoo.config.checking import CheckedConfig, find_required_tokens, make_object
 from zoo.config.targets import find_value_problems, import_target, suggest_install
 from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.data.special_tokens import Required
-from zoo.hub.weight_transfer import describe_start
+from zoo.hub.initial_weights import describe_start
 from zoo.model import build
 from zoo.model.interfaces import Objective
 from zoo.model.parts import create_part

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from zoo.hub.config_views import FLOAT, INT, MAX_LAYERS, STR, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.bert import BASE, BUFFERS, POSITIONS, TiedHead, VocabularyHead
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough
+from zoo.hub.keys import ACTIVATIONS, Equal, Key
 from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Fixed, Passthrough, Synonyms, map_activation, map_layers
+from zoo.hub.keys import Equal, Synonyms, map_activation, map_layers
 from zoo.hub.task_heads import CLASSIFICATION, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Rule, Same
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough, map_layers
+from zoo.hub.keys import ACTIVATIONS, Equal, Key, map_layers
 from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Numbers, Rule, Same
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import BOOL, FLOAT, INT
+from zoo.hub.constant_keys import Fixed, Passthrough, Redundant
 from zoo.hub.converters.glm4_moe import SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.expert_keys import ExpertGroups, FirstLayersDense, map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, Passthrough, Redundant, map_activation, map_layers
+from zoo.hub.keys import Equal, map_activation, map_layers
 from zoo.hub.latent_keys import LatentScale
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Joined, Rule, Same, SingleOrPair

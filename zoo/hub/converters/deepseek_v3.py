@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Fixed
 from zoo.hub.converters.deepseek_v2 import ATTENTION, BALANCE, LATENT, LATENT_BASE
 from zoo.hub.converters.glm4_moe import CORRECTED, CORRECTION, FURTHER, SHARED
 from zoo.hub.converters.llama import LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.expert_keys import Dropped, ExpertGroups, FirstLayersDense, map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, map_layers
+from zoo.hub.keys import Equal, map_layers
 from zoo.hub.latent_keys import LatentScale
 from zoo.hub.rotary_keys import Rotary
 

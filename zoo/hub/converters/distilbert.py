@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import FLOAT, STR
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.converters.bert import BASE, BUFFERS, TiedHead
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Passthrough, Synonyms, map_layers
+from zoo.hub.keys import ACTIVATIONS, Equal, Synonyms, map_layers
 from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 

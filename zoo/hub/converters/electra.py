@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from zoo.hub.config_views import INT, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.converters.bert import BASE, BUFFERS, OLDER, POSITIONS, TiedHead, map_body, map_sizes
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Key, Passthrough, map_activation
+from zoo.hub.keys import Key, map_activation
 from zoo.hub.task_heads import ANSWERS, CLASSIFIER, TWO_STEPS, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 

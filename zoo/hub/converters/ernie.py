@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.bert import FAMILY as BERT
 from zoo.hub.family import rename_family
-from zoo.hub.keys import Fixed, Passthrough
 
 _KEYS = (*BERT.keys, Fixed("use_task_id", False), Passthrough(("task_type_vocab_size",)))
 

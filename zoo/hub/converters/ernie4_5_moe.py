@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import BOOL
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.glm4_moe import FURTHER, SHARED
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.expert_keys import Dropped, MixtureRange, map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, Passthrough, Synonyms, map_activation, replace_defaults
+from zoo.hub.keys import Equal, Synonyms, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Row
 

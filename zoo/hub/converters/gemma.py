@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, STR
+from zoo.hub.constant_keys import Fixed
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Switch, replace_defaults
+from zoo.hub.keys import ACTIVATIONS, Equal, Key, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 
 GEMMA = {**BASE, "norm": {"name": "rms", "unit_offset": True}, "embedding": {"scaled": True}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import InverseSquareRoot
 from zoo.hub.config_views import FLOAT
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.converters.gemma import COMMON, GEMMA
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED, SIZES
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, InverseSquareRoot, Key, Passthrough, map_activation, replace_defaults
+from zoo.hub.keys import Equal, Key, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
 from zoo.hub.window_keys import LayerPattern, Window

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import FLOAT
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.gemma import GEMMA
 from zoo.hub.converters.gemma2 import AROUND, COMMON_2
 from zoo.hub.converters.llama import BLOCKS, LEFT_OUT, PERCEPTRON, REPEATED
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, Passthrough, replace_defaults
+from zoo.hub.keys import Equal, replace_defaults
 from zoo.hub.rotary_keys import RotaryByType
 from zoo.hub.window_keys import FULL, SLIDING, LayerPattern, Window
 from zoo.registry.options import Maybe

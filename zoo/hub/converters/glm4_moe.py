@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.expert_keys import Dropped, ExpertGroups, FirstLayersDense, map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, Passthrough, Switch, map_activation, replace_defaults
+from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
 

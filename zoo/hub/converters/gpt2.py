@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Fixed, Passthrough, WriteOnly
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Equal, Fixed, Passthrough, Synonyms, WriteOnly, map_activation, map_layers
+from zoo.hub.keys import Equal, Synonyms, map_activation, map_layers
 from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same, Transposed
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.gpt2 import FAMILY as GPT2
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Derived, Equal, Fixed, Key, Passthrough, Synonyms, map_layers
+from zoo.hub.keys import ACTIVATIONS, Equal, Key, Synonyms, map_layers
 from zoo.hub.task_heads import CLASSIFIER, SCORE
 from zoo.hub.tensor_rules import Grouped, Joined, Same, Transposed
 

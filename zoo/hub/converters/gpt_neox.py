@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Passthrough, Redundant
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Equal, Key, Passthrough, Redundant, Switch, map_activation, map_layers
+from zoo.hub.keys import Equal, Key, map_activation, map_layers
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.expert_keys import map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, Passthrough, Switch, replace_defaults
+from zoo.hub.keys import Equal, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Interleaved, Same, Transposed
 from zoo.hub.window_keys import LayerPattern, Window

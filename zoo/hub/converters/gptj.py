@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT, INT, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Equal, Key, Passthrough, Synonyms, map_activation, map_layers
+from zoo.hub.keys import Equal, Key, Synonyms, map_activation, map_layers
 from zoo.hub.task_heads import SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Same
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Passthrough, Switch, map_activation, map_layers, replace_defaults
+from zoo.hub.keys import Equal, map_activation, map_layers, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Rule, Same
 

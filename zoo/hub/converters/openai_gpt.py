@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT, STR
+from zoo.hub.constant_keys import Passthrough, WriteOnly
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import Derived, Equal, Passthrough, Synonyms, WriteOnly, map_layers
+from zoo.hub.keys import Equal, Synonyms, map_layers
 from zoo.hub.task_heads import SCORE, TaskHead, describe_linear
 from zoo.hub.tensor_rules import Joined, Same, Transposed
 

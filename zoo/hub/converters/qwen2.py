@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo.hub.config_views import BOOL
+from zoo.hub.constant_keys import Fixed
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Fixed, map_activation, replace_defaults
+from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.window_keys import LayerPattern, Window
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED
 from zoo.hub.converters.qwen2 import DENSE
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Switch
+from zoo.hub.keys import Equal
 from zoo.hub.tensor_rules import Rule, Same
 
 QK_NORMS: tuple[Rule, ...] = (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL
+from zoo.hub.constant_keys import Passthrough
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.expert_keys import MixtureStep, map_experts
 from zoo.hub.family import Family, list_decoder_classes
-from zoo.hub.keys import Equal, Passthrough, Switch, map_activation, replace_defaults
+from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.tensor_rules import Experts, Rule, Same
 from zoo.hub.window_keys import Window

@@ -9,8 +9,9 @@ from typing import Any, final
 from torch import Tensor
 
 from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, PublishedConfig
+from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
-from zoo.hub.keys import ACTIVATIONS, Equal, Fixed, Key, Passthrough, Synonyms, map_layers
+from zoo.hub.keys import ACTIVATIONS, Equal, Key, Synonyms, map_layers
 from zoo.hub.task_heads import ANSWERS, CLASSIFICATION
 from zoo.hub.tensor_rules import Numbers, Rule, Same, fill_pattern
 
