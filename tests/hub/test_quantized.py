@@ -74,7 +74,7 @@ def test_fp8_in_blocks_is_read(plain: tuple[Path, Any], tmp_path: Path, caplog: 
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     torch.testing.assert_close(model(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)
     broken = {**tensors, "model.layers.0.mlp.up_proj.weight_scale_inv": torch.ones(3, 3)}
-    with pytest.raises(Refused, match=r"up_proj.weight_scale_inv must be \[3, 2\] by its blocks: got \[3, 3\]"):
+    with pytest.raises(Refused, match=r"up_proj.weight_scale_inv must be \[3, 2\] to match the blocks: got \[3, 3\]"):
         load(written(tmp_path / "broken", source, FP8, broken))
     with pytest.raises(Refused, match=r"must be a floating-point tensor: got torch.float8"):
         load(written(tmp_path / "no_scales", source, {}, {n: t for n, t in tensors.items() if "scale" not in n}))

@@ -79,11 +79,11 @@ def write_checkpoint(
     width = max(map(len, written.files))
     for name, size in written.files.items():
         say(f"  {name:<{width}}  {size:,} bytes")
-    if written.left:
+    if written.dropped:
         say("left behind, since it matters in training only:")
-        for difference in written.left:
+        for difference in written.dropped:
             say(f"  {difference.path}: {difference.one}")
-    if written.prefix:
+    if written.has_prefix_objective:
         say("trained with bidirectional attention to sources; readers of this folder will apply causal attention")
     if read.tokenizer is None:
         say(f"no tokenizer written: {Path(source)} has no {READABLE_FILES}")

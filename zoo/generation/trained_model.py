@@ -57,7 +57,7 @@ def build_prompting(found: SavedModel) -> Prompting:
     tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # a copy that parses special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _build_run_prompting(found, tokenizer) if found.run else _build_checkpoint_prompting(found, tokenizer)
+    return _build_run_prompting(found, tokenizer) if found.is_run else _build_checkpoint_prompting(found, tokenizer)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
@@ -73,7 +73,7 @@ def _build_checkpoint_prompting(found: SavedModel, tokenizer: tokenizers.Tokeniz
     mask = found.vocabulary.mask
     return Prompting(
         tokenizer,
-        frozenset(found.ends),
+        frozenset(found.end_ids),
         start=start,
         mask=None if mask == NO_TOKEN else mask,
         shown=frozenset(found.vocabulary.sentinels),
@@ -102,7 +102,7 @@ def _build_run_prompting(found: SavedModel, tokenizer: tokenizers.Tokenizer) -> 
     around = _describe_pair_prompt if data.form == "pairs" else _describe_document_prompt
     return Prompting(
         tokenizer,
-        frozenset(found.ends),
+        frozenset(found.end_ids),
         own_rules=False,
         mask=None if vocabulary.mask == NO_TOKEN else vocabulary.mask,
         shown=frozenset(vocabulary.sentinels),

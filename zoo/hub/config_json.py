@@ -87,9 +87,8 @@ def read_published_config(config: Mapping[str, Any], names: Sequence[str] | None
     if problems or plan is None:
         raise Refused("\n".join(f"config.json does not describe a valid model: {line}" for line in problems))
     ignored = source.find_ignored()
-    kept = (family.passthrough | set(ignored)) - {
-        "auto_map"
-    }  # auto_map names code, which neither runs here nor travels
+    # auto_map names custom code, which is neither run nor saved.
+    kept = (family.passthrough | set(ignored)) - {"auto_map"}
     options = {name: value for name, value in config.items() if name in kept}
     task, head = (
         form.task,

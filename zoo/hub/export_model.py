@@ -31,7 +31,7 @@ _TEMPLATES = {
     ("encoder_decoder", "documents"): ("bos", "eos"),
     ("encoder_decoder", "pairs"): (None, "eos"),
 }
-"""What stands before and behind a text that a model of this variant reads, as it was trained on data of this form."""
+"""Special tokens before and after a text, by variant of the model and form of its training data."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ class ExportResult:
     Attributes:
         family: name of the family that was written.
         files: size of each file in bytes, by name.
-        left: options that the family cannot express; they matter only in training.
-        prefix: whether the model was trained with bidirectional attention to sources, which no published decoder has.
+        dropped: options that the family cannot express; they matter only in training.
+        has_prefix_objective: whether the model was trained with bidirectional attention to sources, which no published
+            decoder has.
     """
 
     family: str
     files: Mapping[str, int]
-    left: tuple[Difference, ...]
-    prefix: bool
+    dropped: tuple[Difference, ...]
+    has_prefix_objective: bool
 
 
 def export_model(
@@ -64,12 +65,12 @@ def export_model(
     Raises:
         Refused: if the model does not fit, with the reasons; or if the folder is not empty.
     """
-    kept, files = _collect_additions(source) if source.run else ({}, {})
+    kept, files = _collect_additions(source) if source.is_run else ({}, {})
     chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
     plan = source.model.plan
-    left = () if plan is None else tuple(compare_plans(plan, describe(path).plan, training=True))
+    dropped = () if plan is None else tuple(compare_plans(plan, describe(path).plan, training=True))
     sizes = {item.name: item.stat().st_size for item in sorted(Path(path).iterdir())}
-    return ExportResult(chosen.name, sizes, left, _has_prefix_objective(source))
+    return ExportResult(chosen.name, sizes, dropped, _has_prefix_objective(source))
 
 
 def _collect_additions(source: SavedModel) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -108,7 +109,7 @@ def _get_special_ids(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 def _has_prefix_objective(source: SavedModel) -> bool:
-    if not source.run or source.model.name != "decoder":
+    if not source.is_run or source.model.name != "decoder":
         return False
     objective: Any = get_index().get("objective", source.config["objective"]["name"]).load()
     return "prefix" in objective.needs

@@ -128,7 +128,7 @@ class Fp8Checkpoint:
             raise Refused(f"{name} has scales and must be a matrix of fp8 (e4m3): got {weight.dtype} {weight.shape}")
         expected = tuple(-(-size // block) for size, block in zip(weight.shape, self._block, strict=True))
         if scale.shape != expected:
-            raise Refused(f"{name}{SCALE} must be {list(expected)} by its blocks: got {list(scale.shape)}")
+            raise Refused(f"{name}{SCALE} must be {list(expected)} to match the blocks: got {list(scale.shape)}")
 
     def read(self, name: str) -> Tensor:
         """Reads a tensor into newly allocated memory."""
@@ -177,7 +177,7 @@ class Mxfp4Checkpoint:
         if len(blocks.shape) != 4 or blocks.shape[-1] != 16 or scales is None or scales.shape != blocks.shape[:-1]:
             got = None if scales is None else list(scales.shape)
             raise Refused(
-                f"{name}{BLOCKS} must be [experts, outputs, groups, 16] and {name}{SCALES} the same without 16: "
+                f"{name}{BLOCKS} must be [experts, outputs, groups, 16] and {name}{SCALES} [experts, outputs, groups]: "
                 f"got {list(blocks.shape)} and {got}"
             )
         experts, outputs, groups, _ = blocks.shape

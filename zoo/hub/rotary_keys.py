@@ -161,11 +161,8 @@ def read_rotary(
     # A factor of 1 means no scaling, whatever the kind.
     is_identity = inner.get("factor") == 1 and inner.get("attention_factor") in (None, 1)
     if kind == "default" or is_identity:
-        for name in (
-            *_SCALING,
-            "mscale",
-            "mscale_all_dim",
-        ):  # have no effect here, but some published configs have them
+        # Some published configs have these options without effect.
+        for name in (*_SCALING, "mscale", "mscale_all_dim"):
             inner.take_any(name)
     else:
         ours.set(f"{key.path}.scaling", {"kind": kind, **_read_scaling(theirs, inner, kind)})

@@ -38,22 +38,22 @@ class SavedModel:
 
     Attributes:
         folder: path of the folder.
-        run: True for a run, False for a checkpoint folder.
+        is_run: True for a run, False for a checkpoint folder.
         config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
         model: the model, in evaluation mode.
         tokenizer: the tokenizer; None if a checkpoint has none. That of a run reads special tokens in a text as plain
             characters and adds none; that of a checkpoint behaves as its file says.
         vocabulary: ids of the special tokens; ``NO_TOKEN`` for roles that a checkpoint does not have.
-        ends: ids of all tokens that end a text; a checkpoint may have several.
+        end_ids: ids of all tokens that end a text; a checkpoint may have several.
     """
 
     folder: Path
-    run: bool
+    is_run: bool
     config: Mapping[str, Any]
     model: Variant
     tokenizer: tokenizers.Tokenizer | None
     vocabulary: Vocabulary
-    ends: tuple[int, ...]
+    end_ids: tuple[int, ...]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of tokens, skipping special tokens."""
@@ -141,8 +141,8 @@ def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
     ids = {role: published[role][0] if role in published else spelled.get(role, NO_TOKEN) for role in ROLES}
     sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
-    ends = published.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
-    return SavedModel(folder, False, config, model, built, vocabulary, ends)
+    end_ids = published.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
+    return SavedModel(folder, False, config, model, built, vocabulary, end_ids)
 
 
 def _find_common_ids(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:

@@ -63,7 +63,7 @@ def group_tensors(model: Variant, rules: Sequence[Rule], shorten: str = "") -> l
         else:
             missed.append(name)
     if missed:
-        raise Refused(f"no rule for {_format_names(missed)}")
+        raise Refused(f"the family has no rule for {_format_names(missed)}")
     groups = []
     for rule, numbers in found.values():
         ours = tuple(name for name in rule.list_our_names(numbers) if name in held)

@@ -63,7 +63,7 @@ FAMILY = Family(
         Equal("dropout", "dropout", FLOAT, 0.1),
         Equal("attention_dropout", "attention.scores.dropout", FLOAT, 0.0),
         Equal("activation_dropout", "ffn.dropout", FLOAT, 0.0),
-        # Untied, transformers has three tables since version 5 and had two before.
+        # Without tying, transformers has three embedding tables since version 5, and two before.
         Fixed("tie_word_embeddings", True),
         Fixed("encoder_layerdrop", 0.0),
         Fixed("decoder_layerdrop", 0.0),

@@ -43,7 +43,7 @@ class TiedHead(Key):
         """Sets whether the head is tied; an untied head requires an embedding as wide as the layers."""
         tied, width = theirs.take("tie_word_embeddings", BOOL, True), ours.get("embedding.width")
         if tied is False and width not in (None, ours.get("dim")):
-            theirs.refuse("tie_word_embeddings", "must be true where embedding_size is not hidden_size", tied)
+            theirs.refuse("tie_word_embeddings", "must be true unless embedding_size is hidden_size", tied)
         ours.set("head.tied", tied)
 
     def write(self, ours: PlanValues, theirs: dict[str, Any]) -> None:

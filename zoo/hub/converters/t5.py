@@ -69,7 +69,7 @@ class HeadOptions(Key):
         tied = theirs.take("tie_word_embeddings", BOOL, True)
         scaled = theirs.take("scale_decoder_outputs", BOOL, tied) if self.scaled is None else self.scaled
         if scaled and tied is False:
-            theirs.refuse("scale_decoder_outputs", "must be false where tie_word_embeddings is", scaled)
+            theirs.refuse("scale_decoder_outputs", "must be false if tie_word_embeddings is false", scaled)
         if not scaled and theirs.tensors is not None:
             tied = tied and "lm_head.weight" not in theirs.tensors
         ours.set("head.tied", tied)
