@@ -204,7 +204,7 @@ def test_studies_that_become_known_in_rounds_share_the_work_too(study: Path, beg
     assert told.splitlines()[-1] == "0", told
     expected = made(alone)
     assert 12 <= len(expected) <= 14  # two rates of two arms; then four seeds, and a fifth where that is not enough
-    assert "4 runs, 0 there already; up to 10 more will follow" in told
+    assert "4 runs, 0 already done; up to 10 more will follow" in told
     assert f"{len(expected)} of {len(expected)} runs done" in told
     ended = [process.ended() for process in [begin(together) for _ in range(2)]]
     for told in ended:

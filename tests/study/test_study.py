@@ -141,7 +141,7 @@ def test_a_study_runs_what_is_missing_and_launchers_agree(study: Path, tmp_path:
     assert (tmp_path / "runs" / "reports" / "heads" / "report.html").exists()
 
     written = {file: file.stat().st_mtime_ns for file in tmp_path.glob("runs/*/result.json")}
-    assert "2 runs, 2 there already" in zoo("study", str(study), *BASIC).out
+    assert "2 runs, 2 already done" in zoo("study", str(study), *BASIC).out
     assert {file: file.stat().st_mtime_ns for file in written} == written
 
     # An absolute path, because joblib may give the job to a process that another test began elsewhere.
@@ -193,7 +193,7 @@ def test_an_interrupted_study_goes_on_with_the_rest(tmp_path: Path) -> None:
     os.chdir(tmp_path)
     code, out, err = zoo("study", str(study), *BASIC)
     assert code == 0, err
-    assert "2 runs, 1 there already" in out
+    assert "2 runs, 1 already done" in out
     assert first.stat().st_mtime_ns == before
 
 

@@ -25,6 +25,7 @@ from zoo.study.train_cells import FailurePolicy, Launch, PrintLine, run_cells
 from zoo.study.watch_study import record_overview
 from zoo.system.tables import Terminal
 from zoo.training.run import find_result, find_status, hash_data
+from zoo.units import format_duration
 
 
 def run_study(study: str, overrides: Sequence[str], launch: Launch, *, dry_run: bool, policy: FailurePolicy) -> int:
@@ -54,7 +55,7 @@ def run_study(study: str, overrides: Sequence[str], launch: Launch, *, dry_run: 
         print_dry_run(plan, expansion, known, terminal)
         return len(missing)
     count = len(known.cells)
-    terminal.print_line(f"{count} runs, {count - len(missing)} there already{format_more(known.more)}")
+    terminal.print_line(f"{count} runs, {count - len(missing)} already done{format_more(known.more)}")
     started, folder = time.monotonic(), locate_report(plan, expansion)
     dashboard = Dashboard(policy.parallel_runs)
     with show_dashboard(dashboard, folder / "study.log") as print_line:
@@ -65,9 +66,8 @@ def run_study(study: str, overrides: Sequence[str], launch: Launch, *, dry_run: 
     runs = [read_cell_run(cell) for cell in cells]
     page = write_report(described, runs, folder, renumber=True)
     print_summary(described, runs, terminal)
-    terminal.print_line(
-        f"{len(cells) - len(unfinished)} of {len(cells)} runs done in {time.monotonic() - started:.0f} s"
-    )
+    duration = format_duration(time.monotonic() - started)
+    terminal.print_line(f"{len(cells) - len(unfinished)} of {len(cells)} runs done in {duration}")
     for status in unfinished:
         why, path = _explain_missing(status, errors), status.cell.folder.path
         terminal.print_line(f"no result: {status.cell.name}: {why}  {path}", style="red")

@@ -83,7 +83,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
 
 def _make_trainer(job: Job, resumed: int, claim: Claim | None, interruption: Interruption) -> lightning.Trainer:
     config = job.config
-    bar = make_progress_bar(config.label, config.steps)
+    bars = [] if job.is_quiet else [make_progress_bar(config.label, config.steps)]
     every, seconds = config.checkpoint, config.checkpoint_seconds
     keep = Checkpoints(job.folder, every, seconds, resumed, claim, interruption)
     defaults = {"enable_model_summary": False, "log_every_n_steps": 10, "num_sanity_val_steps": 0}
@@ -101,8 +101,8 @@ def _make_trainer(job: Job, resumed: int, claim: Claim | None, interruption: Int
         default_root_dir=job.folder.path,
         use_distributed_sampler=False,
         logger=[MetricsFile(job.folder.path, resumed), *job.loggers],
-        callbacks=[keep, DepthStatistics(config.evaluate), bar, *job.callbacks],
-        enable_progress_bar=isinstance(bar, ProgressBar),
+        callbacks=[keep, DepthStatistics(config.evaluate), *bars, *job.callbacks],
+        enable_progress_bar=any(isinstance(bar, ProgressBar) for bar in bars),
     )
     return trainer
 

@@ -32,6 +32,7 @@ class Job:
         loggers: loggers of the config.
         callbacks: callbacks of the config.
         facts: provenance of the run.
+        is_quiet: if True, no progress is printed.
     """
 
     config: RunConfig
@@ -43,3 +44,4 @@ class Job:
     loggers: Sequence[Logger]
     callbacks: Sequence[Callback]
     facts: Mapping[str, Any]
+    is_quiet: bool = False

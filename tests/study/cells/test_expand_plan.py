@@ -62,7 +62,7 @@ def test_an_arm_that_applies_to_some_tasks_is_no_mistake(expanded: Any) -> None:
     (told,) = refused(expanded, arms=arms)
     assert told.startswith("numbers delta: model.attention: gated_delta does not support prefix masks")
     (told,) = refused(expanded, arms=arms, baseline="delta", tasks={"numbers": NUMBERS, "texts": TEXTS})
-    assert told.startswith("numbers: the baseline must apply: delta: model.attention: gated_delta does not")
+    assert told.startswith("numbers: the baseline delta cannot be built: model.attention: gated_delta does not")
 
 
 def test_combinations_that_make_no_sense_do_not_apply(expanded: Any) -> None:
@@ -74,7 +74,7 @@ def test_combinations_that_make_no_sense_do_not_apply(expanded: Any) -> None:
     (told,) = refused(expanded, grid={"model.heads": [3, 5]}, arms=..., baseline=...)
     assert told.startswith("numbers: no arm is left: model.heads: heads must divide dim")
     (told,) = refused(expanded, grid={"model.heads": [4, 5]}, arms=..., baseline="heads=4")
-    assert told.startswith("nothing is left to compare with heads=4: numbers heads=5: model.heads: heads must divide")
+    assert told.startswith("no arm is left to compare with heads=4: numbers heads=5: model.heads: heads must divide")
     told = refused(expanded, grid={"model.headz": [1, 2]}, arms=..., baseline=...)
     assert [line.split(": ")[:2] for line in told] == [
         ["numbers headz=1", "model.headz"],
@@ -96,7 +96,7 @@ def test_steps_of_a_path_that_cannot_be_or_change_nothing_are_passed_over(expand
     ]
     assert found.not_applicable == (
         ("+ layers=4", "numbers", "model.exceptions.global: must match a layer: got none of 4 layers"),
-        ("+ hidden=1024", "numbers", "it changes nothing here: it is the same run as + head.tied=true"),
+        ("+ hidden=1024", "numbers", "it changes nothing: it is the same run as + head.tied=true"),
     )
 
 
@@ -121,14 +121,14 @@ def test_arms_are_matched_to_the_baseline(expanded: Any) -> None:
     assert gated.overrides[-1] == f"model.hidden={moved.after}"
     assert set(found.matches) == {("gated", "numbers"), ("rms", "numbers")}
     (told,) = refused(expanded, arms=arms, match={"quantity": "parameters", "knob": "experts"})[:1]
-    assert told.startswith("numbers gated: match.knob: experts moves model.ffn.experts: ffn=gated has no experts")
+    assert told.startswith("numbers gated: match.knob: experts sets model.ffn.experts, but ffn=gated has no experts")
 
 
 def test_learning_rates_are_for_the_study_to_choose(expanded: Any) -> None:
     arms = {"two": {}, "hot": {"optimizer.lr": 0.1}, "warm": {"optimizer": {"lr": 0.2}}}
     assert refused(expanded, arms=arms, learning_rates=[0.1, 0.2]) == [
-        "numbers hot: optimizer.lr: is chosen by learning_rates, so that no arm may set it",
-        "numbers warm: optimizer.lr: is chosen by learning_rates, so that no arm may set it",
+        "numbers hot: optimizer.lr: is chosen by learning_rates: no arm may set it",
+        "numbers warm: optimizer.lr: is chosen by learning_rates: no arm may set it",
     ]
     told = refused(expanded, "optimizer.lr=1", learning_rates=[0.1, 0.2])
     assert told == ["optimizer.lr: is chosen by the learning_rates of the study: got optimizer.lr=1"]
@@ -160,6 +160,6 @@ def test_filters_leave_out_arms_sizes_and_seeds(expanded: Any) -> None:
     ]
     assert ("one", "numbers small", (2,)) in found.left_out
     (told,) = refused(expanded, where="arm != two")
-    assert told == "numbers: the baseline must apply: two: filters leave it out"
+    assert told == "numbers: the baseline two cannot be built: filters exclude it"
     told = refused(expanded, where="arm < 3")
     assert told[0] == "where: 'two' and 3 cannot be compared: got 'arm < 3'"

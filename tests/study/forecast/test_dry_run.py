@@ -79,7 +79,7 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
         arm("mixture of experts", ffn={"name": "moe", "experts": 4, "router": {"top_k": 1, "normalize": False}}),
     )
     lines = shown(PLAN, Expansion((gated, moe)))
-    assert lines[0].split() == ["arm", "parameters", "FLOPs/token", "runs", "a", "run"]
+    assert lines[0].split() == ["arm", "parameters", "FLOPs/token", "runs", "time", "per", "run"]
     assert lines[1] == "numbers"
     size = sum(
         p.numel()
@@ -95,7 +95,7 @@ def test_a_row_says_what_an_arm_costs_and_how_long_it_takes() -> None:
     assert f"{(size + router) / 1000:.1f} k active" in lines[above + below]
     assert all(len(line) <= 80 for line in lines)
     each = tokens(gated)
-    assert lines[-1] == f"6 runs; {6 * each / 1000:.0f} k tokens to read, about 15 s on this machine, 4 at a time"
+    assert lines[-1] == f"6 runs; {6 * each / 1000:.0f} k tokens to read, about 15 s on this machine, 4 runs at a time"
 
 
 def test_what_is_not_run_and_what_was_moved_is_told() -> None:
@@ -120,8 +120,8 @@ def test_what_is_not_run_and_what_was_moved_is_told() -> None:
     assert "→" not in table["equal"] + table["none"] + table["gated"]
     assert "not matched: numbers none, −60 %: nothing helps: [b]ffn[/b] is none" in lines
     assert "not applicable: numbers lstm: it sees no positions" in lines
-    assert "left out by where: numbers wide" in lines
-    assert "left out by where: numbers mlp: seeds 2, 3" in lines
+    assert "excluded by where: numbers wide" in lines
+    assert "excluded by where: numbers mlp: seeds 2, 3" in lines
 
 
 def test_seeds_that_are_left_out_are_not_counted() -> None:
@@ -138,10 +138,12 @@ def test_learning_rates_come_first_and_seeds_may_be_added() -> None:
     assert {cell.tuning for cell in rounds.cells} == {True}
     lines = shown(plan, expansion, rounds)
     assert next(line for line in lines if "mlp" in line).split()[-5:] == ["8", "to", "24", "10", "s"]
-    assert "each arm first tries the learning rates 0.001, 0.01 with seeds 101, 102, and then takes its best" in lines
+    assert (
+        "each arm first tries the learning rates 0.001, 0.01 with seeds 101, 102; its other runs use the best" in lines
+    )
     assert "seeds are added until each arm has a verdict, up to 20" in lines
     assert lines[-1].startswith("16 to 48 runs; ")
-    assert lines[-1].endswith("about 40 s to 2 min 0 s on this machine, 4 at a time")
+    assert lines[-1].endswith("about 40 s to 2 min 0 s on this machine, 4 runs at a time")
 
 
 def test_what_is_there_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +154,7 @@ def test_what_is_there_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> 
     lines = shown(PLAN, Expansion((arm("gated"), arm("old", hidden=96))))
     each = tokens(composed())
     assert lines[-1] == (
-        f"6 runs, 5 there already; {each / 1000:.1f} k tokens to read, about 10 s on this machine, 4 at a time"
+        f"6 runs, 5 already done; {each / 1000:.1f} k tokens to read, about 10 s on this machine, 4 runs at a time"
     )
     table = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert "2 done" in table["gated"]

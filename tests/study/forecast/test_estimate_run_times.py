@@ -18,6 +18,7 @@ from zoo.study.forecast import estimate_run_times as module
 from zoo.study.forecast.estimate_run_times import estimate_run_times
 from zoo.study.plan.cell import Setting
 from zoo.training.job import Job
+from zoo.training.progress import ProgressLines
 from zoo.training.run import train
 
 
@@ -77,12 +78,16 @@ def test_what_costs_the_same_is_measured_once() -> None:
     assert seconds["twice"] > seconds["one"]
 
 
-def test_what_the_first_steps_die_of_is_told() -> None:
+def test_what_the_first_steps_die_of_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ProgressLines.__init__, "__defaults__", (0.0,))  # seconds between lines
     found = estimate_run_times([setting("narrow", model={"vocabulary": 10}), setting("fine")])
     told = found["narrow", "numbers"]
     assert told.seconds is None
     assert told.error.startswith("model.vocabulary must be at least that of the data: got 10, the data has ")
     assert found["fine", "numbers"].error == ""
+    assert capsys.readouterr() == ("", "")  # no progress of the few steps
 
 
 def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:

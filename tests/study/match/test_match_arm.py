@@ -148,7 +148,7 @@ def test_nothing_helps_where_there_is_no_feed_forward() -> None:
 def test_exceptions_with_a_width_of_their_own_do_not_move() -> None:
     own = arm(layers=2, exceptions={"all": {"at": [0, 1], "hidden": 32}})
     _, moved = match_arm(own, arm(layers=2, hidden=64), Matching("parameters"))
-    told = "parameters do not depend on model.hidden: ffn is gated; model.exceptions.all.hidden stays"
+    told = "parameters do not depend on model.hidden: ffn is gated; model.exceptions.all.hidden is not changed"
     assert moved.why == told
 
 
@@ -159,7 +159,7 @@ def test_the_next_layer_is_too_much() -> None:
     more, less = (parameters(each) / parameters(baseline) for each in (arm(layers=3, hidden=96), found))
     assert moved.mismatch == pytest.approx(less - 1)
     assert less < 1 - TOLERANCE
-    assert moved.why == f"the next value of model.layers is 3, which has {100 * (more - 1):.0f}\N{NO-BREAK SPACE}% more"
+    assert moved.why == f"the next value of model.layers, 3, has {100 * (more - 1):.0f}\N{NO-BREAK SPACE}% more"
 
 
 def test_the_smallest_is_too_much_and_the_largest_too_little() -> None:
@@ -177,7 +177,9 @@ def test_what_cannot_be_asked_is_refused() -> None:
     one, two = str(refused.value).splitlines()
     assert one.startswith("match.quantity: unknown quantity 'parameter': did you mean parameters? choices: active_")
     assert two.startswith("match.knob: unknown knob 'hiden': did you mean hidden? choices: depth, experts")
-    with pytest.raises(Refused, match=r"^match.knob: experts moves model.ffn.experts: ffn=gated has no experts: got"):
+    with pytest.raises(
+        Refused, match=r"^match.knob: experts sets model.ffn.experts, but ffn=gated has no experts: got"
+    ):
         match_arm(arm(), arm(hidden=32), Matching("parameters", "experts"))
     encoder = arm({"objective": {"name": None}}, variant="encoder")
     with pytest.raises(Refused, match=r"cache_bytes of the baseline arm must be above 0: got cache_bytes=0"):

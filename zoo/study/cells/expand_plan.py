@@ -1,4 +1,4 @@
-"""A plan expanded before anything runs: every arm on every task, checked, and matched to the baseline."""
+"""Expands the plan of a study: every arm on every task, checked and matched to the baseline."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Expansion:
     """All settings of a study.
 
     Attributes:
-        settings: arms on tasks, checked and matched.
-        not_applicable: arm, task, and why the arm makes no sense there.
-        matches: by arm and task, what was moved to match the baseline.
-        left_out: arm, task, and the seeds that filters take away.
-        side_changes: by arm and task, what a swapped part changes besides the part.
+        settings: Arms on tasks, checked and matched.
+        not_applicable: Arm, task, and the reason why the arm cannot be built there.
+        matches: Changes that match an arm to the baseline, by arm and task.
+        left_out: Arm, task, and the seeds that filters exclude.
+        side_changes: Options that a swapped part changes besides itself, by arm and task.
     """
 
     settings: tuple[Setting, ...]
@@ -39,24 +39,28 @@ class Expansion:
     side_changes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def build_cells(self, seeds: Sequence[int]) -> list[Cell]:
-        """One cell a setting and seed, at the learning rate that is configured."""
+        """Builds the cell of each setting and seed, with the learning rate of the config."""
         return [setting.build_cell(seed) for setting in self.settings for seed in seeds if seed not in setting.left_out]
 
 
-def expand_plan(plan: StudyPlan, further: Sequence[str] = ()) -> Expansion:
-    """All arms on all tasks, checked and matched; ``further`` overrides come last and hold for all.
+def expand_plan(plan: StudyPlan, overrides: Sequence[str] = ()) -> Expansion:
+    """Expands a plan into all arms on all tasks, checked and matched.
+
+    Args:
+        plan: Plan of the study.
+        overrides: Overrides of all runs, applied last.
 
     Raises:
-        Refused: with every problem of every arm.
+        Refused: With every problem of every arm.
     """
-    return _Expander(plan, further).expansion()
+    return _Expander(plan, overrides).expand()
 
 
 class _Expander:
-    """What is found of a study, task by task."""
+    """Expands a plan task by task, and collects what it finds."""
 
-    def __init__(self, plan: StudyPlan, further: Sequence[str]) -> None:
-        self.plan, self.further = plan, further
+    def __init__(self, plan: StudyPlan, overrides: Sequence[str]) -> None:
+        self.plan, self.overrides = plan, overrides
         self.problems: list[str] = []
         self.settings: list[Setting] = []
         self.not_applicable: list[tuple[str, str, str]] = []
@@ -64,15 +68,15 @@ class _Expander:
         self.left_out: list[tuple[str, str, tuple[int, ...]]] = []
         self.changes: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def expansion(self) -> Expansion:
-        """Of all tasks."""
-        self._check_further()
+    def expand(self) -> Expansion:
+        """Expands the plan on all tasks."""
+        self._check_overrides()
         for task in self.plan.tasks:
-            built = {arm: setting for arm in self.plan.arms if (setting := self._setting(task, arm))}
+            built = {arm: setting for arm in self.plan.arms if (setting := self._build_setting(task, arm))}
             self._check_baseline(task, built)
-            self.settings += self._matched(task, built).values()
+            self.settings += self._match_settings(task, built).values()
         self._check_arms()
-        self._refuse_twins()
+        self._check_distinct()
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
         found = (tuple(self.settings), tuple(self.not_applicable), self.matches, tuple(self.left_out))
@@ -80,16 +84,16 @@ class _Expander:
 
     # ------------------------------------------------------------------------------------------------ one arm
 
-    def _setting(self, task: TaskPlan, arm: str) -> Setting | None:
-        """An arm on a task; None if filters leave it out, or it is not to be had."""
-        out = self._filtered(task, arm)
-        if out:
-            self.left_out.append((arm, task.name, out))
-        if out and len(out) == len(self.plan.seeds):
+    def _build_setting(self, task: TaskPlan, arm: str) -> Setting | None:
+        """Builds an arm on a task; returns None if filters exclude it or it cannot be built."""
+        excluded = self._find_excluded_seeds(task, arm)
+        if excluded:
+            self.left_out.append((arm, task.name, excluded))
+        if excluded and len(excluded) == len(self.plan.seeds):
             return None
-        left_out = frozenset(out)
+        left_out = frozenset(excluded)
         merged = merge_overrides(self.plan.overrides, task.overrides, self.plan.arms[arm])
-        lines = (*(format_override(key, value) for key, value in merged.items()), *self.further)
+        lines = (*(format_override(key, value) for key, value in merged.items()), *self.overrides)
         lines = (*(format_override(f"++{key}", value) for key, value in find_carried_options(lines).items()), *lines)
         try:
             given = compose_run(lines)
@@ -99,10 +103,10 @@ class _Expander:
                 given, lambda config: self._was_trained(Setting(arm, task.name, lines, config, left_out))
             )
         except Refused as error:
-            self._cannot(task, arm, str(error).splitlines(), unfit=False)
+            self._note_problems(task, arm, str(error).splitlines(), unfit=False)
             return None
         if checked.problems:
-            self._cannot(task, arm, checked.problems, unfit=checked.unfit)
+            self._note_problems(task, arm, checked.problems, unfit=checked.unfit)
             return None
         self._check_rates(task, arm, checked)
         return Setting(arm, task.name, lines, checked, left_out)
@@ -115,8 +119,8 @@ class _Expander:
         first = next((seed for seed in seeds if seed not in setting.left_out), None)
         return first is not None and run_folder(setting.build_cell(first, rate).checked).state == "done"
 
-    def _filtered(self, task: TaskPlan, arm: str) -> tuple[int, ...]:
-        """Seeds that filters leave out."""
+    def _find_excluded_seeds(self, task: TaskPlan, arm: str) -> tuple[int, ...]:
+        """Finds the seeds that filters exclude."""
         known = {**self.plan.axes.get(arm, {}), "task": task.of or task.name, "arm": arm, "size": task.size}
         try:
             return tuple(
@@ -128,10 +132,10 @@ class _Expander:
             self.problems.append(str(error))
             return ()
 
-    def _cannot(self, task: TaskPlan, arm: str, problems: Sequence[str], *, unfit: bool) -> None:
-        """An arm that makes no sense here is told of, and one that is written wrongly is a problem.
+    def _note_problems(self, task: TaskPlan, arm: str, problems: Sequence[str], *, unfit: bool) -> None:
+        """Notes an arm as not applicable if its parts do not fit together, and its problems otherwise.
 
-        What stands between the ends of a path nobody wrote, so that nothing about it is a mistake.
+        The steps between the ends of a path are not applicable in any case, since no user wrote them.
         """
         between = self.plan.kind == "path" and arm not in (next(iter(self.plan.arms)), list(self.plan.arms)[-1])
         if unfit or between:
@@ -147,8 +151,7 @@ class _Expander:
             self.problems.append(f"{task.name} {arm}: learning_rates: the optimizer has no lr: got {optimizer.path}")
         own = self.plan.arms[arm].get("optimizer")
         if "optimizer.lr" in self.plan.arms[arm] or (isinstance(own, Mapping) and "lr" in own):
-            told = "is chosen by learning_rates, so that no arm may set it"
-            self.problems.append(f"{task.name} {arm}: optimizer.lr: {told}")
+            self.problems.append(f"{task.name} {arm}: optimizer.lr: is chosen by learning_rates: no arm may set it")
 
     # --------------------------------------------------------------------------------------------- all of a task
 
@@ -156,17 +159,19 @@ class _Expander:
         baseline = self.plan.baseline
         if baseline in built or baseline is None or baseline not in self.plan.arms:
             if not built and baseline is None and not self.problems:
-                self.problems.append(f"{task.name}: no arm is left: {self._why_not(task)}")
+                self.problems.append(f"{task.name}: no arm is left: {self._explain_absence(task)}")
             return
         if not any(line.startswith(f"{task.name} {baseline}: ") for line in self.problems):
-            self.problems.append(f"{task.name}: the baseline must apply: {baseline}: {self._why_not(task, baseline)}")
+            self.problems.append(
+                f"{task.name}: the baseline {baseline} cannot be built: {self._explain_absence(task, baseline)}"
+            )
 
-    def _why_not(self, task: TaskPlan, arm: str | None = None) -> str:
+    def _explain_absence(self, task: TaskPlan, arm: str | None = None) -> str:
         known = [why for name, of, why in self.not_applicable if of == task.name and arm in (None, name)]
-        return known[0] if known else "filters leave it out"
+        return known[0] if known else "filters exclude it"
 
-    def _matched(self, task: TaskPlan, built: dict[str, Setting]) -> dict[str, Setting]:
-        """With what is asked for equal to the baseline's, and without steps of a path that change nothing here."""
+    def _match_settings(self, task: TaskPlan, built: dict[str, Setting]) -> dict[str, Setting]:
+        """Matches settings to the baseline, and drops steps of a path that change nothing on this task."""
         found: dict[str, Setting] = {}
         baseline = built.get(self.plan.baseline or "")
         for arm, setting in built.items():
@@ -177,12 +182,12 @@ class _Expander:
                 except Refused as error:
                     self.problems += [f"{task.name} {arm}: {line}" for line in str(error).splitlines()]
             other = find_references(self.plan.baseline, self.plan.against, found).get(arm)
-            if other is not None and self.plan.kind != "path":  # which replaces parts as a whole
+            if other is not None and self.plan.kind != "path":  # a path replaces whole parts
                 self._note_changes(setting, built[other])
             if self.plan.kind == "path" and other and found[other].checked.hash == found[arm].checked.hash:
                 del found[arm]
                 self.matches.pop((arm, task.name), None)
-                self.not_applicable.append((arm, task.name, f"it changes nothing here: it is the same run as {other}"))
+                self.not_applicable.append((arm, task.name, f"it changes nothing: it is the same run as {other}"))
         return found
 
     def _note_changes(self, setting: Setting, other: Setting) -> None:
@@ -191,8 +196,8 @@ class _Expander:
 
     # ------------------------------------------------------------------------------------------- all of a study
 
-    def _check_further(self) -> None:
-        for line in self.further:
+    def _check_overrides(self) -> None:
+        for line in self.overrides:
             key = line.split("=")[0].lstrip("+~")
             if key == "seed":
                 self.problems.append(f"seed: is set by the seeds of the study: got {line}")
@@ -200,18 +205,21 @@ class _Expander:
                 self.problems.append(f"optimizer.lr: is chosen by the learning_rates of the study: got {line}")
 
     def _check_arms(self) -> None:
-        """An arm that somebody wrote applies somewhere, and a study has something to compare."""
+        """Appends a problem for each named arm that applies to no task, and if there is nothing to compare."""
         applied = {setting.arm for setting in self.settings}
-        out = {arm for arm, _, _ in self.left_out}
-        told = {arm for line in self.problems for arm in self.plan.arms if f" {arm}: " in line}
+        excluded = {arm for arm, _, _ in self.left_out}
+        reported = {arm for line in self.problems for arm in self.plan.arms if f" {arm}: " in line}
         for arm, task, why in self.not_applicable:
-            if self.plan.kind == "arms" and arm not in applied | out | told:
+            if self.plan.kind == "arms" and arm not in applied | excluded | reported:
                 self.problems.append(f"{task} {arm}: {why}")
         if not self.problems and self.plan.baseline and not applied - {self.plan.baseline} and len(self.plan.arms) > 1:
             reasons = "; ".join(f"{task} {arm}: {why}" for arm, task, why in self.not_applicable)
-            self.problems.append(f"nothing is left to compare with {self.plan.baseline}: {reasons or 'see where'}")
+            self.problems.append(
+                f"no arm is left to compare with {self.plan.baseline}: {reasons or 'filters exclude all others'}"
+            )
 
-    def _refuse_twins(self) -> None:
+    def _check_distinct(self) -> None:
+        """Appends a problem for each setting that is the same run as an earlier one."""
         first: dict[str, Setting] = {}
         for setting in self.settings:
             other = first.setdefault(setting.checked.hash, setting)

@@ -86,7 +86,7 @@ def _describe_status(each: CellStatus[CellView]) -> str:
     if each.state not in ("running", "interrupted"):
         return ""
     by = f"  {each.process}" if each.process else ""
-    return f"step {format_step(each)}{format_loss(each, '  loss ')}{format_silence(each, '  ')}{by}"
+    return f"step {format_step(each)}{format_loss(each, '  loss ')}{format_silence(each, '  logged ')}{by}"
 
 
 def get_first_error_line(each: CellStatus[CellView]) -> str:

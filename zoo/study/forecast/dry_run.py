@@ -1,4 +1,4 @@
-"""What a study would run and what that would take, told before anything is run."""
+"""Dry runs: the runs of a study and their costs, before anything is trained."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from zoo.training.run import run_folder
 from zoo.units import format_count, format_duration, is_different
 
 
-def print_dry_run(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, terminal: Terminal) -> None:
-    """Print a row for each arm and task; what is left out and why; what comes first; and what all of it takes.
+def print_dry_run(plan: StudyPlan, expansion: Expansion, known: KnownCells, terminal: Terminal) -> None:
+    """Prints a row for each arm and task, then what is left out and why, and the total cost.
 
     Raises:
-        Refused: for what is wrong with the data, or with a model that is to be made for them.
+        Refused: If the data cannot be prepared, or a model cannot be built for them.
     """
     with terminal.status("") as status:
         expected = forecast_study(
-            plan, expansion, rounds, lambda line: status.update(Text(escape_controls(f"a few steps of {line}")))
+            plan, expansion, known, lambda line: status.update(Text(escape_controls(f"measuring {line}")))
         )
     _print_table(expected.rows, terminal)
-    for line in _list_remarks(plan, expansion, rounds, expected):
+    for line in _list_remarks(plan, expansion, known, expected):
         terminal.print_line(line)
 
 
-def build_dry_run_json(plan: StudyPlan, expansion: Expansion, rounds: KnownCells) -> dict[str, Any]:
-    """All that is known, for machines: every run with what ``zoo train`` would be told, its folder and its cost.
+def build_dry_run_json(plan: StudyPlan, expansion: Expansion, known: KnownCells) -> dict[str, Any]:
+    """Returns all runs as JSON types, each with its overrides, folder, and cost.
 
     Raises:
-        Refused: as ``print_dry_run``.
+        Refused: As :func:`print_dry_run`.
     """
-    expected = forecast_study(plan, expansion, rounds)
+    expected = forecast_study(plan, expansion, known)
     matched = {(row.setting.arm, row.setting.task): row.match for row in expected.rows if row.match}
     return {
         "study": plan.name,
@@ -86,19 +86,19 @@ def _build_cell_json(row: ForecastRow, each: CellStatus[Cell]) -> dict[str, Any]
     }
 
 
-# ---------------------------------------------------------------------------------------------------------- the table
+# ---------------------------------------------------------------------------------------------------------- table
 
 
 def _print_table(rows: Sequence[ForecastRow], terminal: Terminal) -> None:
-    """A row an arm, under the name of its task; columns that would be empty are left out."""
+    """Prints a row for each arm, below the name of its task; empty columns are left out."""
     columns = {
         "parameters": [_format_parameters(row) for row in rows],
         "FLOPs/token": [_format_flops(row) for row in rows],
-        "moved": [_format_match(row.match) for row in rows],
-        "rate": [_format_rate(row) for row in rows],
+        "matching": [_format_match(row.match) for row in rows],
+        "lr": [_format_rate(row) for row in rows],
         "runs": [_format_range(row.least, row.most) for row in rows],
         "state": [_format_states(row) for row in rows],
-        "a run": ["" if row.estimate.seconds is None else format_duration(row.estimate.seconds) for row in rows],
+        "time per run": ["" if row.estimate.seconds is None else format_duration(row.estimate.seconds) for row in rows],
     }
     lines: list[tuple[str, int | None]] = []
     for number, row in enumerate(rows):
@@ -113,7 +113,7 @@ def _print_table(rows: Sequence[ForecastRow], terminal: Terminal) -> None:
 
 
 def _format_flops(row: ForecastRow) -> str:
-    """Those of the method, and those that are executed where they differ."""
+    """Formats the FLOPs of the method, and those that are executed if they differ."""
     needed, done = row.costs.flops_per_token, count_executed_flops(row.setting.checked)
     return (
         f"{format_count(needed)}\n{format_count(done)} executed" if is_different(done, needed) else format_count(needed)
@@ -127,7 +127,7 @@ def _format_parameters(row: ForecastRow) -> str:
 
 
 def _format_match(moved: Match | None) -> str:
-    """What moved, and what is left between the arm and the baseline."""
+    """Formats the change that matches an arm to the baseline, and the mismatch that remains."""
     if moved is None or (moved.before == moved.after and not moved.why):
         return ""
     change = "" if moved.before == moved.after else f"{moved.knob.rpartition('.')[2]} {moved.before}→{moved.after} "
@@ -135,22 +135,22 @@ def _format_match(moved: Match | None) -> str:
 
 
 def _format_rate(row: ForecastRow) -> str:
-    """The learning rate that was chosen, if one was."""
+    """Formats the learning rate that was chosen, if any."""
     rates = {each.cell.rate for each in row.found if not each.cell.tuning and each.cell.rate is not None}
     return "\n".join(f"{rate:g}" for rate in sorted(rates))
 
 
 def _format_states(row: ForecastRow) -> str:
-    """States of its runs; nothing where none was begun."""
+    """Formats the states of the runs; empty if none has started."""
     counted = count_states(row.found)
     return "" if set(counted) <= {"planned"} else "\n".join(f"{many} {state}" for state, many in counted.items())
 
 
-# ---------------------------------------------------------------------------------------------------------- and below
+# ---------------------------------------------------------------------------------------------------------- remarks
 
 
-def _list_remarks(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, expected: Forecast) -> Iterator[str]:
-    """What the table does not say."""
+def _list_remarks(plan: StudyPlan, expansion: Expansion, known: KnownCells, expected: Forecast) -> Iterator[str]:
+    """Lists remarks below the table."""
     for row in expected.rows:
         if row.estimate.error:
             yield f"fails: {row.name}: {row.estimate.error}"
@@ -162,13 +162,13 @@ def _list_remarks(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, exp
     )
     for arm, task, seeds in expansion.left_out:
         some = "" if len(seeds) == len(plan.seeds) else f": seeds {', '.join(map(str, seeds))}"
-        yield f"left out by where: {task} {arm}{some}"
+        yield f"excluded by where: {task} {arm}{some}"
     if plan.rates is not None:
         values, seeds = plan.rates.values, plan.rates.seeds
         rates = ", ".join(f"{value:g}" for value in values)
         which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-        yield f"each arm first tries the learning rates {rates} with {which}, and then takes its best"
-    yield from (f"{task}: {note}" for task, notes in rounds.notes.items() for note in notes)
+        yield f"each arm first tries the learning rates {rates} with {which}; its other runs use the best"
+    yield from (f"{task}: {note}" for task, notes in known.notes.items() for note in notes)
     if plan.until_decided:
         yield f"seeds are added until each arm has a verdict, up to {len(plan.seeds)}"
     yield _format_total(expected)
@@ -176,13 +176,13 @@ def _list_remarks(plan: StudyPlan, expansion: Expansion, rounds: KnownCells, exp
 
 def _format_total(expected: Forecast) -> str:
     done = sum(row.done for row in expected.rows)
-    there = f", {done} there already" if done else ""
+    there = f", {done} already done" if done else ""
     read = f"; {_format_range(*map(format_count, expected.tokens))} tokens to read" if expected.tokens[1] else ""
-    told = f"{_format_range(*expected.runs)} runs{there}{read}"
+    total = f"{_format_range(*expected.runs)} runs{there}{read}"
     if expected.seconds is None:
-        return told
-    side = f"{expected.workers} at a time" if expected.workers > 1 else "one after another"
-    return f"{told}, about {_format_range(*map(format_duration, expected.seconds))} on this machine, {side}"
+        return total
+    parallel = f"{expected.workers} runs at a time" if expected.workers > 1 else "one run at a time"
+    return f"{total}, about {_format_range(*map(format_duration, expected.seconds))} on this machine, {parallel}"
 
 
 def _format_range(least: object, most: object) -> str:

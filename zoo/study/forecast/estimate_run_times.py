@@ -1,4 +1,4 @@
-"""How long a run would take on this machine, from a few real steps that leave nothing behind."""
+"""Estimates the duration of runs on this machine from a few real training steps, which leave no files behind."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from zoo.training.fit import fit
 from zoo.training.job import Job
 from zoo.training.run import prepare_data
 
-_MAX_STEPS, _MAX_SECONDS = 5, 0.3  # a step to warm up and two more are taken whatever they take
-_VALIDATION_BATCHES = 3  # of the validation split, the first to warm up
+_MAX_STEPS, _MAX_SECONDS = 5, 0.3  # at least three steps are taken, the first to warm up
+_VALIDATION_BATCHES = 3  # the first to warm up
 _NEVER = 10**9
 _KEYS_WITHOUT_COST = (
     "seed",
@@ -45,12 +45,12 @@ _KEYS_WITHOUT_COST = (
     "schedule",
     "logger",
 )
-"""What costs nothing itself, and what a probe leaves out; callbacks too."""
+"""Keys that do not change the speed of a step, or that the short run leaves out."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one run; ``error`` says what its first steps died of, if they did."""
+    """Estimated duration of a run in seconds; ``error`` is set if its first steps failed."""
 
     seconds: float | None
     error: str = ""
@@ -58,29 +58,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Speed:
-    """What was measured, in seconds: all that happens once, an optimizer step, and an evaluation."""
+    """Measured durations in seconds: everything that happens once, an optimizer step, and an evaluation."""
 
     once: float
     step: float
     evaluation: float
 
-    def seconds(self, config: RunConfig) -> float:
+    def estimate_seconds(self, config: RunConfig) -> float:
         evaluations = math.ceil(config.steps / config.evaluate)
         return self.once + self.step * config.steps + self.evaluation * evaluations
 
 
 def estimate_run_times(
-    settings: Sequence[Setting], tell: Callable[[str], None] = lambda line: None
+    settings: Sequence[Setting], report: Callable[[str], None] = lambda line: None
 ) -> dict[tuple[str, str], Estimate]:
-    """Estimate the seconds of one run of each setting, by arm and task, if nothing else is going on.
+    """Estimates the duration of a run of each setting on an otherwise idle machine, by arm and task.
 
-    The run's own training loop takes a few steps and evaluates a few batches, on one device and as many threads as the
-    config says, without its loggers and callbacks. Settings between which nothing costly differs are measured once. The
-    random state stays as it was. A run of several devices takes less than is told here.
+    The training loop takes a few steps and evaluates a few batches, on one device and with the threads of the config,
+    without loggers and callbacks. Settings of equal speed are measured once. The random state is restored. Runs on
+    several devices take less time than estimated.
 
     Args:
-        settings: arms on tasks, free of problems.
-        tell: is told which is measured.
+        settings: Arms on tasks without problems.
+        report: Called with the name of a setting before it is measured.
     """
     known: dict[str, _Speed | str] = {}
     found = {}
@@ -88,16 +88,16 @@ def estimate_run_times(
         config = setting.checked.config
         kind = _describe_cost(config)
         if kind not in known:
-            tell(f"{setting.task} {setting.arm} ({number} of {len(settings)})")
+            report(f"{setting.task} {setting.arm} ({number} of {len(settings)})")
             known[kind] = _measure_speed(setting.checked)
         speed = known[kind]
-        told = Estimate(None, speed) if isinstance(speed, str) else Estimate(speed.seconds(config))
-        found[setting.arm, setting.task] = told
+        estimate = Estimate(None, speed) if isinstance(speed, str) else Estimate(speed.estimate_seconds(config))
+        found[setting.arm, setting.task] = estimate
     return found
 
 
 def _describe_cost(config: RunConfig) -> str:
-    """What runs of equal speed have in common."""
+    """Returns what determines the speed of a run, as text."""
     costly = {key: value for key, value in config.as_mapping().items() if key not in (*_KEYS_WITHOUT_COST, "callbacks")}
     arguments = {key: value for key, value in config.optimizer.arguments.items() if not isinstance(value, float)}
     costly["optimizer"] = Target(config.optimizer.path, arguments).as_mapping()
@@ -106,7 +106,7 @@ def _describe_cost(config: RunConfig) -> str:
 
 
 def _measure_speed(checked: CheckedConfig) -> _Speed | str:
-    """The speed of a setting, or what its first steps died of."""
+    """Measures the speed of a setting; returns the error if its first steps fail."""
     try:
         with (
             _restore_process_state(checked.config.threads),
@@ -114,8 +114,8 @@ def _measure_speed(checked: CheckedConfig) -> _Speed | str:
         ):
             return _time_short_run(checked, RunFolder(Path(place) / "run"))
     except Exception as error:
-        told = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
-        return next(iter(told.splitlines()), type(error).__name__)
+        message = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+        return next(iter(message.splitlines()), type(error).__name__)
 
 
 def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
@@ -124,7 +124,7 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
     config, prepared = checked.config, prepare_data(checked.config)
     train = _TimedRows(prepared.train, len(prepared.train))
     validation = _TimedRows(prepared.validation, _VALIDATION_BATCHES * config.batch)
-    begun = _read_clock()
+    started = _read_clock()
     model = build.assemble(checked.plan, prepared.vocabulary.size)
     job = Job(
         config=_shorten_config(config),
@@ -136,23 +136,24 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
         loggers=(),
         callbacks=(),
         facts={},
+        is_quiet=True,
     )
     claim = Claim(folder.path)
     claim.take()
     with claim:
         steps = fit(job, claim)["steps"]
-    whole = _read_clock() - begun
+    whole = _read_clock() - started
     step = config.accumulate * _average_interval(train.times[1 : steps * config.accumulate + 1])
     batches, all_batches = (math.ceil(len(rows) / config.batch) for rows in (validation, prepared.validation))
-    asked = validation.times[: batches + 1]  # the last by the result, when the evaluation is over
-    evaluation = asked[-1] - asked[0]
-    batch = _average_interval(asked[:batches]) if batches > 1 else evaluation
+    times = validation.times[: batches + 1]  # the last one by the result, after the evaluation
+    evaluation = times[-1] - times[0]
+    batch = _average_interval(times[:batches]) if batches > 1 else evaluation
     once = max(0.0, whole - step * steps - evaluation)
     return _Speed(once, step, evaluation + batch * (all_batches - batches))
 
 
 def _shorten_config(config: RunConfig) -> RunConfig:
-    """The config of a run that ends soon, on one device, and prints no bar."""
+    """Returns the config of a run of a few steps on one device."""
     limits = {"min_steps": 3, "max_time": {"seconds": _MAX_SECONDS}}
     return replace(
         config,
@@ -166,7 +167,7 @@ def _shorten_config(config: RunConfig) -> RunConfig:
 
 
 class _TimedRows(Rows):
-    """Rows that know when they were asked for; between two times lies all that a run does with a batch."""
+    """Rows that record when a batch was read; the time between two is what a run spends on a batch."""
 
     def __init__(self, rows: Rows, most: int) -> None:
         self.rows, self.most, self.bytes = rows, most, rows.bytes
@@ -176,13 +177,13 @@ class _TimedRows(Rows):
         return min(len(self.rows), self.most)
 
     def get_batch(self, indices: Any) -> Batch:
-        """As the rows have it."""
+        """Returns a batch, and records the time."""
         self.times.append(_read_clock())
         return self.rows.get_batch(indices)
 
 
 def _average_interval(times: Sequence[float]) -> float:
-    """The mean time between two, the first left out where there are several: that warms up."""
+    """Returns the mean interval; the first one is a warm-up and left out if there are several."""
     first = 1 if len(times) > 2 else 0
     return (times[-1] - times[first]) / (len(times) - 1 - first)
 
@@ -195,7 +196,7 @@ def _read_clock() -> float:
 
 @contextlib.contextmanager
 def _restore_process_state(threads: int | None) -> Iterator[None]:
-    """Threads as asked for; then all of the process is as it was before, random state and memory too."""
+    """Sets the number of threads, and afterwards restores it, the random state, and the memory of the process."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

@@ -1,4 +1,4 @@
-"""What a study will take: by arm and task, the runs that are to be made, and the seconds of one."""
+"""Forecast of a study: number of runs and duration of a run, by arm and task."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ class ForecastRow:
     """An arm on a task.
 
     Attributes:
-        found: its runs, as far as they are known.
-        least: runs that there will be at least, those that try learning rates included.
-        most: runs that there may be.
-        estimate: of one of them; none where all are done.
-        match: for matching.
+        setting: The arm on the task.
+        found: Status of its runs that are known so far.
+        least: Minimum number of runs, including those that try learning rates.
+        most: Maximum number of runs.
+        estimate: Estimate for one run; empty if all are done.
+        match: Change that matches the arm to the baseline.
     """
 
     setting: Setting
@@ -42,34 +43,34 @@ class ForecastRow:
 
     @property
     def name(self) -> str:
-        """Names the row in lines."""
+        """Name of the row for messages."""
         return f"{self.setting.task} {self.setting.arm}"
 
     @property
     def costs(self) -> Cost:
-        """Of its model."""
+        """Costs of the model."""
         return measure_cost(self.setting.checked)
 
     @property
     def done(self) -> int:
-        """Runs that are."""
+        """Number of finished runs."""
         return sum(each.state == "done" for each in self.found)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """All arms on all tasks."""
+    """Forecast of all arms on all tasks."""
 
     rows: tuple[ForecastRow, ...]
 
     @property
     def runs(self) -> tuple[int, int]:
-        """At least, and at most."""
+        """Minimum and maximum number of runs."""
         return sum(row.least for row in self.rows), sum(row.most for row in self.rows)
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """That the runs that are to be made read, padding included; at least, and at most."""
+        """Minimum and maximum number of tokens that the remaining runs read, including padding."""
         each = [(count_train_tokens(row.setting.checked), row) for row in self.rows]
         return (
             sum(tokens * (row.least - row.done) for tokens, row in each),
@@ -78,7 +79,7 @@ class Forecast:
 
     @property
     def seconds(self) -> tuple[float, float] | None:
-        """For the runs that are to be made, at least and at most; None if the time of one is not known."""
+        """Minimum and maximum duration of the remaining runs, in seconds; None if that of a run is unknown."""
         rows = [row for row in self.rows if row.most > row.done]
         known = [(row.estimate.seconds, row) for row in rows if row.estimate.seconds is not None]
         if len(known) < len(rows) or not rows:
@@ -90,7 +91,7 @@ class Forecast:
 
     @property
     def workers(self) -> int:
-        """Runs that one machine has going at a time: of a GPU one, else as many as have their threads each a core."""
+        """Number of runs that this machine runs at a time: one on a GPU, else the cores divided by threads per run."""
         configs = [row.setting.checked.config for row in self.rows]
         if torch.cuda.is_available() and any(config.trainer.arguments["accelerator"] != "cpu" for config in configs):
             return 1
@@ -99,26 +100,26 @@ class Forecast:
 
 
 def forecast_study(
-    plan: StudyPlan, expansion: Expansion, rounds: KnownCells, tell: Callable[[str], None] = lambda line: None
+    plan: StudyPlan, expansion: Expansion, known: KnownCells, report: Callable[[str], None] = lambda line: None
 ) -> Forecast:
-    """Look at what is there, and take a few steps of what is not.
+    """Forecasts the runs of a study: reads the status of known runs, and takes a few steps of missing ones.
 
     Args:
-        plan: of the study.
-        expansion: its arms on its tasks.
-        rounds: its runs, as far as they are known.
-        tell: is told what is being measured.
+        plan: Plan of the study.
+        expansion: Arms of the study on its tasks.
+        known: Runs that are known so far.
+        report: Called with the name of a setting before it is measured.
 
     Raises:
-        Refused: for what is wrong with the data, or with a model that is to be made for them.
+        Refused: If the data cannot be prepared, or a model cannot be built for them.
     """
     _require_costs(expansion.settings)
     found: dict[tuple[str, str], list[CellStatus[Cell]]] = {}
-    for each in map(get_cell_status, rounds.cells):
+    for each in map(get_cell_status, known.cells):
         found.setdefault((each.cell.arm, each.cell.task), []).append(each)
-    rows = list(_list_rows(plan, expansion, bool(rounds.more), found))
+    rows = list(_list_rows(plan, expansion, bool(known.more), found))
     undone = [row.setting for row in rows if row.done < row.most]
-    estimates = estimate_run_times(undone, tell)
+    estimates = estimate_run_times(undone, report)
     return Forecast(
         tuple(
             ForecastRow(
@@ -141,7 +142,7 @@ def _get_key(setting: Setting) -> tuple[str, str]:
 def _list_rows(
     plan: StudyPlan, expansion: Expansion, more: bool, found: dict[tuple[str, str], list[CellStatus[Cell]]]
 ) -> Iterator[ForecastRow]:
-    """Without estimates."""
+    """Lists the rows without estimates."""
     for setting in expansion.settings:
         here = tuple(found.get(_get_key(setting), ()))
         seeds = sum(seed not in setting.left_out for seed in plan.seeds)
@@ -154,7 +155,7 @@ def _list_rows(
 
 
 def _require_costs(settings: Sequence[Setting]) -> None:
-    """Refuse with what is wrong with the data of all settings, or with their models for these data."""
+    """Refuses the study if the data of a setting cannot be prepared, or its model cannot be built for them."""
     problems = []
     for setting in settings:
         try:

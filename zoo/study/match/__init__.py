@@ -1,1 +1,1 @@
-"""Matching: arms that cost what the baseline costs."""
+"""Matching of arms to the cost of the baseline."""

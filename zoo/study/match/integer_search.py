@@ -1,16 +1,16 @@
-"""The integer at which a growing quantity comes nearest to a target, in few evaluations."""
+"""Search for the integer at which an increasing function comes closest to a target, with few evaluations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_GAP = 256  # values in a row that have no quantity, after which no others are looked for
+_GAP = 256  # consecutive values without a quantity, after which the search ends
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value of the knob, and the quantity there."""
+    """A value of the knob, and the quantity at this value."""
 
     value: int
     reached: float
@@ -19,18 +19,17 @@ class Point:
 def search_integer(
     measure: Callable[[int], float | None], start: int, most: int, target: float
 ) -> tuple[Point | None, Point | None]:
-    """The neighbors between which a growing quantity passes ``target``: the last below it, the first not below.
+    """Searches for the neighboring values between which an increasing quantity reaches a target.
 
-    By the secant through the last two points, as quantities are nearly straight in the knob; by halves where that is
-    slow.
+    Uses the secant method, since quantities are nearly linear in the knob, and bisection where it is slow.
 
     Args:
-        measure: the quantity at a value of 1 to ``most``; None where there is none.
-        start: a value that has one.
-        most: the largest value.
-        target: what is sought.
+        measure: Returns the quantity at a value from 1 to ``most``; None where there is none.
+        start: Value that has a quantity.
+        most: Largest value.
+        target: Quantity to reach.
     Returns:
-        None for a neighbor that is not there.
+        The last point below the target, and the first that is not; None for one that does not exist.
     """
     low = high = None
     last: list[Point] = []
@@ -49,7 +48,7 @@ def search_integer(
 
 
 def _find_nearby(measure: Callable[[int], float | None], guess: int, bottom: int, top: int) -> Point | None:
-    """The nearest value to ``guess``, between ``bottom`` and ``top`` and neither, that has a quantity."""
+    """Finds the value closest to ``guess`` that has a quantity, strictly between ``bottom`` and ``top``."""
     for away in range(_GAP):
         for value in {guess - away, guess + away}:
             if bottom < value < top and (reached := measure(value)) is not None:
@@ -60,7 +59,7 @@ def _find_nearby(measure: Callable[[int], float | None], guess: int, bottom: int
 
 
 def _intersect_secant(points: list[Point], target: float, most: int) -> float:
-    """Where a straight line through one or two points reaches ``target``; far away where they do not differ."""
+    """Returns the value at which the line through one or two points reaches the target; an end if it is flat."""
     *before, last = points
     value, reached = (before[0].value, before[0].reached) if before else (0, 0.0)
     if last.reached == reached:

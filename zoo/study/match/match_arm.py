@@ -1,4 +1,4 @@
-"""Arms that cost what the baseline costs: one value of the config moves until they do."""
+"""Matches arms to the cost of the baseline by changing one value of their config."""
 
 from __future__ import annotations
 
@@ -20,19 +20,26 @@ from zoo.study.plan.controls import KNOBS, QUANTITIES, Matching
 from zoo.system.nested import get_nested
 
 TOLERANCE = 0.005
-"""Share of the target up to which two quantities count as equal."""
-_MAX_FACTOR = 1000  # times the value of the arm: that is as far as it moves
+"""Relative difference up to which two quantities count as equal."""
+_MAX_FACTOR = 1000  # largest value of a knob, relative to that of the arm
 
 
 def match_arm(setting: Setting, baseline: Setting, matching: Matching) -> tuple[Setting, Match]:
-    """Move one value of ``setting`` until it costs what ``baseline`` costs; what differs by 0.5 % or less stays.
+    """Matches an arm to the baseline: sets its knob to the value at which the quantities are closest.
 
-    Quantities are taken to grow with the knob. Of all values of it the nearest is taken; what remains, and why, is
-    told. The number of heads moves without their size.
+    The quantity must increase with the knob. An arm within ``TOLERANCE`` is left unchanged. Heads are added or removed
+    without changing their size.
+
+    Args:
+        setting: Arm to change.
+        baseline: Baseline on the same task.
+        matching: Quantity and knob.
+    Returns:
+        The changed arm; and the change, with the mismatch that remains and its reason.
 
     Raises:
-        Refused: for a quantity or a knob that is not known, a knob that the arm does not have, a baseline without the
-            quantity, and what is wrong with the data.
+        Refused: If the quantity or the knob is unknown, the arm lacks the knob, the quantity of the baseline is 0, or
+            the data cannot be prepared.
     """
     _check_matching(matching)
     key, target = KNOBS[matching.knob], measure_quantity(baseline.checked, matching.quantity)
@@ -53,7 +60,7 @@ def match_arm(setting: Setting, baseline: Setting, matching: Matching) -> tuple[
     moved = replace(moved, after=nearest.value, reached=nearest.reached)
     if abs(moved.mismatch) > TOLERANCE:
         moved = replace(moved, why=_explain_mismatch(arm, moved, low if nearest is high else high))
-    return (setting, moved) if nearest.value == before else (arm.moved(nearest.value), moved)
+    return (setting, moved) if nearest.value == before else (arm.set_knob(nearest.value), moved)
 
 
 def _check_matching(matching: Matching) -> None:
@@ -66,7 +73,7 @@ def _check_matching(matching: Matching) -> None:
 
 
 def _get_knob_value(config: RunConfig, key: str, knob: str) -> int:
-    """The value of the knob in an arm as it is written."""
+    """Returns the value of the knob in the config of an arm."""
     value = get_nested(config.as_mapping(), key)
     if value is not None:
         return int(value)
@@ -74,7 +81,7 @@ def _get_knob_value(config: RunConfig, key: str, knob: str) -> int:
         return 4 * config.model.dim
     *_, slot, option = key.split(".")
     name = config.model.options[slot]["name"]
-    raise Refused(f"match.knob: {knob} moves {key}: {slot}={name} has no {option}: got knob={knob}")
+    raise Refused(f"match.knob: {knob} sets {key}, but {slot}={name} has no {option}: got knob={knob}")
 
 
 def _get_knob_limit(config: RunConfig, key: str, before: int) -> int:
@@ -82,7 +89,7 @@ def _get_knob_limit(config: RunConfig, key: str, before: int) -> int:
 
 
 class _Arm:
-    """An arm whose knob can be moved."""
+    """An arm whose knob can be set."""
 
     def __init__(self, setting: Setting, matching: Matching, key: str) -> None:
         self.setting, self.quantity, self.key = setting, matching.quantity, key
@@ -90,18 +97,18 @@ class _Arm:
         self._known: dict[int, int | None] = {}
 
     def measure(self, value: int) -> int | None:
-        """The quantity where the knob has this value; None if nothing can be built with it."""
+        """Measures the quantity at a value of the knob; returns None if no model can be built with it."""
         if value not in self._known:
-            self._known[value] = self._measured(value)
+            self._known[value] = self._measure(value)
         return self._known[value]
 
-    def moved(self, value: int) -> Setting:
-        """The setting with the knob at this value, checked anew.
+    def set_knob(self, value: int) -> Setting:
+        """Returns the setting with the knob at a value, checked again.
 
         Raises:
-            Refused: for what does not go together with it.
+            Refused: If the config is invalid with this value.
         """
-        changes = self._changes(value)
+        changes = self._list_changes(value)
         checked = check_run(self._change_config(changes).as_mapping())
         checked.require()
         lines = (format_override(key, number) for key, number in changes.items())
@@ -109,12 +116,12 @@ class _Arm:
 
     @property
     def depends(self) -> bool:
-        """Whether values that were tried made a difference."""
+        """True if the quantity depends on the knob, as far as values were tried."""
         found = [reached for reached in self._known.values() if reached is not None]
         return len(found) < 2 or len(set(found)) > 1
 
-    def _measured(self, value: int) -> int | None:
-        config = self._change_config(self._changes(value))
+    def _measure(self, value: int) -> int | None:
+        config = self._change_config(self._list_changes(value))
         _, plan, problems = build.check(config.model.options)
         if problems:
             return None
@@ -123,7 +130,7 @@ class _Arm:
         except Refused:
             return None
 
-    def _changes(self, value: int) -> dict[str, int]:
+    def _list_changes(self, value: int) -> dict[str, int]:
         model = self.config.model
         if self.key == "model.heads" and model.options["head_dim"] is None:
             return {self.key: value, "model.head_dim": model.dim // model.heads}
@@ -141,12 +148,12 @@ def _replace_values(config: Mapping[str, Any], changes: Mapping[str, int]) -> di
     return changed
 
 
-# ----------------------------------------------------------------------------------------------------- why not nearer
+# -------------------------------------------------------------------------------------------------- remaining mismatch
 
 
 def _explain_mismatch(arm: _Arm, moved: Match, other: Point | None) -> str:
-    """Why the quantity cannot come nearer; ``other`` is the value on the other side of the target."""
-    own = "".join(f"; {path} stays" for path in _list_fixed_keys(arm.config.model.options, arm.key))
+    """Explains why the quantity cannot come closer; ``other`` is the point on the other side of the target."""
+    own = "".join(f"; {path} is not changed" for path in _list_fixed_keys(arm.config.model.options, arm.key))
     what = moved.quantity.replace("_", " ")
     if not arm.depends:
         ffn = f": ffn is {', '.join(_list_ffn_names(arm.setting.checked))}" if arm.key == "model.hidden" else ""
@@ -154,7 +161,7 @@ def _explain_mismatch(arm: _Arm, moved: Match, other: Point | None) -> str:
     if other is None:
         return f"even {arm.key}={moved.after} has {describe_mismatch(moved.mismatch)} {what}{own}"
     beside = describe_mismatch(replace(moved, reached=other.reached).mismatch)
-    return f"the next value of {arm.key} is {other.value}, which has {beside}{own}"
+    return f"the next value of {arm.key}, {other.value}, has {beside}{own}"
 
 
 def _list_ffn_names(checked: CheckedConfig) -> list[str]:
@@ -163,7 +170,7 @@ def _list_ffn_names(checked: CheckedConfig) -> list[str]:
 
 
 def _list_fixed_keys(model: Mapping[str, Any], key: str) -> Iterator[str]:
-    """Keys of overlays and exceptions that say the same as ``key`` for some layers; they do not move."""
+    """Lists keys of overlays and exceptions that set ``key`` for some layers; matching does not change these."""
     _, _, rest = key.partition("model.")
     places = {f"model.{stack}": model.get(stack) for stack in ("encoder", "decoder")}
     places |= {f"model.exceptions.{name}": what for name, what in model["exceptions"].items()}

@@ -1,4 +1,4 @@
-"""What settings cost, on the rows that their data and objective make; measured without memory for weights."""
+"""Costs of settings on the rows of their data and objective, measured without allocating weights."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from zoo.training.run import prepare_data
 
 @dataclass(frozen=True)
 class RowShape:
-    """Of the first batch of the validation split, on which results tell their cost too.
+    """Shape of the first batch of the validation split, for which results state their cost, too.
 
     Args:
-        vocabulary: tokens of the data.
-        length: tokens of a row in the reading stack.
-        source: tokens of a row in the encoder of an encoder-decoder, else 0.
-        validation: rows of the validation split.
+        vocabulary: Number of tokens in the vocabulary of the data.
+        length: Tokens of a row in the decoder, or in the only stack.
+        source: Tokens of a row in the encoder of an encoder-decoder, else 0.
+        validation: Rows of the validation split.
     """
 
     vocabulary: int
@@ -35,13 +35,13 @@ class RowShape:
 
     @property
     def tokens(self) -> int:
-        """That a model reads of one row."""
+        """Tokens of a row in all stacks."""
         return self.length + self.source
 
 
 @dataclass(frozen=True)
 class _CostKey:
-    """A plan, told apart from others by the config that it was made from."""
+    """Cache key of a cost: a plan, compared by the config that it was made from."""
 
     config: str
     vocabulary: int
@@ -54,10 +54,10 @@ _shapes: dict[str, RowShape] = {}
 
 
 def measure_row_shape(checked: CheckedConfig) -> RowShape:
-    """Of the rows of a checked config; the data are tokenized if they are not yet.
+    """Measures the shape of the rows of a checked config; tokenizes the data if necessary.
 
     Raises:
-        Refused: for what is wrong with the data.
+        Refused: If the data cannot be prepared.
     """
     config = checked.config
     sections = [config.data.as_mapping(), config.objective.as_mapping()]
@@ -78,26 +78,26 @@ def _measure_row_shape(checked: CheckedConfig) -> RowShape:
 
 
 def measure_cost(checked: CheckedConfig) -> Cost:
-    """Parameters and operations of a checked config, as its result will tell them."""
+    """Measures the parameters and FLOPs of a checked config, as its result will state them."""
     return _measure_cost(_build_key(checked))
 
 
 def count_executed_flops(checked: CheckedConfig) -> int | None:
-    """Operations that the implementation executes in training, for each token read; None where they are not known."""
+    """Counts the FLOPs that the implementation executes per token in training; None where they are unknown."""
     return _count_executed_flops(_build_key(checked))
 
 
 def count_train_tokens(checked: CheckedConfig) -> int:
-    """Tokens that a run reads, padding included."""
+    """Counts the tokens that a run reads, including padding."""
     config = checked.config
     return measure_row_shape(checked).tokens * config.batch * config.accumulate * config.steps
 
 
 def measure_quantity(checked: CheckedConfig, quantity: str) -> int:
-    """One of ``QUANTITIES``: parameters, operations, or bytes that decoding remembers of a row (none in an encoder).
+    """Measures one of ``QUANTITIES``: parameters, FLOPs, or bytes of the cache of a row (0 in an encoder).
 
     Raises:
-        Refused: for what is wrong with the data, or if the model cannot be made for them.
+        Refused: If the data cannot be prepared, or the model cannot be built for them.
     """
     if quantity == "cache_bytes":
         return _measure_cache_bytes(_build_key(checked))

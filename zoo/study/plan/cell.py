@@ -1,4 +1,4 @@
-"""Cells of a study, and the settings that they are made of; importing this loads neither torch nor Hydra."""
+"""Cells of a study, and the settings they are built from; importing this module loads neither torch nor Hydra."""
 
 from __future__ import annotations
 
@@ -11,55 +11,62 @@ if TYPE_CHECKING:
 
 
 class CellView(Protocol):
-    """A cell as far as it can be told without its config: where its run lies and what became of it."""
+    """Cell without its config: the folder of its run, and the state of the run."""
 
     @property
     def arm(self) -> str:
-        """Of the study."""
+        """Name of the arm."""
 
     @property
     def task(self) -> str:
-        """Of the study."""
+        """Name of the task."""
 
     @property
     def seed(self) -> int:
-        """Of the run."""
+        """Seed of the run."""
 
     @property
     def rate(self) -> float | None:
-        """The learning rate, where the study chooses it."""
+        """Learning rate, if the study chooses it."""
 
     @property
     def tuning(self) -> bool:
-        """True if it serves that choice alone."""
+        """True if the run serves only this choice."""
 
     @property
     def hash(self) -> str:
-        """The name of the run's folder."""
+        """Name of the folder of the run."""
 
     @property
     def folder(self) -> RunFolder:
-        """Where the run lies."""
+        """Folder of the run."""
 
     @property
     def steps(self) -> int:
-        """Of the whole training."""
+        """Number of training steps."""
 
     def compare(self) -> str:
-        """Returns what became of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
+        """Returns the state of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
 
 
 def name_cell(cell: CellView) -> str:
-    """Returns the name of a cell in lines for people."""
+    """Returns the name of a cell for messages."""
     rate = "" if cell.rate is None else f" lr {cell.rate:g}"
     return f"{cell.task} {cell.arm}{rate} seed {cell.seed}"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: an arm, a task, a seed, and what ``zoo train`` would be told.
+    """A run of a study.
 
-    ``rate`` is the learning rate where the study chooses it; a cell that is ``tuning`` serves that choice alone.
+    Attributes:
+        arm: Name of the arm.
+        task: Name of the task.
+        seed: Seed of the run.
+        overrides: Overrides of ``zoo train`` for this run.
+        checked: Checked config.
+        rate: Learning rate, if the study chooses it.
+        tuning: True if the run serves only this choice.
     """
 
     arm: str
@@ -72,28 +79,28 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of the cell in lines for people."""
+        """Name of the cell for messages."""
         return name_cell(self)
 
     @property
     def hash(self) -> str:
-        """The name of the run's folder."""
+        """Name of the folder of the run."""
         return self.checked.hash
 
     @property
     def steps(self) -> int:
-        """Of the whole training."""
+        """Number of training steps."""
         return self.checked.config.steps
 
     @property
     def folder(self) -> RunFolder:
-        """Where the run lies."""
+        """Folder of the run."""
         from zoo.training.run import run_folder
 
         return run_folder(self.checked)
 
     def compare(self) -> str:
-        """Returns what became of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
+        """Returns the state of the run; see :meth:`zoo.runs.run_folder.RunFolder.compare`."""
         from zoo.training.run import find_status
 
         return find_status(self.checked)
@@ -101,9 +108,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Setting:
-    """An arm on a task: all but the seed, and the learning rate where the study chooses it.
+    """An arm on a task, for any seed and learning rate.
 
-    ``left_out`` are the seeds that filters of the study take away.
+    Attributes:
+        arm: Name of the arm.
+        task: Name of the task.
+        overrides: Overrides of ``zoo train`` for its runs.
+        checked: Checked config.
+        left_out: Seeds that filters exclude.
     """
 
     arm: str
@@ -113,7 +125,7 @@ class Setting:
     left_out: frozenset[int] = frozenset()
 
     def build_cell(self, seed: int, rate: float | None = None, *, tuning: bool = False) -> Cell:
-        """The run of a seed."""
+        """Builds the cell of a seed, with a learning rate if the study chooses it."""
         config, lines = replace(self.checked.config, seed=seed), [*self.overrides, f"seed={seed}"]
         if rate is not None:
             config = replace(config, optimizer=config.optimizer.replace_arguments(lr=rate))
