@@ -35,7 +35,7 @@ class Filter:
     text: str
     tree: ast.expr
 
-    def uses_name(self, name: str) -> bool:
+    def has_name(self, name: str) -> bool:
         """True if the filter uses a name."""
         return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(self.tree))
 

@@ -219,6 +219,6 @@ def _find_conflicts(
         needs: Mapping[str, Any] = {"seeds: until_decided": seeds.until_decided, "match": matching}
         known = suggest("", arms.arms)
         problems += [f"{key}: needs a baseline to compare with: {known}" for key, asked in needs.items() if asked]
-    if seeds.until_decided and (seeded := [line.text for line in filters if line.uses_name("seed")]):
+    if seeds.until_decided and (seeded := [line.text for line in filters if line.has_name("seed")]):
         problems.append(f"where: must not use seed with seeds: until_decided: got {seeded[0]!r}")
     return problems
