@@ -15,36 +15,17 @@ import torch
 from zoo.data.interfaces import Vocabulary
 from zoo.model.build import build
 from zoo.model.variants.variant import Variant
+from zoo.testing.objective_checks import VOCABULARY
+from zoo.testing.subject import SMALL, TOKENS, perturb
 
 if "ZOO_CACHE" not in os.environ:
     os.environ["ZOO_CACHE"] = tempfile.mkdtemp(prefix="zoo-tests-")
     atexit.register(shutil.rmtree, os.environ["ZOO_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)
 
-TOKENS = 32
-BASE: dict[str, Any] = {
-    "dim": 16,
-    "layers": 2,
-    "heads": 4,
-    "hidden": 24,
-    "attention": {"name": "multi_head"},
-    "ffn": {"name": "mlp"},
-    "norm": {"name": "layer"},
-    "position": {"name": "sinusoidal"},
-    "residual": {"name": "pre"},
-}
-
 
 def tiny_config(variant: str = "decoder", **over: Any) -> dict[str, Any]:
-    return {"variant": variant, **BASE, **over}
-
-
-def make_lively(model: torch.nn.Module, seed: int = 0) -> None:
-    """Move every parameter away from its first value, which may be zero or one by design."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return {"variant": variant, **SMALL, **over}
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +36,7 @@ def tiny() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def lively() -> Callable[..., None]:
-    return make_lively
+    return perturb
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +48,7 @@ def built() -> Callable[..., Variant]:
         key = repr((variant, sorted(over.items())))
         if key not in known:
             model = build(tiny_config(variant, **over), TOKENS, seed=0).eval()
-            make_lively(model)
+            perturb(model)
             known[key] = model
         known[key].zero_grad()
         return known[key]
@@ -78,7 +59,7 @@ def built() -> Callable[..., Variant]:
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
     """Eight sentinels, and the texts' tokens from 14 on."""
-    return Vocabulary(TOKENS, pad=0, bos=1, eos=2, mask=3, sep=4, unk=5, sentinels=tuple(range(6, 14)))
+    return VOCABULARY
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from torch import Tensor
 from transformers import DiffLlamaConfig
 from transformers.models.diffllama.modeling_diffllama import DiffLlamaAttention, DiffLlamaRotaryEmbedding
 
-from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention.differential import DifferentialAttention
 from zoo.components.norm.none import NoNorm
 from zoo.components.position.rotary import Rotary
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -49,7 +49,7 @@ def test_it_is_that_of_diff_llama(layer: int, length: int) -> None:
         rms_norm_eps=1e-5,
     )
     theirs = DiffLlamaAttention(config, layer)
-    make_lively(theirs)
+    perturb(theirs)
     ours = DifferentialAttention(DIM, HEADS, WIDTH, NoNorm, lambda_init=theirs.lambda_init)
     ours.load_state_dict(rename(theirs.state_dict()))
     x = torch.randn(2, length, DIM, generator=torch.Generator().manual_seed(length), requires_grad=True)

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import FNetConfig
 from transformers.models.fnet.modeling_fnet import FNetBasicFourierTransform
 
-from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention.fourier import FourierMixing
 from zoo.components.attention.synthesizer import SynthesizerAttention
@@ -21,6 +20,7 @@ from zoo.components.norm.none import NoNorm
 from zoo.components.position.none import NoPosition
 from zoo.model.attend import capture
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 NOWHERE = NoPosition(DIM, HEADS, WIDTH, True)
@@ -59,7 +59,7 @@ def mixed(attention: SynthesizerAttention, x: Tensor, places: list[int], causal:
 @pytest.mark.parametrize("length", [1, 7])
 def test_synthesizer_is_the_loop(length: int, rank: int | None, causal: bool) -> None:
     attention = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=9, rank=rank).double()
-    make_lively(attention)
+    perturb(attention)
     x, tokens = random(2, length), Tokens.from_length(length)
     out = attention(x, x, Mask(tokens, tokens, causal), NOWHERE)
     expected = torch.stack([mixed(attention, row, list(range(length)), causal) for row in x])
@@ -72,7 +72,7 @@ def test_synthesizer_is_the_loop(length: int, rank: int | None, causal: bool) ->
 @pytest.mark.parametrize("rank", [None, 2])
 def test_scores_of_a_synthesizer_restart_with_each_document(rank: int | None) -> None:
     attention = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=7, rank=rank).double()
-    make_lively(attention)
+    perturb(attention)
     x, tokens = random(4, 7), Tokens.from_length(7, position=torch.tensor(PLACES), segment=torch.tensor(PACKED))
     out = attention(x, x, Mask(tokens, tokens, causal=True), NOWHERE)
     for row, number, first, length in ((0, 0, 0, 7), (1, 0, 2, 5), (2, 0, 0, 3), (2, 1, 3, 3)):

@@ -11,7 +11,6 @@ from transformers import DeepseekV2Config, DeepseekV3Config
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Attention, DeepseekV2RotaryEmbedding
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3Attention, DeepseekV3RotaryEmbedding
 
-from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention.latent import LatentAttention
 from zoo.components.norm.rms import RmsNorm
@@ -22,6 +21,7 @@ from zoo.model.attend import Scores
 from zoo.model.cache import Cache
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, HEAD_DIM, ROPE, VALUE, RANK = 16, 4, 6, 4, 5, 8
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -66,12 +66,12 @@ def test_it_is_deepseeks(model: str, query_rank: int | None, length: int) -> Non
     hidden = torch.full((length, length), float("-inf")).triu(1)[None, None]
     if model == "v2":
         theirs: nn.Module = DeepseekV2Attention(config := DeepseekV2Config(**sizes), 0)
-        make_lively(theirs)
+        perturb(theirs)
         turns = DeepseekV2RotaryEmbedding(config)(y, tokens.position)
         expected = theirs(y, hidden, position_embeddings=turns)[0]
     else:
         theirs = DeepseekV3Attention(config := DeepseekV3Config(**sizes, rope_interleave=model == "v3"), 0)
-        make_lively(theirs)
+        perturb(theirs)
         turns = DeepseekV3RotaryEmbedding(config)(y, tokens.position)
         expected = theirs(y, turns, hidden)[0]
     ours = LatentAttention(DIM, HEADS, HEAD_DIM, rms, rank=RANK, query_rank=query_rank, rope_dim=ROPE, value_dim=VALUE)
@@ -109,7 +109,7 @@ def test_the_absorbed_form_is_the_expanded_one(chunks: list[int], scores: Scores
     made = {"none": NoPosition, "rotary": Rotary, "alibi": Alibi}
     place = Shaw() if position == "shaw" else made[position](DIM, HEADS, HEAD_DIM, True)
     attention = LatentAttention(DIM, HEADS, HEAD_DIM, rms, rank=RANK, rope_dim=ROPE, value_dim=VALUE, scores=scores)
-    make_lively(attention.double())
+    perturb(attention.double())
     x = torch.randn(2, 9, DIM, dtype=torch.float64, requires_grad=True)
     tokens = Tokens.from_length(9)
     whole = attention(x, x, Mask(tokens, tokens, causal=True), place)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention._blocks import Blocks
 from zoo.components.attention.native_sparse import NativeSparseAttention
@@ -20,6 +19,7 @@ from zoo.components.position.rotary import Rotary
 from zoo.model.attend import capture
 from zoo.model.interfaces import Position
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 
@@ -81,7 +81,7 @@ def document(attention: NativeSparseAttention, x: Tensor, position: Position, sl
 def lively(**options: int) -> NativeSparseAttention:
     torch.manual_seed(0)
     attention = NativeSparseAttention(DIM, HEADS, WIDTH, NoNorm, **options).double()
-    make_lively(attention)
+    perturb(attention)
     return attention
 
 

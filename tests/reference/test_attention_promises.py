@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conftest import make_lively
 from zoo.components.attention.local import LocalAttention
 from zoo.components.attention.native_sparse import NativeSparseAttention
 from zoo.components.attention.sparse_top_k import SparseTopKAttention
@@ -17,6 +16,7 @@ from zoo.components.norm.rms import RmsNorm
 from zoo.components.position.rotary import Rotary
 from zoo.model.interfaces import Attention, Norm
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH, LENGTH = 16, 4, 4, 12
 CLOSE = {"atol": 1e-9, "rtol": 1e-9}
@@ -45,7 +45,7 @@ MAKERS: dict[str, Callable[[], Attention]] = {
 def attention(request: pytest.FixtureRequest) -> Attention:
     torch.manual_seed(0)
     made = MAKERS[request.param]().double().eval()
-    make_lively(made)
+    perturb(made)
     return made
 
 

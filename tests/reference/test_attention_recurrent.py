@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.conftest import make_lively
 from zoo.components.attention.gated_delta import GatedDelta
 from zoo.components.attention.gated_linear import GatedLinearAttention
 from zoo.components.attention.gru import Gru
@@ -22,6 +21,7 @@ from zoo.components.position.none import NoPosition
 from zoo.components.position.rotary import Rotary
 from zoo.model.interfaces import Attention, Position
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 CLOSE = {"atol": 1e-9, "rtol": 1e-9}
@@ -34,7 +34,7 @@ def made(cls: Callable[..., Attention], chunk: int = 64, **options: object) -> A
     """In float64, every parameter random."""
     torch.manual_seed(0)
     attention = cls(DIM, HEADS, WIDTH, NoNorm, **options).double()
-    make_lively(attention)
+    perturb(attention)
     attention.chunk_size = chunk
     return attention
 

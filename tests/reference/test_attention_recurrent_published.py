@@ -11,13 +11,13 @@ from transformers import Mamba2Config, Qwen3NextConfig
 from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 from transformers.models.qwen3_next.modeling_qwen3_next import Qwen3NextGatedDeltaNet
 
-from tests.conftest import make_lively
 from zoo.components.attention.gated_delta import GatedDelta
 from zoo.components.attention.mamba2 import Mamba2
 from zoo.components.norm.none import NoNorm
 from zoo.components.position.none import NoPosition
 from zoo.model.interfaces import Attention
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, BATCH = 16, 3
 NOWHERE = NoPosition(DIM, 4, 4, True)
@@ -34,7 +34,7 @@ def compare(ours: Attention, theirs: nn.Module, translate: Callable[[Named], Nam
 
     ``translate`` takes their parameters, or the gradients of these, to what has our names.
     """
-    make_lively(theirs)
+    perturb(theirs)
     ours.load_state_dict(translate({name: p.detach() for name, p in theirs.named_parameters()}))
     x, y = (torch.randn(BATCH, length, DIM, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in "ab")
     real = torch.arange(length)[None] >= torch.tensor([0, length // 2, length - 1])[:, None]

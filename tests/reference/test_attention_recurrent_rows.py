@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.conftest import make_lively
 from zoo.checks import Refused
 from zoo.components.attention._chunks import compute_recurrence
 from zoo.components.attention._recurrent import PackedRows
@@ -28,6 +27,7 @@ from zoo.components.position.none import NoPosition
 from zoo.components.position.rotary import Rotary
 from zoo.model.interfaces import Attention
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 CLOSE = {"atol": 1e-9, "rtol": 1e-9}
@@ -59,7 +59,7 @@ def made(name: str, chunk: int = 4, **options: object) -> Attention:
     """In float64, every parameter random."""
     torch.manual_seed(0)
     attention = ALL[name](DIM, HEADS, WIDTH, NoNorm, **options).double()
-    make_lively(attention)
+    perturb(attention)
     attention.chunk_size = chunk
     return attention
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from x_transformers.attend import Attend
 
-from tests.conftest import make_lively
 from tests.reference.test_attention import loop
 from zoo.checks import Refused
 from zoo.components.attention._dot_product import DotProductAttention
@@ -20,6 +19,7 @@ from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
 from zoo.model.attend import Scores, capture
 from zoo.model.mask import Mask, Tokens
+from zoo.testing.subject import perturb
 
 DIM, HEADS, WIDTH = 16, 4, 6
 NOWHERE = NoPosition(DIM, HEADS, WIDTH, True)
@@ -27,7 +27,7 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 def lively(attention: DotProductAttention) -> DotProductAttention:
-    make_lively(attention.double())
+    perturb(attention.double())
     return attention
 
 

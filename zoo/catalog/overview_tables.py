@@ -9,6 +9,7 @@ from zoo.catalog.component_facts import find_conflict, find_pair_conflict, find_
 from zoo.catalog.component_page import KINDS, flatten_options
 from zoo.catalog.markdown_text import escape_cell, link_paper, to_markdown
 from zoo.model.build import VARIANTS
+from zoo.model.schema import SLOTS
 from zoo.registry import Entry, get_live_options
 
 _FORMS = ("documents", "pairs")
@@ -57,7 +58,7 @@ def build_matrix(plugins: Collection[str] = ()) -> str:
             attentions, [item.name for item in positions], lambda row, name: _mark_pair(row, ("position", name), notes)
         ),
     ]
-    for kind in ("attention", "ffn", "norm", "position", "residual"):
+    for kind in SLOTS:
         parts += [
             f"## {kind} and variant",
             _build_grid(

@@ -9,6 +9,7 @@ from typing import Any
 from zoo import limits
 from zoo.checks import Refused, find_typo
 from zoo.model.plan import LayerPlan, ModelPlan, Part, StackPlan
+from zoo.model.schema import SLOTS
 from zoo.registry.options import REQUIRED, Maybe, Scalar, Type
 from zoo.system.nested import get_nested
 
@@ -152,7 +153,7 @@ class PlanValues:
 
 def get_layer_values(layer: LayerPlan) -> dict[str, Any]:
     """Returns the options of a layer, and the names and options of its parts."""
-    parts = {slot: getattr(layer, slot) for slot in ("attention", "ffn", "norm", "position", "residual")}
+    parts = {slot: getattr(layer, slot) for slot in SLOTS}
     sizes = {name: getattr(layer, name) for name in ("dim", "heads", "head_dim", "hidden", "dropout")}
     return {**sizes, **{slot: get_part_values(part) for slot, part in parts.items()}}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.hub.config_views import get_layer_values, get_part_values
 from zoo.model.plan import ModelPlan, Part, StackPlan
+from zoo.model.schema import SLOTS
 
 _TRAINING = frozenset({"initialization", "dropout", "aux_loss", "z_loss"})
 _ABSENT = "absent"
@@ -99,7 +100,7 @@ def _compare_stacks(one: StackPlan, other: StackPlan, prefix: str, training: boo
 def _normalize_layer(layer: Any, training: bool) -> dict[str, Any]:
     values = get_layer_values(layer)
     del values["dim"]  # compared once for the model
-    for slot in ("attention", "ffn", "norm", "position", "residual"):
+    for slot in SLOTS:
         values[slot] = _normalize_part(getattr(layer, slot), layer, training)
     return values if training else _remove_training_options(values)
 

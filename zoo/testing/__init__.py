@@ -1,7 +1,7 @@
-"""The conformance kit: whether a component keeps what its kind promises.
+"""Conformance kit: checks that components fulfill the contract of their kind.
 
-``zoo check attention/latent`` runs it on a registered component, ``zoo check my_package.my_module:MyAttention`` on a
-class. In a test of one's own:
+``zoo check attention/latent`` checks a registered component, ``zoo check my_package.my_module:MyAttention`` a class.
+In a test of your own:
 
     from zoo.testing import parametrize_with_checks
 

@@ -1,4 +1,4 @@
-"""What is remembered: decoding token by token or in chunks is the same as reading the whole row."""
+"""Checks of caches: decoding token by token or in chunks equals reading the whole row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zoo.testing.mask_checks import number_documents
 from zoo.testing.subject import LENGTH, SOURCE, Subject
 
 CHUNKS = ([1, 1, 1, 1, 1, 3, 2], [4, 1, 5], [65, 1, 1, 33, 1, 29])
-"""How rows are handed over: token by token and in chunks, also after more tokens than most windows hold."""
-RECURRENT = 70  # tokens: more than the chunks in which a recurrence is computed
+"""Lengths of chunks that make up a row: token by token and longer, also after more tokens than most windows hold."""
+RECURRENT = 70  # tokens, more than a chunk of a recurrence
 
 
 def run_with_cache(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[Tensor, list[LayerCache]]:
-    """Hidden states of the same tokens, handed over in chunks; the source comes with the first."""
+    """Computes hidden states chunk by chunk with caches, which are returned too; the first chunk has the source."""
     source = 0 if inputs.source is None else inputs.source.shape[1]
     caches = model.reader.create_caches(inputs.tokens.shape[1], source)
     parts, start = [], 0
@@ -39,7 +39,7 @@ def run_with_cache(model: Variant, inputs: Inputs, chunks: list[int]) -> tuple[T
 
 
 def has_state(subject: Subject) -> bool:
-    """Whether the component is a mixer that remembers a state in place of tokens."""
+    """True if the component is an attention whose cache is a state instead of tokens."""
     if subject.entry.kind != "attention" or not subject.is_causal:
         return False
     with torch.no_grad():
@@ -48,7 +48,7 @@ def has_state(subject: Subject) -> bool:
 
 
 def count_cache_bytes(caches: list[LayerCache]) -> int:
-    """Bytes of all caches."""
+    """Sums the bytes of all caches."""
     return sum(cache.bytes for layer in caches for cache in (layer.attention, layer.cross) if cache is not None)
 
 
@@ -60,39 +60,43 @@ def count_cache_bytes(caches: list[LayerCache]) -> int:
 )
 @torch.no_grad()
 def check_cached_equals_full(subject: Subject) -> None:
-    """Reading with a cache, token by token or in chunks, gives what the whole row gives."""
+    """Hidden states with a cache, token by token or in chunks, equal those of the whole row."""
     for chunks in CHUNKS:
         if subject.can_read(sum(chunks)):
             inputs = subject.make_inputs(sum(chunks))
             full = subject.model.compute_hidden(inputs)
             fail_unless_close(
-                run_with_cache(subject.model, inputs, chunks)[0], full, f"the whole row's, in chunks of {chunks}"
+                run_with_cache(subject.model, inputs, chunks)[0],
+                full,
+                f"hidden states of the whole row, in chunks of {chunks}",
             )
 
 
 @check(
     "model",
-    "the chunked form against the step by step form of the recurrence",
+    "the chunkwise form against the step-by-step form of the recurrence",
     after=("cached_equals_full",),
     when=has_state,
 )
 @torch.no_grad()
 def check_chunked_equals_recurrent(subject: Subject) -> None:
-    """A mixer with a state computes the same over rows longer than its chunks as token by token."""
+    """A recurrent mixer computes the same in chunks and token by token, over rows longer than a chunk."""
     inputs = subject.make_inputs(RECURRENT)
     recurrent, _ = run_with_cache(subject.model, inputs, [1] * RECURRENT)
-    fail_unless_close(recurrent, subject.model.compute_hidden(inputs), f"the whole row's, over {RECURRENT} tokens")
+    fail_unless_close(
+        recurrent, subject.model.compute_hidden(inputs), f"hidden states of the whole row of {RECURRENT} tokens"
+    )
 
 
 @check(
     "model",
-    "segments and positions of what is remembered",
+    "segments and positions of cached tokens",
     after=("cached_equals_full", "padding_has_no_influence", "packed_documents_are_separate"),
     when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
 def check_cached_equals_full_with_padding_and_packing(subject: Subject) -> None:
-    """The same where the first row is padded on the left and the second holds two documents."""
+    """Hidden states with a cache equal those of the whole row for rows with left padding and packed documents."""
     packs = subject.entry.kind != "attention" or "packed" in subject.cls.supports
     for padding, documents, cuts in (
         (3, (4, 6), ([2, 3, 1, 1, 3], [4, 6])),
@@ -111,18 +115,18 @@ def check_cached_equals_full_with_padding_and_packing(subject: Subject) -> None:
         full = subject.model.compute_hidden(inputs)[real]
         for chunks in cuts:
             part = run_with_cache(subject.model, inputs, chunks)[0][real]
-            fail_unless_close(part, full, f"the whole row's, in chunks of {chunks}")
+            fail_unless_close(part, full, f"hidden states of the whole row, in chunks of {chunks}")
 
 
 @check(
     "model",
-    "tensors of the cache have the batch as their first dimension",
+    "the first dimension of tensors in the cache, which must be the batch",
     after=("cached_equals_full", "rows_are_independent"),
     when=lambda subject: subject.is_causal,
 )
 @torch.no_grad()
 def check_cache_rows_can_be_selected(subject: Subject) -> None:
-    """After some tokens the second row goes on twice and the first once, as beams do."""
+    """Decoding continues from selected rows of a cache, as beam search does."""
     model, rows, length = subject.model, torch.tensor([1, 1, 0]), subject.max_length
     start = length // 2 + 1
     inputs, rest = subject.make_inputs(length), subject.make_inputs(length, rows=len(rows), seed=3).tokens[:, start:]
@@ -135,7 +139,7 @@ def check_cache_rows_can_be_selected(subject: Subject) -> None:
     source = None if inputs.source is None else inputs.source[rows]
     both = torch.cat([inputs.tokens[rows, :start], rest], dim=1)
     wanted = model.compute_hidden(Inputs(both, source=source))[:, start:]
-    fail_unless_close(torch.cat(parts, dim=1), wanted, "what the chosen rows give alone")
+    fail_unless_close(torch.cat(parts, dim=1), wanted, "hidden states of the selected rows read as a whole")
 
 
 @check(
@@ -146,7 +150,7 @@ def check_cache_rows_can_be_selected(subject: Subject) -> None:
 )
 @torch.no_grad()
 def check_cache_has_the_reported_size(subject: Subject) -> None:
-    """What decoding token by token remembers is as large as ``zoo show`` says."""
+    """The caches of decoding have the size that ``zoo show`` reports."""
     from zoo.model.cost import measure_cache_bytes
 
     length = subject.max_length

@@ -1,4 +1,4 @@
-"""Declared costs are measured ones."""
+"""Checks of declared costs against measured ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from zoo.testing.kit import check, fail_unless
 from zoo.testing.matrix_products import NeededProducts
 from zoo.testing.subject import Subject, draw_tokens
 
-LENGTH, SOURCE = 70, 9  # more tokens than a chunk of a recurrence has, and a part of the next
+LENGTH, SOURCE = 70, 9  # more tokens than a chunk of a recurrence, and not a multiple of it
 
 
-@check("model", "flops(mask): a multiplication and its addition are two operations; products that are needed only")
+@check("model", "flops(mask): a multiply-add is two operations; only needed products count")
 def check_declared_flops_match_needed_flops(subject: Subject) -> None:
-    """Operations are within two percent of the component's own of those that are needed, and no more than are executed.
+    """Declared operations equal the needed ones to within two percent of the component's own.
 
-    Scores that only choose have no gradient by which one could tell that they are needed; where something is chosen,
-    operations lie between those that are known to be needed and those that are executed.
+    Scores that only select (top-k) have no gradient that shows that they are needed. With such a selection, declared
+    operations must lie between the needed operations that have gradients and all executed ones.
     """
     model, length = subject.copy(), min(LENGTH, subject.max_length)
     source = draw_tokens(SOURCE, rows=1) if subject.variant == "encoder_decoder" else None
@@ -35,13 +35,17 @@ def check_declared_flops_match_needed_flops(subject: Subject) -> None:
         with capture(), torch.no_grad(), create_flop_counter() as counter:
             model.logits(model.compute_hidden(inputs))
         most = counter.get_total_flops()
-    what = f"{least} to {most} operations forward, as counted in the model for {length} tokens"
-    fail_unless(least - 0.02 * own <= declared <= most + 0.02 * own, what, f"{declared}, of which {own} are its own")
+    what = f"{least} to {most} forward operations, counted in the model for {length} tokens"
+    fail_unless(
+        least - 0.02 * own <= declared <= most + 0.02 * own,
+        what,
+        f"{declared}, of which {own} are those of the component",
+    )
 
 
-@check("model", "active(): parameters that take part in a token's computation")
+@check("model", "count_active_parameters: parameters that are used for one token")
 def check_active_parameters_are_bounded(subject: Subject) -> None:
-    """A component that has parameters uses some of them for a token, and no more than it has."""
+    """A component with parameters declares at least one and at most all of them as active."""
     for component in subject.model.list_components():
         own = sum(parameter.numel() for parameter in component.parameters())
         active = component.count_active_parameters()

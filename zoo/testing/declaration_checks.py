@@ -1,4 +1,4 @@
-"""What a component declares is what its class and its file say; looked at without building anything."""
+"""Checks of declarations: signature, docstring, name and paper, without building the component."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "data": (),
     "tokenizer": (),
 }
-"""What every component of a kind is given, left of ``*``."""
+"""Positional arguments of the components of each kind, left of ``*``."""
 BASES: dict[str, tuple[type, ...]] = {
     "attention": (interfaces.Attention,),
     "ffn": (interfaces.FeedForward,),
@@ -43,7 +43,7 @@ BASES: dict[str, tuple[type, ...]] = {
 
 @check("declaration", "the annotations and defaults right of * in __init__")
 def check_options_match_the_source_file(subject: Subject) -> None:
-    """Options read from the file are those of the imported class."""
+    """Options read from the source file equal those of the imported class."""
     entry = subject.entry
     live = get_live_options(entry.kind, entry.name)
     fail_unless(entry.options == live, f"options {entry.options}", str(live))
@@ -51,7 +51,7 @@ def check_options_match_the_source_file(subject: Subject) -> None:
 
 @check("declaration", "the arguments left of * in __init__")
 def check_constructor_matches_the_kind(subject: Subject) -> None:
-    """Left of ``*`` stand the arguments of its kind, by name; there is no ``*args`` and no ``**kwargs``."""
+    """Positional arguments are those of the kind, by name; there is no ``*args`` and no ``**kwargs``."""
     if subject.cls.__init__ is object.__init__:
         return
     parameters = list(inspect.signature(subject.cls.__init__).parameters.values())[1:]
@@ -62,7 +62,7 @@ def check_constructor_matches_the_kind(subject: Subject) -> None:
 
 @check("declaration", "the class statement")
 def check_class_is_final_and_concrete(subject: Subject) -> None:
-    """The class is final, leaves nothing abstract and is of its kind."""
+    """The class is final, has no abstract methods and extends the base class of its kind."""
     cls, bases = subject.cls, BASES[subject.entry.kind]
     fail_unless(getattr(cls, "__final__", False), "@final above the class", "none")
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
@@ -72,7 +72,7 @@ def check_class_is_final_and_concrete(subject: Subject) -> None:
 
 @check("declaration", "the file's name and @register", when=lambda subject: subject.entry.filed)
 def check_file_is_named_after_the_component(subject: Subject) -> None:
-    """File and registered name are one."""
+    """The source file has the registered name."""
     file = subject.entry.module.rpartition(".")[2]
     fail_unless(file == subject.entry.name, f"file {subject.entry.name}.py", f"{file}.py")
 
@@ -82,7 +82,7 @@ def check_every_argument_is_documented(subject: Subject) -> None:
     """The docstring, or that of the base that defines ``__init__``, has a first line and a line for every argument."""
     doc = inspect.cleandoc(subject.cls.__doc__ or "")
     first = doc.splitlines()[0] if doc else ""
-    fail_unless(first == subject.entry.description and len(first) > 5, "a first line that says what it does", first)
+    fail_unless(first == subject.entry.description and len(first) > 5, "a summary in the first line", first)
     described = describe_arguments(subject.cls)
     names = (*GIVEN[subject.entry.kind], *(option.name for option in subject.entry.options))
     missing = [name for name in names if name not in described]
@@ -91,7 +91,7 @@ def check_every_argument_is_documented(subject: Subject) -> None:
 
 @check("declaration", "paper= in @register")
 def check_paper_is_a_valid_reference(subject: Subject) -> None:
-    """The paper, where there is one, is arXiv:…, doi:… or an address."""
+    """The paper, if given, is arXiv:…, doi:… or a URL."""
     paper = subject.entry.paper
     known = paper is None or re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|https://.+)", paper)
     fail_unless(bool(known), "arXiv:0000.00000, doi:10.… or https://…", repr(paper))
@@ -99,7 +99,7 @@ def check_paper_is_a_valid_reference(subject: Subject) -> None:
 
 @check("declaration", "the type of the option")
 def check_invalid_values_are_reported_together(subject: Subject) -> None:
-    """Values of wrong types are all refused, each with the option's path and the value."""
+    """Values of invalid types are all reported, each with the path of the option and the value."""
     options, problems = subject.entry.options, list[str]()
     check_options(options, {option.name: _pick_wrong_value(option) for option in options}, "here", problems)
     for option in options:
@@ -111,28 +111,28 @@ def check_invalid_values_are_reported_together(subject: Subject) -> None:
 
 @check("declaration", "the names of the options")
 def check_misspelled_options_get_a_suggestion(subject: Subject) -> None:
-    """An unknown option is refused with the near miss."""
+    """An unknown option is reported with the closest name."""
     for option in subject.entry.options:
         problems: list[str] = []
         check_options(subject.entry.options, {f"{option.name}x": 1}, "here", problems)
         near = any(line.startswith(f"here.{option.name}x: ") and "did you mean" in line for line in problems)
-        fail_unless(near, f"a near miss for {option.name}x", "; ".join(problems))
+        fail_unless(near, f"a suggestion for {option.name}x", "; ".join(problems))
 
 
 @check(
     "declaration",
-    "sees, applies, and what __init__ refuses at dim=16, heads=4, head_dim=4, hidden=24",
+    "supports, position_hooks, and what __init__ refuses at dim=16, heads=4, head_dim=4, hidden=24",
     when=lambda subject: subject.entry.kind in SLOTS,
 )
 def check_is_accepted_somewhere(subject: Subject) -> None:
-    """At least one variant takes it, with default options."""
+    """At least one variant accepts the component with default options."""
     kind, part = subject.entry.kind, subject.part
     fail_unless(
-        bool(list_places(kind, part)), "a variant that takes it", "; ".join(find_refusals(kind, part, "decoder"))
+        bool(list_places(kind, part)), "a variant that accepts it", "; ".join(find_refusals(kind, part, "decoder"))
     )
 
 
 def _pick_wrong_value(option: Option) -> Any:
-    """A value of another type than the option's."""
+    """Returns a value of another type than that of the option."""
     kind = option.type.inner if isinstance(option.type, Maybe) else option.type
     return 7 if isinstance(kind, Scalar) and kind.type is str and not isinstance(kind, Choice) else "seven"

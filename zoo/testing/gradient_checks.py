@@ -1,4 +1,4 @@
-"""Gradients: every parameter has one, and it is right."""
+"""Checks of gradients."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import Subject
 
-LENGTH = 70  # more than a chunk; fewer tokens have fewer kinks
+LENGTH = 70  # more than a chunk of a recurrence; few tokens, since each adds points without a derivative
 DIRECTIONS, STEP = 5, 1e-6
 
 
 def compute_weighted_sum(model: Variant, subject: Subject, seed: int = 0) -> Tensor:
-    """One number that looks at every logit differently; tokens are enough for every expert to be chosen by one."""
+    """Computes a weighted sum of all logits; the rows are long enough for a router to use every expert."""
     logits = model.logits(model.compute_hidden(subject.make_inputs(min(LENGTH, subject.max_length), seed=seed)))
     weight = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits)
     return (logits * weight).sum()
@@ -22,7 +22,7 @@ def compute_weighted_sum(model: Variant, subject: Subject, seed: int = 0) -> Ten
 
 @check("model", "parameters that forward does not use, or uses behind detach() or a comparison")
 def check_every_parameter_gets_a_gradient(subject: Subject) -> None:
-    """Once parameters are moved away from their first values, each that is trained has a gradient other than zero."""
+    """Every trainable parameter of the perturbed model has a nonzero gradient."""
     model = subject.copy()
     compute_weighted_sum(model, subject).backward()  # type: ignore[no-untyped-call]
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -30,20 +30,20 @@ def check_every_parameter_gets_a_gradient(subject: Subject) -> None:
     fail_unless(not idle, "a gradient for every parameter", f"none for {', '.join(idle)}")
 
 
-@check("model", "detach(), in-place changes, or a backward of one's own", after=("every_parameter_gets_a_gradient",))
+@check("model", "detach(), in-place operations, or a custom backward", after=("every_parameter_gets_a_gradient",))
 def check_gradients_match_finite_differences(subject: Subject) -> None:
-    """Along a random direction of all parameters the derivative is the quotient of differences, in float64."""
+    """The derivative along a random direction of all parameters equals the central difference, in float64."""
     slopes = []
     for seed in range(1, DIRECTIONS + 1):
         slope, quotient, size = _compare_slopes(subject, seed)
         if abs(slope - quotient) <= 1e-4 * max(abs(quotient), 1e-2 * size):
-            return  # a kink may lie within the step for some tokens and direction, hardly for all
+            return  # a point without a derivative may lie within the step for some directions, hardly for all
         slopes.append(f"{slope:.8g} instead of {quotient:.8g}")
-    fail_unless(False, "slopes as differences give them", " and ".join(slopes))
+    fail_unless(False, "derivatives that equal central differences", " and ".join(slopes))
 
 
 def _compare_slopes(subject: Subject, seed: int) -> tuple[float, float, float]:
-    """Derivative, quotient of differences, and the largest that the derivative could be, for tokens and a direction."""
+    """Returns the derivative along a direction, the central difference, and the bound |gradient| |direction|."""
     model = subject.copy()
     parameters = [p for p in model.parameters() if p.requires_grad]
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Who may see whom: later tokens, padding, other documents, other rows."""
+"""Checks of masks: later tokens, padding, other documents and other rows have no influence."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from zoo.testing.kit import check, fail_unless, fail_unless_close
 from zoo.testing.subject import LENGTH, LENGTHS, LONG, SOURCE, Subject, draw_tokens
 
 CHANGES = (1, 4, 9, 16, 20, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129)
-"""Where later tokens begin that are changed: at, before and behind the borders of chunks and blocks."""
+"""Indices of the first changed token: at, before and after boundaries of chunks and blocks."""
 DOCUMENTS = ((4, 6), (33, 65, 32))
-"""Lengths of documents that are packed into one row."""
+"""Lengths of documents packed into one row."""
 PADDING = ((LENGTH, 3, 1), (LENGTH, 0, 3), (33, 70, 27))
-"""Tokens of a row, of padding before it, and of padding after it."""
+"""Tokens of a row, padding before it, and padding after it."""
 
 
 def run_with_embeddings(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]:
-    """Hidden states, and the vectors that the embedding gave to the tokens that are read."""
+    """Computes hidden states, and returns the embeddings of ``inputs.tokens`` as a leaf that requires gradients."""
     vectors: list[Tensor] = []
 
     def keep(module: torch.nn.Module, given: object, out: Tensor) -> Tensor:
@@ -40,13 +40,13 @@ def run_with_embeddings(model: Variant, inputs: Inputs) -> tuple[Tensor, Tensor]
 @check("model", "how forward uses the batch dimension")
 @torch.no_grad()
 def check_rows_are_independent(subject: Subject) -> None:
-    """What becomes of a row does not depend on the other rows of its batch."""
+    """Hidden states of a row do not depend on the other rows of its batch."""
     inputs = subject.make_inputs(subject.max_length)
     together = subject.model.compute_hidden(inputs)
     for row in range(2):
         source = None if inputs.source is None else inputs.source[row : row + 1]
         alone = subject.model.compute_hidden(Inputs(inputs.tokens[row : row + 1], source=source))
-        fail_unless_close(together[row : row + 1], alone, f"row {row} as it is alone")
+        fail_unless_close(together[row : row + 1], alone, f"row {row} as in a batch of its own")
 
 
 @check(
@@ -57,11 +57,11 @@ def check_rows_are_independent(subject: Subject) -> None:
 )
 @torch.no_grad()
 def check_later_tokens_have_no_influence(subject: Subject) -> None:
-    """Tokens that change move nothing before them, and something from the first of them on, in rows of any length."""
+    """Changed tokens change hidden states from the first of them on, and none before, in rows of any length."""
     for length in filter(subject.can_read, LENGTHS):
         places = [at for at in CHANGES if at < length]
         inputs = subject.make_inputs(length, rows=1)
-        rows = inputs.tokens.repeat(1 + len(places), 1)  # as it is, and changed from each place on
+        rows = inputs.tokens.repeat(1 + len(places), 1)  # unchanged, and changed from each place on
         for row, at in zip(rows[1:], places, strict=True):
             row[at:] = draw_tokens(length - at, 1, seed=5)[0]
         source = None if inputs.source is None else inputs.source.expand(len(rows), -1)
@@ -74,7 +74,7 @@ def check_later_tokens_have_no_influence(subject: Subject) -> None:
 
 @check(
     "model",
-    "what is computed of all tokens at once (a mean, a maximum, a sort)",
+    "functions of all tokens (mean, maximum, sort)",
     after=("later_tokens_have_no_influence",),
     when=lambda subject: subject.is_causal,
 )
@@ -99,7 +99,7 @@ def check_no_gradient_flows_from_later_tokens(subject: Subject) -> None:
 )
 @torch.no_grad()
 def check_prefix_does_not_depend_on_later_tokens(subject: Subject) -> None:
-    """Behind a prefix that all tokens see, a token that changes moves nothing before it."""
+    """A changed token after the prefix, to which all tokens attend, changes no hidden state before it."""
     for length, short, at in ((LENGTH, 4, 6), (LONG, 40, 70)):
         if not subject.can_read(length):
             continue
@@ -115,7 +115,7 @@ def check_prefix_does_not_depend_on_later_tokens(subject: Subject) -> None:
 
 
 def add_padding(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
-    """A row with other tokens around it, and segments that call them padding."""
+    """Surrounds rows ``[rows, length]`` with random tokens, and returns segments that mark these as padding."""
     junk = draw_tokens(before + row.shape[1] + after, seed=9)
     junk[:, before : before + row.shape[1]] = row
     segment = torch.full_like(junk, -1)
@@ -129,7 +129,7 @@ def add_padding(row: Tensor, before: int, after: int) -> tuple[Tensor, Tensor]:
     after=("later_tokens_have_no_influence", "rows_are_independent"),
 )
 def check_padding_has_no_influence(subject: Subject) -> None:
-    """A row between padding is what it is alone, and no gradient reaches the padding."""
+    """Padding changes no hidden state of a row, and receives no gradient."""
     for length, before, after in PADDING:
         if not subject.can_read(before + length + after):
             continue
@@ -141,7 +141,7 @@ def check_padding_has_no_influence(subject: Subject) -> None:
             source, source_segment = add_padding(inputs.source, after, before)
             given = replace(given, source=source, source_segment=source_segment)
         hidden, vectors = run_with_embeddings(subject.model, given)
-        what = f"the same with {before} tokens of padding before and {after} after"
+        what = f"equal hidden states with {before} tokens of padding before and {after} after"
         own = hidden[:, before : before + length]
         fail_unless_close(own, alone, what)
         (gradient,) = torch.autograd.grad(own.square().sum(), vectors)
@@ -150,7 +150,7 @@ def check_padding_has_no_influence(subject: Subject) -> None:
 
 @check("model", "divisions and softmax over a row without real tokens")
 def check_padding_rows_stay_finite(subject: Subject) -> None:
-    """A row of padding beside a real one gives finite numbers, forward and backward."""
+    """A row of padding beside another row gives finite numbers, forward and backward."""
     model = subject.copy()
     segment = torch.tensor([[0], [-1]]).repeat(1, subject.max_length)
     inputs = replace(subject.make_inputs(subject.max_length), segment=segment)
@@ -165,13 +165,13 @@ def check_padding_rows_stay_finite(subject: Subject) -> None:
 
 @check(
     "model",
-    "mask.key.segment: different segments do not meet; a state must be forgotten where a document begins",
+    "mask.key.segment: tokens of different segments must not attend to each other; a state must be reset",
     after=("later_tokens_have_no_influence",),
     when=lambda subject: subject.entry.kind not in ("attention", "ffn") or "packed" in subject.cls.supports,
 )
 @torch.no_grad()
 def check_packed_documents_are_separate(subject: Subject) -> None:
-    """Documents in one row, each with its part of the source, are what they are in rows of their own."""
+    """Packed documents, each with its part of the source, have the hidden states of separate rows."""
     for lengths in DOCUMENTS:
         if not subject.can_read(sum(lengths)):
             continue
@@ -184,12 +184,12 @@ def check_packed_documents_are_separate(subject: Subject) -> None:
             source = torch.cat(sources, dim=1)
             packed = replace(packed, source=source, source_segment=segment, source_position=position)
         apart = torch.cat([subject.model.compute_hidden(document) for document in documents], dim=1)
-        what = f"documents of {', '.join(map(str, lengths))} tokens in one row as they are apart"
+        what = f"packed documents of {', '.join(map(str, lengths))} tokens as in separate rows"
         fail_unless_close(subject.model.compute_hidden(packed), apart, what)
 
 
 def number_documents(lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Segment and position of each token of two equal rows of documents: ``[2, length]``."""
+    """Returns segment and position of each token of two equal rows of documents: ``[2, length]``."""
     segment = torch.tensor([document for document, length in enumerate(lengths) for _ in range(length)])
     position = torch.tensor([place for length in lengths for place in range(length)])
     return segment.repeat(2, 1), position.repeat(2, 1)

@@ -1,4 +1,4 @@
-"""Counts the products that a computation needs, from its numbers: what a component declares is held to it."""
+"""Counts the products that a computation needs, to check the operations that components declare."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ EXPONENTIALS = (torch.exp, Tensor.exp)
 SOFTMAXES = (torch.softmax, Tensor.softmax, F.softmax)
 CHOICES = (torch.topk, Tensor.topk, torch.sort, Tensor.sort, torch.kthvalue, Tensor.kthvalue)
 NETWORKS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-LEAST = -10.0  # of an exponent: what is nearly forgotten is still needed
+LEAST = -10.0  # lower bound of exponents, so that small decay factors still count as needed
 
 
 class NeededProducts(TorchFunctionMode):
-    """Counts multiplications whose factors are not zero and whose product has a part in the result.
+    """Counts multiplications with nonzero factors whose product contributes to the result.
 
-    A product of matrices C = A B is the sum of a_ik b_kj over k. Of these, one is counted where a_ik and b_kj are other
-    than zero, and so is the derivative of the result by c_ij: hidden pairs, padding and states before the first token
-    drop out, whatever else is multiplied on the way. The backward pass must run inside of the block, too.
+    A matrix product C = A B has the terms a_ik b_kj. A term counts if a_ik, b_kj and the derivative of the result by
+    c_ij are nonzero. So masked pairs, padding and states before the first token do not count, however they are done.
+    The backward pass must run inside the block, too.
 
-    While it counts, activations do not cut off, and weights have the derivative of a score that is seen, for a number
-    that happens to be zero is needed, too.
+    Inside the block, ReLU-like activations are the identity, and clamps and softmax have nonzero derivatives, since a
+    value that happens to be zero is needed, too.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.products = 0
         self.chooses = False
-        """Whether something was chosen by its size: scores that only choose have no derivative, and are not counted."""
+        """Whether values were selected by size (top-k); scores that only select have no derivative and do not count."""
 
     @property
     def flops(self) -> int:
-        """A multiplication and its addition are two operations."""
+        """Needed operations; a multiply-add is two."""
         return 2 * self.products
 
     def __torch_function__(
@@ -52,7 +52,7 @@ class NeededProducts(TorchFunctionMode):
             return args[0]
         if function in EXPONENTIALS:
             return torch.where(args[0].isneginf(), 0.0, _with_gradient(args[0], args[0].clamp(min=LEAST)).exp())
-        if function in SOFTMAXES:  # a weight that is nearly zero, or of a single key, has no derivative
+        if function in SOFTMAXES:  # its derivative vanishes for tiny weights and for a single key
             hidden = args[0] <= torch.finfo(args[0].dtype).min
             weights = function(*args, **kwargs).detach().clamp(min=math.exp(LEAST))
             return torch.where(hidden, 0.0, _with_gradient(args[0], weights))
@@ -72,7 +72,7 @@ class NeededProducts(TorchFunctionMode):
         return out
 
     def _watch(self, out: Tensor, products: Tensor) -> None:
-        """Count the products of each element of ``out`` once its derivative is known."""
+        """Adds ``products`` of the elements of ``out`` with nonzero gradient, in the backward pass."""
 
         def count(gradient: Tensor) -> None:
             self.products += int(products[gradient != 0].sum())
@@ -82,7 +82,7 @@ class NeededProducts(TorchFunctionMode):
 
 
 def _with_gradient(x: Tensor, out: Tensor) -> Tensor:
-    """The values of ``out``, with the gradient of ``x``."""
+    """Returns the values of ``out`` with the gradient of ``x`` (straight-through)."""
     return x + (out - x).detach()
 
 

@@ -1,4 +1,4 @@
-"""What objectives keep: views that are well formed and repeatable, and a loss that can be trained on."""
+"""Checks of objectives: inputs, targets and loss terms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAIRS = ((5, 4), (1, 1), (8, 6), (3, 7))
 
 
 def make_batch(subject: Subject) -> Batch:
-    """Four rows of the form that the subject is for; tokens of the texts are 14 and more."""
+    """Makes a batch of four rows in the form of the subject; token ids of texts start at 14."""
     generator = torch.Generator().manual_seed(0)
     if subject.place.endswith("documents"):
         return make_documents(generator)
@@ -32,7 +32,7 @@ def make_batch(subject: Subject) -> Batch:
 
 
 def make_documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] = DOCUMENTS) -> DocumentBatch:
-    """Rows of documents of these lengths, which end with eos."""
+    """Makes rows of documents of these lengths, each ending with eos."""
     longest = max(sum(row) for row in lengths)
     tokens = torch.zeros(len(lengths), longest, dtype=torch.long)
     segment, position = torch.full_like(tokens, -1), torch.zeros_like(tokens)
@@ -48,7 +48,7 @@ def make_documents(generator: torch.Generator, lengths: Sequence[Sequence[int]] 
 
 
 def make_pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> PairBatch:
-    """Pairs of sources and targets of these lengths; targets end with eos, which is not counted."""
+    """Makes pairs of sources and targets of these lengths; targets end with an additional eos."""
     sources, targets = (
         torch.zeros(len(lengths), max(pair[side] for pair in lengths) + side, dtype=torch.long) for side in (0, 1)
     )
@@ -61,7 +61,7 @@ def make_pairs(lengths: list[tuple[int, int]], generator: torch.Generator) -> Pa
 
 
 def build_objective(subject: Subject) -> Objective:
-    """The objective, its own weights drawn with seed 0; the vocabulary has only the special tokens it requires."""
+    """Builds the objective with seed 0 and a vocabulary that has only the special tokens that it requires."""
     variant, _, form = subject.place.split()
     asked: Objective = build_component(subject, SMALL["dim"], VOCABULARY, variant)
     required = asked.get_required_tokens(form, max(sum(row) for row in DOCUMENTS))
@@ -78,7 +78,7 @@ def build_objective(subject: Subject) -> Objective:
 
 
 def build_model(subject: Subject) -> Variant:
-    """A small model of the subject's variant."""
+    """Builds a small model of the subject's variant."""
     config = {"variant": subject.place.split()[0], **SMALL, "embedding": {"token_types": 2}}
     made = build(config, TOKENS, seed=0)
     perturb(made)
@@ -86,14 +86,18 @@ def build_model(subject: Subject) -> Variant:
 
 
 def make_view(subject: Subject, seed: int = 0) -> View:
-    """What the objective makes of the batch."""
+    """Prepares the batch of the subject."""
     return prepare(build_objective(subject), make_batch(subject), seed)
 
 
 def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | None = None) -> View:
-    """What an objective makes of these rows of a batch, or of all: row i draws what ``seed`` and i decide.
+    """Prepares rows of a batch; row i draws from a generator that depends on ``seed`` and i only.
 
-    The partner of a row is the next one, if it has none.
+    Args:
+        asked: objective.
+        rows: batch; if the objective needs partners and it has none, each row gets the next one.
+        seed: seed of the generators.
+        part: indices of the rows; None: all.
     """
     chosen = range(rows.rows) if part is None else part
     if asked.needs_partner and isinstance(rows, DocumentBatch) and rows.partner is None:
@@ -102,33 +106,33 @@ def prepare(asked: Objective, rows: Batch, seed: int = 0, part: Sequence[int] | 
 
 
 def list_tensors(seen: View) -> Iterator[tuple[str, Any]]:
-    """All that a view holds, by name."""
+    """Lists the tensors of a view by name."""
     yield from ((item.name, getattr(seen.inputs, item.name)) for item in fields(Inputs))
     yield from (("targets", seen.targets), ("valid", seen.valid), *seen.extra.items())
 
 
 @check("objective", "prepare: shapes of inputs, targets and valid")
 def check_view_is_well_formed(subject: Subject) -> None:
-    """Targets and asked places have the shape of what is read; real tokens are asked for at real places."""
+    """Targets and valid places have the shape of the tokens, and valid places are no padding."""
     seen = make_view(subject)
     shape = seen.inputs.tokens.shape
     for name, tensor in (("targets", seen.targets), ("valid", seen.valid)):
         fail_unless(tensor.shape == shape, f"{name} of shape {list(shape)}", str(list(tensor.shape)))
     fail_unless(seen.valid.dtype == torch.bool, "valid of bool", str(seen.valid.dtype))
-    fail_unless(bool(seen.valid.any()), "some place that is asked", "none")
+    fail_unless(bool(seen.valid.any()), "at least one valid place", "none")
     asked = seen.targets[seen.valid]
-    fail_unless(bool((asked != VOCABULARY.pad).all()), "no padding to be asked for", "padding")
+    fail_unless(bool((asked != VOCABULARY.pad).all()), "no padding among targets of valid places", "padding")
     fail_unless(bool(((asked >= 0) & (asked < TOKENS)).all()), f"targets below {TOKENS}", f"up to {int(asked.max())}")
     read = [tensor for tensor in (seen.inputs.tokens, seen.inputs.source) if tensor is not None]
     lacking = any(bool((tensor < 0).any()) for tensor in read)
-    fail_unless(not lacking, "special tokens that required() names", "one that it does not name")
+    fail_unless(not lacking, "special tokens that get_required_tokens names", "one that it does not name")
     if seen.inputs.segment is not None:
-        fail_unless(bool((seen.inputs.segment[seen.valid] >= 0).all()), "no place in padding to be asked", "one")
+        fail_unless(bool((seen.inputs.segment[seen.valid] >= 0).all()), "no valid place in padding", "one")
 
 
-@check("objective", "prepare: all randomness comes from the generator that it is given")
+@check("objective", "prepare: random numbers that do not come from the given generators")
 def check_view_depends_only_on_the_generator(subject: Subject) -> None:
-    """Generators of one seed give one view, whatever torch's own generator does."""
+    """Equal generators give equal views, whatever the state of torch's global generator."""
     torch.manual_seed(1)
     one = make_view(subject)
     torch.manual_seed(2)
@@ -140,9 +144,9 @@ def check_view_depends_only_on_the_generator(subject: Subject) -> None:
 PARTS = ((0,), (1, 2, 3))  # of the four rows
 
 
-@check("objective", "prepare: what is drawn for a row that depends on the other rows", after=("view_is_well_formed",))
+@check("objective", "prepare: random numbers of a row that depend on other rows", after=("view_is_well_formed",))
 def check_rows_do_not_depend_on_the_batch(subject: Subject) -> None:
-    """A row is read and asked the same in whatever batch it is, so that the batch size changes nothing."""
+    """Inputs and targets of a row do not depend on its batch, so that the batch size changes nothing."""
     asked, rows = build_objective(subject), make_batch(subject)
     whole = _list_row_contents(prepare(asked, rows))
     apart = [row for part in PARTS for row in _list_row_contents(prepare(asked, rows, part=part))]
@@ -151,7 +155,7 @@ def check_rows_do_not_depend_on_the_batch(subject: Subject) -> None:
 
 
 def _list_row_contents(seen: View) -> list[tuple[list[int], ...]]:
-    """Of each row what is read, from both sides, and what is asked, without padding."""
+    """Lists tokens, source, valid places and targets of each row, without padding."""
     inputs, found = seen.inputs, []
     for row, valid in enumerate(seen.valid):
         read = [
@@ -163,9 +167,9 @@ def _list_row_contents(seen: View) -> list[tuple[list[int], ...]]:
     return found
 
 
-@check("objective", "prepare: longest(length) bounds what a model reads")
+@check("objective", "get_max_length: the length of the rows that prepare returns")
 def check_rows_respect_the_maximum_length(subject: Subject) -> None:
-    """Of documents, no row that a model reads is longer than ``longest`` says."""
+    """Rows of documents are not longer than ``get_max_length`` returns."""
     if not subject.place.endswith("documents"):
         return
     limit = build_objective(subject).get_max_length(make_batch(subject).tokens.shape[1] - 1)  # type: ignore[union-attr]
@@ -177,12 +181,12 @@ def check_rows_respect_the_maximum_length(subject: Subject) -> None:
 
 @check("objective", "loss", after=("view_is_well_formed",))
 def check_loss_is_trainable(subject: Subject) -> None:
-    """Every term of the loss is finite, and the model and the objective's own parameters get gradients."""
+    """Every loss term is finite, and the parameters of the model and the objective get gradients."""
     asked, read = build_objective(subject), build_model(subject)
     perturb(asked)
     terms = asked.loss(read, make_view(subject))
     wrong = [name for name, term in terms.items() if term.ndim or not bool(term.isfinite())]
-    fail_unless(not wrong, "terms that are finite numbers", f"other ones in {', '.join(wrong)}")
+    fail_unless(not wrong, "terms that are finite numbers", f"others in {', '.join(wrong)}")
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     body = [name for name, p in read.get_stacks()[read.name].named_parameters()] if len(read.get_stacks()) == 1 else []
     reached = dict(read.reader.named_parameters())
@@ -191,9 +195,9 @@ def check_loss_is_trainable(subject: Subject) -> None:
     fail_unless(not idle, "a gradient for every parameter", f"none for {', '.join(idle)}")
 
 
-@check("objective", "loss, which is not the mean that counts says", after=("loss_is_trainable",))
+@check("objective", "loss terms, which must be means over what count_terms counts", after=("loss_is_trainable",))
 def check_loss_terms_add_up_over_batches(subject: Subject) -> None:
-    """Terms of parts of a batch, weighted by ``counts``, are the terms of the whole batch."""
+    """Loss terms of parts of a batch, weighted by ``count_terms``, add up to those of the whole batch."""
     asked, read, rows = build_objective(subject).double(), build_model(subject).double(), make_batch(subject)
     views = [prepare(asked, rows, part=part) for part in PARTS]
     whole, total = prepare(asked, rows), asked.count_terms(prepare(asked, rows))
@@ -208,11 +212,13 @@ def check_loss_terms_add_up_over_batches(subject: Subject) -> None:
         fail_unless(abs(mean - single) <= 1e-5 * max(1.0, abs(single)), f"{name} of {single:.6g}", f"{mean:.6g}")
 
 
-@check("objective", "answers", after=("view_is_well_formed",))
+@check("objective", "predict", after=("view_is_well_formed",))
 @torch.no_grad()
 def check_predictions_match_targets(subject: Subject) -> None:
-    """There is a target for each answer, a class that the answer's logits have."""
+    """``predict`` returns one target for each row of logits, below the number of classes."""
     logits, targets = build_objective(subject).eval().predict(build_model(subject).eval(), make_view(subject))
     fail_unless(logits.ndim == 2, "logits [asked, classes]", str(list(logits.shape)))
-    fail_unless(len(logits) == len(targets) > 0, "as many targets as answers", f"{len(targets)} for {len(logits)}")
+    fail_unless(
+        len(logits) == len(targets) > 0, "as many targets as rows of logits", f"{len(targets)} for {len(logits)}"
+    )
     fail_unless(int(targets.max()) < logits.shape[1], f"targets below {logits.shape[1]}", str(int(targets.max())))

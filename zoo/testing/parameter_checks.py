@@ -1,4 +1,4 @@
-"""Every parameter has a role, by which it decays or does not."""
+"""Checks of parameter roles, which decide weight decay and learning rates."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zoo.testing.subject import Subject
 
 @check("model", "roles: which parameters are matrices of linear maps, tables, or vectors")
 def check_every_parameter_has_a_role(subject: Subject) -> None:
-    """Each parameter is a matrix, a table or a vector: by its module in torch, by its one axis, or as declared."""
+    """Every parameter has a role, known from its torch module or its single dimension, or declared in ``roles``."""
     _fail_unless_known(subject.model)
 
 
 @check("objective", "roles: which parameters are matrices of linear maps, tables, or vectors")
 def check_every_parameter_of_an_objective_has_a_role(subject: Subject) -> None:
-    """Each parameter is a matrix, a table or a vector: by its module in torch, by its one axis, or as declared."""
+    """Every parameter has a role, known from its torch module or its single dimension, or declared in ``roles``."""
     _fail_unless_known(build_objective(subject))
 
 
@@ -29,4 +29,4 @@ def _fail_unless_known(module: nn.Module) -> None:
     except Refused as refusal:
         fail_unless(False, "a role for every parameter", str(refusal))
     flat = [name for name, role in roles.items() if role != "vector" and module.get_parameter(name).ndim < 2]
-    fail_unless(not flat, "matrices and tables of two axes or more", f"one axis in {', '.join(flat)}")
+    fail_unless(not flat, "matrices and tables with two or more dimensions", f"one dimension in {', '.join(flat)}")

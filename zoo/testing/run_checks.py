@@ -1,4 +1,4 @@
-"""All checks of a component, for the command, for pytest and for whoever imports this."""
+"""Runs all checks of a component, for the command and for pytest."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ MODULES = (
     data_checks,
     width_checks,
 )
-"""Where the checks are; importing them fills the list."""
+"""Modules of the checks, which register them when they are imported."""
 
 
 def find_component(component: str) -> Entry:
-    """The entry of ``kind/name``, or of ``package.module:Class``, whose module is imported.
+    """Finds the entry of ``kind/name``, or of ``package.module:Class``, whose module is imported.
 
     Raises:
         Refused: if there is no such component, or the class is not registered.
@@ -62,7 +62,7 @@ def _import_class(module: str, name: str) -> type:
         cls = getattr(importlib.import_module(module), name)
     except Refused:
         raise
-    except Exception as error:  # whatever a stranger's module may raise
+    except Exception as error:  # a module may raise anything
         raise Refused(f"{module}:{name} cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(cls, type):
         raise Refused(f"{module}:{name} must be a class: got {type(cls).__name__}")
@@ -79,7 +79,7 @@ def _find_entry(cls: type) -> Entry:
 
 @contextmanager
 def register_temporarily(kind: str, name: str, cls: type) -> Iterator[Entry]:
-    """Register a class for a while, and forget it again: for tests of classes that are not to be chosen by name."""
+    """Registers a class inside the block, for tests of classes that must not stay registered."""
     register(kind, name)(cls)
     try:
         yield get_index().get(kind, name)
@@ -88,7 +88,12 @@ def register_temporarily(kind: str, name: str, cls: type) -> Iterator[Entry]:
 
 
 def check_component(component: str | Entry, only: Iterable[str] = ()) -> Iterator[Outcome]:
-    """Run all checks of a component, or those named; outcomes come as they are found."""
+    """Runs the checks of a component and yields their outcomes.
+
+    Args:
+        component: ``kind/name``, ``package.module:Class``, or an entry of the registry.
+        only: names of the checks to run; empty: all.
+    """
     entry = find_component(component) if isinstance(component, str) else component
     wanted = set(only)
     for subject in list_subjects(entry):
@@ -98,10 +103,10 @@ def check_component(component: str | Entry, only: Iterable[str] = ()) -> Iterato
 
 
 def parametrize_with_checks(components: Iterable[str]) -> Callable[[Callable[..., Any]], Any]:
-    """Make a pytest function with the argument ``check`` a test for each check of each component.
+    """Parametrizes a pytest function with the argument ``check`` by all checks of all components.
 
     Args:
-        components: as for ``zoo check``: ``kind/name`` or ``package.module:Class``.
+        components: ``kind/name`` or ``package.module:Class``, as for ``zoo check``.
     """
     import pytest
 

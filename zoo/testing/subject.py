@@ -1,4 +1,4 @@
-"""What a check looks at: a component with its options, put into a small model or asked by itself."""
+"""Subjects of checks: components with options, alone or in a small model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Scope = Literal["declaration", "model", "option", "objective", "data", "tokenize
 TOKENS = 32
 LENGTH, SOURCE = 10, 6
 LENGTHS = (7, 33, 65, 130)
-"""Rows of tokens that end behind the borders of chunks, blocks and windows of 16, 32 and 64 tokens, or before all."""
+"""Lengths of rows below and just above the boundaries of chunks, blocks and windows of 16, 32 and 64 tokens."""
 LONG = LENGTHS[-1]
 SMALL: dict[str, Any] = {
     "dim": 16,
@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
     "position": {"name": "sinusoidal"},
     "residual": {"name": "pre"},
 }
-"""The model that each component is put into, one at a time."""
+"""Model in which one component at a time is replaced."""
 POSITIONS: dict[frozenset[str], dict[str, Any]] = {
     frozenset({"rotate"}): {"position": {"name": "rotary"}},
     frozenset({"bias"}): {"position": {"name": "alibi"}},
@@ -47,21 +47,24 @@ POSITIONS: dict[frozenset[str], dict[str, Any]] = {
         "exceptions": {"rotated": {"last": 1, "position": {"name": "rotary"}}},
     },
 }
-"""The positions of the small model around an attention that applies these hooks: each acts in one of its layers."""
-TRAINING_ONLY = {"dropout"}  # options that do nothing in evaluation
-GUARDS = {"eps"}  # numbers that may do nothing but keep a quotient finite
+"""Positions of the small model by the hooks that its attention calls; each hook acts in one of the layers."""
+TRAINING_ONLY = {"dropout"}  # options without effect in evaluation mode
+GUARDS = {"eps"}  # numbers whose only effect may be to keep a quotient finite
 
 
 @dataclass(eq=False)
 class Subject:
-    """A component, what is written for it, and where it stands.
+    """Component with options at a place, on which checks run.
 
     Args:
-        entry: what the registry knows of it.
-        scope: what kind of checks it is for.
-        part: its name and the options that are not left at their defaults.
-        place: of a model: a variant, or one stack of an encoder-decoder; of an objective: variant and form of data.
-        is_first: whether no other place is looked at before, for what is slow and needs one.
+        entry: registry entry of the component.
+        scope: scope of the checks that apply.
+        part: name, and options that differ from their defaults.
+        place: for a part of a model: a variant, or one stack of an encoder-decoder (``encoder_decoder.encoder``); for
+            an objective: variant and form of data (``decoder with pairs``).
+        is_first: whether this is the first place of the component; slow checks run there only.
+    Attributes:
+        outcomes: outcomes of the checks that ran, by name.
     """
 
     entry: Entry
@@ -73,24 +76,24 @@ class Subject:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all options have their defaults."""
+        """True if all options have their default values."""
         return len(self.part) == 1
 
     @property
     def label(self) -> str:
-        """Kind, name, options and place, as pytest shows it."""
+        """Kind, name, options and place, as in the ids of tests."""
         options = ",".join(f"{key}={value}" for key, value in self.part.items() if key != "name")
         found = f"{self.entry.kind}/{self.entry.name}" + (f"({options})" if options else "")
         return f"{found} in {self.place}" if self.place else found
 
     @property
     def cls(self) -> Any:
-        """The class."""
+        """Class of the component."""
         return self.entry.load()
 
     @property
     def source(self) -> str:
-        """File and line of the class."""
+        """File and line of the class, for messages."""
         try:
             return f"{inspect.getsourcefile(self.cls)}:{inspect.getsourcelines(self.cls)[1]}"
         except (OSError, TypeError):  # a class made in a notebook or by exec
@@ -98,7 +101,7 @@ class Subject:
 
     @property
     def expected_failures(self) -> Mapping[str, str]:
-        """Names of checks that the component says it cannot pass, with its reasons."""
+        """Checks that the component declares it cannot pass, with the reasons."""
         found: Mapping[str, str] = getattr(self.cls, "expected_failures", {})
         return found
 
@@ -106,36 +109,36 @@ class Subject:
 
     @property
     def variant(self) -> str:
-        """Of the small model."""
+        """Variant of the small model."""
         return self.place.partition(".")[0]
 
     @property
     def is_causal(self) -> bool:
-        """Whether the tokens that are read see only what came before them."""
+        """True if the stack that reads the tokens is causal."""
         return self.variant != "encoder"
 
     @property
     def config(self) -> dict[str, Any]:
-        """The small model with the component in its slot; around an attention, with positions that it applies."""
+        """Config of the small model with the component; its positions act by hooks that the attention calls."""
         applies = self.cls.position_hooks if self.entry.kind == "attention" else frozenset()
         return {**build_config(self.entry.kind, self.part, self.place), **POSITIONS.get(applies, {})}
 
     @cached_property
     def model(self) -> Variant:
-        """In evaluation mode and float64, every parameter random; not to be changed."""
+        """Small model in evaluation mode and float64, with all parameters perturbed; must not be modified."""
         return self.build_model()
 
     @cached_property
     def meta(self) -> Variant:
-        """The model without memory for its tensors; not to be changed."""
+        """Small model on the meta device; must not be modified."""
         return self.build_model("meta")
 
     def copy(self) -> Variant:
-        """A copy of the model, to be changed; faster than another one."""
+        """Returns a copy of the model that may be modified, which is faster than building another."""
         return copy.deepcopy(self.model)
 
     def build_model(self, device: str = "cpu", **over: Any) -> Variant:
-        """Another such model, built anew, on any device; ``over`` is written over its config."""
+        """Builds the small model anew on ``device``; ``over`` overrides values of its config."""
         with torch.device(device):
             made = build({**self.config, **over}, TOKENS, seed=0).eval().double()
         if device != "meta":
@@ -143,27 +146,27 @@ class Subject:
         return made
 
     def make_inputs(self, length: int = LENGTH, *, rows: int = 2, seed: int = 0) -> Inputs:
-        """Rows without padding; the source of an encoder-decoder has another length."""
+        """Makes inputs without padding, ``[rows, length]``; the source of an encoder-decoder has ``SOURCE`` tokens."""
         source = draw_tokens(SOURCE, rows, seed + 1) if self.variant == "encoder_decoder" else None
         return Inputs(draw_tokens(length, rows, seed), source=source)
 
     def can_read(self, length: int) -> bool:
-        """Whether rows of ``length`` tokens are within what the model can tell apart."""
+        """True if the model supports rows of ``length`` tokens."""
         return length <= (self.model.limit or length)
 
     @property
     def max_length(self) -> int:
-        """Tokens of the longest rows: ``LONG``, or as many as the model can read."""
+        """Length of the longest test rows: ``LONG``, or the limit of the model if that is shorter."""
         return min(LONG, self.model.limit or LONG)
 
 
 def draw_tokens(length: int, rows: int = 2, seed: int = 0) -> Tensor:
-    """Random tokens, none of them special."""
+    """Draws random token ids ``[rows, length]``, none of them special."""
     return torch.randint(6, TOKENS, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
 def perturb(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
-    """Move every parameter away from its first value, which may be zero or one by design."""
+    """Adds noise to every parameter, since initial values may be zero or one by design."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -171,7 +174,7 @@ def perturb(model: nn.Module, seed: int = 0, scale: float = 0.3) -> None:
 
 
 def build_config(kind: str, part: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The small model's config with ``part`` in its slot, everywhere or in one stack of an encoder-decoder."""
+    """Builds the config of the small model with ``part``, in all stacks or in one stack of an encoder-decoder."""
     variant, _, stack = place.partition(".")
     if not stack:
         return {"variant": variant, **SMALL, kind: dict(part)}
@@ -185,7 +188,7 @@ PLACES = ("decoder", "encoder", "encoder_decoder", "encoder_decoder.decoder", "e
 
 
 def list_places(kind: str, part: Mapping[str, Any]) -> list[str]:
-    """Where a component is accepted: as a decoder, an encoder, and in both stacks of an encoder-decoder or in one."""
+    """Lists the places that accept a component: decoder, encoder, and both stacks of an encoder-decoder or one."""
     found: list[str] = []
     for place in PLACES:
         if "." in place and any(known.startswith("encoder_decoder") for known in found):
@@ -196,12 +199,12 @@ def list_places(kind: str, part: Mapping[str, Any]) -> list[str]:
 
 
 def find_refusals(kind: str, part: Mapping[str, Any], place: str) -> list[str]:
-    """Why a component is not accepted somewhere."""
+    """Finds the problems of a component at a place; empty if it is accepted."""
     return check(build_config(kind, part, place))[2]
 
 
 def list_subjects(entry: Entry) -> Iterator[Subject]:
-    """All that is looked at of one component: its declaration, each place, each option apart from its default."""
+    """Lists the subjects of a component: its declaration, each place, and each option with other values."""
     plain = {"name": entry.name}
     yield Subject(entry, "declaration", plain)
     if entry.kind in SLOTS:
@@ -223,7 +226,7 @@ def list_subjects(entry: Entry) -> Iterator[Subject]:
 def _list_option_values(
     entry: Entry, values: Callable[[Option], list[Any]], found: list[str]
 ) -> Iterator[tuple[dict[str, Any], str]]:
-    """Each value of each option that is accepted somewhere, and the last place in the order that accepts it."""
+    """Yields each value of each option that some place accepts, with the last such place."""
     for option in entry.options:
         for value in values(option):
             part = {"name": entry.name, option.name: value}
@@ -233,7 +236,7 @@ def _list_option_values(
 
 
 def list_numbers(option: Option) -> list[Any]:
-    """Other numbers than an option's default: one larger, one smaller."""
+    """Lists a larger and a smaller number than the default of an option; empty for other types."""
     if option.name in TRAINING_ONLY | GUARDS:
         return []
     match option:
@@ -246,7 +249,7 @@ def list_numbers(option: Option) -> list[Any]:
 
 
 def list_alternatives(option: Option) -> list[Any]:
-    """Values of an option that are not its default, where its type says which there are."""
+    """Lists other values than the default of an option with a bool, a choice or an optional number."""
     if option.name in TRAINING_ONLY:
         return []
     match option.type:
@@ -262,10 +265,10 @@ def list_alternatives(option: Option) -> list[Any]:
 
 
 def build_component(subject: Subject, *given: Any) -> Any:
-    """The component by itself, with its options.
+    """Builds the component of a subject alone, with its options.
 
     Raises:
-        Refused: as the component says.
+        Refused: if the component refuses its options.
     """
     from zoo.registry import get_live_options
     from zoo.registry.options import check_options, construct_options

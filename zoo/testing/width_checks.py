@@ -1,4 +1,4 @@
-"""Checks of initializations: first weights, options, and learning rates that carry over to other widths (μP)."""
+"""Checks of initializations: initial weights, options, and learning rates that transfer across widths (μP)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEAD_DIM = 16
 
 @check("initialization", "draws of initialize_matrix and initialize_table that do not come from torch's generator")
 def check_initial_weights_are_reproducible(subject: Subject) -> None:
-    """Equal seeds give equal first weights, other seeds others; all are finite, and biases begin at zero."""
+    """Equal seeds give equal initial weights, other seeds others; all are finite, and biases start at zero."""
     one, same, other = (_build_plain(subject.part, SMALL["dim"], seed) for seed in (0, 0, 1))
     states = [model.state_dict() for model in (one, same, other)]
     broken = [name for name, value in states[0].items() if not bool(value.isfinite().all())]
@@ -42,7 +42,7 @@ def check_initial_weights_are_reproducible(subject: Subject) -> None:
 
 @check("initialization", "where the option is used")
 def check_every_initialization_option_has_an_effect(subject: Subject) -> None:
-    """Every option that is a number changes first weights, or the factor of a learning rate."""
+    """Every numeric option changes initial weights or the factor of a learning rate."""
     plain = _build_plain(subject.part, SMALL["dim"], 0)
     for option in subject.entry.options:
         for value in list_numbers(option):
@@ -56,7 +56,7 @@ def check_every_initialization_option_has_an_effect(subject: Subject) -> None:
     "initialization", "compute_rate_factor, and first weights by the number of inputs", when=lambda s: _transfers(s.cls)
 )
 def check_learning_rates_transfer(subject: Subject) -> None:
-    """What the first steps of training change does not grow with the width."""
+    """Changes by the first training steps do not grow with the width."""
     _fail_if_growing(subject.entry.name, {}, None, None)
 
 
@@ -67,14 +67,14 @@ def check_learning_rates_transfer(subject: Subject) -> None:
     when=lambda subject: subject.is_first and _owns_matrices(subject),
 )
 def check_learning_rates_transfer_across_widths(subject: Subject) -> None:
-    """What the first steps of training change does not grow with the width, under initializations that promise it."""
+    """Changes by the first training steps do not grow with the width, under initializations that promise it."""
     for name in _transferring():
         _fail_if_growing(name, build_config(subject.entry.kind, subject.part, subject.place), None, None)
 
 
 @check("objective", "roles: heads of the objective that are no readouts", after=("loss_is_trainable",))
 def check_learning_rates_transfer_to_objective_heads(subject: Subject) -> None:
-    """What the first steps of training change does not grow with the width, in the heads of the objective too."""
+    """Changes by the first training steps do not grow with the width in the heads of the objective."""
     for name in _transferring():
         config = {"variant": subject.place.split()[0], "embedding": {"token_types": 2}}
         _fail_if_growing(name, config, subject, make_batch(subject))
@@ -148,7 +148,7 @@ def _train(
 
 @torch.no_grad()
 def _observe(model: Variant, objective: Objective, view: View) -> dict[str, Tensor]:
-    """Returns hidden states, answers, and the outputs of sublayers and of heads of the objective, each flattened."""
+    """Returns hidden states, logits, and outputs of sublayers and of heads of the objective, each flattened."""
     seen: dict[str, list[Tensor]] = {}
     parts = {"outputs of attention": Attention, "outputs of feed-forwards": FeedForward}
     observed: list[tuple[nn.Module, str]] = [
@@ -160,7 +160,7 @@ def _observe(model: Variant, objective: Objective, view: View) -> dict[str, Tens
         for part, place in observed
     ]
     seen["hidden states"] = [model.eval().compute_hidden(view.inputs)]
-    seen["answers"] = [objective.predict(model, view)[0]]
+    seen["logits"] = [objective.predict(model, view)[0]]
     objective.loss(model, view)
     for handle in handles:
         handle.remove()
