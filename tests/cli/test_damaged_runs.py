@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.command import TINY, zoo
 
@@ -50,6 +51,25 @@ def test_what_a_file_of_a_run_cannot_hold_is_a_line(
     assert err.count("\n") <= 4
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "problem"),
+    [
+        ("data", "length", "many", "data.length must be an integer: got 'many'"),
+        ("data", "tokenizer", 3, "data.tokenizer must be a mapping: got '3'"),
+        ("model", "path", "llama", "model.sha256 must be given with model.path: got path='llama'"),
+    ],
+)
+def test_a_value_that_a_model_is_loaded_by_is_named(
+    section: str, key: str, value: object, problem: str, sound: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(sound, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config[section][key] = value
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    code, _, err = zoo("export", str(run), str(tmp_path / "out"))
+    assert (code, err) == (2, f"zoo: {run / 'config.yaml'}: {problem}\n")
 
 
 def test_half_of_a_character_in_a_result_does_not_end_a_report(sound: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from zoo.config.checking import RUN_OPTIONS, SECTIONS
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 
+ROOT = Path(__file__).parents[2]
 TEXT = Path(__file__).with_name("run_config.yaml").read_text(encoding="utf8")
 LOGGER = {"a": {"_target_": "b.C", "d": 1}}
 TIMER = {"timer": {"_target_": "lightning.pytorch.callbacks.Timer", "duration": {"hours": 12.0}}}
@@ -70,3 +73,28 @@ def test_fields_are_the_keys_of_a_config() -> None:
     for option in RUN_OPTIONS:
         declared = "str" if option.name == "precision" else str(option.type).replace("null", "None")
         assert fields[option.name] == declared, option.name
+
+
+def find_lookups(source: str) -> Iterator[str]:
+    """Expressions such as ``config["seed"]`` and ``checked.config["seed"]``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            name = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
+            if name == "config" and isinstance(node.slice.value, str):
+                yield ast.unparse(node)
+
+
+def test_a_config_is_read_by_attributes_once_it_is_checked() -> None:
+    """Mappings are for ``zoo.config``, which checks them, and for the published configs of ``zoo.hub``."""
+    assert list(find_lookups("a.config['seed']; config['model']['dim']; config[key]; other['seed']")) == [
+        "a.config['seed']",
+        "config['model']",
+    ]
+    files = [file for top in ("zoo", "hydra_plugins") for file in (ROOT / top).rglob("*.py")]
+    found = [
+        f"{file.relative_to(ROOT)}: {lookup}"
+        for file in files
+        if file.relative_to(ROOT).parts[:2] not in (("zoo", "config"), ("zoo", "hub"))
+        for lookup in find_lookups(file.read_text(encoding="utf8"))
+    ]
+    assert not found

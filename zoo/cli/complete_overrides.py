@@ -92,11 +92,11 @@ def _component(section: str, before: Sequence[str]) -> str:
     if chosen := [word.partition("=")[2] for word in before if word.lstrip("+").startswith(f"{group}=")]:
         return chosen[-1].split(",")[-1]
     first, *path = section.split(".")
-    config: Any = _section(first, before)
+    chosen_part: Any = _section(first, before)
     for name in path:
-        config = config.get(name) if isinstance(config, Mapping) else None
-    if isinstance(config, Mapping) and "name" in config:
-        return str(config["name"])
+        chosen_part = chosen_part.get(name) if isinstance(chosen_part, Mapping) else None
+    if isinstance(chosen_part, Mapping) and "name" in chosen_part:
+        return str(chosen_part["name"])
     shared = [name for name in path if name not in STACKS]
     if shared != path:  # the slot of a stack, which is that of the model where it says nothing
         return _component(".".join([first, *shared]), before)

@@ -14,7 +14,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN
 from zoo.data.tokenizer_files import READABLE_FILES
 from zoo.generation.prompting import Prompting
-from zoo.hub.saved_model import SavedModel, load_saved_model
+from zoo.hub.saved_model import RunSections, SavedModel, load_saved_model
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.system.input_files import read_json
@@ -57,7 +57,9 @@ def build_prompting(found: SavedModel) -> Prompting:
     tokenizer = tokenizers.Tokenizer.from_str(found.tokenizer.to_str())  # a copy that parses special tokens in a text
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _build_run_prompting(found, tokenizer) if found.is_run else _build_checkpoint_prompting(found, tokenizer)
+    if found.run is None:
+        return _build_checkpoint_prompting(found, tokenizer)
+    return _build_run_prompting(found, found.run, tokenizer)
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
@@ -92,11 +94,11 @@ def _find_start(found: SavedModel, further: Mapping[str, Any]) -> tuple[int, ...
 # -------------------------------------------------------------------------------------------------------------- runs
 
 
-def _build_run_prompting(found: SavedModel, tokenizer: tokenizers.Tokenizer) -> Prompting:
+def _build_run_prompting(found: SavedModel, run: RunSections, tokenizer: tokenizers.Tokenizer) -> Prompting:
     """Builds the template that the objective used in training."""
-    name, vocabulary = str(found.config["objective"]["name"]), found.vocabulary
+    name, vocabulary = run.objective.name, found.vocabulary
     objective: Any = get_index().get("objective", name).load()
-    data: Any = get_index().get("data", str(found.config["data"]["name"])).load()
+    data: Any = get_index().get("data", run.data.source.name).load()
     if not objective.uses_head:
         raise Refused(f"{found.folder} was trained on {name}, which trains no head, so it predicts no tokens")
     around = _describe_pair_prompt if data.form == "pairs" else _describe_document_prompt

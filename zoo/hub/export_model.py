@@ -18,7 +18,7 @@ from zoo.hub.load_checkpoint import describe
 from zoo.hub.origin import Origin
 from zoo.hub.plan_difference import Difference, compare_plans
 from zoo.hub.save_checkpoint import MAX_SHARD_BYTES, save
-from zoo.hub.saved_model import SavedModel
+from zoo.hub.saved_model import RunSections, SavedModel
 from zoo.registry import get_index
 
 _IDS = ("pad", "bos", "eos", "sep", "mask", "unk")
@@ -65,7 +65,7 @@ def export_model(
     Raises:
         Refused: if the model does not fit, with the reasons; or if the folder is not empty.
     """
-    kept, files = _collect_additions(source) if source.is_run else ({}, {})
+    kept, files = ({}, {}) if source.run is None else _collect_additions(source, source.run)
     chosen = save(source.model, path, family=family, kept=kept, files=files, shard=shard)
     plan = source.model.plan
     dropped = () if plan is None else tuple(compare_plans(plan, describe(path).plan, training=True))
@@ -73,22 +73,22 @@ def export_model(
     return ExportResult(chosen.name, sizes, dropped, _has_prefix_objective(source))
 
 
-def _collect_additions(source: SavedModel) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _collect_additions(source: SavedModel, run: RunSections) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Collects the options of config.json and the files that a run adds to those of its initial checkpoint.
 
     A run with the tokenizer of that checkpoint adds only the tokens that its objective needs, if any: other special
     tokens, the maximum length and other files are unchanged.
     """
-    origin, path = source.model.origin, source.config["model"].get("path")
-    if path is None or not isinstance(origin, Origin):
-        return _build_options(source), _build_files(source)
-    if Path(source.config["data"]["tokenizer"].get("path") or "").parent == Path(path):
+    origin, checkpoint = source.model.origin, run.model.checkpoint
+    if checkpoint is None or not isinstance(origin, Origin):
+        return _build_options(source, run), _build_files(source, run)
+    if Path(run.data.tokenizer.options.get("path") or "").parent == Path(checkpoint.path):
         return _find_added_tokens(source, origin)
     beside = {name: content for name, content in origin.files.items() if name not in TOKENIZER_FILES}
     source.model.origin = replace(origin, files=beside)
-    options = _build_options(source)
+    options = _build_options(source, run)
     del options["max_position_embeddings"]  # training on shorter rows does not shorten the context
-    return options, _build_files(source)
+    return options, _build_files(source, run)
 
 
 def _find_added_tokens(source: SavedModel, origin: Origin) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -109,16 +109,16 @@ def _get_special_ids(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 def _has_prefix_objective(source: SavedModel) -> bool:
-    if not source.is_run or source.model.name != "decoder":
+    if source.run is None or source.model.name != "decoder":
         return False
-    objective: Any = get_index().get("objective", source.config["objective"]["name"]).load()
+    objective: Any = get_index().get("objective", source.run.objective.name).load()
     return "prefix" in objective.needs
 
 
-def _build_options(source: SavedModel) -> dict[str, Any]:
+def _build_options(source: SavedModel, run: RunSections) -> dict[str, Any]:
     """Returns the options of config.json for special tokens and for the length of the training rows."""
     ids = {f"{role}_token_id": number for role, number in _get_special_ids(source.vocabulary).items()}
-    return {**ids, **_get_decoder_start(source), "max_position_embeddings": source.config["data"]["length"]}
+    return {**ids, **_get_decoder_start(source), "max_position_embeddings": run.data.length}
 
 
 def _get_decoder_start(source: SavedModel) -> dict[str, int]:
@@ -126,14 +126,14 @@ def _get_decoder_start(source: SavedModel) -> dict[str, int]:
     return {"decoder_start_token_id": source.vocabulary.decoder_start} if variant == "encoder_decoder" else {}
 
 
-def _build_files(source: SavedModel) -> dict[str, bytes]:
+def _build_files(source: SavedModel, run: RunSections) -> dict[str, bytes]:
     """Returns the tokenizer files and the generation config in the format of transformers."""
     vocabulary, built = source.vocabulary, source.tokenizer
     if built is None:
         return {}
     files = {
-        "tokenizer.json": json.loads(_add_template(source, built).to_str(pretty=False)),
-        "tokenizer_config.json": _build_tokenizer_config(source, built),
+        "tokenizer.json": json.loads(_add_template(source, run, built).to_str(pretty=False)),
+        "tokenizer_config.json": _build_tokenizer_config(source, run, built),
     }
     if source.model.reader.causal:
         ids = {f"{role}_token_id": getattr(vocabulary, role) for role in _GENERATION}
@@ -143,11 +143,11 @@ def _build_files(source: SavedModel) -> dict[str, bytes]:
     }
 
 
-def _add_template(source: SavedModel, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+def _add_template(source: SavedModel, run: RunSections, built: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     """Returns the tokenizer with a template of special tokens as in training, unless it has its own template."""
     copy = tokenizers.Tokenizer.from_str(built.to_str())
     if copy.post_processor is None:
-        data: Any = get_index().get("data", source.config["data"]["name"]).load()
+        data: Any = get_index().get("data", run.data.source.name).load()
         before, behind = _TEMPLATES[source.model.name, data.form]
         ids = asdict(source.vocabulary)
         special = {role: (copy.id_to_token(ids[role]), ids[role]) for role in (before, behind) if role is not None}
@@ -157,7 +157,7 @@ def _add_template(source: SavedModel, built: tokenizers.Tokenizer) -> tokenizers
     return copy
 
 
-def _build_tokenizer_config(source: SavedModel, built: tokenizers.Tokenizer) -> dict[str, Any]:
+def _build_tokenizer_config(source: SavedModel, run: RunSections, built: tokenizers.Tokenizer) -> dict[str, Any]:
     vocabulary: Vocabulary = source.vocabulary
     types = ["token_type_ids"] if source.model.embedding.types is not None else []
     spelled = {f"{role}_token": built.id_to_token(number) for role, number in _get_special_ids(vocabulary).items()}
@@ -166,7 +166,7 @@ def _build_tokenizer_config(source: SavedModel, built: tokenizers.Tokenizer) -> 
         **spelled,
         "cls_token": spelled["bos_token"],
         "additional_special_tokens": [built.id_to_token(token) for token in vocabulary.sentinels],
-        "model_max_length": source.config["data"]["length"],
+        "model_max_length": run.data.length,
         "model_input_names": ["input_ids", *types, "attention_mask"],
         "padding_side": "left" if source.model.name == "decoder" else "right",
         "clean_up_tokenization_spaces": False,

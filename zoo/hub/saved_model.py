@@ -15,7 +15,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN, ROLES, protect_special_tokens
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
 from zoo.hub.companion_files import read_special_ids
-from zoo.hub.load_checkpoint import load, remove_checkpoint_keys
+from zoo.hub.load_checkpoint import load
 from zoo.hub.native import NATIVE
 from zoo.hub.origin import Origin, read_origin
 from zoo.hub.tensor_files import SafetensorsFiles
@@ -26,10 +26,25 @@ from zoo.model.parts import create_part
 from zoo.model.schema import check_part
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
-from zoo.runs.config_sections import ComponentConfig
+from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_config
 from zoo.system.input_files import read_json
+
+
+@dataclass(frozen=True)
+class RunSections:
+    """The sections of a run's config that a trained model is built, prompted and exported by.
+
+    Attributes:
+        model: the model.
+        data: data source and tokenizer.
+        objective: the training objective.
+    """
+
+    model: ModelConfig
+    data: DataConfig
+    objective: ComponentConfig
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class SavedModel:
 
     Attributes:
         folder: path of the folder.
-        is_run: True for a run, False for a checkpoint folder.
+        run: sections of the run's config; None for a checkpoint folder.
         config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
         model: the model, in evaluation mode.
         tokenizer: the tokenizer; None if a checkpoint has none. That of a run reads special tokens in a text as plain
@@ -48,7 +63,7 @@ class SavedModel:
     """
 
     folder: Path
-    is_run: bool
+    run: RunSections | None
     config: Mapping[str, Any]
     model: Variant
     tokenizer: tokenizers.Tokenizer | None
@@ -87,36 +102,38 @@ def _load_run(run: RunFolder) -> SavedModel:
     result = run.read("result.json")
     if result is None:
         raise Refused(f"{folder} is a run that has not finished: it has no result.json")
-    config = _read_run_config(folder / "config.yaml")
+    config = read_config(folder / "config.yaml")
+    sections = _parse_sections(folder / "config.yaml", config)
     run.require_files(result.get("files", {}))
-    _, plan, problems = build.check(remove_checkpoint_keys(config["model"]))
+    _, plan, problems = build.check(sections.model.options)
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))
     built = protect_special_tokens(read_tokenizer(folder / "tokenizer.json"))
-    tokenizer = ComponentConfig.from_mapping(config["data"]["tokenizer"])
-    maker: Any = build.make_component(create_part("tokenizer", tokenizer, "data.tokenizer"))
+    maker: Any = build.make_component(create_part("tokenizer", sections.data.tokenizer, "data.tokenizer"))
     vocabulary = Vocabulary.from_tokenizer(built, maker.spell_special_tokens(built))
     model = build_on_meta(plan, vocabulary.size)
     fill_model(model, NATIVE, SafetensorsFiles([folder / "model.safetensors"]))
     model.origin = read_origin(folder / "origin") or Origin(NATIVE.name)
-    return SavedModel(folder, True, config, model.eval(), built, vocabulary, (vocabulary.eos,))
+    return SavedModel(folder, sections, config, model.eval(), built, vocabulary, (vocabulary.eos,))
 
 
-def _read_run_config(path: Path) -> dict[str, Any]:
-    """Reads the config of a run, and checks the sections that the model and its tokenizer are built from.
+def _parse_sections(path: Path, config: Mapping[str, Any]) -> RunSections:
+    """Parses the sections of a ``config.yaml`` that the model and its tokenizer are built from.
 
+    Args:
+        path: the file, for messages.
+        config: its content.
     Raises:
         Refused: if a section is missing or wrong; names the file and the key.
     """
-    config = read_config(path)
-    data = config.get("data")
-    sections = {
-        "model": config.get("model"),
-        "data": data,
-        "objective": config.get("objective"),
-        "data.tokenizer": data.get("tokenizer") if isinstance(data, Mapping) else None,
-    }
+    model, data, objective = (config.get(key) for key in ("model", "data", "objective"))
+    tokenizer, length = (data.get(key) if isinstance(data, Mapping) else None for key in ("tokenizer", "length"))
+    sections = {"model": model, "data": data, "objective": objective, "data.tokenizer": tokenizer}
     problems: list[str] = []
+    if isinstance(data, Mapping) and type(length) is not int:
+        problems.append(f"{path}: data.length must be an integer: got {str(length)[:40]!r}")
+    if isinstance(model, Mapping) and "path" in model and "sha256" not in model:
+        problems.append(f"{path}: model.sha256 must be given with model.path: got path={str(model['path'])[:40]!r}")
     for key, section in sections.items():
         found: list[str] = []
         if not isinstance(section, Mapping):
@@ -129,7 +146,8 @@ def _read_run_config(path: Path) -> dict[str, Any]:
         problems += [f"{path}: {line}" for line in found]
     if problems:
         raise Refused("\n".join(problems))
-    return config
+    parsed = ModelConfig.from_mapping(config["model"]), DataConfig.from_mapping(config["data"])
+    return RunSections(*parsed, ComponentConfig.from_mapping(config["objective"]))
 
 
 def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
@@ -142,7 +160,7 @@ def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
     sentinels = tuple(number for name, number in spelled.items() if name not in ROLES)
     vocabulary = Vocabulary(size=model.vocabulary, sentinels=sentinels, **ids)
     end_ids = published.get("eos") or tuple(end for end in (vocabulary.eos,) if end != NO_TOKEN)
-    return SavedModel(folder, False, config, model, built, vocabulary, end_ids)
+    return SavedModel(folder, None, config, model, built, vocabulary, end_ids)
 
 
 def _find_common_ids(file: Path, built: tokenizers.Tokenizer) -> dict[str, int]:

@@ -47,8 +47,7 @@ def build_length_chart(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | 
 
 def _get_training_length(runs: Iterable[Run]) -> int | None:
     """Returns the training length if it is the same in all runs, else None."""
-    data = [run.config.get("data") for run in runs if run.config]
-    told = {one.get("train_length") for one in data if isinstance(one, Mapping)}
+    told = {run.get_section("data").get("train_length") for run in runs if run.get_section("data")}
     length = told.pop() if len(told) == 1 else None
     return length if isinstance(length, int) else None
 

@@ -81,7 +81,7 @@ def _escape_names(value: Any) -> Any:
 
 def _build_spec(chart: Chart, view: int, axis: int) -> dict[str, Any]:
     """Builds the specification of a chart with data, theme and legend, at the width of the report."""
-    config = get_theme(chart.legend)
-    config["legend"]["columns"] = max(1, WIDTH // (8 * max(map(len, chart.arms)) + 50))
-    spec: dict[str, Any] = _escape_names(resolve_colors({**chart.fill(view, axis), "config": config}))
+    theme = get_theme(chart.legend)
+    theme["legend"]["columns"] = max(1, WIDTH // (8 * max(map(len, chart.arms)) + 50))
+    spec: dict[str, Any] = _escape_names(resolve_colors({**chart.fill(view, axis), "config": theme}))
     return {**spec, "width": WIDTH, "background": "white", "autosize": "pad"}

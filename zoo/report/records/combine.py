@@ -111,9 +111,8 @@ def _separate_tasks(studies: Sequence[StudyRuns]) -> list[StudyRuns]:
 
 def _collect_data_configs(runs: Iterable[Run], task: str) -> set[tuple[str, ...]]:
     """Returns the data configs of the runs of a task: one, unless arms differ in it."""
-    configs = (run.config for run in runs if run.task == task and run.config)
-    flat = (flatten_to_text({"data": config.get("data")}) for config in configs)
-    return {tuple(f"{key}={value}" for key, value in config.items()) for config in flat}
+    flat = (flatten_to_text({"data": run.get_section("data")}) for run in runs if run.task == task and run.config)
+    return {tuple(f"{key}={value}" for key, value in values.items()) for values in flat}
 
 
 def _rename_tasks(study: Study, runs: Sequence[Run], apart: set[str]) -> StudyRuns:

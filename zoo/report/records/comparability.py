@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, Task
+from zoo.runs.config_sections import Options
 from zoo.units import format_percent
 
 _PER_TOKEN = ("loss", "perplexity", "accuracy")
@@ -60,6 +60,5 @@ def _disable_comparison(task: Task, note: str) -> Task:
     return replace(task, comparable=False, margin=None, note=f"{task.note} {note}".strip())
 
 
-def _get_tokenizer(run: Run) -> Mapping[str, Any]:
-    data = run.config.get("data")
-    return {"tokenizer": data.get("tokenizer") if isinstance(data, Mapping) else None}
+def _get_tokenizer(run: Run) -> Options:
+    return {"tokenizer": run.get_section("data").get("tokenizer")}

@@ -16,6 +16,7 @@ from zoo.report.records.flat_configs import ABSENT, find_differing_keys, flatten
 from zoo.report.records.learning_curves import list_metrics, read_curves
 from zoo.report.records.metrics import SENSITIVE_METRICS
 from zoo.report.records.run_files import read_json
+from zoo.runs.config_sections import Options
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.state_files import read_config
 
@@ -56,7 +57,7 @@ class Run:
         task: name of the task.
         seed: random seed.
         folder: folder of the run.
-        config: checked config; empty if it cannot be read.
+        config: content of ``config.yaml``, of this or another version; empty if it cannot be read.
         result: content of ``result.json``; None if the run has not finished.
         failure: content of ``failed.json``; None if the run has not failed.
         curves: measurements of the run, one row per logged step.
@@ -70,7 +71,7 @@ class Run:
     task: str
     seed: int
     folder: Path
-    config: Mapping[str, Any]
+    config: Options
     result: Mapping[str, Any] | None
     failure: Mapping[str, Any] | None
     curves: pl.DataFrame
@@ -78,6 +79,16 @@ class Run:
     rate: float | None = None
     tuning: bool = False
     stale: bool = False
+
+    @property
+    def recorded_seed(self) -> int:
+        """The seed in the recorded config; 0 if it has none."""
+        return int(self.config.get("seed") or 0)
+
+    def get_section(self, name: str) -> Options:
+        """Returns a section of the recorded config; empty if there is none."""
+        section = self.config.get(name)
+        return section if isinstance(section, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -166,15 +177,15 @@ def _explain_missing_config(run: Run) -> str:
     return f"a run folder must hold config.yaml: {_describe_damage(run)}"
 
 
-def _read_config(path: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def _read_config(path: Path) -> tuple[Options, tuple[str, ...]]:
     """Reads the config of a run; returns an empty one and a note if it cannot be read."""
     try:
-        config = read_config(path)
-        seed = config.get("seed", 0)
+        values = read_config(path)
+        seed = values.get("seed", 0)
         require(isinstance(seed, int) or seed is None, f"{path}: seed must be an integer: got {seed!r}")
     except Refused as error:
         return {}, (str(error),)
-    return config, ()
+    return values, ()
 
 
 def drop_stale_results(runs: Sequence[Run]) -> list[Run]:
@@ -214,7 +225,7 @@ class ComparisonOptions:
 
 def build_study(
     folders: Sequence[Path],
-    planned: Mapping[Path, Mapping[str, Any]] | None = None,
+    planned: Mapping[Path, Options] | None = None,
     options: ComparisonOptions = ComparisonOptions(),
 ) -> tuple[Study, list[Run]]:
     """Builds a study from run folders that belong to no study.
@@ -273,8 +284,7 @@ def _find_arm(given: str, arms: Iterable[str]) -> str:
 
 
 def _get_task_name(run: Run) -> str:
-    data = run.config.get("data")
-    return str(data.get("name", "data")) if isinstance(data, Mapping) else str(data or "data")
+    return str(run.get_section("data").get("name", "data"))
 
 
 def _name_arms(task: str, runs: Sequence[Run]) -> list[Run]:
@@ -287,14 +297,13 @@ def _name_arms(task: str, runs: Sequence[Run]) -> list[Run]:
         names.setdefault(own, _format_arm_name(run, dict(zip(keys.values(), own, strict=True)), names.values()))
     arms = [names[tuple(config.get(key, ABSENT) for key in keys)] for config in configs]
     pairs = zip(runs, arms, strict=True)
-    return [replace(run, arm=arm, task=task, seed=int(run.config.get("seed") or 0)) for run, arm in pairs]
+    return [replace(run, arm=arm, task=task, seed=run.recorded_seed) for run, arm in pairs]
 
 
 def _format_arm_name(run: Run, differences: Mapping[str, str], taken: Iterable[str], limit: int = 3) -> str:
     """Formats the first few differences as ``key=value``, with a number if that name is taken."""
     pairs = [f"{key}={value if len(value) <= 24 else value[:23] + '…'}" for key, value in differences.items()]
-    model = run.config.get("model")
-    alone = str(model.get("name", "run")) if isinstance(model, Mapping) else "run"
+    alone = str(run.get_section("model").get("name", "run"))
     name = ", ".join(pairs[:limit]) + (" …" if len(pairs) > limit else "") if pairs else alone
     same = [other for other in taken if other == name or other.startswith(f"{name} (")]
     return f"{name} ({len(same) + 1})" if same else name
