@@ -52,7 +52,10 @@ MISTAKES = {
     "no data file": (["data=text", "~data.limit", "data.path=/no/such"], ["data text: path", "got path=/no/such"]),
     "positions": (["model.position.length=32"], ["model.position: learned has 32 positions", "data.length=64"]),
     "objective for pairs": (["objective=span_corruption"], ["span_corruption makes no sense", "it needs documents"]),
-    "objective for a decoder": (["objective=masked_lm"], ["masked_lm makes no sense for decoder with pairs", "both"]),
+    "objective for a decoder": (
+        ["objective=masked_lm"],
+        ["masked_lm makes no sense for decoder with pairs", "bidirectional"],
+    ),
     "pair that means nothing": (
         ["model/attention=none", "model/position=rotary", "~model.position.length"],
         ["model.position: rotary would change nothing", "attention none does not apply"],

@@ -13,7 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.components.objective.replaced_token import Generator, ReplacedToken, _drawn
+from zoo.components.objective.replaced_token import Generator, ReplacedToken, _sample_tokens
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.model.interfaces import Inputs, View
@@ -66,7 +66,7 @@ def test_a_proposal_is_where_the_sum_first_exceeds_the_number() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, uniform = torch.randn(500, 7, generator=generator), torch.rand(500, generator=generator)
     uniform[0] = 0.0
-    for row, drawn in enumerate(_drawn(logits, uniform).tolist()):
+    for row, drawn in enumerate(_sample_tokens(logits, uniform).tolist()):
         weights = [math.exp(x) for x in logits[row].tolist()]
         assert sum(weights[:drawn]) / sum(weights) <= float(uniform[row]) < sum(weights[: drawn + 1]) / sum(weights)
 
@@ -74,9 +74,9 @@ def test_a_proposal_is_where_the_sum_first_exceeds_the_number() -> None:
 def test_proposals_follow_the_distribution() -> None:
     probabilities = torch.tensor([0.0, 0.1, 0.2, 0.0, 0.7])
     uniform = torch.rand(4000, generator=torch.Generator().manual_seed(0))
-    drawn = _drawn(probabilities.log().expand(4000, 5), uniform).bincount(minlength=5)
+    drawn = _sample_tokens(probabilities.log().expand(4000, 5), uniform).bincount(minlength=5)
     assert drawn[[0, 3]].tolist() == [0, 0]
-    assert _drawn(probabilities.log()[None], torch.zeros(1)).tolist() == [1], "what cannot be is not drawn"
+    assert _sample_tokens(probabilities.log()[None], torch.zeros(1)).tolist() == [1], "what cannot be is not drawn"
     assert stats.chisquare(drawn[[1, 2, 4]].numpy(), [400, 800, 2800]).pvalue > 1e-6
 
 

@@ -133,7 +133,7 @@ def test_every_place_can_be_hidden() -> None:
 def test_too_few_sentinels_are_refused_before_anything_runs() -> None:
     objective = SpanCorruption(16, VOCABULARY, "decoder", density=0.5, span=1.0)
     assert objective.get_max_length(180) == 452
-    with pytest.raises(Refused, match=r"density=0.5 and span=1.0 take 91 sentinels .* the vocabulary has 90"):
+    with pytest.raises(Refused, match=r"needs 91 sentinels with density=0.5 and span=1.0: the vocabulary has 90"):
         objective.get_max_length(182)
 
 

@@ -105,7 +105,7 @@ def test_too_few_sentinels_are_refused_before_anything_runs(told: bool, free: in
     objective = Ul2(16, vocabulary, "decoder", mode_tokens=told)
     assert objective.get_max_length(6 * free) == 18 * free
     with pytest.raises(
-        Refused, match=rf"takes {free + 1} sentinels where 50% of it are in spans of 3: {free} are free"
+        Refused, match=rf"needs {free + 1} sentinels with 50% of it in spans of 3: {free} are available"
     ):
         objective.get_max_length(6 * free + 6)
     assert Ul2(16, vocabulary, "decoder", shares=ALONE["regular"], mode_tokens=told).get_max_length(6 * free + 6)

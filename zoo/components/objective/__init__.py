@@ -1,1 +1,1 @@
-"""Objective components: what a model is asked."""
+"""Objective components: define what a model is trained to predict."""

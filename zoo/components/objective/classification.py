@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import Refused, require
-from zoo.components.objective._rows import joined, padding
+from zoo.components.objective._rows import build_segments, join_pairs
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
@@ -20,25 +20,25 @@ from zoo.registry import register
 @final
 @register("objective", "classification", paper="arXiv:1810.04805")
 class Classification(Objective):
-    """Name the class of a source with one Linear on one pooled vector; a class is a token, and a pair's whole target.
+    """Classify a source with a linear layer on a pooled hidden state; the target of a pair is one token, the class.
 
-    The model reads ``bos source sep`` and sees nothing of the target. The model's own head is not used.
+    The model reads ``bos source sep``, without the target. The language-modeling head of the model is not used.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens; the classes are its tokens.
-        variant: what reads.
-        pool: which last hidden state is judged: that of bos, of sep, or the mean of all.
-        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        vocabulary: size of the vocabulary and ids of its special tokens; classes are tokens.
+        variant: variant of the model.
+        pool: hidden state to classify: that of the first token (bos), of the last token (sep), or the mean of all.
+        label_smoothing: probability mass of a target that is spread uniformly over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Raises:
-        Refused: if a decoder, whose first token sees nothing but itself, is to be judged by it.
-    Source: Devlin et al. 2018 (first), Radford et al. 2018 (last).
+        Refused: if ``pool`` is ``first`` for a decoder, whose first token attends only to itself.
+    Source: Devlin et al. 2018 (``first``); Radford et al. 2018 (``last``).
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"classes.weight": "readout"}
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "pairs"), ("decoder", "pairs")})
-    reason: ClassVar[str] = "it needs one stack that reads a source, and a target that names its class"
+    reason: ClassVar[str] = "it needs a single stack that reads the source, and a target that is its class"
     uses_head: ClassVar[bool] = False
     one_token_targets: ClassVar[bool] = True
 
@@ -55,37 +55,37 @@ class Classification(Objective):
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
         require(
             pool != "first" or variant != "decoder",
-            "pool=first makes no sense for a decoder: its first token sees nothing of the source",
+            "pool must not be first for a decoder, whose first token does not attend to the source: got pool=first",
         )
         self.pool = pool
         self.classes = nn.Linear(dim, vocabulary.size)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """No randomness is used.
+        """Builds the view, which has no randomness.
 
         Raises:
             Refused: if a target is not one token.
         """
         if not isinstance(batch, PairBatch):
             raise TypeError("classification takes pairs")
-        if wrong := [length - 1 for length in batch.target_length.tolist() if length != 2]:
-            raise Refused(f"classification needs targets of one token, the class: got a target of {wrong[0]} tokens")
-        row, before, _ = joined(batch, self.vocabulary)
+        if invalid := [length - 1 for length in batch.target_length.tolist() if length != 2]:
+            raise Refused(f"classification needs targets of one token, the class: got a target of {invalid[0]} tokens")
+        row, before, _ = join_pairs(batch, self.vocabulary)
         tokens = row[:, : int(before.max())]
-        segment = padding(before, tokens.shape[1])
+        segment = build_segments(before, tokens.shape[1])
         tokens = tokens.masked_fill(segment < 0, self.vocabulary.pad)
         valid = torch.arange(tokens.shape[1])[None] == before[:, None] - 1
         targets = torch.where(valid, batch.target[:, :1], self.vocabulary.pad)
         return View(Inputs(tokens, segment), targets, valid)
 
     def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
-        """Logits ``[asked, vocabulary]`` and targets ``[asked]``, one for each row."""
+        """Returns logits ``[rows, vocabulary]`` and targets ``[rows]`` of the rows that have a target."""
         asked = view.valid.any(dim=1)
-        pooled = self._pooled(model.compute_hidden(view.inputs), view)
+        pooled = self._pool(model.compute_hidden(view.inputs), view)
         return self.classes(pooled[asked]), view.targets[view.valid]
 
-    def _pooled(self, hidden: Tensor, view: View) -> Tensor:
-        """``[batch, length, dim]`` to ``[batch, dim]``."""
+    def _pool(self, hidden: Tensor, view: View) -> Tensor:
+        """Pools ``[batch, length, dim]`` to ``[batch, dim]``."""
         if self.pool == "first":
             return hidden[:, 0]
         if view.inputs.segment is None:
@@ -97,6 +97,6 @@ class Classification(Objective):
 
     @torch.no_grad()
     def generate_targets(self, model: LanguageModel, batch: PairBatch) -> list[list[int]]:
-        """The likeliest class of each source."""
+        """Returns the most likely class of each source."""
         view = self.prepare(batch, ()).to(self.classes.weight.device)
         return [[token] for token in self.predict(model, view)[0].argmax(dim=-1).tolist()]

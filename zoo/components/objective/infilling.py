@@ -8,40 +8,42 @@ from typing import ClassVar, final
 import torch
 
 from zoo.checks import require_between
-from zoo.components.objective._rows import stacked
-from zoo.components.objective._spans import documents_of, random_spans
+from zoo.components.objective._rows import pad_rows
+from zoo.components.objective._spans import draw_spans, split_documents
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.model.interfaces import Inputs, Objective, View
 from zoo.registry import register
 
-Place = tuple[int, int, int, int]  # token, document, position, target
+Place = tuple[int, int, int, int]
+"""Token, index of the document, position, and target."""
 
 
 @final
 @register("objective", "infilling", paper="arXiv:2103.10360")
 class Infilling(Objective):
-    """Read a text whose spans are one mask each, both ways, then write the spans in a shuffled order.
+    """Read documents with each span replaced by one mask token, then predict the spans in random order (GLM).
 
-    A row is ``A1 A2 … B1 B2 …``: A is what is left of a document, B its spans, each ``sep span`` from which
-    ``span eos`` is predicted. The As are the prefix; documents keep to themselves. The paper gives a token of B two
-    positions, that of its mask and its place in the span; here there is one, their sum: it tells which mask is filled
-    and how far. The position in the original text would tell how long a span is before it is written.
+    A row is ``A1 A2 … B1 B2 …``: A is a document with masked spans, and B its spans, each as ``sep span``, from which
+    ``span eos`` is predicted. The parts A are a prefix with bidirectional attention; documents do not attend to each
+    other. The paper gives a token of B two positions, that of its mask token and its place in the span. Here it has one
+    position, their sum, which conveys the mask token and the progress within the span. The position in the original
+    text would reveal the length of a span before it is predicted.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens.
-        variant: what reads.
-        density: share of a document's tokens in spans.
+        vocabulary: size of the vocabulary and ids of its special tokens.
+        variant: variant of the model.
+        density: fraction of the tokens of a document in spans.
         span: mean length of a span.
-        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        label_smoothing: probability mass of a target that is spread uniformly over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Du et al. 2021, section 2.1.
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("decoder", "documents")})
-    reason: ClassVar[str] = "it needs documents, and one stack that sees a prefix both ways and writes after it"
+    reason: ClassVar[str] = "it needs documents, and a single stack with a bidirectional prefix and causal attention"
     needs: ClassVar[frozenset[str]] = frozenset({"prefix"})
 
     def __init__(
@@ -61,44 +63,46 @@ class Infilling(Objective):
         self.density, self.span = density, span
 
     def get_max_length(self, length: int) -> int:
-        """Each span adds its mask and its sep, and is itself of at least one token, as is the gap before it."""
+        """Returns ``2 * length``: a span adds mask and sep; it and the gap before it have at least one token each."""
         return 2 * length
 
     def get_required_tokens(self, form: str, length: int) -> Required:
-        """Mask for each span, and sep before it is written."""
+        """Returns mask and sep."""
         return Required(mask=True, sep=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """Where spans begin and end is drawn, and the order in which those of a document are written."""
+        """Draws the spans and the order in which those of a document are predicted, and builds the view."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("infilling takes documents")
-        read: list[list[Place]] = [[] for _ in range(batch.rows)]
-        written: list[list[Place]] = [[] for _ in range(batch.rows)]
-        for row, documents in enumerate(documents_of(batch)):
+        prefixes: list[list[Place]] = [[] for _ in range(batch.rows)]
+        suffixes: list[list[Place]] = [[] for _ in range(batch.rows)]
+        for row, documents in enumerate(split_documents(batch)):
             for number, document in enumerate(documents):
-                left, spans = self._blank(document, number, generators[row])
-                read[row] += left
-                written[row] += spans
-        whole = [a + b for a, b in zip(read, written, strict=True)]
+                masked, spans = self._mask_spans(document, number, generators[row])
+                prefixes[row] += masked
+                suffixes[row] += spans
+        rows = [a + b for a, b in zip(prefixes, suffixes, strict=True)]
         tokens, segment, position, targets = (
-            stacked([[place[part] for place in row] for row in whole], fill)
+            pad_rows([[place[part] for place in row] for row in rows], fill)
             for part, fill in enumerate((self.vocabulary.pad, -1, 0, self.vocabulary.pad))
         )
-        prefix = torch.tensor([len(row) for row in read])
+        prefix = torch.tensor([len(row) for row in prefixes])
         valid = (torch.arange(tokens.shape[1])[None] >= prefix[:, None]) & (segment >= 0)
         return View(Inputs(tokens, segment, position, prefix), targets, valid)
 
-    def _blank(self, document: list[int], number: int, generator: torch.Generator) -> tuple[list[Place], list[Place]]:
-        """What is left of a document, and its spans; what is left has itself as targets, which nobody asks for."""
-        left: list[int] = []
+    def _mask_spans(
+        self, document: list[int], number: int, generator: torch.Generator
+    ) -> tuple[list[Place], list[Place]]:
+        """Returns a document with masked spans, whose targets are unused, and its spans in random order."""
+        masked: list[int] = []
         spans: list[list[Place]] = []
         at = 0
-        for gap, length in random_spans(len(document), self.density, self.span, generator):
-            left += [*document[at : at + gap], self.vocabulary.mask]
-            hidden = document[at + gap : at + gap + length]
-            pairs = zip([self.vocabulary.sep, *hidden], [*hidden, self.vocabulary.eos], strict=True)
-            spans.append([(token, number, len(left) - 1 + i, target) for i, (token, target) in enumerate(pairs)])
+        for gap, length in draw_spans(len(document), self.density, self.span, generator):
+            masked += [*document[at : at + gap], self.vocabulary.mask]
+            span = document[at + gap : at + gap + length]
+            pairs = zip([self.vocabulary.sep, *span], [*span, self.vocabulary.eos], strict=True)
+            spans.append([(token, number, len(masked) - 1 + i, target) for i, (token, target) in enumerate(pairs)])
             at += gap + length
-        left += document[at:]
+        masked += document[at:]
         order = torch.randperm(len(spans), generator=generator).tolist()
-        return [(token, number, i, token) for i, token in enumerate(left)], [p for one in order for p in spans[one]]
+        return [(token, number, i, token) for i, token in enumerate(masked)], [p for i in order for p in spans[i]]

@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 import torch
 
-from zoo.components.objective._hiding import Hiding
-from zoo.components.objective._rows import joined, padding
+from zoo.components.objective._rows import build_segments, join_pairs
+from zoo.components.objective._token_masking import TokenMasking
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
@@ -19,22 +19,22 @@ from zoo.registry import register
 @final
 @register("objective", "masked_lm", paper="arXiv:1810.04805")
 class MaskedLm(Objective):
-    """Predict tokens that were hidden; of a pair, the whole target at once, its length given.
+    """Predict masked tokens; for pairs, all tokens of the target at once, given its length.
 
-    Of the chosen tokens of a document, 80 % become mask, 10 % a random token and 10 % stay.
+    Of the selected tokens of a document, 80 % become the mask token and 10 % a random token; 10 % are unchanged.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens.
-        variant: what reads.
-        rate: share of a document's tokens that are chosen; at least one a row.
-        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        vocabulary: size of the vocabulary and ids of its special tokens.
+        variant: variant of the model.
+        rate: fraction of the tokens of a row of documents to predict; at least one token per row.
+        label_smoothing: probability mass of a target that is spread uniformly over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Devlin et al. 2018.
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents"), ("encoder", "pairs")})
-    reason: ClassVar[str] = "it needs one stack whose tokens see both ways"
+    reason: ClassVar[str] = "it needs a single stack with bidirectional attention"
     accuracy: ClassVar[str] = "masked_accuracy"
 
     def __init__(
@@ -48,27 +48,25 @@ class MaskedLm(Objective):
         z_loss: float = 0.0,
     ) -> None:
         super().__init__(dim, vocabulary, variant, label_smoothing, z_loss)
-        self.hiding = Hiding(vocabulary, rate)
+        self.masking = TokenMasking(vocabulary, rate)
 
     def get_required_tokens(self, form: str, length: int) -> Required:
-        """Mask, and sep between source and target."""
+        """Returns mask, and sep for pairs."""
         return Required(mask=True, sep=form == "pairs")
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """Which tokens are chosen, and what they become, is drawn."""
-        if isinstance(batch, PairBatch):
-            return self._fill_target(batch)
-        return self._hide(batch, generators)
+        """Draws the tokens to predict and their replacements, and builds the view."""
+        return self._mask_targets(batch) if isinstance(batch, PairBatch) else self._mask_documents(batch, generators)
 
-    def _fill_target(self, batch: PairBatch) -> View:
-        row, before, total = joined(batch, self.vocabulary)
+    def _mask_targets(self, batch: PairBatch) -> View:
+        row, before, total = join_pairs(batch, self.vocabulary)
         column = torch.arange(row.shape[1])[None]
         valid = (column >= before[:, None]) & (column < total[:, None])
-        inputs = Inputs(row.masked_fill(valid, self.vocabulary.mask), padding(total, row.shape[1]))
+        inputs = Inputs(row.masked_fill(valid, self.vocabulary.mask), build_segments(total, row.shape[1]))
         return View(inputs, row, valid)
 
-    def _hide(self, batch: DocumentBatch, generators: Sequence[torch.Generator]) -> View:
+    def _mask_documents(self, batch: DocumentBatch, generators: Sequence[torch.Generator]) -> View:
         tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
-        chosen = self.hiding.choose(tokens, segment >= 0, generators)
-        read = self.hiding.hide(tokens, chosen, generators)
+        chosen = self.masking.select(tokens, segment >= 0, generators)
+        read = self.masking.replace(tokens, chosen, generators)
         return View(Inputs(read, segment, batch.position[:, :-1]), tokens, chosen)

@@ -15,29 +15,30 @@ from zoo.data.interfaces import Vocabulary
 from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
 from zoo.registry import register
 
-_NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}  # of the terms of a further token
+_TERM_NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}
+"""Names of the terms of the loss for tokens after the next one."""
 
 
 @final
 @register("objective", "multi_token", paper="arXiv:2404.19737")
 class MultiToken(Objective):
-    """Predict the next ``ahead`` tokens at once, each further one from h + silu(Wₖ h) in place of h.
+    """Predict the next ``ahead`` tokens at each place, the k-th after the next one from h + silu(Wₖ h) instead of h.
 
-    All share the model's own head. Where the paper has a Transformer layer for each further token there is one matrix
-    (Medusa, arXiv:2401.10774). The metrics are those of the next token, as for causal_lm.
+    All predictions share the head of the model. Instead of a Transformer layer for each additional token, as in the
+    paper, there is one matrix (Medusa, arXiv:2401.10774). The metrics are those of the next token, as for causal_lm.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens.
-        variant: what reads.
-        ahead: how many tokens are predicted at each place, the next one included.
-        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        vocabulary: size of the vocabulary and ids of its special tokens.
+        variant: variant of the model.
+        ahead: number of tokens to predict at each place, including the next one.
+        label_smoothing: probability mass of a target that is spread uniformly over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Gloeckle et al. 2024.
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("decoder", "documents")})
-    reason: ClassVar[str] = "it needs texts, and one stack whose tokens see only what came before"
+    reason: ClassVar[str] = "it needs documents, and a single stack with causal attention"
     models_text: ClassVar[bool] = True
 
     def __init__(
@@ -55,7 +56,7 @@ class MultiToken(Objective):
         self.further = nn.ModuleList([nn.Linear(dim, dim, bias=False) for _ in range(ahead - 1)])
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """No randomness is used."""
+        """Builds the view, which has no randomness."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("multi_token takes documents")
         segment = batch.segment[:, :-1]
@@ -63,27 +64,27 @@ class MultiToken(Objective):
         return View(Inputs(batch.tokens[:, :-1], segment, batch.position[:, :-1]), batch.tokens[:, 1:], valid)
 
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
-        """A term for each token ahead, each the mean over the places whose document goes on so far."""
+        """Returns a term for each token ahead, the mean over the places whose document continues that far."""
         hidden = model.compute_hidden(view.inputs)
         terms = self.compute_terms(model.logits(hidden[view.valid]), view.targets[view.valid])
         for steps, matrix in enumerate(self.further, start=1):
-            asked = _goes_on(view, steps)
+            asked = _mark_valid(view, steps)
             h = hidden[:, : asked.shape[1]][asked]
-            found = self.compute_terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
-            terms |= {_NAMES[name].format(steps + 1): term for name, term in found.items()}
+            further = self.compute_terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
+            terms |= {_TERM_NAMES[name].format(steps + 1): term for name, term in further.items()}
         return terms
 
     def count_terms(self, view: View) -> dict[str, int]:
-        """The places whose document goes on so far."""
+        """Counts, for each term, the places whose document continues that far."""
         counts = super().count_terms(view)
         for steps in range(1, len(self.further) + 1):
-            asked = int(_goes_on(view, steps).sum())
-            counts |= {name.format(steps + 1): asked for name in _NAMES.values()}
+            asked = int(_mark_valid(view, steps).sum())
+            counts |= {name.format(steps + 1): asked for name in _TERM_NAMES.values()}
         return counts
 
 
-def _goes_on(view: View, steps: int) -> Tensor:
-    """``[batch, length - steps]``: True where the token ``steps`` after the next one is of the same document."""
+def _mark_valid(view: View, steps: int) -> Tensor:
+    """Returns True where the token ``steps`` after the next is in the same document, ``[batch, length - steps]``."""
     segment = view.inputs.segment
     if segment is None:
         raise TypeError("rows of documents have segments")

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require_divides, require_even, require_positive
-from zoo.components.objective._hiding import Hiding
-from zoo.components.objective._rows import uniform
+from zoo.components.objective._rows import draw_uniform
+from zoo.components.objective._token_masking import TokenMasking
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
@@ -24,12 +24,12 @@ from zoo.registry import register
 
 @dataclass(frozen=True)
 class Generator:
-    """The small encoder that proposes tokens; it is trained with the model, and is no part of it.
+    """Options of the generator, a small encoder that is trained together with the model but is not part of it.
 
     Args:
         dim: features per token.
-        layers: how many.
-        heads: of each layer; divides ``dim``.
+        layers: number of layers.
+        heads: number of heads per layer; divides ``dim``.
     """
 
     dim: int = 64
@@ -46,25 +46,25 @@ class Generator:
 @final
 @register("objective", "replaced_token", paper="arXiv:2003.10555")
 class ReplacedToken(Objective):
-    """Say of each token whether a small generator, which fills masks in, has put it there.
+    """Predict for each token whether it was replaced by a small generator that fills in masked tokens (ELECTRA).
 
-    The generator learns masked language modeling; what it proposes is drawn from its distribution and passes on no
-    gradient. A proposal that is the original token counts as original. The loss is that of the generator plus
-    ``weight`` times the binary cross-entropy of all real tokens. The metrics are those of the two classes.
+    The generator is trained with masked language modeling; replacements are sampled from its distribution, without a
+    gradient. A sampled token that equals the original counts as original. The loss is that of the generator plus
+    ``weight`` times the mean binary cross-entropy of all tokens. The metrics are those of the two classes.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens.
-        variant: what reads.
-        rate: share of a row's tokens that are masked; at least one a row.
-        weight: of the model's own term.
-        generator: dim, layers and heads of the generator.
+        vocabulary: size of the vocabulary and ids of its special tokens.
+        variant: variant of the model.
+        rate: fraction of the tokens of a row to mask; at least one token per row.
+        weight: weight of the model's own term in the loss.
+        generator: size of the generator.
     Source: Clark et al. 2020.
     """
 
     roles: ClassVar[Mapping[str, Role]] = {"score.weight": "readout"}
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("encoder", "documents")})
-    reason: ClassVar[str] = "it needs documents, and one stack whose tokens see both ways"
+    reason: ClassVar[str] = "it needs documents, and a single stack with bidirectional attention"
     accuracy: ClassVar[str] = "replaced_accuracy"
     uses_head: ClassVar[bool] = False
 
@@ -80,30 +80,30 @@ class ReplacedToken(Objective):
     ) -> None:
         super().__init__(dim, vocabulary, variant)
         require_positive("weight", weight)
-        self.hiding, self.weight = Hiding(vocabulary, rate), weight
-        self.generator = _Proposals(vocabulary.size, generator)
+        self.masking, self.weight = TokenMasking(vocabulary, rate), weight
+        self.generator = _GeneratorModel(vocabulary.size, generator)
         self.score = nn.Linear(dim, 1)
 
     def get_required_tokens(self, form: str, length: int) -> Required:
-        """Mask."""
+        """Returns mask."""
         return Required(mask=True)
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """Which tokens are masked is drawn, and a number for each that decides what is proposed."""
+        """Draws the tokens to mask, and a uniform number for each token from which its replacement is sampled."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("replaced_token takes documents")
         tokens, segment = batch.tokens[:, :-1], batch.segment[:, :-1]
-        chosen = self.hiding.choose(tokens, segment >= 0, generators)
-        numbers = uniform(tokens.shape[1], generators)
+        chosen = self.masking.select(tokens, segment >= 0, generators)
+        numbers = draw_uniform(tokens.shape[1], generators)
         inputs = Inputs(tokens.masked_fill(chosen, self.vocabulary.mask), segment, batch.position[:, :-1])
         return View(inputs, tokens, segment >= 0, {"chosen": chosen, "uniform": numbers})
 
     def predict(self, model: LanguageModel, view: View) -> tuple[Tensor, Tensor]:
-        """Logits ``[asked, 2]`` and targets ``[asked]`` of real tokens; 1 is replaced."""
+        """Returns logits ``[tokens, 2]`` and targets ``[tokens]`` of all tokens but padding; class 1 is replaced."""
         return self._detect(model, view, self._propose(view))
 
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
-        """Cross-entropy of the masked tokens for the generator, and weighted of the two classes for the model."""
+        """Returns the cross-entropy of the generator, and the weighted cross-entropy of the two classes."""
         proposed = self._propose(view)
         asked = (view.extra["chosen"] & view.valid)[view.extra["chosen"]]
         originals = view.targets[view.extra["chosen"]]
@@ -116,32 +116,32 @@ class ReplacedToken(Objective):
         }
 
     def count_terms(self, view: View) -> dict[str, int]:
-        """The masked tokens, and all real ones."""
+        """Counts the masked tokens, and all tokens but padding."""
         masked = view.extra["chosen"] & view.valid
         return {"generator": int(masked.sum()), "discriminator": int(view.valid.sum())}
 
     def _propose(self, view: View) -> Tensor:
-        """The generator's logits ``[masked, vocabulary]`` at the masked places."""
+        """Returns the logits ``[masked, vocabulary]`` of the generator at the masked places."""
         logits: Tensor = self.generator(view.inputs, view.extra["chosen"])
         return logits
 
     def _detect(self, model: LanguageModel, view: View, proposed: Tensor) -> tuple[Tensor, Tensor]:
         tokens = view.targets.clone()
-        tokens[view.extra["chosen"]] = _drawn(proposed.detach(), view.extra["uniform"][view.extra["chosen"]])
+        tokens[view.extra["chosen"]] = _sample_tokens(proposed.detach(), view.extra["uniform"][view.extra["chosen"]])
         score = self.score(model.compute_hidden(replace(view.inputs, tokens=tokens))[view.valid])
-        # Of two logits of which one is zero, softmax is the sigmoid of the other.
+        # The softmax of two logits, one of them zero, is the sigmoid of the other.
         return torch.cat([torch.zeros_like(score), score], dim=-1), (tokens != view.targets)[view.valid].long()
 
 
-def _drawn(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Tokens ``[n]`` of logits ``[n, vocabulary]``: where the sum of probabilities first exceeds ``uniform``."""
+def _sample_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Samples tokens ``[n]`` from logits ``[n, vocabulary]`` by inverting the distribution at ``uniform``, ``[n]``."""
     sums = logits.double().softmax(dim=-1).cumsum(dim=-1)
     at = torch.searchsorted(sums, uniform.double()[:, None] * sums[:, -1:], right=True)
     return at[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
-class _Proposals(nn.Module):
-    """torch's encoder over documents that keep to themselves, with sinusoidal positions and a tied head."""
+class _GeneratorModel(nn.Module):
+    """Encoder of torch on packed documents, with sinusoidal position encoding and a tied head."""
 
     def __init__(self, vocabulary: int, options: Generator) -> None:
         super().__init__()
@@ -156,19 +156,20 @@ class _Proposals(nn.Module):
         self.heads = options.heads
 
     def forward(self, inputs: Inputs, asked: Tensor) -> Tensor:
-        """Logits ``[asked, vocabulary]`` at the asked places."""
+        """Returns logits ``[asked, vocabulary]`` at the places where ``asked``, ``[batch, length]``, is True."""
         if inputs.segment is None or inputs.position is None:
             raise TypeError("rows of documents have segments and positions")
         dim = self.table.embedding_dim
         x = self.table(inputs.tokens) * math.sqrt(dim)
-        x = x + _sinusoids(inputs.position, dim).to(x.dtype)
-        apart = inputs.segment[:, :, None] != inputs.segment[:, None, :]  # padding sees padding, so nobody sees nothing
-        y = self.layers(x, apart.repeat_interleave(self.heads, dim=0))
+        x = x + _encode_positions(inputs.position, dim).to(x.dtype)
+        # Padding attends to padding, so that no row of the mask is empty.
+        masked = inputs.segment[:, :, None] != inputs.segment[:, None, :]
+        y = self.layers(x, masked.repeat_interleave(self.heads, dim=0))
         return F.linear(y[asked], self.table.weight, self.bias)
 
 
-def _sinusoids(positions: Tensor, dim: int) -> Tensor:
-    """``[batch, length, dim]`` (Vaswani et al. 2017), sines first."""
+def _encode_positions(positions: Tensor, dim: int) -> Tensor:
+    """Returns the sinusoidal encoding ``[batch, length, dim]`` (Vaswani et al. 2017), sines before cosines."""
     rate = torch.exp(torch.arange(dim // 2, device=positions.device) * (-math.log(10000.0) * 2 / dim))
     angle = positions[..., None] * rate
     return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -9,13 +9,13 @@ import torch
 
 from zoo.checks import Refused, require_between
 from zoo.components.objective._spans import (
-    Corrupted,
-    corrupt,
+    CorruptedDocument,
+    build_view,
+    count_max_spans,
     count_spans,
-    documents_of,
-    most_spans,
-    random_spans,
-    view_of,
+    draw_spans,
+    replace_spans,
+    split_documents,
 )
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
@@ -29,16 +29,16 @@ from zoo.registry import register
 class SpanCorruption(Objective):
     """Replace spans by sentinels and predict ``sentinel span sentinel span … eos``.
 
-    Each document of a row is corrupted apart and keeps to itself in both stacks. An encoder-decoder reads the
-    corrupted document in its encoder; a decoder reads it before the spans, which follow after ``sep``.
+    Each document of a row is corrupted separately, and documents do not attend to each other. An encoder-decoder reads
+    the corrupted document in its encoder; a decoder reads it first, and predicts the spans after ``sep``.
 
     Args:
         dim: features per token.
-        vocabulary: size and special tokens; each span of a document takes a sentinel.
-        variant: what reads.
-        density: share of the tokens in spans.
+        vocabulary: size of the vocabulary and ids of its special tokens, with a sentinel for each span of a document.
+        variant: variant of the model.
+        density: fraction of the tokens in spans.
         span: mean length of a span.
-        label_smoothing: share of the target that is spread over the vocabulary, in training.
+        label_smoothing: probability mass of a target that is spread uniformly over the vocabulary, in training.
         z_loss: weight of the mean of logsumexp(logits)² (PaLM, arXiv:2204.02311), in training.
     Source: Raffel et al. 2020, section 3.1.4.
     """
@@ -46,7 +46,7 @@ class SpanCorruption(Objective):
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset(
         {("encoder_decoder", "documents"), ("decoder", "documents")}
     )
-    reason: ClassVar[str] = "it needs documents, and tokens that see only what came before to write the spans"
+    reason: ClassVar[str] = "it needs documents, and a stack with causal attention that generates the spans"
 
     def __init__(
         self,
@@ -65,31 +65,34 @@ class SpanCorruption(Objective):
         self.density, self.span = density, span
 
     def get_max_length(self, length: int) -> int:
-        """A decoder reads a document's rest and its spans, each sentinel twice: at most five tokens for two.
+        """Returns the greatest length of a row of the stack that predicts the spans.
 
-        Of two stacks the one that writes reads a document's spans after bos: at most three tokens for two.
+        A decoder reads the corrupted document and the spans, each sentinel twice: at most five tokens for two. The
+        decoder of an encoder-decoder reads the spans after a start token: at most three tokens for two.
         """
         spans = count_spans(length, self.density, self.span)[1]
         if spans > len(self.vocabulary.sentinels):
             raise Refused(
-                f"density={self.density} and span={self.span} take {spans} sentinels of a document of {length} tokens: "
-                f"the vocabulary has {len(self.vocabulary.sentinels)}"
+                f"a document of {length} tokens needs {spans} sentinels with density={self.density} and "
+                f"span={self.span}: the vocabulary has {len(self.vocabulary.sentinels)}"
             )
         return length * 3 // 2 if self.variant == "encoder_decoder" else length * 5 // 2 + 2
 
     def get_required_tokens(self, form: str, length: int) -> Required:
-        """A sentinel for each span of the longest document; sep where one stack reads and writes."""
-        return Required(sep=self.variant != "encoder_decoder", sentinels=most_spans(length, self.density, self.span))
+        """Returns a sentinel for each span of the longest document, and sep for a decoder."""
+        return Required(
+            sep=self.variant != "encoder_decoder", sentinels=count_max_spans(length, self.density, self.span)
+        )
 
     def prepare(self, batch: Batch, generators: Sequence[torch.Generator]) -> View:
-        """Where spans begin and end is drawn, a random division of the document into spans and gaps."""
+        """Draws the spans of each document, and builds the view."""
         if not isinstance(batch, DocumentBatch):
             raise TypeError("span_corruption takes documents")
         rows = [
             [self._corrupt(document, generator) for document in row]
-            for row, generator in zip(documents_of(batch), generators, strict=True)
+            for row, generator in zip(split_documents(batch), generators, strict=True)
         ]
-        return view_of(rows, self.vocabulary, self.variant)
+        return build_view(rows, self.vocabulary, self.variant)
 
-    def _corrupt(self, document: list[int], generator: torch.Generator) -> Corrupted:
-        return corrupt(document, random_spans(len(document), self.density, self.span, generator), self.vocabulary)
+    def _corrupt(self, document: list[int], generator: torch.Generator) -> CorruptedDocument:
+        return replace_spans(document, draw_spans(len(document), self.density, self.span, generator), self.vocabulary)
