@@ -82,9 +82,12 @@ def run_python(body: str, names: dict[str, object]) -> str:
 
 
 def is_shown(printed: str, shown: str) -> bool:
-    """True if a page shows what was printed, but for white space at ends of lines; ``…`` stands for any text."""
-    pattern = re.escape(shown.replace("… (shortened)", "…").rstrip("\n")).replace("…", ".*")
-    return re.fullmatch(pattern, re.sub(r" +$", "", printed.rstrip(), flags=re.MULTILINE), re.DOTALL) is not None
+    """True if a page shows what was printed, whatever kind of spaces; ``…`` stands for any text."""
+    printed, shown = (
+        re.sub(r" +$", "", text.replace("\xa0", " ").rstrip(), flags=re.MULTILINE) for text in (printed, shown)
+    )
+    pattern = re.escape(shown.replace("… (shortened)", "…")).replace("…", ".*")
+    return re.fullmatch(pattern, printed, re.DOTALL) is not None
 
 
 def test_what_a_page_shows_is_compared() -> None:
