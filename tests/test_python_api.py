@@ -217,6 +217,29 @@ def test_results_have_a_row_for_each_run(study: zoo.StudyResult, run: zoo.RunRes
     assert isinstance(everything, pl.DataFrame)
 
 
+def test_results_have_the_config_values_that_differ(study: zoo.StudyResult) -> None:
+    frame = zoo.results(study.runs[0].folder.parent)
+    columns = [name for name in frame.columns if name.startswith("config.")]
+    assert "config.model.norm.name" in columns
+    assert not {"config.seed", "config.runs", "config.label", "config.cache"} & set(columns)
+    assert sorted(set(frame["config.model.norm.name"])) == ["layer", "rms"]
+    for name, folder in zip(frame["config.model.norm.name"], frame["folder"], strict=True):
+        assert zoo.RunResult.read(folder).config["model"]["norm"]["name"] == name
+
+
+def test_what_is_no_folder_of_runs_is_refused_as_such(study: zoo.StudyResult) -> None:
+    with pytest.raises(zoo.Refused, match=r"^'twoo' is neither a folder of runs nor a study: "):
+        zoo.results("twoo")
+    folder = study.runs[0].folder
+    with pytest.raises(zoo.Refused, match=rf"is neither a run nor a checkpoint: .*; it holds others: .*{folder.name}"):
+        zoo.load(folder.parent)
+
+
+def test_overrides_in_a_list_are_refused() -> None:
+    with pytest.raises(zoo.Refused, match=r"must be strings, such as 'model=gpt', 'steps=20': got \['steps=3'\]"):
+        zoo.train(["steps=3"])  # type: ignore[arg-type]
+
+
 def test_a_report_is_written_where_it_says(study: zoo.StudyResult, place: Path) -> None:
     written = zoo.report(*(run.folder for run in study.runs), "metrics=exact_match", out=place / "beside")
     assert written.page == place / "beside" / "report.html"

@@ -32,7 +32,7 @@ def test_the_note_is_one_line() -> None:
     out = io.StringIO()
     note_component_changes(["model=gpt", "model/attention=latent", "model/norm=rms"], out)
     assert out.getvalue().splitlines() == [
-        "note: choosing components also changes these options: attention.bias=all dropped; norm.eps 1e-05 → 1e-06"
+        "note: other options change with the chosen components: attention.bias=all dropped; norm.eps 1e-05 → 1e-06"
     ]
 
 
@@ -40,4 +40,4 @@ def test_show_prints_it_apart_from_json(capsys: pytest.CaptureFixture[str]) -> N
     assert run(PARSER.parse(["model=gpt/tiny", "model/attention=latent", "--json"])) == 0
     out, err = capsys.readouterr()
     assert out.startswith("{")
-    assert err.startswith("note: choosing components also changes")
+    assert err.startswith("note: other options change with")

@@ -83,3 +83,15 @@ def test_half_of_a_character_in_a_result_does_not_end_a_report(sound: Path, tmp_
     code, out, err = zoo("report", str(run), "--out", str(tmp_path / "out"))
     assert (code, err) == (0, ""), out
     assert "a\ufffd" in (tmp_path / "out" / "report.html").read_text(encoding="utf8")
+
+
+def test_a_second_folder_is_no_prompt(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+    done = zoo("generate", str(tmp_path / "one"), str(tmp_path / "two"), "407")
+    assert done.code == 2
+    told = (
+        f"zoo: {tmp_path / 'two'} is the folder of a run or checkpoint: zoo generate takes one folder, and then prompts"
+    )
+    assert done.err.splitlines() == [told]

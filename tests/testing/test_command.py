@@ -22,7 +22,7 @@ def test_a_sound_component_passes_and_the_checks_are_counted() -> None:
     )
     assert outcome.code == 0, outcome.out
     assert re.search(r"^norm/none  passed  4 checks: 4 passed$", outcome.out, re.MULTILINE)
-    assert outcome.out.endswith("1 components, 4 checks: 4 passed\n")
+    assert outcome.out.endswith("1 component, 4 checks: 4 passed\n")
 
 
 def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:

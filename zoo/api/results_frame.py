@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from zoo.checks import Refused
 from zoo.config.hydra_overrides import drop_hydra_overrides
 from zoo.report import Run, Study
+from zoo.report.records.flat_configs import find_differing_keys, flatten, flatten_to_text, format_value
 from zoo.study.gather_runs import gather_runs
+from zoo.study.plan.find_study import find_study
 
 RunStatus = Literal["done", "stale", "failed", "not finished"]
+_PLACES = ("runs", "cache", "label")
+"""Keys of a config that do not change the run."""
 _SCALARS = ("diverged", "steps", "tokens", "seconds", "energy_joules")
 
 
 def results(source: str | Path, *overrides: str) -> pl.DataFrame:
-    """Returns one row a run: arm, task, size, seed, status, metrics, costs, and folder.
+    """Returns one row per run: arm, task, size, seed, status, metrics, costs, config values that differ, and folder.
 
     Args:
         source: the folder of a run, a folder of runs, or a study by its name, folder, or file.
         overrides: keys and overrides of the study, as of :func:`zoo.study`.
     Returns:
-        a column for each metric by its name, and one for each cost as ``cost.NAME``; null where a run has none.
+        a table with a column for each metric by its name, for each cost as ``cost.NAME``, and for each config value in
+        which the runs differ as ``config.KEY``, such as ``config.model.norm.name``; null where a run has none.
     Raises:
         Refused: if there is neither a run nor a study.
     """
+    _require_source(source)
     described, runs, _ = gather_runs(drop_hydra_overrides([*_names(Path(source)), *overrides]))
     return build_frame(described, runs)
 
@@ -38,10 +46,25 @@ def _names(source: Path) -> list[str]:
     return [str(path.parent) for path in sorted(source.glob("*/config.yaml"))] or [str(source)]
 
 
+def _require_source(source: str | Path) -> None:
+    """Refuses a name that is neither a path nor a study; YAML that describes a study has a colon."""
+    if os.path.exists(source) or ":" in str(source) or "=" in str(source):
+        return
+    try:
+        find_study(str(source))
+    except Refused as error:
+        hint = str(error).partition(": ")[2]
+        raise Refused(f"{str(source)!r} is neither a folder of runs nor a study: {hint}") from None
+
+
 def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
     """Returns the table of a study's runs."""
     tasks = {task.name: (task.of or task.name, task.size or None) for task in described.tasks}
-    rows = [_row(run, *tasks.get(run.task, (run.task, None))) for run in runs]
+    differing = _find_differing_values(runs)
+    rows = [
+        {**_row(run, *tasks.get(run.task, (run.task, None))), **values, "folder": str(run.folder)}
+        for run, values in zip(runs, differing, strict=True)
+    ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     named = [{name: row.get(name) for name in columns} for row in rows]
     return pl.DataFrame(named, schema_overrides={"size": pl.String}, infer_schema_length=None)
@@ -54,7 +77,22 @@ def _row(run: Run, task: str, size: str | None) -> dict[str, Any]:
     row |= dict(result.get("metrics") or {})
     row |= {name: result.get(name) for name in _SCALARS}
     row |= {f"cost.{name}": value for name, value in (result.get("cost") or {}).items()}
-    return {**row, "folder": str(run.folder)}
+    return row
+
+
+def _find_differing_values(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Finds the config values in which runs differ, apart from the seed; as text where their types differ."""
+    configs = [flatten(run.config) for run in runs]
+    keys = find_differing_keys(flatten_to_text(run.config) for run in runs)
+    found: list[dict[str, Any]] = [{} for _ in runs]
+    for key in (key for key in keys if key not in _PLACES):
+        values = [config.get(key) for config in configs]
+        is_plain = len({type(value) for value in values if value is not None} - {bool, int, float, str}) == 0
+        if not is_plain or len({type(value) for value in values if value is not None}) > 1:
+            values = [None if value is None else format_value(value) for value in values]
+        for row, value in zip(found, values, strict=True):
+            row[f"config.{key}"] = value
+    return found
 
 
 def find_status(run: Run) -> RunStatus:

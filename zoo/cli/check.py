@@ -81,7 +81,8 @@ def run(given: Given) -> int:
         terminal.print(line, soft_wrap=True)
         for text in report.lines:
             terminal.print_line(text)
-    terminal.print_line(f"\n{len(components)} components, {_format_counts(total)}")
+    count = len(components)
+    terminal.print_line(f"\n{count} component{'s' if count != 1 else ''}, {_format_counts(total)}")
     return 1 if any(total[status] for status in FAILURES) else 0
 
 

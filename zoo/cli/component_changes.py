@@ -23,7 +23,7 @@ def note_component_changes(overrides: Sequence[str], file: TextIO | None = None)
         file: Output stream; standard output by default.
     """
     if changes := find_component_changes(overrides):
-        say(f"note: choosing components also changes these options: {'; '.join(changes)}", file=file, flush=True)
+        say(f"note: other options change with the chosen components: {'; '.join(changes)}", file=file, flush=True)
 
 
 def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,9 @@ def _problems(given: Given) -> Iterable[str]:
     yield from _sampling_problems(flags)
     if len(given.words) < 2:
         yield f"zoo generate needs {'a prompt' if given.words else 'the folder of a run or checkpoint, and a prompt'}"
+    for word in given.words[1:]:
+        if any(os.path.isfile(os.path.join(word, name)) for name in ("config.yaml", "config.json")):
+            yield f"{word} is the folder of a run or checkpoint: zoo generate takes one folder, and then prompts"
     if given.words[1:].count("-") > 1:
         yield "only one prompt can be read from the standard input: got - several times"
 

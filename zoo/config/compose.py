@@ -185,6 +185,9 @@ def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         Refused: with every override that cannot be applied, one per line.
     """
+    for line in overrides:
+        if not isinstance(line, str):  # from Python, where types are not enforced
+            raise Refused(f"overrides must be strings, such as 'model=gpt', 'steps=20': got {line!r}")
     return _get_composer(get_index(), GlobalHydra.instance().hydra)(overrides)
 
 
