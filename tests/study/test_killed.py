@@ -111,7 +111,9 @@ def test_a_worker_or_the_head_is_killed_and_the_rest_goes_on(
         while any(Path(f"/proc/{worker}").exists() for worker in workers):
             assert time.monotonic() < until, "workers are left"
             time.sleep(0.02)
-        assert not list(where.glob("runs/*/claim/*")), "they ended in order"
+        while list(where.glob("runs/*/claim/*")):  # also of a worker that began after the first
+            assert time.monotonic() < until, "they ended in order"
+            time.sleep(0.02)
     told = process.ended().splitlines()
     assert "143" in told, told
     assert "zoo: interrupted by SIGTERM; run the same command again to go on" in told
