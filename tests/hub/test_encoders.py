@@ -140,7 +140,10 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
     ("config", "line"),
     [
         ({"model_type": "bert", "type_vocab_size": 0}, "type_vocab_size must be at least 1: got 0"),
-        ({"model_type": "albert", "tie_word_embeddings": False}, "tie_word_embeddings must be true unless embedding_size is hidden_size"),
+        (
+            {"model_type": "albert", "tie_word_embeddings": False},
+            "tie_word_embeddings must be true unless embedding_size is hidden_size",
+        ),
         (
             {"model_type": "bert", "position_embedding_type": "relative_key"},
             "position_embedding_type must be 'absolute'",
@@ -156,7 +159,10 @@ def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
             {"model_type": "albert", "inner_group_num": 0},
             "num_hidden_layers must be from 1 to 4096 with inner_group_num=0",
         ),
-        ({"model_type": "electra", "tie_word_embeddings": False}, "tie_word_embeddings must be true unless embedding_size is hidden_size"),
+        (
+            {"model_type": "electra", "tie_word_embeddings": False},
+            "tie_word_embeddings must be true unless embedding_size is hidden_size",
+        ),
         (
             {"model_type": "modernbert", "global_attn_every_n_layers": 0},
             "global_attn_every_n_layers must be at least 1",
