@@ -20,6 +20,7 @@ from zoo.cli.show import PARSER, run
         (["model=gpt", "model/attention=none"], ()),  # nothing of the slot is left
         (["model=gpt", "model/norm=rms"], ("norm.eps 1e-05 → 1e-06",)),
         (["model=gpt", "model/norm=rms", "model.norm.eps=1e-6"], ()),  # it is said
+        (["model=gpt", "model/norm=rms", "++model.norm.eps=1e-3"], ()),
         (["model=transformer", "model/encoder/norm=rms"], ("encoder.norm.eps 1e-05 → 1e-06",)),
         (["model=transformer", "model/encoder/norm=layer"], ()),
     ],
@@ -30,7 +31,7 @@ def test_options_that_change_besides_the_component(overrides: list[str], changes
 
 def test_the_note_is_one_line() -> None:
     out = io.StringIO()
-    note_component_changes(["model=gpt", "model/attention=latent", "model/norm=rms"], out)
+    note_component_changes(["model=gpt", "model/attention=latent", "model/norm=rms"], file=out)
     assert out.getvalue().splitlines() == [
         "note: other options change with the chosen components: attention.bias=all dropped; norm.eps 1e-05 → 1e-06"
     ]

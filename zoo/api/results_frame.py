@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +12,11 @@ from zoo.checks import Refused
 from zoo.config.hydra_overrides import drop_hydra_overrides
 from zoo.report import Run, Study
 from zoo.report.records.flat_configs import find_differing_keys, flatten, flatten_to_text, format_value
+from zoo.runs.run_config import NOT_THE_RUN
 from zoo.study.gather_runs import gather_runs
-from zoo.study.plan.find_study import find_study
+from zoo.study.plan.find_study import UnknownStudy
 
 RunStatus = Literal["done", "stale", "failed", "not finished"]
-_PLACES = ("runs", "cache", "label")
-"""Keys of a config that do not change the run."""
 _SCALARS = ("diverged", "steps", "tokens", "seconds", "energy_joules")
 
 
@@ -34,8 +32,10 @@ def results(source: str | Path, *overrides: str) -> pl.DataFrame:
     Raises:
         Refused: if there is neither a run nor a study.
     """
-    _require_source(source)
-    described, runs, _ = gather_runs(drop_hydra_overrides([*_names(Path(source)), *overrides]))
+    try:
+        described, runs, _ = gather_runs(drop_hydra_overrides([*_names(Path(source)), *overrides]))
+    except UnknownStudy as error:
+        raise Refused(f"{error.name!r} is neither a folder of runs nor a study: {error.hint}") from None
     return build_frame(described, runs)
 
 
@@ -44,17 +44,6 @@ def _names(source: Path) -> list[str]:
     if (source / "config.yaml").exists() or (source / "study.yaml").exists() or not source.is_dir():
         return [str(source)]
     return [str(path.parent) for path in sorted(source.glob("*/config.yaml"))] or [str(source)]
-
-
-def _require_source(source: str | Path) -> None:
-    """Refuses a name that is neither a path nor a study; YAML that describes a study has a colon."""
-    if os.path.exists(source) or ":" in str(source) or "=" in str(source):
-        return
-    try:
-        find_study(str(source))
-    except Refused as error:
-        hint = str(error).partition(": ")[2]
-        raise Refused(f"{str(source)!r} is neither a folder of runs nor a study: {hint}") from None
 
 
 def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
@@ -83,12 +72,13 @@ def _row(run: Run, task: str, size: str | None) -> dict[str, Any]:
 def _find_differing_values(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Finds the config values in which runs differ, apart from the seed; as text where their types differ."""
     configs = [flatten(run.config) for run in runs]
-    keys = find_differing_keys(flatten_to_text(run.config) for run in runs)
     found: list[dict[str, Any]] = [{} for _ in runs]
-    for key in (key for key in keys if key not in _PLACES):
+    for key in find_differing_keys(flatten_to_text(run.config) for run in runs):
+        if key.split(".")[0] in NOT_THE_RUN:
+            continue
         values = [config.get(key) for config in configs]
-        is_plain = len({type(value) for value in values if value is not None} - {bool, int, float, str}) == 0
-        if not is_plain or len({type(value) for value in values if value is not None}) > 1:
+        types = {type(value) for value in values if value is not None}
+        if len(types) > 1 or not types <= {bool, int, float, str}:
             values = [None if value is None else format_value(value) for value in values]
         for row, value in zip(found, values, strict=True):
             row[f"config.{key}"] = value

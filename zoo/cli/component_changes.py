@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from zoo.checks import Refused
-from zoo.config.checking import check_run
+from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run, split_component_overrides
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
 
 
-def note_component_changes(overrides: Sequence[str], file: TextIO | None = None) -> None:
+def note_component_changes(
+    overrides: Sequence[str], checked: CheckedConfig | None = None, file: TextIO | None = None
+) -> None:
     """Prints a note if the chosen components change more than the overrides say.
 
     Options that two components share carry over. Options that the new one lacks are dropped, such as ``bias: all`` of
@@ -20,13 +22,14 @@ def note_component_changes(overrides: Sequence[str], file: TextIO | None = None)
 
     Args:
         overrides: words of the command line.
+        checked: the config that they give, if it is known.
         file: Output stream; standard output by default.
     """
-    if changes := find_component_changes(overrides):
+    if changes := find_component_changes(overrides, checked):
         say(f"note: other options change with the chosen components: {'; '.join(changes)}", file=file, flush=True)
 
 
-def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:
+def find_component_changes(overrides: Sequence[str], checked: CheckedConfig | None = None) -> tuple[str, ...]:
     """Finds changes that the overrides do not name, compared with the components of the preset; empty if none."""
     components, others = split_component_overrides(overrides)
     slots = tuple(line.split("=")[0].replace("/", ".") + "." for line in components)
@@ -35,7 +38,6 @@ def find_component_changes(overrides: Sequence[str]) -> tuple[str, ...]:
     kept = [line for line in others if not line.lstrip("+~").startswith(slots)]
     chosen = {line.split("=")[0]: None for line in overrides if line not in kept}
     try:
-        before, after = check_run(compose_run(kept)), check_run(compose_run(overrides))
-        return find_side_changes(after, before, chosen)
+        return find_side_changes(checked or check_run(compose_run(overrides)), check_run(compose_run(kept)), chosen)
     except Refused:  # one of the configs is not complete, so there is nothing to compare
         return ()

@@ -29,6 +29,6 @@ def run(given: Given) -> int:
     from zoo.inspect.summary import describe, render
 
     described = describe(given.words)
-    note_component_changes(given.words, sys.stderr if given.json else None)
+    note_component_changes(given.words, file=sys.stderr if given.json else None)
     say(json.dumps(described, indent=1, ensure_ascii=False)) if given.json else render(described)
     return 0

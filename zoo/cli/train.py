@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.checks import Refused
 from zoo.cli.hydra_flags import add_hydra_flags, build_hydra_command
@@ -23,6 +23,9 @@ from zoo.system.signals import (
     start_worker,
 )
 from zoo.system.terminal import prepare_output, say
+
+if TYPE_CHECKING:
+    from zoo.config.checking import CheckedConfig
 
 _RANK_GRACE = 3.0  # seconds; a rank alone cannot even finish its step
 PARSER = Parser(
@@ -172,7 +175,7 @@ def _train(config: Any) -> float | None:
 
     checked = check_run(_composed(config))
     checked.require()
-    _note_component_changes()
+    _note_component_changes(checked)
     _keep_command()
     label = checked.config.label
     result = train(checked, wait=not _in_study())
@@ -199,7 +202,7 @@ def _in_study() -> bool:
     return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
 
 
-def _note_component_changes() -> None:
+def _note_component_changes(checked: CheckedConfig) -> None:
     """Notes them for a training that belongs to no study, whose dry run and report list them."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -207,7 +210,7 @@ def _note_component_changes() -> None:
 
     known = HydraConfig.get()
     if known.job.config_name == "train" and not _in_study() and "LOCAL_RANK" not in os.environ:
-        note_component_changes([line for line in known.overrides.task if not line.startswith("++")])
+        note_component_changes(known.overrides.task, checked)
 
 
 def _keep_command() -> None:

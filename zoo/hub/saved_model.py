@@ -77,9 +77,6 @@ class SavedModel:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-_CONFIGS = ("config.yaml", "config.json")
-
-
 def load_saved_model(path: str | Path, *, pickled: bool = False) -> SavedModel:
     """Loads the model, tokenizer and config of a folder.
 
@@ -94,7 +91,7 @@ def load_saved_model(path: str | Path, *, pickled: bool = False) -> SavedModel:
     if (folder / "config.json").is_file():
         return _load_checkpoint(folder, pickled)
     if not (folder / "config.yaml").exists():
-        inner = sorted(path.parent.name for name in _CONFIGS for path in folder.glob(f"*/{name}"))
+        inner = sorted(path.parent.name for name in ("config.yaml", "config.json") for path in folder.glob(f"*/{name}"))
         hint = f"; it holds others: {', '.join(inner[:3])}{' …' if len(inner) > 3 else ''}" if inner else ""
         raise Refused(f"{folder} is neither a run nor a checkpoint: it has no config.yaml and no config.json{hint}")
     return _load_run(RunFolder(folder))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig, Target
 
-_NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
+NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
 """Keys that do not change the run, so that its hash leaves them out: folders, logging and checkpoint intervals."""
 
 
@@ -87,7 +87,7 @@ class RunConfig:
     @functools.cached_property
     def hash(self) -> str:
         """Hash of the config, which names the run folder; equal configs share one run."""
-        values = {key: value for key, value in self.as_mapping().items() if key not in _NOT_THE_RUN}
+        values = {key: value for key, value in self.as_mapping().items() if key not in NOT_THE_RUN}
         return hashlib.sha256(json.dumps(_normalize_numbers(values), sort_keys=True).encode()).hexdigest()[:16]
 
 

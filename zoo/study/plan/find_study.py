@@ -9,14 +9,27 @@ from zoo.checks import Refused, suggest
 from zoo.system.installation import find_package_folder
 
 
+class UnknownStudy(Refused):
+    """The error for a name that is neither a study nor a file or folder of one.
+
+    Args:
+        name: the name that was given.
+        hint: the names of studies.
+    """
+
+    def __init__(self, name: str, hint: str) -> None:
+        super().__init__(f"unknown study {name!r}: {hint}")
+        self.name, self.hint = name, hint
+
+
 def find_study(name: str) -> Path:
     """Returns the ``study.yaml`` of a study, given by its name, folder, or file.
 
     Raises:
-        Refused: If there is none; with the names of studies.
+        UnknownStudy: If there is none; with the names of studies.
     """
     for path in (Path(name), Path(name) / "study.yaml", find_package_folder("experiments") / name / "study.yaml"):
         if os.path.exists(path) and not path.is_dir():  # os.path.exists is False for names that no file can have
             return path
     names = [path.parent.name for path in find_package_folder("experiments").glob("*/study.yaml")]
-    raise Refused(f"unknown study {name!r}: {suggest(name, names)}")
+    raise UnknownStudy(name, suggest(name, names))
