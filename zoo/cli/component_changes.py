@@ -38,6 +38,11 @@ def find_component_changes(overrides: Sequence[str], checked: CheckedConfig | No
     kept = [line for line in others if not line.lstrip("+~").startswith(slots)]
     chosen = {line.split("=")[0]: None for line in overrides if line not in kept}
     try:
-        return find_side_changes(checked or check_run(compose_run(overrides)), check_run(compose_run(kept)), chosen)
+        return find_side_changes(checked or _check(overrides), _check(kept), chosen)
     except Refused:  # one of the configs is not complete, so there is nothing to compare
         return ()
+
+
+def _check(overrides: Sequence[str]) -> CheckedConfig:
+    """Checks a config that is not trained, without importing the optimizer, the schedule and the trainer."""
+    return check_run(compose_run(overrides), was_trained=lambda checked: True)
