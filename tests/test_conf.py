@@ -16,7 +16,7 @@ from zoo.config.checking import check_run, make_objective
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_slots
 from zoo.model.build import assemble, check, load_component_class
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index
 from zoo.runs.config_sections import Target

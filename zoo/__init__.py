@@ -33,20 +33,19 @@ if TYPE_CHECKING:
     from zoo.model.attend import Scores, attend
     from zoo.model.cache import Cache
     from zoo.model.initialization import Initialization
+    from zoo.model.inputs import Inputs
     from zoo.model.interfaces import (
         Attention,
         Component,
         FeedForward,
-        Inputs,
         Norm,
-        Objective,
         Position,
         Residual,
         Sublayer,
-        View,
         count_linear_flops,
     )
     from zoo.model.mask import Mask, Tokens
+    from zoo.model.objective import Objective, View
     from zoo.model.parameter_roles import Role
     from zoo.model.projections import BatchedLinear, OutputLinear
     from zoo.registry import register
@@ -124,10 +123,10 @@ _NAMES = {
     "zoo.model.attend": "Scores attend",
     "zoo.model.cache": "Cache",
     "zoo.model.initialization": "Initialization",
-    "zoo.model.interfaces": (
-        "Attention Component FeedForward Inputs Norm Objective Position Residual Sublayer View count_linear_flops"
-    ),
+    "zoo.model.inputs": "Inputs",
+    "zoo.model.interfaces": "Attention Component FeedForward Norm Position Residual Sublayer count_linear_flops",
     "zoo.model.mask": "Mask Tokens",
+    "zoo.model.objective": "Objective View",
     "zoo.model.parameter_roles": "Role",
     "zoo.model.projections": "BatchedLinear OutputLinear",
     "zoo.registry": "register",

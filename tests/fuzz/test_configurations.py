@@ -20,7 +20,7 @@ from zoo.config.checking import check_run, make_objective
 from zoo.config.compose import compose_run
 from zoo.data.batch import Batch
 from zoo.model.build import assemble
-from zoo.model.interfaces import Objective
+from zoo.model.objective import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.runs.run_config import RunConfig

@@ -29,7 +29,7 @@ from zoo.generation.greedy import pick_likeliest
 from zoo.generation.loop import generate_steps
 from zoo.hub import load
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 from zoo.testing.subject import SMALL, perturb
 

@@ -13,7 +13,7 @@ from zoo.config.groups import list_choices
 from zoo.generation.prompting import pad_left
 from zoo.generation.reader import PromptReader
 from zoo.model.build import build, check
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index

@@ -13,7 +13,7 @@ from zoo.config.checking import make_objective
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import answer_sources, write
 from zoo.model.build import assemble
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.testing.objective_checks import prepare
 from zoo.training.run import prepare_data
 

@@ -13,7 +13,7 @@ from zoo.components.tokenizer.characters import Characters
 from zoo.data.special_tokens import Required
 from zoo.generation import Prompting, Sampling, fill, generate, search_texts, stream
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 from zoo.testing.subject import SMALL, perturb
 

@@ -19,7 +19,7 @@ from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
 from zoo.model.attend import Scores, attend
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant

@@ -24,7 +24,7 @@ from zoo.generation.loop import generate_steps
 from zoo.hub import load, save
 from zoo.hub.family_index import find_family
 from zoo.hub.weights import iterate_published_tensors
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 
 LENGTHS = (13, 8, 3)
 SOURCES = (5, 11, 9)

@@ -31,7 +31,7 @@ from zoo.hub.config_json import read_published_config
 from zoo.hub.family_index import find_family
 from zoo.hub.misfits import find_misfits
 from zoo.model.build import check
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21], [8, 8, 6, 31, 7, 40]])
 

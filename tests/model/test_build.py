@@ -10,7 +10,7 @@ import torch
 
 from zoo.checks import Refused
 from zoo.model.build import build, check
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.mask import Tokens
 from zoo.model.stack import Layer, Stack
 from zoo.model.variants.variant import Variant

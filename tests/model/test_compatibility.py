@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo.model.build import build, check
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 
 Tiny = Callable[..., dict[str, Any]]
 TOKENS = torch.tensor([[7, 9, 12, 7, 30], [8, 8, 6, 31, 7]])

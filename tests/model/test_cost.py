@@ -15,7 +15,8 @@ from zoo.config.compose import compose_run
 from zoo.model.build import assemble, build, check
 from zoo.model.cost import build_on_meta, build_tree, compute_cost, count_buffers, measure_modules
 from zoo.model.footprint import measure_activations, measure_saved_tensors
-from zoo.model.interfaces import FeedForward, Inputs
+from zoo.model.inputs import Inputs
+from zoo.model.interfaces import FeedForward
 from zoo.model.mask import Tokens
 from zoo.model.variants.variant import Variant
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.checks import Refused
 from zoo.model.build import build, check
 from zoo.model.embedding import Embedding
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 
 Tiny = Callable[..., dict[str, Any]]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from zoo.checks import Refused
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.stack import build_tokens
 from zoo.model.variants.variant import Variant
 

@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor, nn
 
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 
 Tiny = Callable[..., dict[str, Any]]

@@ -16,7 +16,8 @@ from zoo.components.objective.next_sentence import NextSentence
 from zoo.components.objective.replaced_token import ReplacedToken
 from zoo.data.batch import DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.testing.objective_checks import prepare
 
 VOCABULARY = Vocabulary(40, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))

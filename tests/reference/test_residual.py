@@ -32,7 +32,8 @@ from zoo.components.residual.pre import PreNorm
 from zoo.components.residual.rezero import ReZero
 from zoo.components.residual.sandwich import SandwichNorm
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs, Norm, Residual, Sublayer
+from zoo.model.inputs import Inputs
+from zoo.model.interfaces import Norm, Residual, Sublayer
 from zoo.model.mask import Mask, Tokens
 from zoo.registry import get_index
 

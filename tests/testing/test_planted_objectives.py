@@ -10,7 +10,8 @@ import torch
 
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.testing import FAILURES, check_component, register_temporarily
 
 PARTS = {"rows_do_not_depend_on_the_batch", "loss_terms_add_up_over_batches"}

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo.config.checking import CheckedConfig, make_objective
 from zoo.model.build import assemble
-from zoo.model.interfaces import View
+from zoo.model.objective import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
 from zoo.training.random_streams import make_generator

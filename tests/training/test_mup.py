@@ -20,7 +20,8 @@ from zoo.components.objective.causal_lm import CausalLm
 from zoo.components.objective.classification import Classification
 from zoo.data.interfaces import Vocabulary
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs, Objective
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.training.evaluation import Evaluation

@@ -17,7 +17,7 @@ from tests.conftest import tiny_config
 from zoo.components.ffn._router import TopK
 from zoo.config.checking import CheckedConfig
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train

@@ -17,7 +17,8 @@ import torch
 from zoo.model.build import check
 from zoo.model.cost import build_on_meta, measure_cache_growth
 from zoo.model.footprint import measure_caches
-from zoo.model.interfaces import Component, Inputs, Norm
+from zoo.model.inputs import Inputs
+from zoo.model.interfaces import Component, Norm
 from zoo.model.mask import Mask, Tokens
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant

@@ -16,7 +16,7 @@ from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, find_target_probl
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.model import build
-from zoo.model.interfaces import Objective
+from zoo.model.objective import Objective
 from zoo.model.parts import create_part
 from zoo.model.plan import ModelPlan
 from zoo.model.schema import check_part

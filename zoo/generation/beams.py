@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.checks import Refused
 from zoo.generation.loop import require_numbers
 from zoo.generation.reader import PromptReader
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 
 

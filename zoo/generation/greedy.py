@@ -8,7 +8,7 @@ from torch import Tensor
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.loop import generate_steps
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.encoder_decoder import EncoderDecoder
 from zoo.model.variants.variant import Variant

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.checks import Refused
 from zoo.generation.reader import PromptReader
 from zoo.generation.sampling import Choose
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.encoder_decoder import EncoderDecoder
 from zoo.model.variants.variant import Variant
 

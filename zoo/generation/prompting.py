@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import Refused
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.encoder_decoder import EncoderDecoder
 from zoo.model.variants.variant import Variant
 

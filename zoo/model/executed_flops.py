@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.model.footprint import create_blank_inputs, get_structure, run_distinct_layers
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 
 

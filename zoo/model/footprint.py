@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.stack import Layer
 from zoo.model.variants.variant import Variant
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.stack import LayerCache
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless, fail_unless_close

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.model.build import assemble, build
 from zoo.model.executed_flops import measure_executed_flops
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.plan import plan_model
 from zoo.model.schema import check_model
 from zoo.model.variants.variant import Variant

@@ -7,7 +7,7 @@ import torch
 from zoo.model.attend import capture
 from zoo.model.cost import count_operations
 from zoo.model.executed_flops import create_flop_counter
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.matrix_products import NeededProducts
 from zoo.testing.subject import Subject, draw_tokens

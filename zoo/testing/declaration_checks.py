@@ -9,6 +9,7 @@ from typing import Any
 from zoo.data import interfaces as data
 from zoo.model import interfaces
 from zoo.model.initialization import Initialization
+from zoo.model.objective import Objective
 from zoo.model.schema import SLOTS
 from zoo.registry import get_live_options
 from zoo.registry.docstrings import describe_arguments
@@ -35,7 +36,7 @@ BASES: dict[str, tuple[type, ...]] = {
     "position": (interfaces.Position,),
     "residual": (interfaces.Residual,),
     "initialization": (Initialization,),
-    "objective": (interfaces.Objective,),
+    "objective": (Objective,),
     "data": (data.Documents, data.Pairs),
     "tokenizer": (data.Tokenizer,),
 }

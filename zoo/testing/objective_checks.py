@@ -13,7 +13,8 @@ from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN
 from zoo.model.build import build
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.model.variants.variant import Variant
 from zoo.testing.kit import check, fail_unless
 from zoo.testing.subject import SMALL, TOKENS, Subject, build_component, perturb

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from zoo.checks import Refused
 from zoo.model.build import build, check
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.schema import SLOTS
 from zoo.model.variants.variant import Variant
 from zoo.registry import Entry

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from zoo.data.batch import Batch
 from zoo.model.build import build
-from zoo.model.interfaces import Attention, FeedForward, Objective, View
+from zoo.model.interfaces import Attention, FeedForward
+from zoo.model.objective import Objective, View
 from zoo.model.parameter_roles import get_parameter_roles
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from zoo.data.batch import DocumentBatch, PairBatch
 from zoo.data.row_order import draw_row_indices
 from zoo.data.rows import Rows
-from zoo.model.interfaces import Objective, View
+from zoo.model.objective import Objective, View
 from zoo.training.random_streams import derive_seed, make_generator
 
 TOKENS, SOURCE = "read tokens", "read source"  # token counts, beside the counts of the loss terms

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import CatMetric, MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from zoo.model.interfaces import Objective, View
+from zoo.model.objective import Objective, View
 
 
 class Evaluation(nn.Module):

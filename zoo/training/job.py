@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.prepare import PreparedData
-from zoo.model.interfaces import Objective
+from zoo.model.objective import Objective
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.runs.run_config import RunConfig

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from zoo.model.interfaces import Objective, View
+from zoo.model.objective import Objective, View
 from zoo.model.variants.variant import Variant
 from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation

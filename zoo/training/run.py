@@ -20,7 +20,7 @@ from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.data.special_tokens import Required
 from zoo.hub.initial_weights import describe_start
 from zoo.model import build
-from zoo.model.interfaces import Objective
+from zoo.model.objective import Objective
 from zoo.model.parts import create_part
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant

@@ -11,7 +11,7 @@ import torch
 from zoo.checks import Refused
 from zoo.components.objective.classification import Classification
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.testing.objective_checks import prepare
 from zoo.training.evaluation import Evaluation
 

@@ -14,7 +14,8 @@ from zoo.checks import Refused
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.model.build import VARIANTS, build
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.model.variants.variant import Variant
 from zoo.registry import get_index
 from zoo.testing.objective_checks import prepare

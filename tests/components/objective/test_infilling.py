@@ -16,7 +16,7 @@ from zoo.checks import Refused
 from zoo.components.objective.infilling import Infilling
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.testing.objective_checks import prepare
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 from zoo.components.objective.next_sentence import NextSentence
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import View
+from zoo.model.objective import View
 from zoo.testing.objective_checks import prepare
 
 VOCABULARY = Vocabulary(200, 0, 1, 2, 3, 4, 5, tuple(range(6, 14)))

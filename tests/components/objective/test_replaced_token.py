@@ -16,7 +16,8 @@ from zoo.checks import Refused
 from zoo.components.objective.replaced_token import Generator, ReplacedToken, _sample_tokens
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import View
 from zoo.testing.objective_checks import prepare
 from zoo.training.evaluation import Evaluation
 

@@ -14,7 +14,7 @@ from zoo.checks import Refused
 from zoo.components.objective.span_corruption import SpanCorruption
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import View
+from zoo.model.objective import View
 from zoo.testing.objective_checks import prepare
 
 VOCABULARY = Vocabulary(400, 0, 1, 2, 3, 4, 5, tuple(range(6, 96)))

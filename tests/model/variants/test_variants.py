@@ -10,7 +10,7 @@ import torch
 
 from zoo.checks import Refused
 from zoo.model.build import VARIANTS
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
 
 Built = Callable[..., Variant]

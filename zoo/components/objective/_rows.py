@@ -9,7 +9,8 @@ from torch import Tensor
 
 from zoo.data.batch import PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import View
 
 
 def pad_rows(rows: Sequence[Sequence[int]], fill: int, width: int = 1) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from zoo.components.objective._rows import pad_rows
 from zoo.data.batch import DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import View
 
 CorruptedDocument = tuple[list[int], list[int]]
 """Tokens of a document with its spans replaced by sentinels, and the target, which restores the spans."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Objective
+from zoo.model.objective import Objective
 
 
 class TokenPrediction(Objective):

@@ -12,7 +12,8 @@ from zoo.checks import Refused, require
 from zoo.components.objective._rows import build_segments, join_pairs
 from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
 

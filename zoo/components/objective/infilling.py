@@ -13,7 +13,8 @@ from zoo.components.objective._spans import draw_spans, split_documents
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.registry import register
 
 Place = tuple[int, int, int, int]

@@ -12,7 +12,8 @@ from zoo.components.objective._token_masking import TokenMasking
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Inputs, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import Objective, View
 from zoo.registry import register
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from zoo.checks import require_between
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
-from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import LanguageModel, Objective, View
 from zoo.registry import register
 
 _TERM_NAMES = {"cross_entropy": "ahead_{}", "z_loss": "ahead_{}_z_loss"}

@@ -10,7 +10,8 @@ import torch
 from zoo.components.objective._rows import build_continuation_view, build_translation_view
 from zoo.components.objective._token_prediction import TokenPrediction
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
-from zoo.model.interfaces import Inputs, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import View
 from zoo.registry import register
 
 

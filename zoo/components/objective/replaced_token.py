@@ -17,7 +17,8 @@ from zoo.components.objective._token_masking import TokenMasking
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Inputs, LanguageModel, Objective, View
+from zoo.model.inputs import Inputs
+from zoo.model.objective import LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
 

@@ -10,7 +10,7 @@ import torch
 from zoo.components.objective._rows import build_translation_view
 from zoo.components.objective._token_prediction import TokenPrediction
 from zoo.data.batch import Batch, PairBatch
-from zoo.model.interfaces import View
+from zoo.model.objective import View
 from zoo.registry import register
 
 

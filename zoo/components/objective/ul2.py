@@ -22,7 +22,7 @@ from zoo.components.objective._spans import (
 from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
-from zoo.model.interfaces import Objective, View
+from zoo.model.objective import Objective, View
 from zoo.registry import register
 
 Denoiser = tuple[float, float]

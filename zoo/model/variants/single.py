@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
-from zoo.model.interfaces import Inputs
+from zoo.model.inputs import Inputs
 from zoo.model.stack import LayerCache, Stack, build_tokens
 from zoo.model.variants.variant import Variant
 

@@ -12,7 +12,8 @@ from zoo.checks import Refused
 from zoo.model.embedding import Embedding
 from zoo.model.head import Head
 from zoo.model.initialization import Initialization
-from zoo.model.interfaces import Component, Inputs
+from zoo.model.inputs import Inputs
+from zoo.model.interfaces import Component
 from zoo.model.plan import ModelPlan
 from zoo.model.projections import BatchedLinear, OutputLinear
 from zoo.model.stack import Layer, LayerCache, Stack
