@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tests.command import ON_CPU, checked
-from zoo.config.checking import check_run, make_objective
+from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
+from zoo.config.data_and_objective import make_objective
 from zoo.config.groups import list_slots
 from zoo.model.build import assemble, check, load_component_class
 from zoo.model.inputs import Inputs

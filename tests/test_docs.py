@@ -27,9 +27,10 @@ from tests.command import zoo
 from zoo.api import study_result
 from zoo.cli.main import COMMANDS, PARSER
 from zoo.cli.parser import Parser
-from zoo.config.checking import RUN_OPTIONS, SECTIONS, check_run
+from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
+from zoo.config.run_options import RUN_OPTIONS, SECTIONS
 from zoo.model.build import VARIANTS
 from zoo.registry import KINDS, get_index
 from zoo.study.plan.study_file import SECTIONS as SECTIONS_OF_A_STUDY

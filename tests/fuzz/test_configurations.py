@@ -16,8 +16,9 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.configurations import runs
-from zoo.config.checking import check_run, make_objective
+from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
+from zoo.config.data_and_objective import make_objective
 from zoo.data.batch import Batch
 from zoo.model.build import assemble
 from zoo.model.objective import Objective

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.command import ON_CPU, SMALL, checked
-from zoo.config.checking import make_objective
+from zoo.config.data_and_objective import make_objective
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import answer_sources, write
 from zoo.model.build import assemble

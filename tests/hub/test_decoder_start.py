@@ -12,7 +12,7 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from tests.command import ON_CPU, checked, zoo
 from tests.hub.oracle import Case, made
-from zoo.config.checking import make_objective
+from zoo.config.data_and_objective import make_objective
 from zoo.data.interfaces import Vocabulary
 from zoo.hub.saved_model import load_saved_model
 from zoo.training.run import prepare_data, run_folder, train

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from zoo.config.checking import RUN_OPTIONS, SECTIONS
+from zoo.config.run_options import RUN_OPTIONS, SECTIONS
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.config.checking import CheckedConfig, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import make_objective
 from zoo.data.row_order import draw_row_indices
 from zoo.model import build
 from zoo.training.random_streams import derive_seed, make_generator

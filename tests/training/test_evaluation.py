@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, load_model
 from torch import Tensor
 
-from zoo.config.checking import CheckedConfig, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import make_objective
 from zoo.model.build import assemble
 from zoo.model.objective import View
 from zoo.training.batches import Share, TrainingBatches, ValidationViews

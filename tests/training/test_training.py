@@ -13,7 +13,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import load_file
 
-from zoo.config.checking import CheckedConfig, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import make_objective
 from zoo.data.row_order import draw_row_indices
 from zoo.model.build import assemble
 from zoo.training import run as run_module

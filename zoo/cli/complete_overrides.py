@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
+from zoo.config.groups import list_choices, list_config_groups, list_slots
+from zoo.config.run_options import SECTIONS
 from zoo.model.schema import SLOTS, STACK_OPTIONS, STACKS, list_model_options, merge
 from zoo.registry import list_kind
 from zoo.registry.options import Choice, Maybe, Option, Record, Scalar, Type
@@ -39,7 +40,7 @@ def _keys(word: str, before: Sequence[str]) -> Iterator[str]:
             yield f"{section}.{name}{'.' if is_branch else '='}"
         return
     yield from (f"{group}=" for group in list_config_groups())
-    yield from (f"{section}." for section in OPEN)
+    yield from (f"{section}." for section in SECTIONS)
     yield from (f"{name}=" for name in _config("train") if name not in ("defaults", "hydra"))
     yield "hydra/launcher="
 
@@ -75,7 +76,7 @@ def _options(section: str, before: Sequence[str]) -> dict[str, Type | None]:
         }
     if section in (f"model.{stack}" for stack in STACKS):
         return {**_by_name(STACK_OPTIONS), **dict.fromkeys(SLOTS)}
-    if section in OPEN:
+    if section in SECTIONS:
         return dict.fromkeys(_section(section, before))
     parent, dot, name = section.rpartition(".")
     inner = _inner(_options(parent, before).get(name)) if dot else None

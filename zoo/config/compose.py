@@ -23,8 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoo.checks import Refused, suggest
-from zoo.config.groups import OPEN, list_choices, list_config_groups, list_slots
+from zoo.config.groups import list_choices, list_config_groups, list_slots
 from zoo.config.overrides import list_sweep_values, parse_word
+from zoo.config.run_options import RUN_OPTIONS, SECTIONS
 from zoo.model.schema import carry_options, overlay_part
 from zoo.registry import Index, get_index
 from zoo.system.installation import find_package_folder
@@ -49,7 +50,7 @@ def publish() -> None:
 @functools.lru_cache(maxsize=1)
 def _publish(known: Index) -> None:
     store = ConfigStore.instance()
-    sections = {name: DictConfig({}, flags={"struct": False}) for name in OPEN}
+    sections = {name: DictConfig({}, flags={"struct": False}) for name in SECTIONS}
     store.store(name="open", node=DictConfig(sections), package="_global_")
     slots = [group for group, _ in list_slots() if group.startswith("model/")]
     store.store(name="slots", node={"defaults": [{group: None} for group in slots]}, package="_global_")
@@ -272,7 +273,7 @@ def _find_problem(override: Override) -> str | None:
             if not isinstance(value, str | int | float) or str(value) not in choices:
                 return f"{key}: unknown choice {str(value)!r}: {suggest(str(value), choices)}"
         return None
-    known = [*OPEN, *_list_run_options()]
+    known = [*SECTIONS, *(option.name for option in RUN_OPTIONS)]
     if key.split(".")[0] not in known and not override.is_add():
         return f"{key}: unknown key: {suggest(key.split('.')[0], known)}"
     return None
@@ -286,9 +287,3 @@ def _list_values(override: Override) -> list[Any]:
         return list_sweep_values(override)
     value = override.value()
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _list_run_options() -> list[str]:
-    from zoo.config.checking import RUN_OPTIONS
-
-    return [option.name for option in RUN_OPTIONS]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zoo.config.run_options import SECTIONS
 from zoo.model.schema import SLOTS, STACKS
 from zoo.registry import list_kind
 from zoo.system.installation import find_package_folder
-
-OPEN = ("model", "data", "objective", "optimizer", "schedule", "trainer", "logger", "callbacks")
-"""Sections that are open to Hydra, because we check their keys."""
 
 
 def list_slots() -> Iterator[tuple[str, str]]:
@@ -24,7 +22,7 @@ def list_slots() -> Iterator[tuple[str, str]]:
 
 def list_config_groups() -> list[str]:
     """Lists all config groups of a training."""
-    return [*OPEN, *(group for group, _ in list_slots())]
+    return [*SECTIONS, *(group for group, _ in list_slots())]
 
 
 def list_choices(group: str) -> list[str]:

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 
 from zoo import limits
 from zoo.checks import Refused
+from zoo.config.run_options import RUN_OPTIONS
 from zoo.model.schema import SLOTS
 from zoo.registry import Index, get_index
 from zoo.registry.options import Maybe, Option, Scalar
@@ -124,8 +125,6 @@ def _is_text(key: str) -> bool:
 @functools.lru_cache(maxsize=1)
 def _list_text_keys(known: Index) -> frozenset[str]:
     """Lists the keys of string options."""
-    from zoo.config.checking import RUN_OPTIONS
-
     places = {"data": ["data"], "tokenizer": ["data.tokenizer"], "objective": ["objective"]}
     places |= {slot: [f"model.{slot}"] for slot in (*SLOTS, "initialization")}
     keys = {"model.path", *_list_strings(RUN_OPTIONS)}

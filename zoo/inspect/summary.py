@@ -9,9 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from zoo.checks import Refused
-from zoo.config.checking import check_data, check_objective, find_required_tokens
 from zoo.config.checkpoint_start import resolve_checkpoint_config
 from zoo.config.compose import compose_run
+from zoo.config.data_and_objective import check_data, check_objective, find_required_tokens
 from zoo.data.special_tokens import OURS
 from zoo.hub.task_heads import KeptHead
 from zoo.model import build

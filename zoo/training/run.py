@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import CheckedConfig, find_required_tokens, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import find_required_tokens, make_objective
 from zoo.config.targets import find_value_problems, import_target, suggest_install
 from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.data.special_tokens import Required

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import CheckedConfig, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import make_objective
 from zoo.data.batch import Batch
 from zoo.data.rows import Rows
 from zoo.model import build

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 
 from zoo.checks import Refused
-from zoo.config.checking import CheckedConfig, make_objective
+from zoo.config.checking import CheckedConfig
+from zoo.config.data_and_objective import make_objective
 from zoo.model.cost import Cost, build_on_meta, compute_cost, measure_cache_bytes
 from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.plan import ModelPlan
