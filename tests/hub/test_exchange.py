@@ -151,6 +151,16 @@ def test_that_a_source_was_seen_both_ways_is_told(run: Run, tmp_path: Path) -> N
     assert said not in exported(run("llama"), tmp_path / "causal")
 
 
+def test_a_family_may_be_named_by_a_preset(run: Run, tmp_path: Path) -> None:
+    assert "family gpt2, " in exported(run("gpt2"), tmp_path / "out", "--family", "gpt")
+    done = zoo("export", str(run("gpt2")), str(tmp_path / "other"), "--family", "gpt1")
+    assert done.code == 2
+    assert "the model does not fit openai-gpt:" in done.err
+    assert "the model fits family gpt2" in done.err
+    done = zoo("export", str(run("gpt2")), str(tmp_path / "other"), "--family", "gtp1")
+    assert "zoo: unknown family 'gtp1': did you mean gpt1? " in done.err
+
+
 def test_shards_are_as_small_as_asked_for(run: Run, tmp_path: Path) -> None:
     exported(run("llama"), tmp_path / "whole")
     exported(run("llama"), tmp_path / "cut", "--shard=20000")
@@ -215,6 +225,7 @@ def test_a_model_that_fits_no_family_says_why_and_is_kept_in_our_own_form(tmp_pa
         "zoo: the model does not fit llama:",
         "zoo:   attention: retention, not grouped_query",
     ]
+    assert "fits family" not in asked.err
     exported(run, tmp_path / "own", "--family=zoo")
     tokens = torch.arange(40, 50)[None]
     with torch.no_grad():

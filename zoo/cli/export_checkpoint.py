@@ -40,8 +40,8 @@ PARSER = Parser(
 PARSER.add_value(
     "--family",
     "FAMILY",
-    help="write the form of this family; zoo fits any model. Default: the one that the model came from, "
-    "else the first that fits",
+    help="the family to write: a model_type of transformers, a preset, or zoo, which fits any model. "
+    "Default: the family that the model came from, else the first that fits",
 )
 PARSER.add_value("--shard", "BYTES", kind=int, help="split files that would be larger than this. Default: 5000000000")
 
@@ -61,16 +61,19 @@ def write_checkpoint(
     Args:
         source: folder of a run or of a checkpoint.
         target: folder to write to.
-        family: name of the family; None for the one that the model came from, else the first that fits.
+        family: ``model_type`` or preset of the family; None for the one that the model came from, else the first that
+            fits.
         pickled: True to read ``pytorch_model.bin`` where there is no safetensors file.
         shard: largest number of bytes of a file; None for the default.
     """
+    from zoo.config.preset_family import resolve_family
     from zoo.data.tokenizer_files import READABLE_FILES
     from zoo.hub.export_model import export_model
     from zoo.hub.save_checkpoint import MAX_SHARD_BYTES
     from zoo.hub.saved_model import load_saved_model
 
     require_path("TARGET", target)
+    family = None if family is None else resolve_family(family)
     read = load_saved_model(source, pickled=pickled)
     written = export_model(read, target, family=family, shard=MAX_SHARD_BYTES if shard is None else shard)
     count = sum(parameter.numel() for parameter in read.model.parameters())

@@ -9,6 +9,8 @@ from zoo.checks import Refused
 from zoo.hub.config_json import read_published_config, write_published_config
 from zoo.hub.config_views import PlanValues
 from zoo.hub.family import Family, Form
+from zoo.hub.family_index import get_families
+from zoo.hub.origin import Origin
 from zoo.hub.plan_difference import Difference, compare_plans
 from zoo.model.plan import ModelPlan
 from zoo.model.schema import SLOTS
@@ -46,3 +48,27 @@ def _compare_parts(family: Family, plan: ModelPlan) -> Iterator[Difference]:
         ours, theirs = composed.get(f"{slot}.name"), family.base.get(slot, {}).get("name")
         if theirs is not None and {ours, theirs} - {"multi_head", "grouped_query"} and ours != theirs:
             yield Difference(slot, ours, theirs)
+
+
+def iterate_misfits(plan: ModelPlan, origin: Origin) -> Iterator[tuple[Family, list[Difference]]]:
+    """Yields each family with its misfits, in the order in which families are preferred.
+
+    The model's own family is first, then Llama. Of the others, families of the same components precede those that have
+    them in exceptional layers only, and within each group, families that equal another one are last.
+
+    Args:
+        plan: the model.
+        origin: what the model was loaded from.
+    """
+
+    def rank(family: Family) -> tuple[bool, ...]:
+        others = next(_compare_parts(family, plan), None) is not None
+        return family.name != origin.family, family.name != "llama", others, family.alias_of is not None
+
+    for family in sorted(get_families().values(), key=rank):
+        yield family, find_misfits(family, plan, origin.get_architecture(family))
+
+
+def find_fitting_family(plan: ModelPlan, origin: Origin) -> Family | None:
+    """Returns the preferred family that the model fits; None if it fits none."""
+    return next((family for family, wrong in iterate_misfits(plan, origin) if not wrong), None)

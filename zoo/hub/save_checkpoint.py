@@ -17,8 +17,8 @@ from zoo.checks import Refused
 from zoo.hub.checksums import write_checksums
 from zoo.hub.config_json import write_published_config
 from zoo.hub.family import Family
-from zoo.hub.family_index import find_family, get_families
-from zoo.hub.misfits import find_misfits
+from zoo.hub.family_index import find_family
+from zoo.hub.misfits import find_fitting_family, find_misfits, iterate_misfits
 from zoo.hub.native import NATIVE, TASK_HEAD_PREFIX, write_native_config
 from zoo.hub.origin import Origin
 from zoo.hub.plan_difference import Difference
@@ -96,15 +96,14 @@ def choose_family(model: Variant, requested: str | None, origin: Origin) -> Fami
     if requested is not None:
         family = find_family(requested)
         if wrong := find_misfits(family, plan, origin.get_architecture(family)):
-            raise Refused(f"the model does not fit {family.name}:\n{_format_differences(wrong)}\n{_NATIVE_HINT}")
+            fitting = find_fitting_family(plan, origin)
+            hint = "" if fitting is None else f"\nthe model fits family {fitting.name}"
+            reasons = _format_differences(wrong)
+            raise Refused(f"the model does not fit {family.name}:\n{reasons}{hint}\n{_NATIVE_HINT}")
         return family
-    order = sorted(
-        get_families().values(),
-        key=lambda each: (each.name != origin.family, each.name != "llama", each.alias_of is not None),
-    )
     refused = []
-    for family in order:
-        if not (wrong := find_misfits(family, plan, origin.get_architecture(family))):
+    for family, wrong in iterate_misfits(plan, origin):
+        if not wrong:
             return family
         order_by = (family.name != origin.family, family.base["variant"] != plan.variant, len(wrong))
         refused.append((order_by, family.name, wrong))
