@@ -8,7 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from zoo.checks import Refused
-from zoo.config.compose import compose_run, find_override_problems, publish, to_plain
+from zoo.config.compose import compose_run, find_override_problems, to_plain
+from zoo.config.config_store import publish
 from zoo.config.groups import list_choices, list_config_groups, list_slots
 from zoo.model.schema import SLOTS
 from zoo.registry import get_index

@@ -7,7 +7,8 @@ from typing import TextIO
 
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, check_run
-from zoo.config.compose import compose_run, split_component_overrides
+from zoo.config.classify_overrides import split_component_overrides
+from zoo.config.compose import compose_run
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
 

@@ -96,7 +96,8 @@ def launch_hydra(arguments: Sequence[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import publish, shorten_error
+    from zoo.config.compose import shorten_error
+    from zoo.config.config_store import publish
     from zoo.system.installation import find_package_folder
 
     publish()

@@ -1,8 +1,4 @@
-"""Composition of configs with Hydra, and translation of its errors to messages of one line.
-
-A component is published as an open node ``{name: …}`` that first empties its slot. Hydra does not check the other keys
-of the node: :mod:`zoo.config.checking` checks the composed config.
-"""
+"""Composition of configs with Hydra, and translation of its errors to messages of one line."""
 
 from __future__ import annotations
 
@@ -14,60 +10,21 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, ValueType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zoo.checks import Refused, suggest
-from zoo.config.groups import list_choices, list_config_groups, list_slots
-from zoo.config.overrides import list_sweep_values, parse_word
-from zoo.config.run_options import RUN_OPTIONS, SECTIONS
+from zoo.checks import Refused
+from zoo.config.classify_overrides import find_problem, is_component, is_value
+from zoo.config.config_store import publish
+from zoo.config.groups import list_slots
+from zoo.config.overrides import parse_word
 from zoo.model.schema import carry_options, overlay_part
 from zoo.registry import Index, get_index
 from zoo.system.installation import find_package_folder
-
-_LOGGING = {
-    "version": 1,
-    "formatters": {"escaped": {"()": "zoo.system.terminal.EscapingFormatter"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "escaped", "stream": "ext://sys.stdout"},
-    },
-    "root": {"level": "INFO", "handlers": ["console"]},
-    "disable_existing_loggers": False,
-}
-"""Logging to standard output, with control characters escaped."""
-
-
-def publish() -> None:
-    """Adds every registered component to the config store of Hydra."""
-    _publish(get_index())
-
-
-@functools.lru_cache(maxsize=1)
-def _publish(known: Index) -> None:
-    store = ConfigStore.instance()
-    sections = {name: DictConfig({}, flags={"struct": False}) for name in SECTIONS}
-    store.store(name="open", node=DictConfig(sections), package="_global_")
-    slots = [group for group, _ in list_slots() if group.startswith("model/")]
-    store.store(name="slots", node={"defaults": [{group: None} for group in slots]}, package="_global_")
-    store.store(group="hydra/job_logging", name="escaped", node=_LOGGING, package="hydra.job_logging")
-    for group, kind in list_slots():
-        *parents, slot = group.split("/")
-        emptied: Any = {slot: None}
-        for parent in reversed(parents):
-            emptied = {parent: emptied}
-        store.store(group=f"hydra/empty/{group}", name="slot", node=DictConfig(emptied), package="_global_")
-        for name in known.get_names(kind):
-            node = {"defaults": [{f"/hydra/empty/{group}@_global_": "slot"}, "_self_"], "name": name}
-            store.store(group=group, name=name, node=node)
-    for kind in ("data", "objective"):
-        for name in known.get_names(kind):
-            if not (find_package_folder("conf") / kind / f"{name}.yaml").exists():
-                store.store(group=kind, name=name, node={"name": name})
 
 
 class _Composer:
@@ -103,7 +60,7 @@ class _Composer:
         if line not in self._parsed:
             try:
                 override = parse_word(line, self._parser)
-                self._parsed[line] = override, _find_problem(override)
+                self._parsed[line] = override, find_problem(override)
             except Refused as error:
                 self._parsed[line] = None, str(error)
         return self._parsed[line]
@@ -122,8 +79,8 @@ class _Composer:
     def _compose_presets(self, overrides: Sequence[str]) -> tuple[DictConfig, list[Override], list[Override]]:
         """Composes presets; returns their config, which is shared, and the overrides of components and of values."""
         parsed = [override for line in overrides if (override := self._parse(line)[0]) is not None]
-        values = [override for override in parsed if _is_value(override)]
-        components = [override for override in parsed if _is_component(override)]
+        values = [override for override in parsed if is_value(override)]
+        components = [override for override in parsed if is_component(override)]
         presets = tuple(str(each.input_line) for each in parsed if each not in values and each not in components)
         if presets not in self._preset:
             self._preset[presets] = _compose_with_hydra(presets)
@@ -140,15 +97,14 @@ class _Composer:
         return {f"{slot}.{key}": value for slot, part in parts for key, value in part.items() if key != "name"}
 
 
+def find_override_problems(overrides: Sequence[str]) -> dict[str, str]:
+    """Finds overrides that Hydra cannot apply; returns the reason for each."""
+    return _get_composer().find_problems(overrides)
+
+
 def find_carried_options(overrides: Sequence[str]) -> dict[str, Any]:
     """Finds options that :func:`compose_run` carries over from presets, by dotted key, to pass them to Hydra."""
-    return _get_composer(get_index(), GlobalHydra.instance().hydra).find_carried(overrides)
-
-
-def split_component_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Splits overrides into those that choose a component for a slot, and all others."""
-    components = [line for line in overrides if _is_component(parse_word(line))]
-    return components, [line for line in overrides if line not in components]
+    return _get_composer().find_carried(overrides)
 
 
 def _swap_components(config: DictConfig, components: Sequence[Override]) -> dict[str, dict[str, Any]]:
@@ -189,30 +145,18 @@ def compose_run(overrides: Sequence[str]) -> dict[str, Any]:
     for line in overrides:
         if not isinstance(line, str):  # from Python, where types are not enforced
             raise Refused(f"overrides must be strings, such as 'model=gpt', 'steps=20': got {line!r}")
-    return _get_composer(get_index(), GlobalHydra.instance().hydra)(overrides)
+    return _get_composer()(overrides)
+
+
+def _get_composer() -> _Composer:
+    return _create_composer(get_index(), GlobalHydra.instance().hydra)
 
 
 @functools.lru_cache(maxsize=4)
-def _get_composer(known: Index, within: Hydra | None) -> _Composer:
-    """Returns a cached composer for the same components, outside of Hydra or within one Hydra command."""
+def _create_composer(known: Index, within: Hydra | None) -> _Composer:
+    """Creates a composer for the same components, outside of Hydra or within one Hydra command."""
     publish()
     return _Composer()
-
-
-def _is_value(override: Override) -> bool:
-    """True if the override chooses no config group, so that it can be applied after composition."""
-    key = override.key_or_group
-    chooses = override.package is not None or (key in list_config_groups() and not isinstance(override.value(), dict))
-    return not (chooses or override.is_sweep_override() or "/" in key or key.split(".")[0] == "hydra")
-
-
-def _is_component(override: Override) -> bool:
-    """True if the override chooses a component from the config store that no file of ``conf`` replaces."""
-    group, name = override.key_or_group, override.value()
-    kind = dict(list_slots()).get(group)
-    changed = override.package is not None or override.type is not OverrideType.CHANGE or override.is_sweep_override()
-    known = kind is not None and isinstance(name, str) and name in get_index().get_names(kind)
-    return known and not changed and not (find_package_folder("conf") / group / f"{name}.yaml").exists()
 
 
 def _find_further_problems(given: dict[str, Any], unapplied: Mapping[str, str]) -> list[str]:
@@ -246,44 +190,3 @@ def shorten_error(error: Exception) -> str:
     key = getattr(error, "full_key", None)
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return f"{key}: {first}" if key and key not in first else first
-
-
-# ------------------------------------------------------------------------------------------------------ overrides
-
-
-def find_override_problems(overrides: Sequence[str]) -> dict[str, str]:
-    """Finds overrides that Hydra cannot apply; returns the reason for each."""
-    return _get_composer(get_index(), GlobalHydra.instance().hydra).find_problems(overrides)
-
-
-def _find_problem(override: Override) -> str | None:
-    key = override.key_or_group.split("@")[0]
-    if key.startswith("hydra/") and not override.is_delete() and not isinstance(override.value(), str):
-        return f"{key}: must be a name: got {override.input_line}"
-    if key == "hydra" or key.startswith(("hydra/", "hydra.")):
-        return None
-    groups = list_config_groups()
-    if "/" in key or (key in groups and not isinstance(override.value(), dict)):
-        if key not in groups:
-            return f"{key}: unknown config group: {suggest(key, groups)}"
-        choices = list_choices(key)
-        if not override.is_delete() and not override.is_sweep_override() and override.value() is None:
-            return f"{key}: must be chosen: {suggest('null', choices)}"
-        for value in _list_values(override):
-            if not isinstance(value, str | int | float) or str(value) not in choices:
-                return f"{key}: unknown choice {str(value)!r}: {suggest(str(value), choices)}"
-        return None
-    known = [*SECTIONS, *(option.name for option in RUN_OPTIONS)]
-    if key.split(".")[0] not in known and not override.is_add():
-        return f"{key}: unknown key: {suggest(key.split('.')[0], known)}"
-    return None
-
-
-def _list_values(override: Override) -> list[Any]:
-    """Lists the chosen values: one, those of a list, or those of a sweep; empty for patterns and deletions."""
-    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
-        return []
-    if override.is_sweep_override():
-        return list_sweep_values(override)
-    value = override.value()
-    return value if isinstance(value, list) else [] if value is None else [value]
