@@ -12,8 +12,9 @@ from zoo import __version__
 from zoo.checks import Refused
 from zoo.hub.config_json import ConfigDescription
 from zoo.hub.family import Family
+from zoo.hub.name_patterns import Numbers
 from zoo.hub.task_heads import KeptHead, parse_head
-from zoo.hub.tensor_rules import Numbers, Rule
+from zoo.hub.tensor_rules import Rule
 from zoo.model import build
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from zoo.checks import Refused
 from zoo.hub.family import Family
+from zoo.hub.name_patterns import Numbers
 from zoo.hub.tensor_files import Checkpoint, RenamedCheckpoint
-from zoo.hub.tensor_rules import Numbers, Rule
+from zoo.hub.tensor_rules import Rule
 from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 

@@ -13,8 +13,9 @@ from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, Publ
 from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
 from zoo.hub.keys import ACTIVATIONS, Equal, Key, map_layers
+from zoo.hub.name_patterns import Numbers
 from zoo.hub.task_heads import ANSWERS, CHOICE, CLASSIFIER, TaskHead, describe_linear
-from zoo.hub.tensor_rules import Numbers, Rule, Same
+from zoo.hub.tensor_rules import Rule, Same
 
 BASE = {
     "variant": "encoder",

@@ -9,10 +9,11 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PERCEPTRON, PRE_NOR
 from zoo.hub.converters.qwen3_moe import EXPERTS
 from zoo.hub.expert_keys import ExpertGroups, FirstLayersDense, map_experts
 from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.fused_rules import Joined
 from zoo.hub.keys import Equal, map_activation, map_layers
 from zoo.hub.latent_keys import LatentScale
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Joined, Rule, Same, SingleOrPair
+from zoo.hub.tensor_rules import Rule, Same, SingleOrPair
 from zoo.registry.options import Maybe
 
 _THEIRS, _OURS = "model.layers.{layer}.self_attn", "stack.layers.{layer}.attention"

@@ -9,10 +9,11 @@ from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT, INT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
+from zoo.hub.fused_rules import Grouped
 from zoo.hub.keys import Equal, Key, Synonyms, map_activation, map_layers
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
-from zoo.hub.tensor_rules import Grouped, Same, SingleOrPair
+from zoo.hub.tensor_rules import Same, SingleOrPair
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 

@@ -6,9 +6,10 @@ from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.fused_rules import Joined
 from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Joined, Rule, Same
+from zoo.hub.tensor_rules import Rule, Same
 
 GLM = {**BASE, "position": {"name": "rotary", "interleaved": True}}
 KEYS = (

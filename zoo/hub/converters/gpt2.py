@@ -6,9 +6,10 @@ from zoo.hub.computed_keys import Derived
 from zoo.hub.config_views import BOOL, FLOAT
 from zoo.hub.constant_keys import Fixed, Passthrough, WriteOnly
 from zoo.hub.family import Family, Form
+from zoo.hub.fused_rules import Joined
 from zoo.hub.keys import Equal, Synonyms, map_activation, map_layers
 from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
-from zoo.hub.tensor_rules import Joined, Same, Transposed
+from zoo.hub.tensor_rules import Same, Transposed
 
 _LAYER, _OURS = "transformer.h.{layer}", "stack.layers.{layer}"
 

@@ -10,9 +10,10 @@ from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, Publ
 from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.gpt2 import FAMILY as GPT2
 from zoo.hub.family import Family, Form
+from zoo.hub.fused_rules import Grouped, Joined
 from zoo.hub.keys import ACTIVATIONS, Equal, Key, Synonyms, map_layers
 from zoo.hub.task_heads import CLASSIFIER, SCORE
-from zoo.hub.tensor_rules import Grouped, Joined, Same, Transposed
+from zoo.hub.tensor_rules import Same, Transposed
 
 
 @final

@@ -9,10 +9,11 @@ from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.constant_keys import Passthrough, Redundant
 from zoo.hub.family import Family, Form
+from zoo.hub.fused_rules import Joined
 from zoo.hub.keys import Equal, Key, map_activation, map_layers
 from zoo.hub.rotary_keys import Rotary
 from zoo.hub.task_heads import CLASSIFIER, SCORE, TaskHead, describe_linear
-from zoo.hub.tensor_rules import Joined, Same
+from zoo.hub.tensor_rules import Same
 
 _NEWER = Rotary(fraction=0.25)
 _LAYER, _OURS = "gpt_neox.layers.{layer}", "stack.layers.{layer}"

@@ -9,9 +9,10 @@ from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED
 from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.expert_keys import map_experts
 from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.fused_rules import Interleaved
 from zoo.hub.keys import Equal, replace_defaults
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Interleaved, Same, Transposed
+from zoo.hub.tensor_rules import Same, Transposed
 from zoo.hub.window_keys import LayerPattern, Window
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"

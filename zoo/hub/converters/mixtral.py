@@ -7,9 +7,10 @@ from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.converters.llama import BASE, BLOCKS, LEFT_OUT, PRE_NORMS, REPEATED, SIZES
 from zoo.hub.expert_keys import map_experts
 from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.fused_rules import Experts
 from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Experts, Same
+from zoo.hub.tensor_rules import Same
 from zoo.hub.window_keys import Window
 
 BALANCE = (

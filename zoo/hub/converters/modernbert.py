@@ -9,10 +9,11 @@ from zoo.hub.computed_keys import Switch
 from zoo.hub.config_views import BOOL, FLOAT, ConfigDraft, PlanValues, PublishedConfig
 from zoo.hub.constant_keys import Fixed, Passthrough, Redundant
 from zoo.hub.family import Family, Form
+from zoo.hub.fused_rules import Joined
 from zoo.hub.keys import Equal, Key, map_activation, map_layers
 from zoo.hub.rotary_keys import RotaryByType
 from zoo.hub.task_heads import TaskHead, describe_linear
-from zoo.hub.tensor_rules import Joined, Same
+from zoo.hub.tensor_rules import Same
 from zoo.hub.window_keys import FULL, SLIDING, LayerPattern, Window
 
 _EVERY = "global_attn_every_n_layers"

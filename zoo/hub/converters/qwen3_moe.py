@@ -10,9 +10,10 @@ from zoo.hub.converters.mixtral import BALANCE
 from zoo.hub.converters.qwen3 import QK_NORMS
 from zoo.hub.expert_keys import MixtureStep, map_experts
 from zoo.hub.family import Family, list_decoder_classes
+from zoo.hub.fused_rules import Experts
 from zoo.hub.keys import Equal, map_activation, replace_defaults
 from zoo.hub.rotary_keys import Rotary
-from zoo.hub.tensor_rules import Experts, Rule, Same
+from zoo.hub.tensor_rules import Rule, Same
 from zoo.hub.window_keys import Window
 
 _THEIRS, _OURS = "model.layers.{layer}.mlp", "stack.layers.{layer}.ffn"

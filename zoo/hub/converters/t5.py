@@ -12,8 +12,9 @@ from zoo.hub.config_views import BOOL, FLOAT, STR, ConfigDraft, PlanValues, Publ
 from zoo.hub.constant_keys import Fixed, Passthrough
 from zoo.hub.family import Family, Form
 from zoo.hub.keys import ACTIVATIONS, Equal, Key, Synonyms, map_layers
+from zoo.hub.name_patterns import Numbers, fill_pattern
 from zoo.hub.task_heads import ANSWERS, CLASSIFICATION
-from zoo.hub.tensor_rules import Numbers, Rule, Same, fill_pattern
+from zoo.hub.tensor_rules import Rule, Same
 
 
 @final
