@@ -24,7 +24,7 @@ from zoo.study.cells.load_plan import read_study
 from zoo.study.dashboard import Dashboard
 from zoo.study.gather_study import gather_study
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.run_study import run_due_cells
 from zoo.study.train_cells import FailurePolicy
 from zoo.training.run import run_folder

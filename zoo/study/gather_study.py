@@ -13,7 +13,7 @@ from zoo.study.cells.known_cells import KnownCells, list_known_cells
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.cells.outcomes import build_outcome_reader
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 from zoo.training.run import find_status
 

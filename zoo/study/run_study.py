@@ -20,7 +20,7 @@ from zoo.study.cells.snapshot import Recorder
 from zoo.study.dashboard import Dashboard, show_dashboard
 from zoo.study.gather_study import describe_study, locate_report, read_cell_run
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.train_cells import FailurePolicy, Launch, PrintLine, run_cells
 from zoo.study.watch_study import record_overview
 from zoo.system.tables import Terminal

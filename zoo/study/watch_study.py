@@ -13,7 +13,7 @@ from zoo.study.cells.outcomes import build_outcome_reader
 from zoo.study.cells.overview import Overview, print_question, summarize_progress
 from zoo.study.cells.snapshot import Recorder
 from zoo.study.dashboard import Dashboard, build_live_display
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.system.tables import Terminal
 
 

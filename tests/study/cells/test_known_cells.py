@@ -29,7 +29,7 @@ from zoo.study.cells.outcomes import Outcome
 from zoo.study.cells.seed_counts import FIRST_SEEDS
 from zoo.study.plan.cell import Cell, Setting
 from zoo.study.plan.controls import Rates
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 
 LOSS = TaskPlan("task", ("loss",), True, "", {})

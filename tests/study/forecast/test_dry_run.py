@@ -25,7 +25,7 @@ from zoo.study.forecast.estimate_run_times import Estimate
 from zoo.study.match import quantities
 from zoo.study.plan.cell import Cell, Setting
 from zoo.study.plan.controls import Rates
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 from zoo.system.tables import Terminal
 

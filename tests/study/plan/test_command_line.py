@@ -21,7 +21,7 @@ from zoo.study.choose_launcher import choose_launcher
 from zoo.study.plan.command_line import build_study_override, parse_study_command
 from zoo.study.plan.controls import Matching, Rates
 from zoo.study.plan.parse_yaml import parse_value
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 
 ARMS = "arms={rms: {model/norm: rms}, dyt: {model/norm: dyt}}"
 COMMON = ["model=gpt/tiny", "data=numbers", "data.length=64"]

@@ -13,7 +13,7 @@ from zoo.study.cells.expand_plan import expand_plan
 from zoo.study.cells.load_plan import load_plan, read_study
 from zoo.study.plan.controls import Matching, Rates
 from zoo.study.plan.find_study import find_study
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 
 STUDY: dict[str, Any] = {
     "question": "Does it matter?",

@@ -15,7 +15,7 @@ from zoo.report.records.records import Match
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.study.match.match_arm import match_arm
 from zoo.study.plan.cell import Cell, Setting
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan, merge_overrides
 from zoo.training.run import run_folder
 

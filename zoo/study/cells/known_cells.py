@@ -14,7 +14,7 @@ from zoo.study.cells.learning_rates import choose_arm_rate, list_tuning_cells
 from zoo.study.cells.outcomes import ReadOutcome, build_outcome_reader
 from zoo.study.cells.seed_counts import SeedCells, count_seeds
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 
 

@@ -13,7 +13,7 @@ from zoo.report.claims.saturation import find_saturated_end
 from zoo.report.records.metrics import SENSITIVE_METRICS
 from zoo.study.cells.outcomes import ReadOutcome
 from zoo.study.plan.cell import Cell, Setting
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 from zoo.training.run import run_folder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from zoo import limits
 from zoo.checks import Refused
 from zoo.study.cells.expand_plan import expand_plan
-from zoo.study.plan.study_file import StudyPlan, parse_plan, parse_study
+from zoo.study.plan.study_file import parse_plan, parse_study
+from zoo.study.plan.study_plan import StudyPlan
 
 
 def load_plan(study: str) -> StudyPlan:

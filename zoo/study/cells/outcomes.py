@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.training.run import find_status, run_folder
 
 Outcome = float | Literal["lost"] | None

@@ -15,7 +15,7 @@ from zoo.report.records.contrasts import convert_margin, find_interactions, find
 from zoo.statistics.trial import run_trial
 from zoo.study.cells.outcomes import ReadOutcome, build_metric_reader
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan
 
 FIRST_SEEDS = 4

@@ -16,7 +16,7 @@ from zoo.study.cells.known_cells import KnownCells
 from zoo.study.forecast.forecast import Forecast, ForecastRow, forecast_study
 from zoo.study.match.quantities import count_executed_flops, count_train_tokens, measure_quantity
 from zoo.study.plan.cell import Cell
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
 from zoo.training.run import run_folder

@@ -18,7 +18,7 @@ from zoo.study.cells.seed_counts import FIRST_SEEDS
 from zoo.study.forecast.estimate_run_times import Estimate, estimate_run_times
 from zoo.study.match.quantities import count_train_tokens, measure_cost
 from zoo.study.plan.cell import Cell, Setting
-from zoo.study.plan.study_file import StudyPlan
+from zoo.study.plan.study_plan import StudyPlan
 
 
 @dataclass(frozen=True)

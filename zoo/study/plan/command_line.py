@@ -37,7 +37,7 @@ def parse_study_command(
     Args:
         words: Name of a study or none, keys of a study, and overrides.
         allowed: Modules whose classes and functions a study file may name.
-        request: Request of the plan; see :class:`zoo.study.plan.study_file.StudyPlan`.
+        request: Request of the plan; see :class:`zoo.study.plan.study_plan.StudyPlan`.
     Returns:
         The study as :func:`zoo.study.plan.study_file.parse_plan` takes it, and the overrides that come last in all
         runs.
