@@ -63,33 +63,23 @@ def search(
     rows = len(inputs.tokens)
     reading = PromptReader(model, inputs, limit, cached=cached)
     found: list[list[Beam]] = [[] for _ in range(rows)]
-    written: list[list[tuple[int, ...]]] = [[()] for _ in range(rows)]
+    texts: list[list[tuple[int, ...]]] = [[()] for _ in range(rows)]
     scores = torch.zeros(rows, 1, device=reading.logits.device)
     is_open = [True] * rows
     for length in range(1, limit + 1):
         best, beam, token = _select_candidates(require_numbers(reading.logits), scores, beams * max(2, 1 + len(ends)))
-        ended = torch.full_like(token, length == limit, dtype=torch.bool)
-        ended |= torch.isin(token, torch.tensor(sorted(ends), dtype=token.dtype, device=token.device))
-        longer = _extend_texts(written, beam, token)
+        ended = _find_ended(token, ends, is_last=length == limit)
+        longer, divisor = _extend_texts(texts, beam, token), length**length_penalty
         for row in range(rows):
             if is_open[row]:
-                ends_here = ended[row, :beams].tolist()
-                values = (best[row, :beams] / length**length_penalty).tolist()
-                new = [
-                    Beam(longer[row][k], values[k])
-                    for k, end in enumerate(ends_here)
-                    if end and best[row, k] > -math.inf
-                ]
-                found[row] = sorted([*found[row], *new], key=lambda each: -each.score)[:beams]
+                found[row] = _add_finished(found[row], longer[row], best[row], ended[row], divisor, beams)
         scores, places = best.masked_fill(ended, -math.inf).topk(min(beams, best.shape[1]))
-        hopes = (scores[:, 0] / length**length_penalty).tolist()
+        hopes = (scores[:, 0] / divisor).tolist()  # minus infinity at the limit, where all texts end
         is_open = [is_open[row] and _can_improve(found[row], hopes[row], beams) for row in range(rows)]
-        if length == limit or not any(is_open):
+        if not any(is_open):
             break
-        written = [[longer[row][place] for place in chosen] for row, chosen in enumerate(places.tolist())]
-        kept = beam.gather(1, places) + torch.arange(rows, device=beam.device)[:, None] * (len(reading.logits) // rows)
-        reading.select(kept.flatten())
-        reading.add(token.gather(1, places).flatten())
+        texts = [[longer[row][place] for place in chosen] for row, chosen in enumerate(places.tolist())]
+        _read_chosen(reading, beam.gather(1, places), token.gather(1, places))
     return found
 
 
@@ -109,9 +99,44 @@ def _select_candidates(logits: Tensor, scores: Tensor, count: int) -> tuple[Tens
     return best, place // vocabulary, place % vocabulary
 
 
-def _extend_texts(written: list[list[tuple[int, ...]]], beam: Tensor, token: Tensor) -> list[list[tuple[int, ...]]]:
-    pairs = zip(written, beam.tolist(), token.tolist(), strict=True)
-    return [[(*texts[b], t) for b, t in zip(beams, tokens, strict=True)] for texts, beams, tokens in pairs]
+def _find_ended(token: Tensor, ends: Collection[int], *, is_last: bool) -> Tensor:
+    """Finds the candidates that end here, with an end token or because the limit is reached, ``[batch, count]``."""
+    if is_last:
+        return torch.ones_like(token, dtype=torch.bool)
+    return torch.isin(token, torch.tensor(sorted(ends), dtype=token.dtype, device=token.device))
+
+
+def _extend_texts(texts: list[list[tuple[int, ...]]], beam: Tensor, token: Tensor) -> list[list[tuple[int, ...]]]:
+    """Extends the text of each candidate's beam by its token."""
+    rows = zip(texts, beam.tolist(), token.tolist(), strict=True)
+    return [[(*row[b], t) for b, t in zip(beams, tokens, strict=True)] for row, beams, tokens in rows]
+
+
+def _add_finished(
+    found: list[Beam], texts: list[tuple[int, ...]], best: Tensor, ended: Tensor, divisor: float, beams: int
+) -> list[Beam]:
+    """Adds the texts that end among the likeliest candidates of one row, and keeps the best of all.
+
+    Args:
+        found: finished texts so far, best first.
+        texts: texts of the candidates, likeliest first.
+        best: their log-probabilities ``[count]``; minus infinity for impossible texts.
+        ended: whether each ends here ``[count]``.
+        divisor: length of the texts to the power of the length penalty.
+        beams: number of candidates that count, and of finished texts that are kept.
+    """
+    best, ended = best[:beams], ended[:beams]
+    candidates = zip(texts, best.tolist(), (best / divisor).tolist(), ended.tolist(), strict=False)
+    new = [Beam(text, score) for text, total, score, end in candidates if end and total > -math.inf]
+    return sorted([*found, *new], key=lambda each: -each.score)[:beams]
+
+
+def _read_chosen(reading: PromptReader, beam: Tensor, token: Tensor) -> None:
+    """Continues the chosen beams ``[batch, beams]`` of each row with their tokens ``[batch, beams]``."""
+    rows = len(beam)
+    first = torch.arange(rows, device=beam.device)[:, None] * (len(reading.logits) // rows)
+    reading.select((beam + first).flatten())
+    reading.add(token.flatten())
 
 
 def _can_improve(found: list[Beam], hope: float, beams: int) -> bool:
