@@ -18,7 +18,8 @@ from tests.study.test_train_cells import Launcher, fail, finish
 from zoo.config.compose import compose_run
 from zoo.config.targets import find_target_problems
 from zoo.report import build_tables
-from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import list_known_cells
 from zoo.study.cells.load_plan import read_study
 from zoo.study.dashboard import Dashboard

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo.report import Run, Study, Task, read_run
-from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import KnownCells, list_known_cells
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.cells.outcomes import build_outcome_reader

@@ -11,7 +11,8 @@ from zoo.checks import Refused
 from zoo.report import print_folder, print_summary, write_report
 from zoo.runs.run_config import RunConfig
 from zoo.study.cells.cell_status import CellStatus, get_cell_status
-from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import list_known_cells
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.cells.outcomes import Outcome, build_outcome_reader

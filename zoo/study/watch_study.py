@@ -6,7 +6,8 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import list_known_cells
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.cells.outcomes import build_outcome_reader

@@ -9,7 +9,8 @@ import pytest
 
 from tests.study.plan.test_study_file import written
 from zoo.checks import Refused
-from zoo.study.cells.expand_plan import Expansion, expand_plan
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.load_plan import read_study
 
 NUMBERS = {"metrics": ["loss"], "overrides": {"data": "numbers"}}

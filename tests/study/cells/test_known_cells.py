@@ -22,7 +22,7 @@ from zoo.runs.state_files import read_config
 from zoo.statistics import run_sequential_test
 from zoo.statistics.trial import run_trial
 from zoo.study.cells import learning_rates
-from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import list_known_cells
 from zoo.study.cells.learning_rates import ChosenRate, choose_rate
 from zoo.study.cells.outcomes import Outcome

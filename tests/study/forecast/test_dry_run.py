@@ -18,7 +18,7 @@ from zoo.config.checking import check_run
 from zoo.model.build import build
 from zoo.report.records.records import Match
 from zoo.study.cells.cell_status import CellStatus
-from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import KnownCells, list_known_cells
 from zoo.study.forecast import dry_run, forecast
 from zoo.study.forecast.estimate_run_times import Estimate

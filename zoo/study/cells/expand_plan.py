@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from zoo.checks import Refused
-from zoo.config.checking import CheckedConfig, check_run
+from zoo.config.checking import check_run
 from zoo.config.compose import compose_run, find_carried_options
 from zoo.config.format_override import format_override
 from zoo.config.targets import find_foreign_targets
 from zoo.report.records.contrasts import find_references
 from zoo.report.records.records import Match
+from zoo.study.cells.arm_problems import (
+    find_absent_arms,
+    find_fixed_overrides,
+    find_rate_problems,
+    find_repeated_runs,
+)
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.study.match.match_arm import match_arm
-from zoo.study.plan.cell import Cell, Setting
+from zoo.study.plan.cell import Setting
 from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import TaskPlan, merge_overrides
 from zoo.training.run import run_folder
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """All settings of a study.
-
-    Attributes:
-        settings: Arms on tasks, checked and matched.
-        not_applicable: Arm, task, and the reason why the arm cannot be built there.
-        matches: Changes that match an arm to the baseline, by arm and task.
-        left_out: Arm, task, and the seeds that filters exclude.
-        side_changes: Options that a swapped part changes besides itself, by arm and task.
-    """
-
-    settings: tuple[Setting, ...]
-    not_applicable: tuple[tuple[str, str, str], ...] = ()
-    matches: Mapping[tuple[str, str], Match] = field(default_factory=dict)
-    left_out: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
-    side_changes: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-
-    def build_cells(self, seeds: Sequence[int]) -> list[Cell]:
-        """Builds the cell of each setting and seed, with the learning rate of the config."""
-        return [setting.build_cell(seed) for setting in self.settings for seed in seeds if seed not in setting.left_out]
 
 
 def expand_plan(plan: StudyPlan, overrides: Sequence[str] = ()) -> Expansion:
@@ -70,15 +53,18 @@ class _Expander:
 
     def expand(self) -> Expansion:
         """Expands the plan on all tasks."""
-        self._check_overrides()
+        self.problems += find_fixed_overrides(self.plan, self.overrides)
         for task in self.plan.tasks:
             built = {arm: setting for arm in self.plan.arms if (setting := self._build_setting(task, arm))}
             self._check_baseline(task, built)
             self.settings += self._match_settings(task, built).values()
-        self._check_arms()
-        self._check_distinct()
+        self.problems += find_absent_arms(self.plan, self._build_expansion(), self.problems)
+        self.problems += find_repeated_runs(self.settings)
         if self.problems:
             raise Refused("\n".join(dict.fromkeys(self.problems)))
+        return self._build_expansion()
+
+    def _build_expansion(self) -> Expansion:
         found = (tuple(self.settings), tuple(self.not_applicable), self.matches, tuple(self.left_out))
         return Expansion(*found, self.changes)
 
@@ -108,7 +94,7 @@ class _Expander:
         if checked.problems:
             self._note_problems(task, arm, checked.problems, unfit=checked.unfit)
             return None
-        self._check_rates(task, arm, checked)
+        self.problems += [f"{task.name} {arm}: {line}" for line in find_rate_problems(self.plan, arm, checked.config)]
         return Setting(arm, task.name, lines, checked, left_out)
 
     def _was_trained(self, setting: Setting) -> bool:
@@ -142,16 +128,6 @@ class _Expander:
             self.not_applicable.append((arm, task.name, "; ".join(problems)))
         else:
             self.problems += [f"{task.name} {arm}: {line}" for line in problems]
-
-    def _check_rates(self, task: TaskPlan, arm: str, checked: CheckedConfig) -> None:
-        if self.plan.rates is None:
-            return
-        optimizer = checked.config.optimizer
-        if "lr" not in optimizer.arguments:
-            self.problems.append(f"{task.name} {arm}: learning_rates: the optimizer has no lr: got {optimizer.path}")
-        own = self.plan.arms[arm].get("optimizer")
-        if "optimizer.lr" in self.plan.arms[arm] or (isinstance(own, Mapping) and "lr" in own):
-            self.problems.append(f"{task.name} {arm}: optimizer.lr: is chosen by learning_rates: no arm may set it")
 
     # --------------------------------------------------------------------------------------------- all of a task
 
@@ -193,36 +169,3 @@ class _Expander:
     def _note_changes(self, setting: Setting, other: Setting) -> None:
         if more := find_side_changes(setting.checked, other.checked, self.plan.arms[setting.arm]):
             self.changes[setting.arm, setting.task] = more
-
-    # ------------------------------------------------------------------------------------------- all of a study
-
-    def _check_overrides(self) -> None:
-        for line in self.overrides:
-            key = line.split("=")[0].lstrip("+~")
-            if key == "seed":
-                self.problems.append(f"seed: is set by the seeds of the study: got {line}")
-            if key == "optimizer.lr" and self.plan.rates is not None:
-                self.problems.append(f"optimizer.lr: is chosen by the learning_rates of the study: got {line}")
-
-    def _check_arms(self) -> None:
-        """Appends a problem for each named arm that applies to no task, and if there is nothing to compare."""
-        applied = {setting.arm for setting in self.settings}
-        excluded = {arm for arm, _, _ in self.left_out}
-        reported = {arm for line in self.problems for arm in self.plan.arms if f" {arm}: " in line}
-        for arm, task, why in self.not_applicable:
-            if self.plan.kind == "arms" and arm not in applied | excluded | reported:
-                self.problems.append(f"{task} {arm}: {why}")
-        if not self.problems and self.plan.baseline and not applied - {self.plan.baseline} and len(self.plan.arms) > 1:
-            reasons = "; ".join(f"{task} {arm}: {why}" for arm, task, why in self.not_applicable)
-            self.problems.append(
-                f"no arm is left to compare with {self.plan.baseline}: {reasons or 'filters exclude all others'}"
-            )
-
-    def _check_distinct(self) -> None:
-        """Appends a problem for each setting that is the same run as an earlier one."""
-        first: dict[str, Setting] = {}
-        for setting in self.settings:
-            other = first.setdefault(setting.checked.hash, setting)
-            if other is not setting:
-                one, two = (f"{each.task} {each.arm}" for each in (setting, other))
-                self.problems.append(f"{one} is the same run as {two}: arms must differ")

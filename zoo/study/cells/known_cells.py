@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.learning_rates import choose_arm_rate, list_tuning_cells
 from zoo.study.cells.outcomes import ReadOutcome, build_outcome_reader
 from zoo.study.cells.seed_counts import SeedCells, count_seeds

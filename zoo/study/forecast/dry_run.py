@@ -11,7 +11,7 @@ from rich.text import Text
 from zoo.report.claims.format import format_mismatch
 from zoo.report.records.records import Match
 from zoo.study.cells.cell_status import CellStatus, count_states
-from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import KnownCells
 from zoo.study.forecast.forecast import Forecast, ForecastRow, forecast_study
 from zoo.study.match.quantities import count_executed_flops, count_train_tokens, measure_quantity

@@ -12,7 +12,7 @@ from zoo.checks import Refused
 from zoo.model.cost import Cost
 from zoo.report.records.records import Match
 from zoo.study.cells.cell_status import CellStatus, get_cell_status
-from zoo.study.cells.expand_plan import Expansion
+from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import KnownCells
 from zoo.study.cells.seed_counts import FIRST_SEEDS
 from zoo.study.forecast.estimate_run_times import Estimate, estimate_run_times
