@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 from tests.command import ON_CPU, SMALL, checked, zoo
 from tests.hub.cases.llama import TINY
 from tests.hub.oracle import Case, made, padded
+from zoo.generation.trained_model import open_model
 from zoo.hub import load
 from zoo.hub.saved_model import SavedModel, load_saved_model
 from zoo.training.run import run_folder, train
@@ -148,6 +149,8 @@ def test_what_matters_in_training_only_is_told_as_left_behind(run: Run, tmp_path
 def test_that_a_source_was_seen_both_ways_is_told(run: Run, tmp_path: Path) -> None:
     said = "trained with bidirectional attention to sources"
     assert said in exported(run("gpt2"), tmp_path / "both")  # prefix_lm
+    assert said in exported(run("gpt2"), tmp_path / "native", "--family=zoo")  # it keeps no objective either
+    assert not open_model(tmp_path / "native").prompting.both_ways
     assert said not in exported(run("llama"), tmp_path / "causal")
 
 

@@ -25,7 +25,7 @@ PARSER.add_switch("--json", help="print all figures exactly, by module, as JSON"
 
 def run(given: Given) -> int:
     """Prints the composed model, which is built on the meta device."""
-    from zoo.cli.component_changes import note_component_changes
+    from zoo.cli.unnamed_choices import note_component_changes
     from zoo.inspect.summary import describe, render
 
     described = describe(given.words)

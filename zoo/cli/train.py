@@ -176,7 +176,7 @@ def _train(config: Any) -> float | None:
 
     checked = check_run(_composed(config))
     checked.require()
-    _note_component_changes(checked)
+    _note_unnamed_choices(checked)
     _keep_command()
     label = checked.config.label
     result = train(checked, wait=not _in_study())
@@ -203,15 +203,18 @@ def _in_study() -> bool:
     return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
 
 
-def _note_component_changes(checked: CheckedConfig) -> None:
-    """Notes them for a training that belongs to no study, whose dry run and report list them."""
+def _note_unnamed_choices(checked: CheckedConfig) -> None:
+    """Prints notes on choices that the command line does not name, unless a study does so in its dry run and report."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    from zoo.cli.component_changes import note_component_changes
+    from zoo.cli.unnamed_choices import note_component_changes, note_default_objective
 
     known = HydraConfig.get()
     if known.job.config_name == "train" and not _in_study() and "LOCAL_RANK" not in os.environ:
         note_component_changes(known.overrides.task, checked)
+        if known.mode == RunMode.RUN:
+            note_default_objective(known.overrides.task, checked)
 
 
 def _keep_command() -> None:

@@ -57,13 +57,33 @@ def check_objective(
 ) -> dict[str, Any]:
     """Checks the objective; the default depends on the variant and the form of the data."""
     variant, source = model.get("variant"), data.get("name")
-    if variant not in build.VARIANTS:  # reported already
+    if variant not in build.VARIANTS or not source:  # reported already
         return {}
-    if isinstance(given, Mapping) and given.get("name") is None and variant and source:
-        given = {**given, "name": build.VARIANTS[str(variant)].default_objectives[_find_form(str(source))]}
-    if not variant or not source:
-        return {}
+    if _is_unnamed(given):
+        given = {**given, "name": _find_default_objective(str(variant), str(source))}
     return check_part("objective", given, "objective", problems)
+
+
+def describe_default_objective(given: Any, variant: str, source: str) -> str | None:
+    """Returns which objective was chosen by default, and for what; None if the config names one.
+
+    Args:
+        given: the section ``objective`` before it was checked.
+        variant: variant of the model.
+        source: name of the data.
+    """
+    if not _is_unnamed(given):
+        return None
+    name = _find_default_objective(variant, source)
+    return f"objective {name}, the default for variant {variant} with {_find_form(source)}"
+
+
+def _is_unnamed(objective: Any) -> bool:
+    return isinstance(objective, Mapping) and objective.get("name") is None
+
+
+def _find_default_objective(variant: str, source: str) -> str:
+    return build.VARIANTS[variant].default_objectives[_find_form(source)]
 
 
 def make_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:

@@ -11,7 +11,12 @@ from rich.text import Text
 from zoo.checks import Refused
 from zoo.config.checkpoint_start import resolve_checkpoint_config
 from zoo.config.compose import compose_run
-from zoo.config.data_and_objective import check_data, check_objective, find_required_tokens
+from zoo.config.data_and_objective import (
+    check_data,
+    check_objective,
+    describe_default_objective,
+    find_required_tokens,
+)
 from zoo.data.special_tokens import OURS
 from zoo.hub.task_heads import KeptHead
 from zoo.model import build
@@ -60,6 +65,7 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
         "flops_shares": compute_shares(counted, "flops"),
         "modules": counted["modules"],
         "model": {**checked, **start.keys},
+        "default_objective": describe_default_objective(given["objective"], checked["variant"], data["name"]),
         "task_head": None if start.task is None else _describe_task_head(start.task),
     }
 
@@ -237,4 +243,6 @@ def _summarize(description: Mapping[str, Any]) -> Iterator[str]:
     if (head := description["task_head"]) is not None:
         whole = description["parameters"] + head["parameters"]
         yield f"{head['architecture']} has {whole:,} parameters: {head['parameters']:,} are kept beside the model"
+    if chosen := description["default_objective"]:
+        yield chosen
     yield f"vocabulary {description['vocabulary']:,}; bytes are those of float32"

@@ -1,13 +1,15 @@
-"""The note of ``zoo train`` and ``zoo show`` on options that a chosen component changes besides itself."""
+"""What ``zoo train`` and ``zoo show`` say of choices that the command line does not name."""
 
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
-from zoo.cli.component_changes import find_component_changes, note_component_changes
+from tests.command import TINY, zoo
 from zoo.cli.show import PARSER, run
+from zoo.cli.unnamed_choices import find_component_changes, note_component_changes
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,30 @@ def test_show_prints_it_apart_from_json(capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     assert out.startswith("{")
     assert err.startswith("note: other options change with")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["model=gpt/tiny", "data=numbers"], "objective prefix_lm, the default for variant decoder with pairs"),
+        (["model=gpt/tiny", "data=pycode"], "objective causal_lm, the default for variant decoder with documents"),
+        (["model=bert/tiny", "data=numbers"], "objective masked_lm, the default for variant encoder with pairs"),
+        (["model=gpt/tiny", "data=numbers", "objective=causal_lm"], None),
+    ],
+)
+def test_show_tells_the_default_objective(
+    overrides: list[str], line: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(PARSER.parse([*overrides, "model.vocabulary=100"])) == 0
+    told = [each for each in capsys.readouterr().out.splitlines() if each.startswith("objective ")]
+    assert told == ([] if line is None else [line])
+
+
+def test_train_tells_the_default_objective_but_not_in_a_sweep(tmp_path: Path) -> None:
+    note = "note: objective prefix_lm, the default for variant decoder with pairs"
+    once = [*TINY, f"runs={tmp_path}"]
+    assert zoo("train", *once).out.splitlines().count(note) == 1
+    assert note not in zoo("train", *once, "objective=prefix_lm").out
+    swept = zoo("train", "-m", *once, "seed=1,2")
+    assert swept.code == 0, swept.err
+    assert note not in swept.out

@@ -1,4 +1,4 @@
-"""The note on options that a chosen component changes besides itself."""
+"""Notes on choices that the command line does not name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.classify_overrides import split_component_overrides
 from zoo.config.compose import compose_run
+from zoo.config.data_and_objective import describe_default_objective
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
 
@@ -28,6 +29,14 @@ def note_component_changes(
     """
     if changes := find_component_changes(overrides, checked):
         say(f"note: other options change with the chosen components: {'; '.join(changes)}", file=file, flush=True)
+
+
+def note_default_objective(overrides: Sequence[str], checked: CheckedConfig) -> None:
+    """Prints a note on the objective that was chosen by default, unless the overrides name one."""
+    config = checked.config
+    given = compose_run(overrides)["objective"]
+    if chosen := describe_default_objective(given, config.model.variant, config.data.source.name):
+        say(f"note: {chosen}", flush=True)
 
 
 def find_component_changes(overrides: Sequence[str], checked: CheckedConfig | None = None) -> tuple[str, ...]:
