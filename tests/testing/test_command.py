@@ -49,7 +49,12 @@ def test_a_broken_one_fails_with_what_was_expected_and_seen() -> None:
     [
         (["norm/rmss"], "unknown norm 'rmss': did you mean rms?"),
         (["nrm/rms"], "unknown kind 'nrm': did you mean norm?"),
-        (["rms"], "a component is KIND/NAME or package.module:Class: got 'rms'"),
+        (["rms"], "a component is KIND/NAME or package.module:Class: got 'rms': did you mean norm/rms?"),
+        (["groupd_query"], "got 'groupd_query': did you mean attention/grouped_query?"),
+        (["gated"], "got 'gated': did you mean ffn/gated?"),
+        (["rotari"], "got 'rotari': did you mean position/rotary?"),
+        (["norm"], "got 'norm', which is a kind: choices: norm/derf, norm/dyt, "),
+        (["xyzzy"], "got 'xyzzy'; zoo list prints all components"),
         (["no.module:Here"], "no.module:Here cannot be imported: ModuleNotFoundError"),
         (
             ["zoo.model.cost:Cost"],
@@ -73,6 +78,8 @@ def test_what_cannot_be_checked_is_refused(arguments: list[str], line: str) -> N
 
 def test_the_list_describes_every_check() -> None:
     out = zoo("check", "--list").out
+    heads = [line for line in out.splitlines() if line and not line.startswith(" ")]
+    assert heads == list(dict.fromkeys(item.scope for item in CHECKS.values()))
     for name, item in CHECKS.items():
         assert f"  {name}: {item.description}\n" in out
         assert item.description.endswith(".")

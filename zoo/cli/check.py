@@ -1,4 +1,4 @@
-"""``zoo check``: checks that components keep what their kind promises."""
+"""``zoo check``: checks that components meet the contract of their kind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "check",
     ["KIND/NAME ...", "package.module:Class ...", "--all", "--list"],
-    "check that components keep what their kind promises",
-    description="Check that components keep what their kind promises. Exits with 1 if one fails.",
+    "check that components meet the contract of their kind",
+    description=(
+        "Check that components meet the contract of their kind. Exits with 1 if one fails.\n\n"
+        "A check of a model or an option runs once in every variant that accepts the component, with default options "
+        "and with every other value of each option. The output counts these runs."
+    ),
     arguments={
         "KIND/NAME": "a registered component, such as attention/latent",
         "package.module:Class": "a registered class in a module that can be imported from here",
@@ -37,12 +41,12 @@ PARSER = Parser(
     needs_words=True,
     check=_problems,
 )
-PARSER.add_switch("--all", help="check every component, those of plug-ins too")
+PARSER.add_switch("--all", help="check every component, including those of plug-ins")
 PARSER.add_value(
-    "--only", "CHECK", is_list=True, help="run only this check and those that it presupposes; may be repeated"
+    "--only", "CHECK", is_list=True, help="run only this check and those that it depends on; may be repeated"
 )
 PARSER.add_value("--jobs", "N", kind=int, help="use N processes. Default: one for each core")
-PARSER.add_switch("--list", help="print every check and what it holds")
+PARSER.add_switch("--list", help="print all checks and what they require")
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,6 @@ def _check(component: str, only: Sequence[str]) -> Report:
 def _list_checks() -> None:
     from zoo.testing import CHECKS
 
-    scope = ""
-    for item in CHECKS.values():
-        if item.scope != scope:
-            scope = item.scope
-            say(f"\n{scope}")
-        say(f"  {item.name}: {item.description}")
+    for scope in dict.fromkeys(item.scope for item in CHECKS.values()):
+        lines = [f"  {item.name}: {item.description}" for item in CHECKS.values() if item.scope == scope]
+        say("\n".join([f"\n{scope}", *lines]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Iterator
@@ -51,10 +52,21 @@ def find_component(component: str) -> Entry:
         return _find_entry(_import_class(module, cls))
     kind, slash, name = component.partition("/")
     if not slash:
-        raise Refused(f"a component is KIND/NAME or package.module:Class: got {component!r}")
+        raise Refused(f"a component is KIND/NAME or package.module:Class: got {component!r}{_suggest_paths(component)}")
     if kind not in KINDS:
         raise Refused(f"unknown kind {kind!r}: {suggest(kind, KINDS)}")
     return get_index().get(kind, name)
+
+
+def _suggest_paths(name: str) -> str:
+    """Returns the end of a message on a name without a kind: the components of that name, or of the closest one."""
+    paths: dict[str, list[str]] = {}
+    for kind, known in get_index().entries:
+        paths.setdefault(known, []).append(f"{kind}/{known}")
+    if name in KINDS:
+        return f", which is a kind: choices: {', '.join(f'{name}/{each}' for each in get_index().get_names(name))}"
+    close = difflib.get_close_matches(name, paths, n=1)
+    return f": did you mean {' or '.join(paths[close[0]])}?" if close else "; zoo list prints all components"
 
 
 def _import_class(module: str, name: str) -> type:
