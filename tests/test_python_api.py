@@ -150,8 +150,10 @@ def test_options_that_make_no_sense_are_refused_together(model: zoo.LoadedModel)
         model.generate("12", length_penalty=2.0)
     with pytest.raises(zoo.Refused, match=r"^greedy makes no sense together with seed$"):
         model.generate("12", greedy=True, seed=1)
-    with pytest.raises(zoo.Refused, match=r"^unknown option tokens: choices: max_tokens, "):
-        model.generate("12", tokens=3)  # type: ignore[call-overload]
+    for name in ("tokens", "max_new_tokens"):
+        with pytest.raises(zoo.Refused, match=f"^unknown option '{name}': did you mean max_tokens\\? choices: beams, "):
+            model.generate("12", **{name: 3})  # type: ignore[call-overload]
+    assert "did you mean --tokens?" in command("generate", str(model.folder), "12", "--max-new-tokens", "3").err
 
 
 def test_a_checkpoint_folder_is_loaded_too(model: zoo.LoadedModel, tmp_path: Path) -> None:

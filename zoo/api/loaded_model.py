@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo import generation
-from zoo.checks import Refused
+from zoo.checks import Refused, suggest
 from zoo.generation import FilledText, Prompting, Sampling
 from zoo.generation.trained_model import build_prompting
 from zoo.hub.saved_model import SavedModel, load_saved_model
@@ -176,8 +176,8 @@ def _sampling(options: GenerationOptions) -> Sampling | None:
 
 def _require_sense(prompt: str | Prompts, stream: bool, options: GenerationOptions) -> None:
     """Refuses all that is wrong with the options alone."""
-    unknown = set(options) - set(GenerationOptions.__annotations__)
-    problems = [f"unknown option {name}: choices: {', '.join(GenerationOptions.__annotations__)}" for name in unknown]
+    known = GenerationOptions.__annotations__
+    problems = [f"unknown option {name!r}: {suggest(name, known)}" for name in options if name not in known]
     drawing = [name for name in _DRAWING if name in options]
     if options.get("greedy") and drawing:
         problems.append(f"greedy makes no sense together with {', '.join(drawing)}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.checks import Refused
+from zoo.checks import Refused, suggest
 
 if TYPE_CHECKING:
     from zoo.report import ComparisonOptions, Run, Study
@@ -39,7 +39,8 @@ def gather_runs(words: Sequence[str], allowed: Sequence[str] = ()) -> tuple[Stud
     studies = [name for name in names if Path(name) not in folders]
     given, others = split_keys(keys, COMPARISON_KEYS)
     if folders and others:
-        raise Refused(f"run folders take no overrides: got {others[0]}; choices: {', '.join(COMPARISON_KEYS)}")
+        near = suggest(others[0].split("=")[0], COMPARISON_KEYS)
+        raise Refused(f"run folders take no overrides: got {others[0]}; {near}")
     if not names:
         return gather_study(*resolve_study(keys, allowed))
     found = [gather_study(*resolve_study([name, *keys], allowed)) for name in studies]
