@@ -223,6 +223,7 @@ def test_results_have_the_config_values_that_differ(study: zoo.StudyResult) -> N
     frame = zoo.results(study.runs[0].folder.parent)
     columns = [name for name in frame.columns if name.startswith("config.")]
     assert "config.model.norm.name" in columns
+    assert columns == sorted(columns)
     assert not {"config.seed", "config.runs", "config.label", "config.cache"} & set(columns)
     assert sorted(set(frame["config.model.norm.name"])) == ["layer", "rms"]
     for name, folder in zip(frame["config.model.norm.name"], frame["folder"], strict=True):

@@ -73,7 +73,7 @@ def _find_differing_values(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Finds the config values in which runs differ, apart from the seed; as text where their types differ."""
     configs = [flatten(run.config) for run in runs]
     found: list[dict[str, Any]] = [{} for _ in runs]
-    for key in find_differing_keys(flatten_to_text(run.config) for run in runs):
+    for key in sorted(find_differing_keys(flatten_to_text(run.config) for run in runs)):
         if key.split(".")[0] in NOT_THE_RUN:
             continue
         values = [config.get(key) for config in configs]
