@@ -67,6 +67,11 @@ def test_every_name_is_there(name: str) -> None:
     assert name in dir(zoo)
 
 
+def test_only_public_names_are_listed() -> None:
+    assert dir(zoo) == sorted([*zoo.__all__, "__version__"])
+    assert dir(zoo.testing) == sorted(zoo.testing.__all__)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'attention'"):
         zoo.attention  # noqa: B018

@@ -156,6 +156,16 @@ def test_options_that_make_no_sense_are_refused_together(model: zoo.LoadedModel)
     assert "did you mean --tokens?" in command("generate", str(model.folder), "12", "--max-new-tokens", "3").err
 
 
+def test_a_run_is_exported(run: zoo.RunResult, tmp_path: Path) -> None:
+    exported = zoo.export(run.folder, tmp_path / "gpt", family="gpt")
+    assert exported.family == "gpt2"
+    assert exported.files["config.json"] == (tmp_path / "gpt" / "config.json").stat().st_size
+    with pytest.raises(zoo.Refused, match="the model does not fit llama:"):
+        zoo.export(run.folder, tmp_path / "llama", family="llama2")
+    with pytest.raises(zoo.Refused, match="did you mean llama2"):
+        zoo.export(run.folder, tmp_path / "llama", family="lama2")
+
+
 def test_a_checkpoint_folder_is_loaded_too(model: zoo.LoadedModel, tmp_path: Path) -> None:
     save(model.network, tmp_path / "checkpoint")
     loaded = zoo.load(tmp_path / "checkpoint")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zoo import testing
     from zoo.api.build_model import build
+    from zoo.api.export_folder import export
     from zoo.api.loaded_model import LoadedModel, generate, load
     from zoo.api.model_summary import ModelSummary, show
     from zoo.api.results_frame import results
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from zoo.data.batch import Batch, DocumentBatch, PairBatch
     from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
     from zoo.data.special_tokens import COMMON, OURS, Required
+    from zoo.hub.export_model import ExportResult
     from zoo.model.attend import Scores, attend
     from zoo.model.cache import Cache
     from zoo.model.initialization import Initialization
@@ -63,6 +65,7 @@ __all__ = [
     "Component",
     "DocumentBatch",
     "Documents",
+    "ExportResult",
     "FeedForward",
     "Initialization",
     "Inputs",
@@ -93,6 +96,7 @@ __all__ = [
     "attend",
     "build",
     "count_linear_flops",
+    "export",
     "generate",
     "load",
     "register",
@@ -111,6 +115,7 @@ __all__ = [
 
 _NAMES = {
     "zoo.api.build_model": "build",
+    "zoo.api.export_folder": "export",
     "zoo.api.loaded_model": "LoadedModel generate load",
     "zoo.api.model_summary": "ModelSummary show",
     "zoo.api.results_frame": "results",
@@ -120,6 +125,7 @@ _NAMES = {
     "zoo.data.batch": "Batch DocumentBatch PairBatch",
     "zoo.data.interfaces": "Documents Pairs Split Tokenizer Vocabulary",
     "zoo.data.special_tokens": "COMMON OURS Required",
+    "zoo.hub.export_model": "ExportResult",
     "zoo.model.attend": "Scores attend",
     "zoo.model.cache": "Cache",
     "zoo.model.initialization": "Initialization",
@@ -172,4 +178,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

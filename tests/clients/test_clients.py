@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from tests.command import ON_CPU, zoo
-from zoo.hub import load
+from zoo.hub import load_network
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm-eval is not installed: make test-clients")
 sentence_transformers = pytest.importorskip(
@@ -87,7 +87,7 @@ def _likelihood(folder: Path, question: str, choice: str) -> float:
     encode = AutoTokenizer.from_pretrained(folder).encode
     whole, context = encode(question + choice), len(encode(question))
     with torch.no_grad():
-        scores = load(folder)(torch.tensor([whole]))[0].log_softmax(-1)
+        scores = load_network(folder)(torch.tensor([whole]))[0].log_softmax(-1)
     return float(sum(scores[place - 1, whole[place]] for place in range(context, len(whole))))
 
 
@@ -107,6 +107,6 @@ def test_sentence_transformers_pools_an_encoder(encoder: Path) -> None:
     given = AutoTokenizer.from_pretrained(encoder)(SENTENCES, padding=True, return_tensors="pt")
     mask = given["attention_mask"]
     with torch.no_grad():
-        hidden = load(encoder).hidden_states(given["input_ids"], mask)  # type: ignore[operator]
+        hidden = load_network(encoder).hidden_states(given["input_ids"], mask)  # type: ignore[operator]
     expected = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
     assert torch.from_numpy(found).sub(expected).abs().max() < 1e-5

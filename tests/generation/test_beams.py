@@ -27,7 +27,7 @@ from zoo.checks import Refused
 from zoo.generation import Beam, search
 from zoo.generation.greedy import pick_likeliest
 from zoo.generation.loop import generate_steps
-from zoo.hub import load
+from zoo.hub import load_network
 from zoo.model.build import build
 from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
@@ -153,7 +153,7 @@ def test_beams_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     case = Case(family, *SIZES[family])
     theirs = made(case)
     theirs.save_pretrained(tmp_path)  # type: ignore[operator]
-    ours = load(tmp_path)
+    ours = load_network(tmp_path)
     parts = rows(theirs, (9, 4, 6), 1)
     lengths = set()
     many = [*range(2, 12)]

@@ -21,7 +21,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from zoo.data.interfaces import Vocabulary
 from zoo.generation.greedy import write
 from zoo.generation.loop import generate_steps
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.hub.family_index import find_family
 from zoo.hub.weights import iterate_published_tensors
 from zoo.model.inputs import Inputs
@@ -136,7 +136,7 @@ def measure(case: Case, folder: Path) -> Measured:
     """Save a model of theirs, load it as ours, compare, save it again, and load that as theirs."""
     model: Any = made(case)
     model.save_pretrained(folder / "theirs")
-    loaded: Any = load(folder / "theirs")
+    loaded: Any = load_network(folder / "theirs")
     parts = rows(model, LENGTHS, 1)
     sources = rows(model, SOURCES, 2) if loaded.plan.variant == "encoder_decoder" else None
     with torch.no_grad():

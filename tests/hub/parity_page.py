@@ -18,9 +18,9 @@ HEAD = """# Parity with transformers
 Written by `make parity`, which measures it: torch {torch}, transformers {transformers}, float32, on a CPU.
 
 For each configuration `transformers` makes a tiny model; every weight is moved away from its first value, to logits
-of order 1. It is saved, and `zoo.hub.load` reads the folder. Rows of {lengths} tokens (sources of {sources}, where
-there is an encoder and a decoder) are put to `transformers` one by one and without padding, and to ours all at once,
-padded on the right and again on the left. *Logits* is the largest absolute difference of a logit, or of a hidden
+of order 1. It is saved, and `zoo.hub.load_network` reads the folder. Rows of {lengths} tokens (sources of {sources},
+where there is an encoder and a decoder) are put to `transformers` one by one and without padding, and to ours all at
+once, padded on the right and again on the left. *Logits* is the largest absolute difference of a logit, or of a hidden
 state where there is no head. *Gradients* is that of the derivative of a weighted sum of log-probabilities by any
 weight, compared under the names of the checkpoint. *Decoding* is {new} tokens with caches on both sides, ours in rows
 of different lengths, greedily and once more by the third likeliest token: equal, or not applicable where nothing is

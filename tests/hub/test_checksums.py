@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo.checks import Refused
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.model.build import build
 
 CONFIG = {
@@ -46,13 +46,13 @@ def test_one_flipped_bit_is_noticed_and_named(folder: Path) -> None:
     content[-3] ^= 1
     shard.write_bytes(content)
     with pytest.raises(Refused, match=rf"{shard.name} is damaged: its sha256 must be"):
-        load(folder)
+        load_network(folder)
 
 
 def test_a_folder_without_them_is_loaded_and_others_names_are_ignored(folder: Path) -> None:
     tokens = torch.arange(6)[None]
-    expected = load(folder)(tokens)
+    expected = load_network(folder)(tokens)
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  README.md\nno checksum\n")
-    assert torch.equal(load(folder)(tokens), expected)
+    assert torch.equal(load_network(folder)(tokens), expected)
     (folder / "SHA256SUMS").unlink()
-    assert torch.equal(load(folder)(tokens), expected)
+    assert torch.equal(load_network(folder)(tokens), expected)

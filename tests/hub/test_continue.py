@@ -24,7 +24,7 @@ from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, check_run
 from zoo.config.compose import compose_run
 from zoo.data.batch import DocumentBatch
-from zoo.hub import load
+from zoo.hub import load_network
 from zoo.hub.origin import Origin, read_origin, write_origin
 from zoo.hub.saved_model import load_saved_model
 from zoo.hub.weight_transfer import transfer
@@ -233,7 +233,7 @@ def test_what_can_be_converted_without_loss_computes_the_same(before: Any, after
 
 
 def test_other_parts_are_new_and_what_has_no_place_is_left(llama: Path) -> None:
-    old = load(llama)
+    old = load_network(llama)
     assert old.plan is not None
     config = {**old.plan.config, "layers": 3, "ffn": {"name": "mlp", "bias": True}, "dropout": 0.5}
     told = transfer(old, build.build(config, 120, seed=1)).as_json()

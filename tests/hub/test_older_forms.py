@@ -16,7 +16,7 @@ from tests.hub.oracle import cases, made
 from zoo.checks import Refused
 from zoo.config.checkpoint_start import suggest_head
 from zoo.config.compose import compose_run
-from zoo.hub import describe, load
+from zoo.hub import describe, load_network
 from zoo.hub.config_json import read_published_config
 from zoo.hub.family_index import find_family
 from zoo.hub.misfits import find_misfits
@@ -54,11 +54,11 @@ def checkpoint(name: str, folder: Path, **more: torch.Tensor) -> Path:
 
 
 def test_a_bias_of_logits_must_be_zero(tmp_path: Path) -> None:
-    load(checkpoint("bart-as-published", tmp_path / "zero", final_logits_bias=torch.zeros(1, 61)))
+    load_network(checkpoint("bart-as-published", tmp_path / "zero", final_logits_bias=torch.zeros(1, 61)))
     one = torch.zeros(1, 61)
     one[0, 7] = 0.5
     with pytest.raises(Refused, match=r"^final_logits_bias must be zero"):
-        load(checkpoint("bart-as-published", tmp_path / "one", final_logits_bias=one))
+        load_network(checkpoint("bart-as-published", tmp_path / "one", final_logits_bias=one))
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_a_bias_of_logits_must_be_zero(tmp_path: Path) -> None:
 def test_what_older_files_hold_beside_the_model_is_left_out(
     name: str, more: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    load(checkpoint(name, tmp_path, **more))
+    load_network(checkpoint(name, tmp_path, **more))
 
 
 def test_a_tied_tensor_may_be_repeated_but_not_differ(tmp_path: Path) -> None:
-    table = load(checkpoint("t5-as-published", tmp_path / "once")).embedding.table.weight.detach()
+    table = load_network(checkpoint("t5-as-published", tmp_path / "once")).embedding.table.weight.detach()
     again = {f"{stack}.embed_tokens.weight": table.clone() for stack in ("encoder", "decoder")}
-    load(checkpoint("t5-as-published", tmp_path / "again", **again, **{"lm_head.weight": table.clone()}))
+    load_network(checkpoint("t5-as-published", tmp_path / "again", **again, **{"lm_head.weight": table.clone()}))
     with pytest.raises(Refused, match=r"encoder\.embed_tokens\.weight must be equal to shared\.weight"):
-        load(checkpoint("t5-as-published", tmp_path / "other", **{"encoder.embed_tokens.weight": table + 1}))
+        load_network(checkpoint("t5-as-published", tmp_path / "other", **{"encoder.embed_tokens.weight": table + 1}))
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_a_pickled_file_from_before_torch_1_6_is_read_as_weights_alone(tmp_path:
     """That format is no zip file and cannot be mapped; the refusal without the flag names what to do."""
     folder = checkpoint("bert-as-published", tmp_path)
     tensors = load_file(folder / "model.safetensors")
-    expected = load(folder).state_dict()
+    expected = load_network(folder).state_dict()
     (folder / "model.safetensors").unlink()
     torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     with pytest.raises(Refused, match=r"zoo import \S+ NEW_FOLDER --pickled converts its weights to safetensors"):
-        load(folder)
-    found = load(folder, pickled=True).state_dict()
+        load_network(folder)
+    found = load_network(folder, pickled=True).state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 

@@ -20,7 +20,7 @@ from tests.command import zoo
 from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused, find_typo
-from zoo.hub import get_families, load, save
+from zoo.hub import get_families, load_network, save
 from zoo.hub.config_json import get_known_options, read_published_config
 from zoo.hub.family import Family
 
@@ -102,8 +102,8 @@ def test_an_option_that_nothing_reads_is_noted_and_kept(tmp_path: Path, caplog: 
     config = {**json.loads(file.read_text()), "hidden_sise": 3, "moe_frequency": 1, "max_sequence_length": None}
     file.write_text(json.dumps(config))
     with caplog.at_level(logging.WARNING, "zoo"):
-        model: Any = load(tmp_path / "theirs")
-        load(tmp_path / "theirs")
+        model: Any = load_network(tmp_path / "theirs")
+        load_network(tmp_path / "theirs")
     rule = "ignored, since llama does not use them: hidden_sise (did you mean hidden_size?), moe_frequency"
     assert caplog.messages == [f"{file}: {rule}"]
     tokens = torch.arange(6, 17)[None]

@@ -18,7 +18,7 @@ from tests.hub.cases.gpt_oss import case as gpt_oss
 from tests.hub.cases.llama import case
 from tests.hub.oracle import made
 from zoo.checks import Refused
-from zoo.hub import load
+from zoo.hub import load_network
 from zoo.hub.load_checkpoint import describe
 from zoo.inspect.summary import describe as shown
 
@@ -68,16 +68,18 @@ def test_fp8_in_blocks_is_read(plain: tuple[Path, Any], tmp_path: Path, caplog: 
             tensors[name] = tensor
     folder = written(tmp_path / "fp8", source, FP8, tensors)
     with caplog.at_level(logging.WARNING, "zoo"):
-        model: Any = load(folder)
+        model: Any = load_network(folder)
     rule = "the weights are quantized (fp8 in blocks of 16 x 20); sizes are those of dequantized weights"
     assert caplog.messages == [f"{folder / 'config.json'}: {rule}"]
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     torch.testing.assert_close(model(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)
     broken = {**tensors, "model.layers.0.mlp.up_proj.weight_scale_inv": torch.ones(3, 3)}
     with pytest.raises(Refused, match=r"up_proj.weight_scale_inv must be \[3, 2\] to match the blocks: got \[3, 3\]"):
-        load(written(tmp_path / "broken", source, FP8, broken))
+        load_network(written(tmp_path / "broken", source, FP8, broken))
     with pytest.raises(Refused, match=r"must be a floating-point tensor: got torch.float8"):
-        load(written(tmp_path / "no_scales", source, {}, {n: t for n, t in tensors.items() if "scale" not in n}))
+        load_network(
+            written(tmp_path / "no_scales", source, {}, {n: t for n, t in tensors.items() if "scale" not in n})
+        )
 
 
 @torch.no_grad()
@@ -102,11 +104,11 @@ def test_mxfp4_is_read(tmp_path: Path) -> None:
             value = (0, 0.5, 1, 1.5, 2, 3, 4, 6)[bits % 8] * (-1 if bits > 7 else 1)
             parameter[expert, place, out] = value * 2.0 ** (int(scales[expert, out, place // 32]) - 127)
     folder = written(tmp_path / "packed", tmp_path / "plain", {"quant_method": "mxfp4"}, tensors)
-    torch.testing.assert_close(load(folder)(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(load_network(folder)(TOKENS), theirs(TOKENS).logits, atol=1e-5, rtol=0)
     one = next(name for name in tensors if name.endswith("_scales"))
     broken = {**tensors, one: tensors[one][:, :-1].contiguous()}
     with pytest.raises(Refused, match=r"_blocks must be \[experts, outputs, groups, 16\] and "):
-        load(written(tmp_path / "broken", tmp_path / "plain", {"quant_method": "mxfp4"}, broken))
+        load_network(written(tmp_path / "broken", tmp_path / "plain", {"quant_method": "mxfp4"}, broken))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_another_method_is_shown_and_not_loaded(
     assert counted == sum(p.numel() for p in plain[1].parameters())
     message = rf"the weights are quantized \({named}\), which cannot be read: dequantize them first, "
     with pytest.raises(Refused, match=message):
-        load(folder)
+        load_network(folder)
     trained = zoo("train", "model=hub", f"model.path={folder}", "data/tokenizer=bytes", f"runs={tmp_path}")
     assert trained.code == 2
     assert f"zoo: model.path: the weights are quantized ({named})" in trained.err

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoo.checks import Refused
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.model.build import build
 
 MUTATIONS = int(os.environ.get("ZOO_MUTATIONS", "2000"))
@@ -79,7 +79,7 @@ def read(folder: Path) -> None:
     size = sum(file.stat().st_size for file in folder.iterdir())
     begun = time.monotonic()
     try:
-        model = load(folder)
+        model = load_network(folder)
     except Refused as error:
         lines = str(error).splitlines()
         assert lines
@@ -199,7 +199,7 @@ def changed(folders: list[Path], tmp_path: Path, **options: Any) -> Path:
 def test_what_no_part_computes_is_named(folders: list[Path], tmp_path: Path) -> None:
     folder = changed(folders, tmp_path, is_causal=False, sliding_window=8, is_decoder=True)
     with pytest.raises(Refused) as refused:
-        load(folder)
+        load_network(folder)
     assert str(refused.value).splitlines() == [
         "config.json: is_decoder must be False, since no component supports another value: got True",
         "config.json: is_causal must be True, since no component supports another value: got False",
@@ -209,18 +209,18 @@ def test_what_no_part_computes_is_named(folders: list[Path], tmp_path: Path) -> 
 
 def test_sizes_that_are_not_those_of_the_tensors(folders: list[Path], tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"gate_proj.weight must be \[26, 16\] according to config.json: got \[24, 16\]"):
-        load(changed(folders, tmp_path, intermediate_size=26))
+        load_network(changed(folders, tmp_path, intermediate_size=26))
     with pytest.raises(Refused, match=r"tensors that config.json does not describe: model.layers.1"):
-        load(changed(folders, tmp_path, num_hidden_layers=1))
+        load_network(changed(folders, tmp_path, num_hidden_layers=1))
     with pytest.raises(Refused, match=r"model.layers.2.self_attn.q_proj.weight is missing"):
-        load(changed(folders, tmp_path, num_hidden_layers=3))
+        load_network(changed(folders, tmp_path, num_hidden_layers=3))
 
 
 def test_an_enormous_model_costs_neither_time_nor_memory(folders: list[Path], tmp_path: Path) -> None:
     begun = time.monotonic()
     for options in ({"hidden_size": 2**30}, {"vocab_size": 2**31 - 1}, {"num_hidden_layers": 4000}):
         with pytest.raises(Refused):
-            load(changed(folders, tmp_path, **options))
+            load_network(changed(folders, tmp_path, **options))
     assert time.monotonic() - begun < SECONDS
 
 
@@ -240,13 +240,13 @@ def test_a_pickle_is_read_only_if_asked_for_and_runs_nothing(folders: list[Path]
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(Refused, match="only a pickled checkpoint, which is not read by default"):
-        load(folder)
-    loaded, sound = load(folder, pickled=True), load(folders[0])
+        load_network(folder)
+    loaded, sound = load_network(folder, pickled=True), load_network(folders[0])
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), sound.parameters(), strict=True))
     mark = tmp_path / "mark"
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile(mark)))
     with pytest.raises(Refused, match="cannot be read with weights_only=True"):
-        load(folder, pickled=True)
+        load_network(folder, pickled=True)
     assert not mark.exists()
 
 
@@ -259,10 +259,10 @@ def _tensors(folder: Path) -> dict[str, torch.Tensor]:
 def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_path: Path) -> None:
     folder = copied(folders[0], tmp_path / "it")
     shutil.rmtree(folder)
-    save(load(folders[0]), folder, shard=3000)
+    save(load_network(folders[0]), folder, shard=3000)
     assert len(list(folder.glob("model-0*.safetensors"))) > 3
     tokens = torch.arange(6)[None]
-    assert torch.equal(load(folder)(tokens), load(folders[0])(tokens))
+    assert torch.equal(load_network(folder)(tokens), load_network(folders[0])(tokens))
     index = folder / "model.safetensors.index.json"
     content = json.loads(index.read_text())
     shards = sorted(set(content["weight_map"].values()))
@@ -273,19 +273,19 @@ def test_an_index_names_files_beside_it_and_no_others(folders: list[Path], tmp_p
         moved = {key: name if shard == shards[0] else shard for key, shard in content["weight_map"].items()}
         index.write_text(json.dumps({"weight_map": moved}))
         with pytest.raises(Refused, match=message):
-            load(folder)
+            load_network(folder)
 
 
 def test_nothing_is_written_over(folders: list[Path]) -> None:
     with pytest.raises(Refused, match="already exists: choose a folder that is new or empty"):
-        save(load(folders[0]), folders[0])
+        save(load_network(folders[0]), folders[0])
 
 
 MEASURE = """
 import resource, sys
-from zoo.hub import load
+from zoo.hub import load_network
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-model = load(sys.argv[1])
+model = load_network(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, *[p.numel() * 4 for p in model.parameters()])
 """
 

@@ -34,7 +34,7 @@ from tests.hub.cases import (
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
 from zoo.config.compose import compose_run
-from zoo.hub import get_families, load, save
+from zoo.hub import get_families, load_network, save
 from zoo.hub.initial_weights import start_from_checkpoint
 from zoo.hub.load_checkpoint import describe
 from zoo.hub.origin import Origin
@@ -85,7 +85,7 @@ def test_a_task_head_goes_through_unchanged(family: str, name: str, tmp_path: Pa
     model.save_pretrained(tmp_path / "theirs")
     described = describe(tmp_path / "theirs")
     assert described.task is not None
-    loaded: Any = load(tmp_path / "theirs")
+    loaded: Any = load_network(tmp_path / "theirs")
     counted = sum(parameter.numel() for parameter in model.parameters())
     shared = sum(parameter.numel() for parameter in loaded.parameters())
     assert shared + described.task.parameters == counted
@@ -109,8 +109,8 @@ def test_a_task_head_goes_through_unchanged(family: str, name: str, tmp_path: Pa
 def test_the_form_of_the_project_keeps_it_too(tmp_path: Path) -> None:
     model = theirs("llama", "LlamaForQuestionAnswering")
     model.save_pretrained(tmp_path / "theirs")
-    save(load(tmp_path / "theirs"), tmp_path / "own", family="zoo")
-    save(load(tmp_path / "own"), tmp_path / "back")
+    save(load_network(tmp_path / "theirs"), tmp_path / "own", family="zoo")
+    save(load_network(tmp_path / "own"), tmp_path / "back")
     old, new = (load_file(tmp_path / each / "model.safetensors") for each in ("theirs", "back"))
     assert old.keys() == new.keys()
     assert all(torch.equal(old[key], new[key]) for key in old)
@@ -118,12 +118,12 @@ def test_the_form_of_the_project_keeps_it_too(tmp_path: Path) -> None:
     for wrong in ({"architecture": "X", "shapes": {"a": "b"}}, [], {"architecture": 1, "shapes": {}}):
         (tmp_path / "own" / "config.json").write_text(json.dumps({**config, "task_head": wrong}))
         with pytest.raises(Refused, match="task_head must have an architecture and shapes"):
-            load(tmp_path / "own")
+            load_network(tmp_path / "own")
 
 
 def test_another_family_does_not_get_the_head(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     theirs("llama", "LlamaForSequenceClassification").save_pretrained(tmp_path / "theirs")
-    model = load(tmp_path / "theirs")
+    model = load_network(tmp_path / "theirs")
     assert isinstance(model.origin, Origin)
     with caplog.at_level(logging.WARNING, "zoo"):
         save(model, tmp_path / "other", family="mistral")
@@ -146,7 +146,7 @@ def test_show_counts_what_transformers_counts(tmp_path: Path) -> None:
 
 def test_a_training_leaves_the_head_behind_and_says_so(tmp_path: Path) -> None:
     theirs("bert", "BertForTokenClassification").save_pretrained(tmp_path / "theirs")
-    body = load(tmp_path / "theirs")
+    body = load_network(tmp_path / "theirs")
     assert body.plan is not None
     begun = start_from_checkpoint(build(body.plan.config, body.vocabulary, seed=1), tmp_path / "theirs", "").weights
     assert begun.left == ("classifier.weight", "classifier.bias")
@@ -171,7 +171,7 @@ def test_a_head_of_another_size_is_refused(tmp_path: Path) -> None:
     del config["id2label"]
     file.write_text(json.dumps({**config, "num_labels": 3}))
     with pytest.raises(Refused, match=r"^classifier.weight must be \[3, 32\] according to config.json: got \[4, 32\]"):
-        load(tmp_path / "it")
+        load_network(tmp_path / "it")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.hub.oracle import Case, made
 from zoo.checks import Refused
-from zoo.hub import load, save
+from zoo.hub import load_network, save
 from zoo.hub.config_json import read_published_config
 
 TOKENS = torch.tensor([[7, 9, 12, 7, 30, 21, 40], [8, 8, 6, 31, 7, 40, 9]])
@@ -71,7 +71,7 @@ def test_the_language_model_is_read_and_saved_alone(
     theirs = whole(name)
     theirs.save_pretrained(tmp_path / "whole", save_original_format=False)
     with caplog.at_level(logging.WARNING, "zoo"):
-        model: Any = load(tmp_path / "whole")
+        model: Any = load_network(tmp_path / "whole")
     family = WHOLES[name][0]
     kind = theirs.config.model_type
     assert f"only the language model of this {kind} is read; it will be saved as {family}" in caplog.text
@@ -86,11 +86,11 @@ def test_the_language_model_is_read_and_saved_alone(
     torch.testing.assert_close(alone.eval()(TOKENS).logits, expected, atol=1e-5, rtol=0)
     tensors = load_file(tmp_path / "whole" / "model.safetensors")
     save_file({older(key): tensor for key, tensor in tensors.items()}, tmp_path / "whole" / "model.safetensors")
-    torch.testing.assert_close(load(tmp_path / "whole")(TOKENS), model(TOKENS), atol=0, rtol=0)
+    torch.testing.assert_close(load_network(tmp_path / "whole")(TOKENS), model(TOKENS), atol=0, rtol=0)
     del tensors[next(key for key in tensors if "language_model.layers.1" in key)]
     save_file(tensors, tmp_path / "whole" / "model.safetensors")
     with pytest.raises(Refused, match=r"layers\.1\.\S+ is missing"):
-        load(tmp_path / "whole")
+        load_network(tmp_path / "whole")
 
 
 def test_older_files_say_the_options_of_text_outside() -> None:

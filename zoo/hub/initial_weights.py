@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.hub.load_checkpoint import load
+from zoo.hub.load_checkpoint import load_network
 from zoo.hub.origin import Origin
 from zoo.hub.weight_transfer import TransferResult, transfer
 from zoo.model.variants.variant import Variant
@@ -40,7 +40,7 @@ def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Chec
         path: folder of the checkpoint.
         sha256: digest of its content when its config was checked.
     """
-    source = load(path)
+    source = load_network(path)
     result, origin = transfer(source, model), source.origin
     if not isinstance(origin, Origin):
         raise TypeError(f"a loaded checkpoint must have an origin: got {origin!r}")

@@ -65,7 +65,7 @@ def _log_once(file: Path, note: str) -> None:
     _log.warning("%s: %s", file, note)
 
 
-def load(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
+def load_network(path: str | Path, *, pickled: bool = False, dtype: torch.dtype | None = None) -> Variant:
     """Loads the model of a checkpoint folder, in evaluation mode.
 
     Tensors are read one by one, so that the weights are in memory only once.

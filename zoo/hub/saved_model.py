@@ -15,7 +15,7 @@ from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import NO_TOKEN, ROLES, protect_special_tokens
 from zoo.data.tokenizer_files import READABLE_FILES, find_tokenizer, read_tokenizer
 from zoo.hub.companion_files import read_special_ids
-from zoo.hub.load_checkpoint import load
+from zoo.hub.load_checkpoint import load_network
 from zoo.hub.native import NATIVE
 from zoo.hub.origin import Origin, read_origin
 from zoo.hub.tensor_files import SafetensorsFiles
@@ -82,7 +82,7 @@ def load_saved_model(path: str | Path, *, pickled: bool = False) -> SavedModel:
 
     Args:
         path: the folder of a finished run (``config.yaml``, ``model.safetensors``, ``tokenizer.json``), or a checkpoint
-            folder (``config.json`` and the other files that ``zoo.hub.load`` reads).
+            folder (``config.json`` and the other files that ``zoo.hub.load_network`` reads).
         pickled: whether to read a pickled checkpoint.
     Raises:
         Refused: if it is neither, or a file cannot be read.
@@ -153,7 +153,7 @@ def _parse_sections(path: Path, config: Mapping[str, Any]) -> RunSections:
 
 
 def _load_checkpoint(folder: Path, pickled: bool) -> SavedModel:
-    model = load(folder, pickled=pickled)
+    model = load_network(folder, pickled=pickled)
     config = read_json(folder / "config.json")
     file, published = find_tokenizer(folder), read_special_ids(folder)
     built = None if file is None else read_tokenizer(file)

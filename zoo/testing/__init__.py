@@ -27,3 +27,8 @@ __all__ = [
     "parametrize_with_checks",
     "register_temporarily",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__
