@@ -54,14 +54,14 @@ class LoadedModel(nn.Module):
         network: the model itself, of variant decoder, encoder, or encoder-decoder.
         tokenizer: that of the run or checkpoint; None if the folder has none.
         config: ``config.yaml`` of a run, ``config.json`` of a checkpoint.
-        folder: where it was loaded from.
+        folder: where it was loaded from, as an absolute path.
     """
 
     def __init__(self, found: SavedModel) -> None:
         super().__init__()
         self.network = found.model
         self.tokenizer: tokenizers.Tokenizer | None = found.tokenizer
-        self.config, self.folder = found.config, found.folder
+        self.config, self.folder = found.config, found.folder.resolve()
         self._found = found
         self.eval()
 

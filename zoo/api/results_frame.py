@@ -28,7 +28,8 @@ def results(source: str | Path, *overrides: str) -> pl.DataFrame:
         overrides: keys and overrides of the study, as of :func:`zoo.study`.
     Returns:
         a table with a column for each metric by its name, for each cost as ``cost.NAME``, and for each config value in
-        which the runs differ as ``config.KEY``, such as ``config.model.norm.name``; null where a run has none.
+        which the runs differ as ``config.KEY``, such as ``config.model.norm.name``; null where a run has none. Folders
+        are absolute paths.
     Raises:
         Refused: if there is neither a run nor a study.
     """
@@ -51,7 +52,7 @@ def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
     tasks = {task.name: (task.of or task.name, task.size or None) for task in described.tasks}
     differing = _find_differing_values(runs)
     rows = [
-        {**_row(run, *tasks.get(run.task, (run.task, None))), **values, "folder": str(run.folder)}
+        {**_row(run, *tasks.get(run.task, (run.task, None))), **values, "folder": str(run.folder.resolve())}
         for run, values in zip(runs, differing, strict=True)
     ]
     columns = list(dict.fromkeys(name for row in rows for name in row))

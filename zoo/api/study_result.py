@@ -27,7 +27,7 @@ class Report:
     """A report that was written.
 
     Attributes:
-        page: ``report.html``, with ``report.md``, ``report.json``, and tables beside it.
+        page: absolute path of ``report.html``, with ``report.md``, ``report.json``, and tables beside it.
         text: its summary.
     """
 
@@ -56,7 +56,7 @@ class StudyRun:
         task: what the arm was trained on; of a study of several sizes, with the size.
         seed: of weights, data order, and dropout.
         status: done, stale (the result is of other code or data), failed, or not finished.
-        folder: of the run.
+        folder: of the run, as an absolute path.
         result: None without one.
         error: that a failed run ended with.
     """
@@ -153,7 +153,7 @@ def _result(described: Study, runs: Sequence[Run], folder: Path) -> StudyResult:
 def _run(run: Run) -> StudyRun:
     result = None if run.result is None else RunResult.from_json(run.folder, run.config, run.result)
     error = None if run.failure is None else str(run.failure["error"])
-    return StudyRun(run.arm, run.task, run.seed, find_status(run), run.folder, result, error)
+    return StudyRun(run.arm, run.task, run.seed, find_status(run), run.folder.resolve(), result, error)
 
 
 def report(*names: str | Path, out: str | Path | None = None) -> Report:
@@ -176,4 +176,4 @@ def report(*names: str | Path, out: str | Path | None = None) -> Report:
 
 def _write(described: Study, runs: Sequence[Run], folder: Path, *, renumber: bool) -> Report:
     text = capture_text(lambda terminal: print_summary(described, runs, terminal)).strip("\n")
-    return Report(write_report(described, runs, folder, renumber=renumber), text)
+    return Report(write_report(described, runs, folder, renumber=renumber).resolve(), text)

@@ -23,7 +23,7 @@ class RunResult:
     """The result of a finished run.
 
     Attributes:
-        folder: of the run.
+        folder: of the run, as an absolute path.
         config: the run's config in full, as in ``config.yaml``.
         metrics: on the validation split, by name; None where a value was not finite.
         cost: parameters, FLOPs, bytes of cache and memory, by name; None where there is no such cost.
@@ -80,7 +80,7 @@ class RunResult:
         known = {name: value for name, value in record.items() if name in _KEYS}
         times = {name: datetime.fromisoformat(known[name]) for name in _TIMES if known.get(name) is not None}
         further = {name: value for name, value in record.items() if name not in _KEYS}
-        return cls(folder, config, **{**known, **times}, further=further)
+        return cls(folder.resolve(), config, **{**known, **times}, further=further)
 
     def as_json(self) -> dict[str, Any]:
         """Returns the record of ``result.json``; a key whose value is its default may be absent from the file."""
