@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from zoo.catalog import component_page
 from zoo.catalog.__main__ import build_pages, write_pages
 from zoo.catalog.component_facts import find_conflict, list_entries, measure_cost
 from zoo.catalog.markdown_text import escape_cell, to_markdown
 from zoo.config.compose import compose_run
 from zoo.model.build import check
 from zoo.model.schema import SLOTS
-from zoo.registry import get_index
+from zoo.registry import Entry, get_index
 from zoo.registry.docstrings import parse_docstring
 
 ROOT = Path(__file__).parents[2]
@@ -146,3 +147,22 @@ def test_pages_of_components_that_are_gone_are_removed(
     (tmp_path / "norm" / "gone.md").write_text("old")
     write_pages(tmp_path)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")} == set(generated)
+
+
+@pytest.mark.parametrize("name", get_index().get_names("objective"))
+def test_an_objective_states_its_loss_and_its_source(name: str) -> None:
+    doc = parse_docstring(get_index().get("objective", name).load().__doc__)
+    assert re.search(r"The loss is the (mean|sum of the means) of ``-log ", doc.text.replace("\n", " "))
+    assert doc.source
+
+
+@pytest.mark.parametrize("entry", [entry for entry in get_index().entries.values() if entry.paper], ids=str)
+def test_a_component_with_a_paper_names_its_source(entry: Entry) -> None:
+    assert parse_docstring(entry.load().__doc__).source
+
+
+@pytest.mark.parametrize("kind", component_page.KINDS)
+def test_a_kind_has_the_same_chinese_term_on_all_pages(kind: str) -> None:
+    term, _ = component_page.KINDS[kind]
+    assert f"\n| `{kind}` {term} | " in (ROOT / "docs" / "concepts.md").read_text(encoding="utf8")
+    assert f"\n| {kind} {term} | " in (ROOT / "README.md").read_text(encoding="utf8")

@@ -25,7 +25,10 @@ class CausalAndMasked(Objective):
 
     In a causal row each token is predicted from the tokens before it. In a masked row some tokens are masked and
     predicted with bidirectional attention (the whole row is a prefix), each at the place before it, as in a causal row.
-    The loss and the metrics are over all predicted tokens: nearly all of a causal row, but few of a masked one.
+
+    The loss is the mean of ``-log p(x[t] | x[:t])`` in causal rows and ``-log p(x[t] | x')`` in masked rows, of which
+    the model reads x'. Like the metrics, it is over all predicted tokens: nearly all of a causal row, but few of a
+    masked one.
 
     Args:
         dim: features per token.

@@ -20,7 +20,10 @@ from zoo.registry import register
 class CausalLm(TokenPrediction):
     """Predict each token from the tokens before it; for pairs, each token of the target, given the source.
 
-    Source: Radford et al. 2018.
+    The loss is the mean of ``-log p(x[t] | x[:t])`` over all tokens of a document x except its first; for pairs, the
+    mean of ``-log p(y[t] | x, y[:t])`` over the tokens of the target y, given the source x.
+
+    Source: Radford et al. 2018, Improving Language Understanding by Generative Pre-Training (GPT).
     """
 
     combines: ClassVar[frozenset[tuple[str, str]]] = frozenset({("decoder", "documents"), ("decoder", "pairs")})

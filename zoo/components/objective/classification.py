@@ -25,6 +25,8 @@ class Classification(Objective):
 
     The model reads ``bos source sep``, without the target. The language-modeling head of the model is not used.
 
+    The loss is the mean of ``-log softmax(W h + b)[y]`` over the pairs, with pooled hidden state h and class y.
+
     Args:
         dim: features per token.
         vocabulary: size of the vocabulary and ids of its special tokens; classes are tokens.

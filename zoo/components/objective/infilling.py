@@ -32,6 +32,9 @@ class Infilling(Objective):
     position, their sum, which conveys the mask token and the progress within the span. The position in the original
     text would reveal the length of a span before it is predicted.
 
+    The loss is the mean of ``-log p(b[t] | A, b[:t])`` over the tokens of spans and their eos, where b are the parts B
+    of the document in their random order.
+
     Args:
         dim: features per token.
         vocabulary: size of the vocabulary and ids of its special tokens.

@@ -24,6 +24,8 @@ class MaskedLm(Objective):
 
     Of the selected tokens of a document, 80 % become the mask token and 10 % a random token; 10 % are unchanged.
 
+    The loss is the mean of ``-log p(x[t] | x')`` over the selected tokens of a row x, of which the model reads x'.
+
     Args:
         dim: features per token.
         vocabulary: size of the vocabulary and ids of its special tokens.

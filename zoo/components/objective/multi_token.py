@@ -26,7 +26,10 @@ class MultiToken(Objective):
     """Predict the next ``ahead`` tokens at each place, the k-th after the next one from h + silu(Wₖ h) instead of h.
 
     All predictions share the head of the model. Instead of a Transformer layer for each additional token, as in the
-    paper, there is one matrix (Medusa, arXiv:2401.10774). The metrics are those of the next token, as for causal_lm.
+    paper, there is one matrix (Medusa, arXiv:2401.10774).
+
+    The loss is the sum of the means of ``-log p(x[t + k] | x[:t])`` for k from 0 to ``ahead - 1``, each over the places
+    t whose document continues that far. The metrics are those of the next token, as for causal_lm.
 
     Args:
         dim: features per token.

@@ -30,7 +30,11 @@ class NextSentence(Objective):
 
     The text of a row, without the bos tokens of its documents, is divided at a random place. In half of the rows, B is
     not the rest of the row but that of a random other row of the split, divided at the same place. A row is a single
-    segment, so that A and B attend to each other. The metrics are those of the masked tokens, as for masked_lm.
+    segment, so that A and B attend to each other.
+
+    The loss is the mean of ``-log p(x[t] | x')`` over the masked tokens of a row x, of which the model reads x', plus
+    the mean of ``-log softmax(V tanh(W h + a) + b)[c]`` over the rows, where h is the hidden state of bos, and c says
+    whether B follows A. The metrics are those of the masked tokens, as for masked_lm.
 
     Args:
         dim: features per token.

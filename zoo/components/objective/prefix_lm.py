@@ -23,6 +23,9 @@ class PrefixLm(TokenPrediction):
     Rows of documents are divided at a random place. A decoder attends to the prefix bidirectionally; in an
     encoder-decoder, the encoder reads the prefix. Documents of a row do not attend to each other.
 
+    The loss is the mean of ``-log p(x[t] | x[:t])`` over the tokens after the prefix; for pairs, the mean of
+    ``-log p(y[t] | x, y[:t])`` over the tokens of the target y, given the source x.
+
     Source: Raffel et al. 2020.
     """
 

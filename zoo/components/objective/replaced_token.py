@@ -50,8 +50,11 @@ class ReplacedToken(Objective):
     """Predict for each token whether it was replaced by a small generator that fills in masked tokens (ELECTRA).
 
     The generator is trained with masked language modeling; replacements are sampled from its distribution, without a
-    gradient. A sampled token that equals the original counts as original. The loss is that of the generator plus
-    ``weight`` times the mean binary cross-entropy of all tokens. The metrics are those of the two classes.
+    gradient. A sampled token that equals the original counts as original.
+
+    The loss is the mean of ``-log g(x[t] | x')`` over the masked tokens, where g is the generator and x' the masked
+    row, plus ``weight`` times the mean of ``-log d(r[t] | x'')`` over all tokens, where x'' is the row with
+    replacements, d the model, and r[t] says whether token t was replaced. The metrics are those of the two classes.
 
     Args:
         dim: features per token.

@@ -19,6 +19,8 @@ from zoo.registry import register
 class Seq2Seq(TokenPrediction):
     """Encode the source, and predict each token of the target from the true tokens before it (teacher forcing).
 
+    The loss is the mean of ``-log p(y[t] | x, y[:t])`` over the tokens of the target y, given the source x.
+
     Source: Vaswani et al. 2017; label smoothing: Szegedy et al. 2016.
     """
 

@@ -32,6 +32,9 @@ class SpanCorruption(Objective):
     Each document of a row is corrupted separately, and documents do not attend to each other. An encoder-decoder reads
     the corrupted document in its encoder; a decoder reads it first, and predicts the spans after ``sep``.
 
+    The loss is the mean of ``-log p(y[t] | x', y[:t])`` over the tokens y of sentinels, spans and eos, given the
+    corrupted document x'.
+
     Args:
         dim: features per token.
         vocabulary: size of the vocabulary and ids of its special tokens, with a sentinel for each span of a document.

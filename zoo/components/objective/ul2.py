@@ -62,6 +62,9 @@ class Ul2(Objective):
     half and on average a quarter of its tokens. Extreme: 50 % of the tokens in spans of 3, 8 or 64, or 15 % in spans of
     64. Rows have the format of span_corruption.
 
+    The loss is the mean of ``-log p(y[t] | x', y[:t])`` over the tokens y of sentinels, spans and eos, given the
+    corrupted document x'.
+
     Args:
         dim: features per token.
         vocabulary: size of the vocabulary and ids of its special tokens, with a sentinel for each span of a document.
