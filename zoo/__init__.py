@@ -1,4 +1,4 @@
-"""Find out which parts of a Transformer help, at what cost, and how sure one can be.
+"""Find out which components of a Transformer help, at what cost, and how certain the answer is.
 
 Everything that scripts, notebooks, and plug-ins need is a name of this package, loaded when it is first used:
 ``import zoo`` alone loads neither torch nor Hydra. Other modules of the package may move without notice.

@@ -35,7 +35,7 @@ PARSER = Parser(
     ),
     arguments={
         "KIND/NAME": "a registered component, such as attention/latent",
-        "package.module:Class": "a registered class in a module that can be imported from here",
+        "package.module:Class": "a registered class in a module that can be imported from the current folder",
     },
     examples=["zoo check attention/grouped_query --only cached_equals_full", "zoo check --all --jobs 4"],
     needs_words=True,

@@ -65,8 +65,8 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "completion",
     ["SHELL"],
-    "print the completion script of a shell",
-    description="Print a script that makes Tab complete commands, flags, presets, components and options.",
+    "print the completion script for a shell",
+    description="Print a script for Tab completion of commands, flags, presets, components and options.",
     arguments={"SHELL": ", ".join(SCRIPTS)},
     examples=[
         'eval "$(zoo completion bash)"  # in ~/.bashrc',

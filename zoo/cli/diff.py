@@ -1,4 +1,4 @@
-"""``zoo diff``: prints how two models differ, part by part."""
+"""``zoo diff``: prints the differences between two models."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "diff",
     ["A B [OVERRIDE ...]"],
-    "print how two models differ, part by part",
+    "print the differences between two models",
     description=(
-        "Print how two models differ, part by part. Where they have different components, the options of these "
-        "are not compared."
+        "Print the differences between two models: sizes, components and options. If they have different components "
+        "of a kind, the options of these are not compared."
     ),
     arguments={
-        "A, B": "a choice of model, such as llama3/8b, or a folder with a config.json",
-        "OVERRIDE": "an override of both models, such as model.layers=2",
+        "A, B": "a preset, such as llama3/8b, or a folder with a config.json",
+        "OVERRIDE": "an override that applies to both models, such as model.layers=2",
     },
     examples=["zoo diff llama3/8b qwen3/0_6b", "zoo diff gemma3 path/to/checkpoint --json"],
     check=_problems,

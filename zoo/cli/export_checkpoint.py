@@ -1,4 +1,4 @@
-"""``zoo export``: writes a trained model as a checkpoint that others read."""
+"""``zoo export``: writes a trained model as a checkpoint for transformers and other libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "export",
     ["SOURCE TARGET"],
-    "write a trained model as a checkpoint that others read",
+    "write a trained model as a checkpoint for transformers and other libraries",
     description=(
         "Write a trained model as the checkpoint folder of a published family: config.json, generation_config.json, "
         "tokenizer.json, tokenizer_config.json and model.safetensors."
@@ -43,7 +43,9 @@ PARSER.add_value(
     help="the family to write: a model_type of transformers, a preset, or zoo, which fits any model. "
     "Default: the family that the model came from, else the first that fits",
 )
-PARSER.add_value("--shard", "BYTES", kind=int, help="split files that would be larger than this. Default: 5000000000")
+PARSER.add_value(
+    "--shard", "BYTES", kind=int, help="split the weights into files of at most this size. Default: 5000000000"
+)
 
 
 def run(given: Given) -> int:

@@ -48,11 +48,11 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "generate",
     ["FOLDER PROMPT ..."],
-    "print what a trained model writes",
-    description="Print what a trained model writes. Tokens are sampled, unless --greedy or --beams is given.",
+    "generate text with a trained model",
+    description="Generate text with a trained model. Tokens are sampled unless --greedy or --beams is given.",
     arguments={
         "FOLDER": "the folder of a finished run or of a checkpoint",
-        "PROMPT": "a text to continue; - reads the standard input. Put -- before one that begins with a dash",
+        "PROMPT": "a text to continue; - reads standard input. Put -- before a text that begins with a dash",
     },
     examples=[
         'zoo generate runs/ebe67b8e1d18397a "Return the"',
@@ -62,24 +62,33 @@ PARSER = Parser(
     needs_words=True,
     check=_problems,
 )
-PARSER.add_value("--tokens", "N", kind=int, help="write at most N tokens. Default: 128, or fewer where positions end")
+PARSER.add_value(
+    "--tokens", "N", kind=int, help="generate at most N tokens. Default: 128, or fewer if the model has fewer positions"
+)
 PARSER.add_value("--temperature", "T", kind=float, help="divide logits by T before sampling. Default: 1")
 PARSER.add_value("--top-k", "K", kind=int, help="sample from the K most likely tokens")
 PARSER.add_value("--top-p", "P", kind=float, help="sample from the most likely tokens that together have probability P")
 PARSER.add_value(
-    "--seed", "S", kind=int, help="seed the sampling; the same prompt and seed give the same text. Default: 0"
+    "--seed", "S", kind=int, help="seed of the sampling; the same prompt and seed give the same text. Default: 0"
 )
-PARSER.add_value("--samples", "N", kind=int, help="write N texts for each prompt, with seeds from S on. Default: 1")
-PARSER.add_switch("--greedy", help="take the most likely token")
-PARSER.add_value("--beams", "N", kind=int, help="search with N beams")
 PARSER.add_value(
-    "--length-penalty", "P", kind=float, help="above 0 beams favor long texts, below 0 short ones. Default: 1"
+    "--samples", "N", kind=int, help="generate N texts for each prompt, with seeds S, S + 1, and so on. Default: 1"
 )
-PARSER.add_value("--stop", "TEXT", is_list=True, help="end a text before TEXT; may be repeated")
-PARSER.add_switch("--fill", help="fill the masks of a text, as encoders do")
+PARSER.add_switch("--greedy", help="always choose the most likely token")
+PARSER.add_value("--beams", "N", kind=int, help="use beam search with N beams")
+PARSER.add_value(
+    "--length-penalty",
+    "P",
+    kind=float,
+    help="in beam search, above 0 favors long texts, below 0 short ones. Default: 1",
+)
+PARSER.add_value("--stop", "TEXT", is_list=True, help="stop generating before TEXT; may be repeated")
+PARSER.add_switch("--fill", help="fill the mask tokens of a text with an encoder")
 PARSER.add_switch("--json", help="print prompts and texts as JSON")
-PARSER.add_switch("--uncached", help="compute everything again for each token: slow, with the same result")
-PARSER.add_value("--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if any, else cpu")
+PARSER.add_switch("--uncached", help="do not use a cache: slower, with the same result")
+PARSER.add_value(
+    "--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if there is one, else cpu"
+)
 _EXCLUSIVE = {
     "--greedy": _DRAWING,
     "--beams": (*_DRAWING, "--greedy", "--stop"),

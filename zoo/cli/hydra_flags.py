@@ -17,16 +17,20 @@ def _value(placeholder: str, help: str, **more: Any) -> dict[str, Any]:
     return {"metavar": placeholder, "help": help, **more}
 
 
-_SWEEP = ((("-m", "--multirun"), {**_SWITCH, "help": "train every combination of values with commas"}, ()),)
+_SWEEP = ((("-m", "--multirun"), {**_SWITCH, "help": "train every combination of the values separated by commas"}, ()),)
 _FLAGS = (
-    (("-c", "--cfg"), _value("PART", "print the config and train nothing: job, hydra or all"), _CFG),
+    (("-c", "--cfg"), _value("PART", "print the config instead of training: job, hydra or all"), _CFG),
     (("--resolve",), {**_SWITCH, "help": "with --cfg: resolve interpolations"}, ()),
-    (("-p", "--package"), _value("KEY", "with --cfg: print this part of the config only"), ()),
-    (("-i", "--info"), _value("WHAT", f"print what Hydra knows: {', '.join(_INFO)}", nargs="?", const="all"), _INFO),
-    (("-r", "--run"), {**_SWITCH, "help": "run one job, which is the default"}, ()),
-    (("-cp", "--config-path"), _value("FOLDER", "read configs from this folder instead"), ()),
+    (("-p", "--package"), _value("KEY", "with --cfg: print only the config under this key"), ()),
+    (
+        ("-i", "--info"),
+        _value("WHAT", f"print information about Hydra: {', '.join(_INFO)}", nargs="?", const="all"),
+        _INFO,
+    ),
+    (("-r", "--run"), {**_SWITCH, "help": "run a single job, which is the default"}, ()),
+    (("-cp", "--config-path"), _value("FOLDER", "read configs from this folder instead of zoo's"), ()),
     (("-cn", "--config-name"), _value("NAME", "compose this config instead of train"), ()),
-    (("-cd", "--config-dir"), _value("FOLDER", "search this folder for configs too"), ()),
+    (("-cd", "--config-dir"), _value("FOLDER", "search this folder for configs as well"), ()),
     (("--hydra-help",), {**_SWITCH, "help": "print Hydra's own help"}, ()),
 )
 """Not --experimental-rerun, which unpickles a file, nor Hydra's own completion."""

@@ -1,4 +1,4 @@
-"""``zoo import``: writes a published checkpoint in zoo's own form."""
+"""``zoo import``: converts a published checkpoint to zoo's own format."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from zoo.cli.parser import Given, Parser
 PARSER = Parser(
     "import",
     ["SOURCE TARGET"],
-    "write a published checkpoint in zoo's own form",
+    "convert a published checkpoint to zoo's own format",
     description=(
-        "Read a published checkpoint and write it in zoo's own form: config.json names components, and tensors have "
-        "the names that they have in zoo. zoo export converts it back without loss."
+        "Convert a published checkpoint to zoo's own format, in which config.json names components and tensors have "
+        "their names in zoo. zoo export converts it back without loss."
     ),
     arguments={
         "SOURCE": "the folder of a checkpoint",
@@ -21,7 +21,8 @@ PARSER = Parser(
     check=require_two_folders,
 )
 PARSER.add_switch(
-    "--pickled", help="read pytorch_model.bin where there is no safetensors file; weights only, no code is run"
+    "--pickled",
+    help="read pytorch_model.bin if there is no safetensors file; only weights are read, and no code is run",
 )
 
 

@@ -20,12 +20,12 @@ PARSER = Parser(
     "list",
     ["[KIND ...]"],
     "list components, their papers and options",
-    description="List the registered components of all kinds or of some, with their papers and options.",
+    description="List the registered components of all kinds, or of the given ones, with their papers and options.",
     arguments={"KIND": ", ".join(KINDS)},
     examples=["zoo list", "zoo list attention", "zoo list --json"],
     check=_problems,
 )
-PARSER.add_switch("--json", help="print JSON, which also has the classes")
+PARSER.add_switch("--json", help="print JSON, including the class of each component")
 
 
 def run(given: Given) -> int:

@@ -34,7 +34,7 @@ COMMANDS = {module.PARSER.name: module for module in _MODULES}
 PARSER = Parser(
     "",
     ["COMMAND ..."],
-    "Find out which parts of a Transformer help, at what cost, and how sure one can be",
+    "Find out which components of a Transformer help, at what cost, and how certain the answer is",
     check=lambda given: [f"unknown command {word!r}: {suggest(word, COMMANDS)}" for word in given.words],
     examples=[
         "zoo COMMAND --help",

@@ -37,8 +37,8 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "new",
     ["KIND NAME [FOLDER]"],
-    "write a plug-in with one component to begin from",
-    description="Write an installable plug-in with one component that passes zoo check, and its test.",
+    "create a plug-in with one component",
+    description="Create an installable plug-in: a component that passes zoo check, and its test.",
     arguments={
         "KIND": ", ".join(KINDS),
         "NAME": "the name of the component, a Python name in lower case",

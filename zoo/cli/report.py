@@ -25,20 +25,20 @@ def _problems(given: Given) -> Iterable[str]:
 
 PARSER = Parser(
     "report",
-    ["STUDY [KEY=VALUE ...] [OVERRIDE ...]", "STUDY STUDY ...", "RUN ... [JUDGING]", "-m OVERRIDE ... [JUDGING]"],
-    "write the report of runs that are there",
+    ["STUDY [KEY=VALUE ...] [OVERRIDE ...]", "STUDY STUDY ...", "RUN ... [COMPARISON]", "-m OVERRIDE ... [COMPARISON]"],
+    "write the report of existing runs",
     description=(
-        "Write the report of a study, of several studies side by side, of the folders of any runs, or, with -m, of "
-        "the runs of a sweep. Nothing is trained: runs that are missing are named."
+        "Write the report of a study, of several studies side by side, of individual runs, or, with -m, of the runs of "
+        "a sweep. Nothing is trained; runs without a result are listed."
     ),
     arguments={
         "STUDY": "a name under experiments/, a folder, or a study.yaml",
         "KEY=VALUE": "a key of the study file, as given to zoo study",
         "RUN": "the folder of a run",
         "OVERRIDE": "an override, as given to zoo study or zoo train -m",
-        "JUDGING": "baseline=ARM: give verdicts against this arm\n"
-        "metrics=NAME,...: compare these metrics; the first one decides\n"
-        "margin=NUMBER: count smaller differences as none",
+        "COMPARISON": "baseline=ARM: compare the others with this arm\n"
+        "metrics=NAME,...: compare these metrics; the first one decides the answer\n"
+        "margin=NUMBER: treat smaller differences as equal",
     },
     examples=[
         "zoo report three_variants",
@@ -48,10 +48,13 @@ PARSER = Parser(
     needs_words=True,
     check=_problems,
 )
-PARSER.add_switch("-m", "--multirun", help="report the runs of a sweep, given by its overrides")
-PARSER.add_value("--out", "FOLDER", help="write to this folder. Default: a folder of its own in runs/reports")
+PARSER.add_switch("-m", "--multirun", help="report the runs of the sweep with these overrides")
+PARSER.add_value("--out", "FOLDER", help="write to this folder. Default: a folder in runs/reports")
 PARSER.add_value(
-    "--allow-target", "MODULE", is_list=True, help="let a study file name classes of this module; may be repeated"
+    "--allow-target",
+    "MODULE",
+    is_list=True,
+    help="let the study file use classes and functions of this module; may be repeated",
 )
 
 

@@ -1,4 +1,4 @@
-"""``zoo show``: prints the parts, parameters, operations and memory of a composed model."""
+"""``zoo show``: prints the modules, parameters, FLOPs and memory of a composed model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from zoo.system.terminal import say
 PARSER = Parser(
     "show",
     ["[OVERRIDE ...]"],
-    "print the parts, parameters, FLOPs and memory of a model",
+    "print the modules, parameters, FLOPs and memory of a model",
     description=(
-        "Compose a model and print its parts, parameters, FLOPs and memory, without allocating weights.\n\n"
-        "FLOPs are those of the forward pass of one row of data.length tokens. The cache is what decoding "
-        "remembers of that row; activations are what autograd keeps of it for the backward pass."
+        "Compose a model and print its modules, parameters, FLOPs and memory, without allocating weights.\n\n"
+        "FLOPs are those of the forward pass of one row of data.length tokens. The cache is the memory that decoding "
+        "needs for that row; activations are the tensors that autograd keeps for its backward pass."
     ),
-    arguments={"OVERRIDE": "a preset, a component, or an option, as of zoo train"},
+    arguments={"OVERRIDE": "a preset, a component, or an option, as for zoo train"},
     examples=["zoo show model=llama model/norm=layer model.dim=512", "zoo show model=gemma3/1b --json"],
 )
-PARSER.add_switch("--json", help="print all figures exactly, by module, as JSON")
+PARSER.add_switch("--json", help="print the exact numbers for each module as JSON")
 
 
 def run(given: Given) -> int:

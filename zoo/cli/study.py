@@ -28,14 +28,14 @@ def _problems(given: Given) -> Iterable[str]:
 PARSER = Parser(
     "study",
     ["STUDY [KEY=VALUE ...] [OVERRIDE ...]", "KEY=VALUE ... [OVERRIDE ...]"],
-    "run the arms and seeds of a study, and write its report",
+    "train the arms and seeds of a study, and write its report",
     description=(
-        "Run the arms and seeds of a study that have no result yet, and write its report. Without STUDY, the keys on "
-        "the command line are the study. The same command continues after an interruption."
+        "Train the arms and seeds of a study that have no result yet, and write its report. Without STUDY, the keys on "
+        "the command line define the study. The same command resumes an interrupted study."
     ),
     arguments={
         "STUDY": "a name under experiments/, a folder, or a study.yaml",
-        "KEY=VALUE": "a key of the study file, which replaces what the file says: seeds=3, match=none",
+        "KEY=VALUE": "a key of the study file, with a value that replaces the one in the file: seeds=3, match=none",
         "OVERRIDE": "an override of all runs: steps=100, threads=2, hydra/launcher=basic",
     },
     examples=[
@@ -47,19 +47,22 @@ PARSER = Parser(
     needs_words=True,
     check=_problems,
 )
-PARSER.add_switch("--dry-run", help="print the runs and what they cost, and train nothing")
-PARSER.add_switch("--status", help="print the state of every run, also while they run elsewhere")
-PARSER.add_switch("--watch", help="with --status: keep printing until all runs are done")
+PARSER.add_switch("--dry-run", help="print the runs and their cost, and train nothing")
+PARSER.add_switch("--status", help="print the state of every run, including those that other processes train")
+PARSER.add_switch("--watch", help="with --status: refresh the output until all runs are done")
 PARSER.add_switch("--json", help="with --status or --dry-run: print JSON")
 PARSER.add_value(
     "--on-failure",
     "WHAT",
     choices=("go_on", "stop"),
-    help="after a failed run, go_on with the others or stop. Default: go_on",
+    help="after a failed run, go_on with the others, or stop. Default: go_on",
 )
-PARSER.add_value("--retries", "N", kind=int, help="try a failed run again N times. Default: 0")
+PARSER.add_value("--retries", "N", kind=int, help="retry a failed run up to N times. Default: 0")
 PARSER.add_value(
-    "--allow-target", "MODULE", is_list=True, help="let a study file name classes of this module; may be repeated"
+    "--allow-target",
+    "MODULE",
+    is_list=True,
+    help="let the study file use classes and functions of this module; may be repeated",
 )
 add_hydra_flags(PARSER, sweeps=False)
 

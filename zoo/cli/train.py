@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.checks import Refused
 from zoo.cli.hydra_flags import add_hydra_flags, build_hydra_command
@@ -24,17 +24,14 @@ from zoo.system.signals import (
 )
 from zoo.system.terminal import prepare_output, say
 
-if TYPE_CHECKING:
-    from zoo.config.checking import CheckedConfig
-
 _RANK_GRACE = 3.0  # seconds; a rank alone cannot even finish its step
 PARSER = Parser(
     "train",
     ["[OVERRIDE ...]"],
-    "train a model; with -m, every combination of a sweep",
+    "train a model, or with -m one for every combination of values",
     description=(
-        "Compose a config from presets, components and options, and train the model once. A run that has its result "
-        "is not trained again; one that was interrupted continues. Overrides are Hydra's."
+        "Compose a config from presets, components and options, and train a model. A finished run is not trained "
+        "again, and an interrupted one is resumed. Overrides have the syntax of Hydra."
     ),
     arguments={
         "group=choice": "choose a preset or a component: model=gpt, model/attention=grouped_query",
@@ -170,13 +167,15 @@ def _train_apart() -> None:
 
 
 def _train(config: Any) -> float | None:
+    from zoo.cli.unnamed_choices import note_choices_of_job
     from zoo.config.checking import check_run
     from zoo.training.run import run_folder, train
     from zoo.training.summarize import show
 
     checked = check_run(_composed(config))
     checked.require()
-    _note_unnamed_choices(checked)
+    if not _in_study():
+        note_choices_of_job(checked)
     _keep_command()
     label = checked.config.label
     result = train(checked, wait=not _in_study())
@@ -201,20 +200,6 @@ def _in_study() -> bool:
     from hydra.core.hydra_config import HydraConfig
 
     return str(HydraConfig.get().sweeper.get("_target_")).endswith(".StudySweeper")
-
-
-def _note_unnamed_choices(checked: CheckedConfig) -> None:
-    """Prints notes on choices that the command line does not name, unless a study does so in its dry run and report."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    from zoo.cli.unnamed_choices import note_component_changes, note_default_objective
-
-    known = HydraConfig.get()
-    if known.job.config_name == "train" and not _in_study() and "LOCAL_RANK" not in os.environ:
-        note_component_changes(known.overrides.task, checked)
-        if known.mode == RunMode.RUN:
-            note_default_objective(known.overrides.task, checked)
 
 
 def _keep_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -12,6 +13,22 @@ from zoo.config.compose import compose_run
 from zoo.config.data_and_objective import describe_default_objective
 from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
+
+
+def note_choices_of_job(checked: CheckedConfig) -> None:
+    """Prints the notes on a training of Hydra that belongs to no study, whose dry run and report list such choices.
+
+    In a sweep, the default objective is left out, since each of its jobs would repeat it.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    known = HydraConfig.get()
+    if known.job.config_name != "train" or "LOCAL_RANK" in os.environ:
+        return
+    note_component_changes(known.overrides.task, checked)
+    if known.mode == RunMode.RUN:
+        note_default_objective(known.overrides.task, checked)
 
 
 def note_component_changes(

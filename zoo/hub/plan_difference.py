@@ -1,4 +1,4 @@
-"""Compares two plans part by part; options that matter only in training are optional."""
+"""Compares two plans option by option; options that matter only in training are optional."""
 
 from __future__ import annotations
 
