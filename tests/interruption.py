@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from tests.command import digest, without_times
+from zoo.runs.run_result import RunResult
 
 
 class Stops(Callback):
@@ -53,11 +54,13 @@ def left(folder: Path) -> dict[str, Any]:
     }
 
 
-def same(first: tuple[Path, dict[str, Any]], second: tuple[Path, dict[str, Any]]) -> None:
+def same(first: tuple[Path, RunResult | None], second: tuple[Path, RunResult | None]) -> None:
     """Metrics, steps and tokens to the last bit; metrics.csv but for its times; and the weights."""
     (a, one), (b, two) = first, second
+    assert one is not None
+    assert two is not None
     timed = {"tokens_per_second": None}
-    assert {**one["metrics"], **timed} == {**two["metrics"], **timed}
-    assert (one["steps"], one["tokens"], one["samples"]) == (two["steps"], two["tokens"], two["samples"])
+    assert {**one.metrics, **timed} == {**two.metrics, **timed}
+    assert (one.steps, one.tokens, one.samples) == (two.steps, two.tokens, two.samples)
     assert without_times((a / "metrics.csv").read_text()) == without_times((b / "metrics.csv").read_text())
     assert digest(a / "model.safetensors") == digest(b / "model.safetensors")

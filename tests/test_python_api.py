@@ -51,7 +51,7 @@ def test_a_training_gives_a_typed_result(run: zoo.RunResult) -> None:
     record = json.loads((run.folder / "result.json").read_text())
     assert run.metrics == record["metrics"]
     assert run.cost["parameters"] == sum(weight.numel() for weight in zoo.build(*SHORT).parameters())
-    assert (run.steps, run.diverged, run.config["model"]["dim"]) == (2, False, 16)
+    assert (run.steps, run.diverged, run.config.model.dim) == (2, False, 16)
     assert run.started is not None
     assert run.finished is not None
     assert run.started <= run.finished
@@ -77,11 +77,20 @@ def test_the_command_finds_the_result_that_python_made(run: zoo.RunResult) -> No
 
 def test_a_record_is_converted_both_ways(run: zoo.RunResult) -> None:
     record = {**json.loads((run.folder / "result.json").read_text()), "of_later_versions": 1}
-    result = zoo.RunResult.from_json(run.folder, run.config, record)
+    result = zoo.RunResult.from_json(run.folder, record)
     written = json.loads(json.dumps(result.as_json()))
     assert {name: written[name] for name in record} == record
-    assert zoo.RunResult.from_json(run.folder, run.config, written) == result
+    assert zoo.RunResult.from_json(run.folder, written) == result
     assert result.further == {"of_later_versions": 1}
+
+
+def test_a_config_that_is_not_complete_is_named(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"metrics": {}}')
+    result = zoo.RunResult.read(tmp_path)
+    for content in ("", "steps: 1", "model: 3"):
+        (tmp_path / "config.yaml").write_text(content)
+        with pytest.raises(zoo.Refused, match=f"^{tmp_path}/config.yaml must "):
+            print(result.config.model)
 
 
 def test_a_training_refuses_all_problems_at_once(place: Path) -> None:
@@ -109,7 +118,7 @@ def test_several_devices_are_trained_on_in_another_process(place: Path, monkeypa
 
 
 def test_a_model_has_the_weights_that_its_training_starts_from(run: zoo.RunResult, model: zoo.LoadedModel) -> None:
-    for built in (zoo.build(*SHORT), zoo.build(run.config)):
+    for built in (zoo.build(*SHORT), zoo.build(run.config), zoo.build(run.config.as_mapping())):
         weights = built.state_dict()
         assert weights.keys() == model.network.state_dict().keys()
         assert all(torch.equal(weights[name], value) for name, value in model.network.state_dict().items())
@@ -120,7 +129,7 @@ def test_a_model_has_the_weights_that_its_training_starts_from(run: zoo.RunResul
 def test_a_model_of_no_config_is_refused() -> None:
     with pytest.raises(zoo.Refused, match=r"model\.dim: must be an int: got 'abc'"):
         zoo.build("model=gpt/tiny", "model.dim=abc")
-    with pytest.raises(zoo.Refused, match="build takes overrides, or one mapping: got both"):
+    with pytest.raises(zoo.Refused, match="build takes overrides, or one config: got both"):
         zoo.build({}, "model.dim=64")
 
 
@@ -247,7 +256,7 @@ def test_results_have_the_config_values_that_differ(study: zoo.StudyResult) -> N
     assert not {"config.seed", "config.runs", "config.label", "config.cache"} & set(columns)
     assert sorted(set(frame["config.model.norm.name"])) == ["layer", "rms"]
     for name, folder in zip(frame["config.model.norm.name"], frame["folder"], strict=True):
-        assert zoo.RunResult.read(folder).config["model"]["norm"]["name"] == name
+        assert zoo.RunResult.read(folder).config.model.options["norm"]["name"] == name
 
 
 def test_what_is_no_folder_of_runs_is_refused_as_such(study: zoo.StudyResult) -> None:
@@ -309,7 +318,7 @@ def test_a_study_file_names_a_target_only_where_it_may(place: Path) -> None:
 
 
 def test_html_is_escaped(run: zoo.RunResult) -> None:
-    odd = zoo.RunResult(Path("<i>"), {}, {"<b>": 1.0, "gone": None}, {"parameters": 1234})
+    odd = zoo.RunResult(folder=Path("<i>"), metrics={"<b>": 1.0, "gone": None}, cost={"parameters": 1234})
     assert odd._repr_html_() == (
         "<table><caption>&lt;i&gt;</caption><tr><th>&lt;b&gt;</th><td>1</td></tr>"
         "<tr><th>gone</th><td>nan</td></tr><tr><th>parameters</th><td>1,234</td></tr></table>"

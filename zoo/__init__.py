@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from zoo.model.parameter_roles import Role
     from zoo.model.projections import BatchedLinear, OutputLinear
     from zoo.registry import register
+    from zoo.runs.run_config import RunConfig
     from zoo.runs.run_result import RunResult
 
 __version__ = "0.1.0"
@@ -83,6 +84,7 @@ __all__ = [
     "Required",
     "Residual",
     "Role",
+    "RunConfig",
     "RunResult",
     "Scores",
     "Split",
@@ -136,6 +138,7 @@ _NAMES = {
     "zoo.model.parameter_roles": "Role",
     "zoo.model.projections": "BatchedLinear OutputLinear",
     "zoo.registry": "register",
+    "zoo.runs.run_config": "RunConfig",
     "zoo.runs.run_result": "RunResult",
 }
 """Public names by the module that defines them: what the imports above say to type checkers."""

@@ -22,6 +22,7 @@ from zoo.checks import Refused
 from zoo.components.tokenizer.bytes import Bytes
 from zoo.generation import fill, generate, search_texts
 from zoo.generation.trained_model import TrainedModel, open_model
+from zoo.runs.run_result import RunResult
 from zoo.training.run import prepare_data, run_folder, train
 
 RUNS: dict[str, list[str]] = {
@@ -37,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def trained(runs: Path, *lines: str) -> tuple[Path, dict[str, Any]]:
+def trained(runs: Path, *lines: str) -> tuple[Path, RunResult]:
     small = [*SMALL, *ON_CPU, "steps=40", "evaluate=40", "optimizer.lr=0.01", "examples=5", f"runs={runs}"]
     config = checked(*lines, *small)
     return run_folder(config).path, train(config)
@@ -50,24 +51,21 @@ def test_a_run_answers_what_it_answered_in_training(name: str, runs: Path) -> No
     source = open_model(folder)
     rows = prepare_data(checked(*RUNS[name]).config).validation
     limit = 2 * int(rows.get_batch(range(len(rows))).target_length.max())  # type: ignore[union-attr]
-    texts = generate(source.model, source.prompting, [each["source"] for each in result["samples"]], tokens=limit)
-    assert texts == [each["prediction"] for each in result["samples"]]
+    texts = generate(source.model, source.prompting, [each.source for each in result.samples], tokens=limit)
+    assert texts == [each.prediction for each in result.samples]
     assert len(set(texts)) > 1
-    assert (
-        search_texts(source.model, source.prompting, [result["samples"][0]["source"]], beams=1, tokens=limit)
-        == texts[:1]
-    )
+    assert search_texts(source.model, source.prompting, [result.samples[0].source], beams=1, tokens=limit) == texts[:1]
 
 
 def test_a_run_of_an_encoder_fills_what_it_filled_in_training(runs: Path) -> None:
     folder, result = trained(runs, *RUNS["encoder"])
     source = open_model(folder)
-    for each in result["samples"]:
-        masks = "<mask>" * (len(each["target"]) + 1)  # the last is for eos
-        (filled,) = fill(source.model, source.prompting, [f"{each['source']}<sep>{masks}"])
+    for each in result.samples:
+        masks = "<mask>" * (len(each.target) + 1)  # the last is for eos
+        (filled,) = fill(source.model, source.prompting, [f"{each.source}<sep>{masks}"])
         tokens = [mask[0].token for mask in filled.masks]
         tokens = tokens[: tokens.index("<eos>")] if "<eos>" in tokens else tokens
-        assert "".join(tokens) == each["prediction"]
+        assert "".join(tokens) == each.prediction
 
 
 def test_documents_go_on_from_the_prompt(runs: Path, tmp_path: Path) -> None:
@@ -167,8 +165,8 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_writes_and_draws_and_searches(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, result = trained(runs, *RUNS["encoder_decoder"])
-    prompts = [each["source"] for each in result["samples"]]
-    answers = [each["prediction"] for each in result["samples"]]
+    prompts = [each.source for each in result.samples]
+    answers = [each.prediction for each in result.samples]
     run = str(folder)
     one = zoo("generate", run, prompts[0], "--greedy")
     assert (one.code, one.out, one.err) == (0, answers[0] + "\n", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -27,16 +26,16 @@ SHORT = ["batch=4", "steps=3", "evaluate=3", "checkpoint=1", "examples=0", "trai
 def test_every_precision(preset: str, precision: str, tmp_path: Path) -> None:
     over = [f"precision={precision}", *(["optimizer.fused=false"] if precision == "16-mixed" else [])]
     result = train(checked(f"model={preset}", *TINY, *over, f"runs={tmp_path}"))
-    assert 0 < result["metrics"]["loss"] < 10
-    assert result["cost"]["peak_memory_bytes"] > 0
-    assert result["hardware"]["gpus"] == [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    assert 0 < result.metrics["loss"] < 10
+    assert result.cost["peak_memory_bytes"] > 0
+    assert result.hardware["gpus"] == [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset(preset: str, few_lines: list[str], tmp_path: Path) -> None:
     config = checked(f"model={preset}", *few_lines, *SHORT, f"runs={tmp_path}")
     assert config.config.precision == "bf16-mixed"
-    assert 0 < train(config)["metrics"]["loss"] < 15
+    assert 0 < train(config).metrics["loss"] < 15
 
 
 def test_the_loss_falls_as_on_the_cpu(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_the_loss_falls_as_on_the_cpu(tmp_path: Path) -> None:
     losses = []
     for device in ("gpu", "cpu"):
         result = train(checked(*common, f"trainer={device}", f"runs={tmp_path / device}"))
-        losses.append(result["metrics"]["loss"])
+        losses.append(result.metrics["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert losses[0] < 0.8 * 5.5  # of a guess among the tokens
 
@@ -67,7 +66,7 @@ def test_a_run_goes_on_after_an_interruption(precision: str, tmp_path: Path, sto
 def test_energy_is_counted(tmp_path: Path) -> None:
     pytest.importorskip("pynvml", reason="needs pip install nvidia-ml-py")
     result = train(checked("model=llama", *TINY, "steps=100", "evaluate=100", f"runs={tmp_path}"))
-    assert 1 < result["energy_joules"] < 10_000
+    assert 1 < result.energy_joules < 10_000
 
 
 def test_a_study(tmp_path: Path) -> None:
@@ -82,8 +81,9 @@ def test_a_study(tmp_path: Path) -> None:
 
 
 def test_a_model_that_was_trained_on_a_gpu_writes_on_both(tmp_path: Path) -> None:
-    result: dict[str, Any] = train(checked("model=transformer", *TINY, "steps=200", f"runs={tmp_path}"))
-    assert result["metrics"]["loss"] is not None
+    result = train(checked("model=transformer", *TINY, "steps=200", f"runs={tmp_path}"))
+    assert result is not None
+    assert result.metrics["loss"] is not None
     (folder,) = (file.parent for file in tmp_path.glob("*/result.json"))
     for how in (["--greedy"], ["--beams", "3"], ["--seed", "3"]):
         texts = [zoo("generate", str(folder), "407", "12", *how, *device) for device in ([], ["--device", "cpu"])]

@@ -97,9 +97,9 @@ def test_it_begins_at_the_loss_of_the_checkpoint(llama: Path, rest: list[str]) -
                     logits = model(tokens[None, :-1]).logits[0]
                 loss += float(F.cross_entropy(logits, tokens[1:], reduction="sum"))
                 count += len(tokens) - 1
-    assert result["metrics"]["loss"] == pytest.approx(loss / count, rel=1e-5)
-    assert result["checkpoint"]["family"] == "llama"
-    assert result["checkpoint"]["new"] == result["checkpoint"]["left"] == []
+    assert result.metrics["loss"] == pytest.approx(loss / count, rel=1e-5)
+    assert result.checkpoint.family == "llama"
+    assert result.checkpoint.new == result.checkpoint.left == ()
 
 
 def test_a_vocabulary_grows_for_the_special_tokens_that_its_tokenizer_lacks(tmp_path: Path, rest: list[str]) -> None:
@@ -111,7 +111,7 @@ def test_a_vocabulary_grows_for_the_special_tokens_that_its_tokenizer_lacks(tmp_
     size = 39 + 1  # pad; causal_lm needs no other
     assert config.config.model.options["vocabulary"] == size
     converted = dict.fromkeys(("embedding.table.weight", "head.weight"), f"39 rows kept, {size - 39} new")
-    assert result["checkpoint"]["converted"] == converted
+    assert result.checkpoint.converted == converted
     assert load_saved_model(run_folder(config).path).model.vocabulary == size
     asked = checked("model=hub", f"model.path={folder}", "model.vocabulary=39", *rest)
     with pytest.raises(ValueError, match="must be at least that of the data: got 39, the data has 40"):
@@ -143,10 +143,10 @@ def test_it_goes_on_bit_for_bit(llama: Path, rest: list[str], tmp_path: Path, mo
     one = train(config)
     again = checked("model=hub", f"model.path={llama}", *swapped, *rest, f"runs={tmp_path / 'undisturbed'}")
     other = train(again)
-    assert one["metrics"]["loss"] == other["metrics"]["loss"]
+    assert one.metrics["loss"] == other.metrics["loss"]
     files = [run_folder(each).path / "model.safetensors" for each in (config, again)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert one["checkpoint"] == other["checkpoint"]
+    assert one.checkpoint == other.checkpoint
 
 
 def test_the_content_of_the_checkpoint_names_the_run(tmp_path: Path, rest: list[str]) -> None:
@@ -236,12 +236,12 @@ def test_other_parts_are_new_and_what_has_no_place_is_left(llama: Path) -> None:
     old = load_network(llama)
     assert old.plan is not None
     config = {**old.plan.config, "layers": 3, "ffn": {"name": "mlp", "bias": True}, "dropout": 0.5}
-    told = transfer(old, build.build(config, 120, seed=1)).as_json()
-    assert told["converted"] == {}
-    assert told["left"] == ["stack.layers.0-1.ffn.gate.weight"]
-    assert "stack.layers.0-2.ffn.up.bias" in told["new"]
-    assert "stack.layers.2.attention.query.weight" in told["new"]
-    assert "stack.layers.0-1.ffn.up.weight" in told["kept"]
+    told = transfer(old, build.build(config, 120, seed=1)).join_layers()
+    assert told.converted == {}
+    assert told.left == ("stack.layers.0-1.ffn.gate.weight",)
+    assert "stack.layers.0-2.ffn.up.bias" in told.new
+    assert "stack.layers.2.attention.query.weight" in told.new
+    assert "stack.layers.0-1.ffn.up.weight" in told.kept
 
 
 def test_show_needs_no_weights(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from zoo.report import Run, Study, Task, read_run
+from zoo.runs.run_result import RunResult
 
 COLUMNS = (
     "step",
@@ -153,9 +154,9 @@ def runs_of() -> Callable[..., list[Run]]:
         found = []
         for arm, by_seed in values.items():
             for seed, value in by_seed.items():
-                result = None if value is ... else {"metrics": {metric: value}, **more}
                 config = {"data": {"name": task}, "model": {"name": arm}, "seed": seed}
                 folder = Path(f"{task} {arm} {seed}")
+                result = None if value is ... else RunResult(folder=folder, metrics={metric: value}, **more)
                 found.append(Run(arm, task, seed, folder, config, result, None, pl.DataFrame()))
         return found
 
@@ -178,9 +179,9 @@ def _full_run(arm: str, number: int, task: Task, seed: int, rate: float, tuning:
     cost |= {"cache_bytes": 4096 * (1 + number), "length": 32, "peak_memory_bytes": 10**8}
     lengths = {str(n): {"exact_match": score * min(1.0, 16 / n), "rows": 9} for n in (8, 16, 32)}
     metrics = {"exact_match": score, "loss": 4 - 3 * score, "tokens_per_second": 16000.0}
-    result = {"metrics": metrics, "cost": cost, "tokens": 102400, "seconds": 200.0, "by_length": lengths}
     config = {"model": {"name": arm}, "data": {"name": "copy", "train_length": 16}, "optimizer": {"lr": rate}}
     folder = Path(f"{task.name}{number}{seed}{rate}{tuning}")
+    result = RunResult(folder=folder, metrics=metrics, cost=cost, tokens=102400, seconds=200.0, by_length=lengths)
     return Run(arm, task.name, seed, folder, config, result, None, pl.DataFrame(curves), (), rate, tuning)
 
 

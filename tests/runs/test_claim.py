@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from zoo.config.checking import CheckedConfig
 from zoo.runs import claim as claim_module
 from zoo.runs.claim import TIMEOUT_SECONDS, Claim, ClaimLost, find_holder
+from zoo.runs.run_result import RunResult
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
@@ -228,8 +230,8 @@ def test_who_comes_second_waits_for_the_result(
     folder = run_folder(config)
     claim = Claim(folder.path)
     assert claim.take() is None
-    assert train(config, wait=False) == {}
-    found: list[dict[str, Any]] = []
+    assert train(config, wait=False) is None
+    found: list[RunResult | None] = []
     second = threading.Thread(target=lambda: found.append(train(config)), daemon=True)
     with claim:
         second.start()
@@ -238,7 +240,8 @@ def test_who_comes_second_waits_for_the_result(
             time.sleep(0.01)
         folder.record_result(result)
     second.join(60)
-    assert found == [result]
+    assert result is not None
+    assert found == [replace(result, folder=folder.path)]
     assert f"{folder.path} is trained by process {os.getpid()} on " in caplog.text
     assert [file.name for file in folder.path.iterdir()] == ["result.json"]
 

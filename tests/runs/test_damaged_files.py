@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,13 +15,14 @@ from zoo.report import read_run
 from zoo.runs.claim import Claim, find_holder
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_folder import RunFolder
-from zoo.runs.state_files import read_record
+from zoo.runs.run_result import RunResult
 from zoo.study.cells.cell_status import get_cell_status
 from zoo.study.plan.cell import Cell
 from zoo.system.files import Damaged
 from zoo.training.run import find_status, train
 
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
+READERS = {"started.json": "read_start", "result.json": "read_result", "failed.json": "read_failure"}
 
 
 def put(path: Path, content: bytes | None) -> None:
@@ -47,7 +46,7 @@ def put(path: Path, content: bytes | None) -> None:
         ("result.json", b'{"metrics": null}', "metrics must be a mapping: got 'None'"),
         ("result.json", b'{"metrics": {"loss": "low"}}', "metrics.loss must be a number or null: got 'low'"),
         ("result.json", b'{"metrics": {}, "diverged": 1}', "diverged must be true or false: got '1'"),
-        ("result.json", b'{"metrics": {}, "steps": true}', "steps must be an integer: got 'True'"),
+        ("result.json", b'{"metrics": {}, "steps": true}', "steps must be an integer or null: got 'True'"),
         ("result.json", b'{"metrics": {}, "samples": [{"source": 1}]}', "samples.0.source must be text: got '1'"),
         ("started.json", b'{"fingerprints": {"code": 1}}', "fingerprints.code must be text: got '1'"),
         ("failed.json", b"{}", "error is missing"),
@@ -56,10 +55,11 @@ def put(path: Path, content: bytes | None) -> None:
 def test_what_a_record_cannot_hold_is_said_with_file_key_and_value(
     name: str, content: bytes | None, why: str, tmp_path: Path
 ) -> None:
-    assert read_record(tmp_path / name) is None
+    read = getattr(RunFolder(tmp_path), READERS[name])
+    assert read() is None
     put(tmp_path / name, content)
     with pytest.raises(Damaged) as caught:
-        read_record(tmp_path / name)
+        read()
     assert str(caught.value).startswith(f"{tmp_path / name}: {why}")
     assert len(str(caught.value)) < 300
     assert isinstance(RunFolder(tmp_path).find_damage(), Damaged)
@@ -110,14 +110,14 @@ def test_a_damaged_run_is_set_aside_and_trained_again(
         else:
             get_cell_status(cell)
         again = train(config)
-        assert again["metrics"]["loss"] == result["metrics"]["loss"]
+        assert again.metrics["loss"] == result.metrics["loss"]
         aside = path.parent / "stale" / f"{path.name}-damaged-{number}"
         assert f"{path / name}: " in caplog.text
         assert f"set aside as {aside}" in caplog.text
         assert (aside / name).is_dir() if content is None else (aside / name).read_bytes() == content
         caplog.clear()
         assert sorted(os.listdir(path)) == sorted(os.listdir(path.parent / "sound"))
-    assert json.loads((path / "result.json").read_text()) == again
+    assert RunResult.read(path) == again
 
 
 def test_what_is_no_claim_does_not_hold_a_run(tmp_path: Path) -> None:

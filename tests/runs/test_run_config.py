@@ -14,6 +14,7 @@ import yaml
 from zoo.config.run_options import RUN_OPTIONS, SECTIONS
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.run_start import RunStart
 
 ROOT = Path(__file__).parents[2]
 TEXT = Path(__file__).with_name("run_config.yaml").read_text(encoding="utf8")
@@ -55,7 +56,7 @@ def test_the_hash_and_the_file_stay_what_they_are(expected: str, changes: dict[s
     values = change(changes)
     config = RunConfig.from_mapping(values)
     assert config.hash == expected
-    RunFolder(tmp_path).record_start(config, {})
+    RunFolder(tmp_path).record_start(config, RunStart())
     del values["label"]
     written = (tmp_path / "config.yaml").read_text(encoding="utf8")
     assert written == yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -18,6 +18,7 @@ from tests.study.test_train_cells import Launcher, fail, finish
 from zoo.config.compose import compose_run
 from zoo.config.targets import find_target_problems
 from zoo.report import build_tables
+from zoo.runs.run_start import RunStart
 from zoo.study.cells.expand_plan import expand_plan
 from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import list_known_cells
@@ -112,7 +113,7 @@ def test_a_learning_rate_that_did_not_finish_keeps_its_arm_waiting(
 ) -> None:
     """As whoever looks at the folders later would see it."""
     plan, expansion = study(**RATES)
-    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, {})] * 2
+    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, RunStart())] * 2
     trainer, board = Trainer(plan, expansion, by_rate, **{"two lr 0.01 seed 101": killed}), Dashboard()
     run_due_cells(plan, expansion, trainer, FailurePolicy(), board, print)
     assert trainer.launched == [TUNING, ["two lr 0.01 seed 101"], ["one lr 0.01 seed 1", "one lr 0.01 seed 2"]]

@@ -16,6 +16,8 @@ from tests.command import zoo
 from tests.study.test_study import BASIC, STUDY
 from zoo.checks import Refused
 from zoo.runs.claim import Claim
+from zoo.runs.run_result import RunResult
+from zoo.runs.run_start import RunStart
 from zoo.study import train_cells as cells_module
 from zoo.study.cells.cell_status import count_states, estimate_seconds_left, get_cell_status
 from zoo.study.cells.expand_plan import expand_plan
@@ -43,17 +45,16 @@ def finish(cell: Cell, seconds: float = 0.0, **metrics: float | None) -> None:
     folder = run_folder(cell.checked)
     components = hash_components(_list_components(cell.checked.config))
     now = time.time()
-    facts = {
-        "started": datetime.fromtimestamp(now - seconds, UTC).isoformat(),
-        "fingerprints": {"code": hash_code(), "components": components},
-    }
-    folder.record_start(cell.checked.config, facts)
-    folder.record_result({**facts, "metrics": metrics, "diverged": None in metrics.values()})
+    fingerprints = {"code": hash_code(), "components": components}
+    start = RunStart(fingerprints=fingerprints, started=datetime.fromtimestamp(now - seconds, UTC))
+    folder.record_start(cell.checked.config, start)
+    diverged = None in metrics.values()
+    folder.record_result(RunResult(folder=folder.path, metrics=metrics, diverged=diverged, **vars(start)))
     os.utime(folder.path / "result.json", (now, now))
 
 
 def fail(cell: Cell) -> None:
-    run_folder(cell.checked).record_start(cell.checked.config, {})
+    run_folder(cell.checked).record_start(cell.checked.config, RunStart())
     run_folder(cell.checked).record_failure(RuntimeError("out of luck\nat all"))
 
 
@@ -106,7 +107,7 @@ def test_what_follows_a_failure(policy: FailurePolicy, launched: list[list[str]]
 
 
 def test_what_died_without_a_word_is_begun_once_more(cells: list[Cell]) -> None:
-    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, {})] * 3
+    killed = [lambda cell: run_folder(cell.checked).record_start(cell.checked.config, RunStart())] * 3
     launcher = Launcher(cells, one_seed_1=killed)
     run_cells(cells, launcher, FailurePolicy())
     assert launcher.launched == [ALL, ["one seed 1"]]
@@ -171,7 +172,7 @@ def test_where_cells_stand(cells: list[Cell]) -> None:
     assert claim.take() is None
     csv = "step,tokens,seconds,train/loss,validation/loss\n1,5,1,2.5,\n1,5,1,,2.25\n"
     (run_folder(cells[2].checked).path / "metrics.csv").write_text(csv)
-    run_folder(cells[3].checked).record_start(cells[3].checked.config, {})
+    run_folder(cells[3].checked).record_start(cells[3].checked.config, RunStart())
     found = [get_cell_status(cell) for cell in cells]
     assert [each.state for each in found] == ["done", "failed", "running", "interrupted"]
     done, failed, running, interrupted = found

@@ -29,6 +29,7 @@ from zoo.cli.hydra_flags import build_hydra_command
 from zoo.cli.main import main
 from zoo.inspect.summary import describe, render
 from zoo.report import Run, Study, Task, print_summary, write_report
+from zoo.runs.run_result import RunResult
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls, prepare_output, say_raw
 from zoo.training import progress
@@ -84,8 +85,9 @@ def named(names: tuple[str, ...]) -> tuple[Study, list[Run]]:
             curves = pl.DataFrame(
                 {"step": [1, 2], "tokens": [1, 2], "seconds": [1.0, 2.0], "validation/loss": [2.0, 1.0]}
             )
-            result = {"metrics": values, "git": arm, "cost": {"parameters": 1000 + number}}
-            runs.append(Run(arm, task.name, seed, Path(f"r{number}{seed}"), {"model": arm}, result, None, curves))
+            folder = Path(f"r{number}{seed}")
+            result = RunResult(folder=folder, metrics=values, git=arm, cost={"parameters": 1000 + number})
+            runs.append(Run(arm, task.name, seed, folder, {"model": arm}, result, None, curves))
     reasons = ((names[1], names[0], names[2]),)
     arms = {name: {"model": name} for name in names}
     return Study(names[4], names[5], names[6], names[0], arms, (task,), reasons, f"zoo study {names[6]}"), runs

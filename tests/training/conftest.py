@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.command import ON_CPU, SMALL, checked
 from zoo.config.checking import CheckedConfig
+from zoo.runs.run_result import RunResult
 from zoo.training.run import train
 
 
@@ -45,15 +44,16 @@ def pairs(tmp_path: Path) -> Callable[..., CheckedConfig]:
 
 
 @pytest.fixture(scope="session")
-def trained() -> Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]:
+def trained() -> Callable[[CheckedConfig], tuple[Path, RunResult]]:
     """Train, and say where."""
 
-    def run(config: CheckedConfig) -> tuple[Path, dict[str, Any]]:
+    def run(config: CheckedConfig) -> tuple[Path, RunResult]:
         from zoo.training.run import run_folder
 
         result = train(config)
         path = run_folder(config).path
-        assert json.loads((path / "result.json").read_text()) == result
+        assert result is not None
+        assert result == RunResult.read(path)
         return path, result
 
     return run

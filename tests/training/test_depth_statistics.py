@@ -14,10 +14,11 @@ from zoo.config.checking import CheckedConfig
 from zoo.config.data_and_objective import make_objective
 from zoo.data.row_order import draw_row_indices
 from zoo.model import build
+from zoo.runs.run_result import RunResult
 from zoo.training.random_streams import derive_seed, make_generator
 from zoo.training.run import prepare_data
 
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
 
 def logged(path: Path) -> dict[int, dict[str, float]]:

@@ -18,13 +18,14 @@ from zoo.config.checking import CheckedConfig
 from zoo.config.data_and_objective import make_objective
 from zoo.model.build import assemble
 from zoo.model.objective import View
+from zoo.runs.run_result import RunResult
 from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
 from zoo.training.random_streams import make_generator
 from zoo.training.run import prepare_data
-from zoo.training.summarize import show
+from zoo.training.summarize import format_result
 
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
 
 def answers(config: CheckedConfig, path: Path) -> tuple[Any, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
@@ -55,7 +56,7 @@ def test_documents(documents: Callable[..., CheckedConfig], trained: Trained) ->
         for row, place in valid.nonzero().tolist()
     ]
     total = -sum(log for log, _ in asked)
-    metrics = result["metrics"]
+    metrics = result.metrics
     assert metrics["loss"] == pytest.approx(total / len(asked), rel=1e-5)
     assert metrics["perplexity"] == pytest.approx(math.exp(total / len(asked)), rel=1e-4)
     assert metrics["token_accuracy"] == pytest.approx(sum(right for _, right in asked) / len(asked))
@@ -74,12 +75,12 @@ def test_pairs(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
             places = valid[row].nonzero()[:, 0].tolist()
             nlls.append(-sum(float(logs[row, place, targets[row, place]]) for place in places))
             exact.append(all(int(logs[row, place].argmax()) == int(targets[row, place]) for place in places))
-    metrics = result["metrics"]
+    metrics = result.metrics
     assert metrics["target_nll"] == pytest.approx(sum(nlls) / len(nlls), rel=1e-5)
     assert metrics["exact_match"] == pytest.approx(sum(exact) / len(exact))
     assert "bits_per_byte" not in metrics
-    assert metrics["chrf"] == result["text_metric"]["value"] <= 1
-    assert "nc:6|nw:0" in result["text_metric"]["signature"]
+    assert metrics["chrf"] == result.text_metric.value <= 1
+    assert "nc:6|nw:0" in result.text_metric.signature
 
 
 @pytest.mark.parametrize("surprise", [0.0, 300.0, 3000.0, math.inf, math.nan])
@@ -150,9 +151,9 @@ def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., Checked
     for steps, sign in ((1, -1), (150, 1)):
         path, result = trained(pairs(*facts, f"steps={steps}", f"evaluate={steps}", "optimizer.lr=0.01"))
         weights = sum(tensor.numel() for tensor in load_file(path / "model.safetensors").values())
-        missing = result["metrics"]["target_nll"] / math.log(2) * 64
-        assert result["metrics"]["bits_per_parameter"] == pytest.approx((384 - missing) / weights)
-        assert result["metrics"]["bits_per_parameter"] * sign > 0
+        missing = result.metrics["target_nll"] / math.log(2) * 64
+        assert result.metrics["bits_per_parameter"] == pytest.approx((384 - missing) / weights)
+        assert result.metrics["bits_per_parameter"] * sign > 0
 
 
 def contents(views: Iterable[View]) -> list[tuple[list[int], ...]]:
@@ -194,11 +195,11 @@ def test_bits_per_byte_are_withheld_where_text_is_lost(
     _, lossy = trained(documents(*where, "data/tokenizer=characters"))
     _, whole = trained(documents(*where))
     size = round(0.2 * len((tmp_path / "text.txt").read_text()))
-    assert lossy["text_lost"]["train"] == 0.0
-    assert lossy["text_lost"]["validation"] == pytest.approx(2 / size, rel=0.1)
-    assert "bits_per_byte" not in lossy["metrics"]
-    assert "does not give back" in lossy["withheld"]["bits_per_byte"]
-    assert "bits_per_byte withheld (the tokenizer does not give back" in show(lossy)
-    assert whole["text_lost"] == {"train": 0.0, "validation": 0.0}
-    assert whole["withheld"] == {}
-    assert whole["metrics"]["bits_per_byte"] > 0
+    assert lossy.text_lost["train"] == 0.0
+    assert lossy.text_lost["validation"] == pytest.approx(2 / size, rel=0.1)
+    assert "bits_per_byte" not in lossy.metrics
+    assert "does not give back" in lossy.withheld["bits_per_byte"]
+    assert "bits_per_byte withheld (the tokenizer does not give back" in format_result(lossy)
+    assert whole.text_lost == {"train": 0.0, "validation": 0.0}
+    assert whole.withheld == {}
+    assert whole.metrics["bits_per_byte"] > 0

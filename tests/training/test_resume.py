@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from tests.command import TINY
 from tests.interruption import Stops, same
 from zoo.config.checking import CheckedConfig
 from zoo.hub.saved_model import load_saved_model
+from zoo.runs.run_result import RunResult
+from zoo.runs.run_start import RunStart
 from zoo.system.files import Damaged
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
 # Everything that is drawn matters: which tokens are hidden, which features dropped, in two micro-batches a step.
 RANDOM = ["model.variant=encoder", "model.dropout=0.2", "accumulate=2", "steps=13", "evaluate=4", "checkpoint=3"]
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
 
 @pytest.fixture(scope="module")
@@ -187,13 +190,13 @@ def test_a_failed_run_says_why_and_is_tried_again(
         train(config)
     folder = run_folder(config)
     assert folder.state == "failed"
-    failed = folder.read("failed.json")
+    failed = folder.read_failure()
     assert failed is not None
-    assert failed["error"] == "RuntimeError: out of luck"
-    assert "interruption.py" in failed["traceback"]
+    assert failed.error == "RuntimeError: out of luck"
+    assert "interruption.py" in failed.traceback
     stops.what = None
     path, result = trained(config)
-    assert result["steps"] == 4
+    assert result.steps == 4
     assert run_folder(config).state == "done"
     assert not (path / "failed.json").exists()
 
@@ -205,19 +208,19 @@ def test_what_other_code_or_data_made_is_set_aside(
     config = documents("steps=1")
     path, first = trained(config)
     before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-    facts = run_module._collect_facts
+    describe = run_module._describe_start
 
-    def other(*given: Any) -> dict[str, Any]:
-        found = facts(*given)
-        return {**found, "fingerprints": {**found["fingerprints"], changed: "other"}}
+    def other(*given: Any) -> RunStart:
+        found = describe(*given)
+        return replace(found, fingerprints={**found.fingerprints, changed: "other"})
 
-    monkeypatch.setattr(run_module, "_collect_facts", other)
+    monkeypatch.setattr(run_module, "_describe_start", other)
     _, second = trained(config)
-    assert second["fingerprints"][changed] == "other"
+    assert second.fingerprints[changed] == "other"
     (aside,) = (path.parent / "stale").iterdir()
     assert aside.name == f"{path.name}-{changed}-0"
     assert {file.name: file.read_bytes() for file in aside.iterdir() if file.is_file()} == before
-    assert json.loads((aside / "result.json").read_text()) == first
+    assert RunResult.read(aside) == replace(first, folder=aside)
 
 
 def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
@@ -229,7 +232,7 @@ def test_a_run_that_was_begun_by_other_code_is_not_gone_on_with(
     stops.what = None
     monkeypatch.setattr(run_module, "hash_code", lambda: "other")
     path, result = trained(documents(*RANDOM))
-    assert result["fingerprints"]["code"] == "other"
+    assert result.fingerprints["code"] == "other"
     assert [folder.name for folder in (path.parent / "stale").iterdir()] == [f"{path.name}-code-0"]
 
 
@@ -250,9 +253,9 @@ def test_the_folder_says_what_was_run_and_is_on_disk(
     assert {file.name for file in files if synced.get(file.stat().st_ino) != file.stat().st_mtime_ns} == set()
     assert {**yaml.safe_load((path / "config.yaml").read_text()), "label": ""} == config.config.as_mapping()
     assert path.name == config.hash
-    assert set(result["fingerprints"]) == {"data", "code", "components"}
-    assert result["versions"]["torch"]
-    assert result["cost"]["peak_memory_bytes"] > 0
+    assert set(result.fingerprints) == {"data", "code", "components"}
+    assert result.versions["torch"]
+    assert result.cost["peak_memory_bytes"] > 0
     assert sorted(file.name for file in path.iterdir()) == [
         "config.yaml",
         "metrics.csv",

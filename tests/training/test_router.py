@@ -19,11 +19,12 @@ from zoo.config.checking import CheckedConfig
 from zoo.model.build import build
 from zoo.model.inputs import Inputs
 from zoo.model.variants.variant import Variant
+from zoo.runs.run_result import RunResult
 from zoo.training import run as run_module
 from zoo.training.run import run_folder, train
 
 EXPERTS, STEPS = 8, 100
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:

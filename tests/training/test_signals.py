@@ -13,12 +13,13 @@ import pytest
 from tests.interruption import Stops, same
 from tests.training.test_resume import RANDOM
 from zoo.config.checking import CheckedConfig
+from zoo.runs.run_result import RunResult
 from zoo.system.signals import HANDLED_SIGNALS, Interrupted, Interruption
 from zoo.training import checkpoints
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.run import run_folder, train
 
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 # No checkpoint is due by its number before the last step.
 RARELY = [*RANDOM, "checkpoint=1000"]
 
@@ -146,7 +147,7 @@ def test_ignored_signals_stay_ignored(documents: Callable[..., CheckedConfig], s
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         signals.sent = [(signal.SIGHUP, "on_train_batch_end", 1)]
-        assert train(documents("steps=2"))["steps"] == 2
+        assert train(documents("steps=2")).steps == 2
     finally:
         signal.signal(signal.SIGHUP, before)
     assert not signals.sent

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig
 from zoo.registry import forget
+from zoo.runs.run_result import RunResult
 from zoo.training import provenance
 from zoo.training import source_packages as packages
 from zoo.training.run import find_status, train
@@ -97,10 +98,10 @@ def own(place: Path, documents: Callable[..., CheckedConfig]) -> Callable[[], Ch
 def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], CheckedConfig], place: Path) -> None:
     first = train(own())
     assert find_status(own()) == "done"
-    assert set(first["packages"]) == {
+    assert set(first.packages) == {
         *("own_callback", "own_far", "own_loose.helper", "own_loose.schedule", "own_norm", "own_parts"),
     }
-    assert all(told.startswith("source ") for told in first["packages"].values())
+    assert all(told.startswith("source ") for told in first.packages.values())
     edited = [name for name in FILES if name not in ("own_unrelated.py", "own_loose/other.py")]
     for name in edited:
         text = (place / name).read_text()
@@ -112,10 +113,10 @@ def test_code_of_ones_own_makes_a_result_stale(own: Callable[[], CheckedConfig],
     assert find_status(own()) == "done"
     (place / "own_parts" / "steps.py").write_text("RATE = 2.0\n")
     second = train(own())
-    assert second["metrics"]["loss"] != first["metrics"]["loss"]
-    assert second["fingerprints"]["components"] == first["fingerprints"]["components"]
+    assert second.metrics["loss"] != first.metrics["loss"]
+    assert second.fingerprints["components"] == first.fingerprints["components"]
     (aside,) = (place / "runs" / "stale").iterdir()
-    assert json.loads((aside / "result.json").read_text()) == first
+    assert RunResult.read(aside) == replace(first, folder=aside)
 
 
 def install(site: Path, name: str, version: str, *, editable: Path | None = None) -> None:

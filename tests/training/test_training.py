@@ -17,12 +17,13 @@ from zoo.config.checking import CheckedConfig
 from zoo.config.data_and_objective import make_objective
 from zoo.data.row_order import draw_row_indices
 from zoo.model.build import assemble
+from zoo.runs.run_result import RunResult
 from zoo.training import run as run_module
 from zoo.training.lightning_module import Training
 from zoo.training.random_streams import derive_seed, make_generator
 from zoo.training.run import prepare_data
 
-Trained = Callable[[CheckedConfig], tuple[Path, dict[str, Any]]]
+Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
 
 class Watch(Callback):
@@ -223,7 +224,7 @@ def test_tokens_are_those_that_are_read(pairs: Callable[..., CheckedConfig], tra
     for number in range(6):
         batch = prepared.train.get_batch(draw_row_indices(len(prepared.train), 8, derive_seed(0, "order"), number))
         expected += int((batch.source_length + 1).sum() + batch.target_length.sum())
-    assert result["tokens"] == expected
+    assert result.tokens == expected
 
 
 def test_the_loss_goes_down(pairs: Callable[..., CheckedConfig], trained: Trained) -> None:
@@ -234,8 +235,8 @@ def test_the_loss_goes_down(pairs: Callable[..., CheckedConfig], trained: Traine
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0] / 1.2
     assert losses[0] < math.log(prepare_data(config.config).vocabulary.size)
-    assert result["metrics"]["token_accuracy"] > 0.4
-    assert result["diverged"] is False
+    assert result.metrics["token_accuracy"] > 0.4
+    assert result.diverged is False
 
 
 @pytest.mark.parametrize("steps", [4, 30])
@@ -248,7 +249,7 @@ def test_a_run_that_diverges_says_so(steps: int, documents: Callable[..., Checke
         "clip=null",
     ]
     _, result = trained(documents(*many, f"steps={steps}", "evaluate=100"))
-    assert result["diverged"] is True
-    assert result["metrics"]["loss"] is None
-    assert result["steps"] == min(steps, 10)
-    assert result["tokens"] > 0
+    assert result.diverged is True
+    assert result.metrics["loss"] is None
+    assert result.steps == min(steps, 10)
+    assert result.tokens > 0

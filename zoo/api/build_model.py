@@ -11,17 +11,18 @@ from zoo.checks import Refused
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
 from zoo.model.variants.variant import Variant
+from zoo.runs.run_config import RunConfig
 from zoo.training.initial_model import build_initial_model
 from zoo.training.random_streams import derive_seed
 from zoo.training.run import prepare_data
 
 
-def build(*config: str | Mapping[str, Any]) -> Variant:
+def build(*config: str | RunConfig | Mapping[str, Any]) -> Variant:
     """Builds the model of a config with the weights that its training starts from.
 
     Args:
-        config: overrides as of ``zoo train``, such as ``"model=gpt/tiny", "model.dim=64"``; or one mapping, the config
-            of a run in full (``RunResult.config``).
+        config: overrides as of ``zoo train``, such as ``"model=gpt/tiny", "model.dim=64"``; or one complete
+            config, typed (``RunResult.config``) or as a mapping.
     Returns:
         a module whose vocabulary is ``model.vocabulary`` if that is set, else that of the data, which are tokenized for
         it. With ``model=hub`` its weights are those of the checkpoint.
@@ -38,10 +39,10 @@ def build(*config: str | Mapping[str, Any]) -> Variant:
         return build_initial_model(checked, size)
 
 
-def _compose(*config: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    if len(config) == 1 and isinstance(config[0], Mapping):
-        return config[0]
+def _compose(*config: str | RunConfig | Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(config) == 1 and not isinstance(config[0], str):
+        return config[0].as_mapping() if isinstance(config[0], RunConfig) else config[0]
     overrides = [each for each in config if isinstance(each, str)]
     if len(overrides) < len(config):
-        raise Refused("build takes overrides, or one mapping: got both")
+        raise Refused("build takes overrides, or one config: got both")
     return compose_run(overrides)

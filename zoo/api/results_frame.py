@@ -61,13 +61,11 @@ def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
 
 
 def _row(run: Run, task: str, size: str | None) -> dict[str, Any]:
-    result = run.result or {}
     row: dict[str, Any] = {"arm": run.arm, "task": task, "size": size, "seed": run.seed, "status": find_status(run)}
     row |= {"learning_rate": run.rate, "tuning": run.tuning}
-    row |= dict(result.get("metrics") or {})
-    row |= {name: result.get(name) for name in _SCALARS}
-    row |= {f"cost.{name}": value for name, value in (result.get("cost") or {}).items()}
-    return row
+    row |= {**run.metrics} | {name: None if run.result is None else getattr(run.result, name) for name in _SCALARS}
+    costs = {} if run.result is None else run.result.cost
+    return row | {f"cost.{name}": value for name, value in costs.items()}
 
 
 def _find_differing_values(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -151,9 +151,8 @@ def _result(described: Study, runs: Sequence[Run], folder: Path) -> StudyResult:
 
 
 def _run(run: Run) -> StudyRun:
-    result = None if run.result is None else RunResult.from_json(run.folder, run.config, run.result)
-    error = None if run.failure is None else str(run.failure["error"])
-    return StudyRun(run.arm, run.task, run.seed, find_status(run), run.folder.resolve(), result, error)
+    error = None if run.failure is None else run.failure.error
+    return StudyRun(run.arm, run.task, run.seed, find_status(run), run.folder.resolve(), run.result, error)
 
 
 def report(*names: str | Path, out: str | Path | None = None) -> Report:

@@ -170,7 +170,7 @@ def _train(config: Any) -> float | None:
     from zoo.cli.unnamed_choices import note_choices_of_job
     from zoo.config.checking import check_run
     from zoo.training.run import run_folder, train
-    from zoo.training.summarize import show
+    from zoo.training.summarize import format_result
 
     checked = check_run(_composed(config))
     checked.require()
@@ -179,10 +179,10 @@ def _train(config: Any) -> float | None:
     _keep_command()
     label = checked.config.label
     result = train(checked, wait=not _in_study())
-    if result:
-        say(f"{label + '  ' if label else ''}{show(result)}  {run_folder(checked).path}", flush=True)
-    loss: float | None = result.get("metrics", {}).get("loss")
-    return loss
+    if result is None:
+        return None
+    say(f"{label + '  ' if label else ''}{format_result(result)}  {run_folder(checked).path}", flush=True)
+    return result.metrics.get("loss")
 
 
 def _composed(config: Any) -> dict[str, Any]:

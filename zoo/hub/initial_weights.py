@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from zoo.hub.load_checkpoint import load_network
 from zoo.hub.origin import Origin
 from zoo.hub.weight_transfer import TransferResult, transfer
 from zoo.model.variants.variant import Variant
+from zoo.runs.run_start import InitialWeights
 
 _log = logging.getLogger("zoo")
 
@@ -51,10 +51,9 @@ def start_from_checkpoint(model: Variant, path: str | Path, sha256: str) -> Chec
     return start
 
 
-def describe_start(model: Variant) -> dict[str, Any]:
-    """Returns the entry of ``result.json`` for the source of a model's weights; empty without a checkpoint."""
+def describe_initial_weights(model: Variant) -> InitialWeights | None:
+    """Describes the checkpoint that a model's weights started from; None without one."""
     start = model.origin
     if not isinstance(start, CheckpointStart):
-        return {}
-    entry = {"path": start.path, "sha256": start.sha256, "family": start.origin.family, **start.weights.as_json()}
-    return {"checkpoint": entry}
+        return None
+    return InitialWeights(start.path, start.sha256, start.origin.family, **vars(start.weights.join_layers()))

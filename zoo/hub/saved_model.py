@@ -101,12 +101,12 @@ def _load_run(run: RunFolder) -> SavedModel:
     folder = run.path
     if damage := run.find_damage():
         raise damage
-    result = run.read("result.json")
+    result = run.read_result()
     if result is None:
         raise Refused(f"{folder} is a run that has not finished: it has no result.json")
     config = read_config(folder / "config.yaml")
     sections = _parse_sections(folder / "config.yaml", config)
-    run.require_files(result.get("files", {}))
+    run.require_files(result.files)
     _, plan, problems = build.check(sections.model.options)
     if problems or plan is None:
         raise Refused("\n".join(f"{folder / 'config.yaml'}: {line}" for line in problems))

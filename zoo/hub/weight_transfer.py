@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,23 +94,20 @@ class TransferResult:
     new: tuple[str, ...]
     left: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def join_layers(self) -> TransferResult:
         """Returns the result with layers joined, as in ``stack.layers.0-3.ffn.up.weight``."""
         ways: dict[str, list[str]] = {}
         for name, how in self.converted.items():
             ways.setdefault(how, []).append(name)
-        return {
-            "kept": join_layers(self.kept),
-            "converted": {name: how for how, names in ways.items() for name in join_layers(names)},
-            "new": join_layers(self.new),
-            "left": join_layers(self.left),
-        }
+        converted = {name: how for how, names in ways.items() for name in join_layers(names)}
+        kept, new, left = (tuple(join_layers(names)) for names in (self.kept, self.new, self.left))
+        return TransferResult(kept, converted, new, left)
 
     def __str__(self) -> str:
-        joined = self.as_json()
-        converted = [f"{name} ({how})" for name, how in joined["converted"].items()]
+        joined = self.join_layers()
+        converted = [f"{name} ({how})" for name, how in joined.converted.items()]
         summary = f"kept {len(self.kept)} of {len(self.kept) + len(self.converted) + len(self.new)} tensors"
-        groups = {"converted": converted, "new": joined["new"], "left behind": joined["left"]}
+        groups = {"converted": converted, "new": joined.new, "left behind": joined.left}
         return "; ".join([summary, *(f"{group}: {', '.join(names)}" for group, names in groups.items() if names)])
 
 

@@ -8,9 +8,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig, Target
+from zoo.runs.state_files import read_config
+from zoo.system.files import Damaged
 
 NOT_THE_RUN = ("runs", "cache", "logger", "checkpoint", "checkpoint_seconds", "label")
 """Keys that do not change the run, so that its hash leaves them out: folders, logging and checkpoint intervals."""
@@ -79,6 +82,19 @@ class RunConfig:
             **{name: {key: Target.from_mapping(item) for key, item in values[name].items()} for name in _NAMED},
         }
         return cls(**{each.name: values[each.name] for each in dataclasses.fields(cls)} | sections)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a ``config.yaml``, which lacks the label.
+
+        Raises:
+            Damaged: if it is not a config of this version; names the file.
+        """
+        values = {"label": "", **read_config(path)}
+        try:
+            return cls.from_mapping(values)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise Damaged(f"{path} must be a complete config of this version: got {error!r}") from None
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the mapping that ``config.yaml``, hashes and reports are made from."""

@@ -11,13 +11,16 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
+from zoo.runs.json_records import format_record
 from zoo.runs.metrics_file import read_metrics
 from zoo.runs.run_config import RunConfig
-from zoo.runs.state_files import RECORDS, read_record
+from zoo.runs.run_result import RunResult
+from zoo.runs.run_start import RunFailure, RunStart
+from zoo.runs.state_files import read_record
 from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
 
 State = Literal["new", "started", "failed", "done"]
@@ -101,13 +104,29 @@ class RunFolder:
             if (self.path / name).exists():
                 require_digest(self.path / name, digest)
 
-    def read(self, name: str) -> dict[str, Any] | None:
-        """Reads a JSON file of the folder; None if it is missing.
+    def read_start(self) -> RunStart | None:
+        """Reads ``started.json``; None if it is missing.
 
         Raises:
             Damaged: if the content is invalid; the message names file, key and value.
         """
-        return read_record(self.path / name)
+        return read_record(self.path / "started.json", RunStart)
+
+    def read_result(self) -> RunResult | None:
+        """Reads ``result.json``; None if it is missing.
+
+        Raises:
+            Damaged: if the content is invalid; the message names file, key and value.
+        """
+        return RunResult.find(self.path)
+
+    def read_failure(self) -> RunFailure | None:
+        """Reads ``failed.json``; None if it is missing.
+
+        Raises:
+            Damaged: if the content is invalid; the message names file, key and value.
+        """
+        return read_record(self.path / "failed.json", RunFailure)
 
     def compare(self, fingerprints: Callable[[], Mapping[str, str]]) -> str:
         """Returns what became of the run: its state; ``damaged``; or ``stale`` if its result has other fingerprints.
@@ -116,21 +135,24 @@ class RunFolder:
             fingerprints: gives those that a result must have today; called only if there is a result.
         """
         try:
-            before = self.read("result.json")
+            result = self.read_result()
         except Damaged:
             return "damaged"
-        if before is None:
+        if result is None:
             return self.state if self.find_damage() is None else "damaged"
-        return "done" if fingerprints().items() <= before.get("fingerprints", {}).items() else "stale"
+        return "done" if result.find_change(fingerprints()) is None else "stale"
 
     def find_damage(self) -> Damaged | None:
         """Finds the first invalid JSON file of the folder; None if all are valid. The message names the file."""
         try:
-            for name in RECORDS:
-                self.read(name)
+            self._read_all()
         except Damaged as error:
             return error
         return None
+
+    def _read_all(self) -> None:
+        for read in (self.read_start, self.read_result, self.read_failure):
+            read()
 
     def require_readable(self) -> None:
         """Requires that a run can resume from its folder, or that the files of its result match their digests.
@@ -138,9 +160,9 @@ class RunFolder:
         Raises:
             Damaged: otherwise; the message names the file.
         """
-        self.require_files((self.read("result.json") or {}).get("files", {}))
-        for name in RECORDS:
-            self.read(name)
+        result = self.read_result()
+        self.require_files({} if result is None else result.files)
+        self._read_all()
         read_metrics(self.path / "metrics.csv")
         for name in _FILES:
             if (self.path / name).is_dir():
@@ -148,23 +170,23 @@ class RunFolder:
         if self.checkpoints.exists() and not self.checkpoints.is_dir():
             raise Damaged(f"{self.checkpoints}: must be a folder: got a file")
 
-    def record_start(self, config: RunConfig, facts: dict[str, Any]) -> None:
+    def record_start(self, config: RunConfig, start: RunStart) -> None:
         """Writes ``config.yaml`` and ``started.json``, and removes the record of an earlier failure.
 
         Args:
             config: the config; its label, which differs between studies that share the run, is left out.
-            facts: provenance of the run, as in :class:`Facts`.
+            start: provenance of the run.
         """
         clear_drafts(self.path)
         values = {key: value for key, value in config.as_mapping().items() if key != "label"}
         write_file(self.path / "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-        write_file(self.path / "started.json", json.dumps(facts, indent=1))
+        write_file(self.path / "started.json", json.dumps(format_record(start), indent=1))
         (self.path / "failed.json").unlink(missing_ok=True)
 
-    def record_result(self, result: dict[str, Any]) -> None:
+    def record_result(self, result: RunResult) -> None:
         """Writes ``result.json``, the last file of a run."""
         self.sync_metrics()
-        write_file(self.path / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
+        write_file(self.path / "result.json", json.dumps(result.as_json(), indent=1, ensure_ascii=False))
 
     def clear(self) -> None:
         """Removes the checkpoints, which are not needed once there is a result, and drafts left by a kill."""
@@ -179,9 +201,8 @@ class RunFolder:
     def record_failure(self, error: BaseException) -> None:
         """Writes ``failed.json``: the error and its traceback."""
         lines = "".join(traceback.format_exception(error))
-        text = f"{type(error).__name__}: {error}"
-        content = json.dumps({"error": text, "traceback": lines}, indent=1, ensure_ascii=False)
-        write_file(self.path / "failed.json", content)
+        failure = RunFailure(f"{type(error).__name__}: {error}", lines)
+        write_file(self.path / "failed.json", json.dumps(format_record(failure), indent=1, ensure_ascii=False))
 
     def set_aside(self, reason: str) -> Path:
         """Moves a run that was made with other code or data out of the way; deletes nothing and leaves claims in place.

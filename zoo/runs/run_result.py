@@ -1,105 +1,144 @@
-"""The result of a finished run, typed: ``result.json`` and the config beside it."""
+"""The result of a finished run, typed: ``result.json``."""
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from zoo.checks import Refused
-from zoo.runs.run_folder import RunFolder
-from zoo.runs.state_files import read_config
+from zoo.runs.json_records import format_record, parse_record
+from zoo.runs.run_config import RunConfig
+from zoo.runs.run_start import RunStart
+from zoo.runs.state_files import read_record
 from zoo.system.html_tables import format_html_table
 
-_PLACE = ("folder", "config", "further")  # fields that are no keys of result.json
-_TIMES = ("started", "finished")
 
-
-@dataclass(frozen=True, repr=False)
-class RunResult:
-    """The result of a finished run.
+@dataclass(frozen=True)
+class TextScore:
+    """A score of a corpus.
 
     Attributes:
-        folder: of the run, as an absolute path.
-        config: the run's config in full, as in ``config.yaml``.
+        name: name of the metric; scores of different metrics are not comparable.
+        value: score from 0 to 1; 1 if all texts equal their targets.
+        signature: signature of sacreBLEU, with all settings and the version.
+        texts: number of texts.
+    """
+
+    name: str
+    value: float
+    signature: str
+    texts: int
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """A text that a model wrote for a validation source.
+
+    Attributes:
+        source: the source.
+        target: the text that was expected.
+        prediction: the text that the model wrote.
+    """
+
+    source: str
+    target: str
+    prediction: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunResult(RunStart):
+    """The result of a finished run; further attributes are those of its start, :class:`RunStart`.
+
+    Attributes:
+        folder: folder of the run, as an absolute path.
         metrics: on the validation split, by name; None where a value was not finite.
-        cost: parameters, FLOPs, bytes of cache and memory, by name; None where there is no such cost.
         diverged: True if the loss was not finite.
         by_length: metrics by length of the target, where the data have lengths.
+        cost: parameters, FLOPs, bytes of cache and memory, by name; None where there is no such cost.
         steps: optimizer steps.
         tokens: tokens that were trained on.
         seconds: of training, without validation.
         energy_joules: of the GPUs, where they count it.
-        started: when the training started.
-        finished: when it finished; None in results of earlier versions.
-        samples: sources, targets, and what the model wrote.
-        text_metric: name, value, and signature of the score of texts.
+        samples: texts that the model wrote for validation sources.
+        text_metric: score of the texts that the model wrote.
         text_lost: share of the text that the tokenizer does not give back, by split.
         withheld: metrics that the objective has and this run has not, with the reason.
-        checkpoint: the checkpoint that the weights started from.
-        fingerprints: SHA-256 of code, components, and data.
-        versions: of zoo, Python, and what computes.
-        packages: of plug-ins and targets.
-        hardware: of the machine.
-        git: the revision of the checkout.
         files: SHA-256 of the files in the folder.
-        further: keys of ``result.json`` that this version does not know.
+        finished: when the training finished; None in results of earlier versions.
     """
 
     folder: Path
-    config: Mapping[str, Any]
     metrics: Mapping[str, float | None]
-    cost: Mapping[str, float | None] = field(default_factory=dict)
     diverged: bool = False
     by_length: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cost: Mapping[str, float | None] = field(default_factory=dict)
     steps: int | None = None
     tokens: int | None = None
     seconds: float | None = None
     energy_joules: float | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
-    samples: Sequence[Mapping[str, str]] = ()
-    text_metric: Mapping[str, Any] | None = None
+    samples: Sequence[GeneratedText] = ()
+    text_metric: TextScore | None = None
     text_lost: Mapping[str, float] = field(default_factory=dict)
     withheld: Mapping[str, str] = field(default_factory=dict)
-    checkpoint: Mapping[str, Any] | None = None
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    packages: Mapping[str, str] = field(default_factory=dict)
-    hardware: Mapping[str, Any] = field(default_factory=dict)
-    git: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    further: Mapping[str, Any] = field(default_factory=dict)
+    finished: datetime | None = None
+
+    @functools.cached_property
+    def config(self) -> RunConfig:
+        """The config of the run, read from ``config.yaml``.
+
+        Raises:
+            Damaged: if the file is not a config of this version; names the file.
+        """
+        return RunConfig.read(self.folder / "config.yaml")
+
+    def get_metric(self, name: str) -> float | None:
+        """Returns a metric; NaN if it was not finite or the run diverged, None if there is no such metric."""
+        if name not in self.metrics:
+            return None
+        value = self.metrics[name]
+        return math.nan if self.diverged or value is None else value
 
     @classmethod
-    def from_json(cls, folder: Path, config: Mapping[str, Any], record: Mapping[str, Any]) -> RunResult:
-        """Returns the result that a record of ``result.json`` holds."""
-        known = {name: value for name, value in record.items() if name in _KEYS}
-        times = {name: datetime.fromisoformat(known[name]) for name in _TIMES if known.get(name) is not None}
-        further = {name: value for name, value in record.items() if name not in _KEYS}
-        return cls(folder.resolve(), config, **{**known, **times}, further=further)
+    def from_json(cls, folder: Path, record: Mapping[str, Any]) -> Self:
+        """Returns the result that a record of ``result.json`` holds.
+
+        Raises:
+            ValueError: if a value does not have the type of its attribute; names key and value.
+        """
+        return parse_record(record, cls, folder=folder)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the record of ``result.json``; a key whose value is its default may be absent from the file."""
-        values = {name: getattr(self, name) for name in _KEYS}
-        times = {name: values[name].isoformat(timespec="seconds") for name in _TIMES if values[name] is not None}
-        return {**values, **times, **self.further}
+        """Returns the record of ``result.json``."""
+        record = format_record(self, "folder")
+        return {"metrics": record["metrics"], **record}  # first, for those who open the file
 
     @classmethod
-    def read(cls, folder: str | Path) -> RunResult:
+    def read(cls, folder: str | Path) -> Self:
         """Reads the result of a run's folder.
 
         Raises:
             Refused: if it is no run folder, or the run has no result.
-            Damaged: if a file does not hold what it should.
+            Damaged: if the file does not hold what it should.
         """
         path = Path(folder)
-        if (record := RunFolder(path).read("result.json")) is None:
+        if (result := cls.find(path)) is None:
             raise Refused(f"folder must be that of a finished run: there is no result.json in {path}")
-        return cls.from_json(path, read_config(path / "config.yaml"), record)
+        return result
+
+    @classmethod
+    def find(cls, folder: Path) -> Self | None:
+        """Finds the result in a run's folder; None if there is none.
+
+        Raises:
+            Damaged: if the file does not hold what it should.
+        """
+        return read_record(folder / "result.json", cls, folder=folder.resolve())
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name}={_format(value)}" for name, value in self.metrics.items())
@@ -109,9 +148,6 @@ class RunResult:
         """Returns a table of metrics and costs for notebooks."""
         rows = {name: (_format(value),) for name, value in {**self.metrics, **self.cost}.items()}
         return format_html_table(rows, str(self.folder))
-
-
-_KEYS = tuple(each.name for each in dataclasses.fields(RunResult) if each.name not in _PLACE)
 
 
 def _format(value: float | None) -> str:

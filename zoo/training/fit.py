@@ -6,8 +6,8 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ProgressBar
@@ -17,6 +17,7 @@ from zoo.config.targets import import_target
 from zoo.hub.initial_weights import CheckpointStart
 from zoo.hub.origin import write_origin
 from zoo.runs.claim import Claim
+from zoo.runs.run_result import RunResult
 from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
 from zoo.training.batches import Share, TrainingBatches, ValidationViews, make_loader
@@ -34,21 +35,21 @@ from zoo.training.summarize import build_result
 _log = logging.getLogger("zoo")
 
 
-def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
+def fit(job: Job, claim: Claim | None) -> RunResult | None:
     """Trains a job to the end, from its last checkpoint on, and writes the result to its folder.
 
     Args:
         job: the job.
         claim: claim on the run; None in other than the main process of a run on several devices.
     Returns:
-        the content of ``result.json``; empty in other than the main process.
+        the result; None in other than the main process.
     """
     silence_lightning()
     with Interruption() as interruption:
         return _fit(job, claim, interruption)
 
 
-def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str, Any]:
+def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> RunResult | None:
     memory, energy, config, prepared = PeakMemory(), Energy(), job.config, job.prepared
     predicted = 0 if prepared.lost["validation"] else prepared.validation.bytes
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
@@ -66,7 +67,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
         if module.global_step % config.evaluate or not module.evaluated:
             trainer.validate(module, validation, verbose=False)
     if not trainer.is_global_zero or claim is None:
-        return {}
+        return None
     result = build_result(job, module, memory.read_bytes(), None if resumed else energy.read_joules())
     claim.require_held(on_disk=True)
     with replace_file(job.folder.path / "model.safetensors") as draft:
@@ -74,8 +75,8 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> dict[str,
     write_file(job.folder.path / "tokenizer.json", prepared.tokenizer.to_str(pretty=True))
     if isinstance(job.model.origin, CheckpointStart):
         write_origin(job.model.origin.origin, job.folder.path / "origin")
-    result["files"] = {name: compute_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
-    result["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    files = {name: compute_digest(job.folder.path / name) for name in ("model.safetensors", "tokenizer.json")}
+    result = replace(result, files=files, finished=datetime.now(UTC).replace(microsecond=0))
     job.folder.record_result(result)
     job.folder.clear()
     return result

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.data.prepare import PreparedData
 from zoo.model.objective import Objective
@@ -12,6 +12,7 @@ from zoo.model.plan import ModelPlan
 from zoo.model.variants.variant import Variant
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.run_start import RunStart
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -31,7 +32,7 @@ class Job:
         objective: the training objective.
         loggers: loggers of the config.
         callbacks: callbacks of the config.
-        facts: provenance of the run.
+        start: provenance of the run.
         is_quiet: if True, no progress is printed.
     """
 
@@ -43,5 +44,5 @@ class Job:
     objective: Objective
     loggers: Sequence[Logger]
     callbacks: Sequence[Callback]
-    facts: Mapping[str, Any]
+    start: RunStart
     is_quiet: bool = False

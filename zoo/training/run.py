@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from zoo.config.data_and_objective import find_required_tokens, make_objective
 from zoo.config.targets import find_value_problems, import_target, suggest_install
 from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.data.special_tokens import Required
-from zoo.hub.initial_weights import describe_start
+from zoo.hub.initial_weights import describe_initial_weights
 from zoo.model import build
 from zoo.model.objective import Objective
 from zoo.model.parts import create_part
@@ -29,6 +30,8 @@ from zoo.runs.claim import Claim, ClaimLost
 from zoo.runs.config_sections import DataConfig, Target
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.run_result import RunResult
+from zoo.runs.run_start import RunStart
 from zoo.system.files import Damaged
 from zoo.training.initial_model import build_initial_model
 from zoo.training.job import Job
@@ -63,7 +66,7 @@ def find_status(checked: CheckedConfig) -> str:
     return run_folder(checked).compare(lambda: compute_fingerprints(checked.config))
 
 
-def find_result(checked: CheckedConfig, data: str) -> dict[str, Any] | None:
+def find_result(checked: CheckedConfig, data: str) -> RunResult | None:
     """Finds the result of a config, if it was made with the current code and data; builds nothing.
 
     Removes checkpoints left by a process that was killed after it wrote the result.
@@ -73,7 +76,7 @@ def find_result(checked: CheckedConfig, data: str) -> dict[str, Any] | None:
         data: current fingerprint of the data, see :func:`hash_data`.
     """
     folder = run_folder(checked)
-    found = _find_valid_result(folder, {"fingerprints": {"data": data, **compute_fingerprints(checked.config)}})
+    found = _find_valid_result(folder, {"data": data, **compute_fingerprints(checked.config)})
     if found is not None:
         _clear(folder)
     return found
@@ -84,14 +87,14 @@ def hash_data(config: RunConfig) -> str:
     return prepare_data(config).fingerprint
 
 
-def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
+def train(checked: CheckedConfig, *, wait: bool = True) -> RunResult | None:
     """Trains a run, or returns its existing result; an interrupted run resumes from its last checkpoint.
 
     Args:
         checked: the config.
-        wait: whether to wait for another process that trains the same run; if not, returns an empty result at once.
+        wait: whether to wait for another process that trains the same run; if not, returns None at once.
     Returns:
-        the content of ``result.json``; empty in other than the main process of a run on several devices.
+        the result; None in other than the main process of a run on several devices.
     Raises:
         Refused: with the problems of config or data, before any folder is created.
     """
@@ -100,19 +103,20 @@ def train(checked: CheckedConfig, *, wait: bool = True) -> dict[str, Any]:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     prepared = prepare_data(config)
-    facts = _collect_facts(config, prepared)
-    if _is_main() and (done := _find_valid_result(folder, facts)) is not None:
+    start = _describe_start(config, prepared)
+    if _is_main() and (done := _find_valid_result(folder, start.fingerprints)) is not None:
         _clear(folder)
         return done
     parts = _build_parts(checked, prepared)
-    job = Job(config, folder, prepared, *parts, {**facts, **describe_start(parts[1])})
+    start = replace(start, checkpoint=describe_initial_weights(parts[1]))
+    job = Job(config, folder, prepared, *parts, start)
     if not _is_main():
         return fit(job, None)
     claim = Claim(folder.path)
     if not _take_claim(claim, wait):
-        return {}
+        return None
     with claim:
-        if (done := _find_valid_result(folder, facts)) is None:
+        if (done := _find_valid_result(folder, start.fingerprints)) is None:
             return _train_claimed(job, claim)
         folder.clear()
         return done
@@ -140,10 +144,10 @@ def _take_claim(claim: Claim, wait: bool) -> bool:
     return True
 
 
-def _train_claimed(job: Job, claim: Claim) -> dict[str, Any]:
+def _train_claimed(job: Job, claim: Claim) -> RunResult | None:
     """Trains a claimed run, after stale or damaged files are set aside."""
-    _set_aside(job.folder, job.facts)
-    job.folder.record_start(job.config, dict(job.facts))
+    _set_aside(job.folder, job.start.fingerprints)
+    job.folder.record_start(job.config, job.start)
     try:
         return fit(job, claim)
     except ClaimLost:
@@ -153,7 +157,7 @@ def _train_claimed(job: Job, claim: Claim) -> dict[str, Any]:
         raise
 
 
-def fit(job: Job, claim: Claim | None) -> dict[str, Any]:
+def fit(job: Job, claim: Claim | None) -> RunResult | None:
     """Calls :func:`zoo.training.fit.fit`; imports Lightning late, because looking up results does not need it."""
     from zoo.training.fit import fit as fit_with_lightning
 
@@ -211,46 +215,40 @@ def prepare_section(data: DataConfig, cache: str, required: Required) -> Prepare
     return tokenize_data(source, tokenizer, data.length, Path(cache).expanduser(), required)
 
 
-def _find_valid_result(folder: RunFolder, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _find_valid_result(folder: RunFolder, fingerprints: Mapping[str, str]) -> RunResult | None:
     """Finds an existing result, if it was made with the current code and data and its files are not damaged."""
     try:
         folder.require_readable()
     except Damaged:  # reported when the run is claimed and set aside
         return None
-    result = folder.read("result.json")
-    if result is None or _find_change(result, facts) is not None:
+    result = folder.read_result()
+    if result is None or result.find_change(fingerprints) is not None:
         return None
     _log.info("%s is there already: not trained again", folder.path)
     return result
 
 
-def _set_aside(folder: RunFolder, facts: Mapping[str, Any]) -> None:
+def _set_aside(folder: RunFolder, fingerprints: Mapping[str, str]) -> None:
     """Sets aside a run that is damaged, or was made with other code or data."""
     try:
         folder.require_readable()
     except Damaged as error:
         _log.warning("%s: set aside as %s, and trained again", error, folder.set_aside("damaged"))
         return
-    before = folder.read("result.json") or folder.read("started.json")
-    if before is not None and (what := _find_change(before, facts)) is not None:
+    before = folder.read_result() or folder.read_start()
+    if before is not None and (what := before.find_change(fingerprints)) is not None:
         _log.info("%s was made with other %s: set aside as %s", folder.path, what, folder.set_aside(what))
 
 
-def _find_change(before: Mapping[str, Any], facts: Mapping[str, Any]) -> str | None:
-    """Finds the first fingerprint that has changed; None if none has."""
-    pairs = facts["fingerprints"].items()
-    return next((what for what, new in pairs if before.get("fingerprints", {}).get(what) != new), None)
-
-
-def _collect_facts(config: RunConfig, prepared: PreparedData) -> dict[str, Any]:
-    return {
-        "fingerprints": {"data": prepared.fingerprint, **compute_fingerprints(config)},
-        "versions": collect_versions(),
-        "packages": {package.name: str(package) for package in _find_packages(config).packages},
-        "hardware": describe_hardware(),
-        "git": find_git_revision(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def _describe_start(config: RunConfig, prepared: PreparedData) -> RunStart:
+    return RunStart(
+        fingerprints={"data": prepared.fingerprint, **compute_fingerprints(config)},
+        versions=collect_versions(),
+        packages={package.name: str(package) for package in _find_packages(config).packages},
+        hardware=describe_hardware(),
+        git=find_git_revision(),
+        started=datetime.now(UTC).replace(microsecond=0),
+    )
 
 
 def compute_fingerprints(config: RunConfig) -> dict[str, str]:

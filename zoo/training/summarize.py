@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from zoo.data.batch import PairBatch
@@ -13,17 +12,18 @@ from zoo.model import build
 from zoo.model.cost import build_on_meta, compute_cost, measure_cache_bytes
 from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.parts import create_part
+from zoo.runs.run_result import GeneratedText, RunResult, TextScore
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
-from zoo.training.text_metric import TextScore, score_texts
+from zoo.training.text_metric import score_texts
 from zoo.units import format_percent
 
 _WRITTEN = 128  # validation sources, evenly spaced, for which answers are generated_sources
 
 
-def build_result(job: Job, module: Training, peak: int, energy: float | None) -> dict[str, Any]:
-    """Builds the content of ``result.json``.
+def build_result(job: Job, module: Training, peak: int, energy: float | None) -> RunResult:
+    """Builds the result of a training, without what is known once its files are written.
 
     Args:
         job: the job that was trained.
@@ -35,21 +35,22 @@ def build_result(job: Job, module: Training, peak: int, energy: float | None) ->
     speed = {"tokens_per_second": int(module.tokens) / max(module.seconds, 1e-9)}
     written: dict[str, float] = {} if score is None else {score.name: score.value}
     metrics = {**module.evaluated, **written, **_compute_stored_bits(job, module), **speed}
-    return {
-        "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
-        "diverged": module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
-        "by_length": module.evaluation.by_length,
-        "cost": {**_compute_cost(job), "peak_memory_bytes": peak},
-        "steps": module.global_step,
-        "tokens": int(module.tokens),
-        "seconds": module.seconds,
-        "energy_joules": energy,
-        "samples": examples,
-        "text_metric": None if score is None else vars(score),
-        "text_lost": dict(job.prepared.lost),
-        "withheld": _list_withheld(job),
-        **job.facts,
-    }
+    return RunResult(
+        folder=job.folder.path.resolve(),
+        metrics={name: value if math.isfinite(value) else None for name, value in metrics.items()},
+        diverged=module.diverged or not math.isfinite(metrics.get("loss", 0.0)),
+        by_length=module.evaluation.by_length,
+        cost={**_compute_cost(job), "peak_memory_bytes": peak},
+        steps=module.global_step,
+        tokens=int(module.tokens),
+        seconds=module.seconds,
+        energy_joules=energy,
+        samples=examples,
+        text_metric=score,
+        text_lost=job.prepared.lost,
+        withheld=_list_withheld(job),
+        **vars(job.start),
+    )
 
 
 def _list_withheld(job: Job) -> dict[str, str]:
@@ -85,10 +86,10 @@ def _compute_stored_bits(job: Job, module: Training) -> dict[str, float]:
     return {"bits_per_parameter": (bits - missing) / sum(parameter.numel() for parameter in job.model.parameters())}
 
 
-def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]], TextScore | None]:
+def _generate_examples(job: Job, module: Training) -> tuple[tuple[GeneratedText, ...], TextScore | None]:
     """Generates answers to validation sources, and scores them against the targets."""
     if job.prepared.form != Pairs.form:
-        return [], None
+        return (), None
     rows, decode = job.prepared.validation, job.prepared.decode
     batch = rows.get_batch(_spread_rows(len(rows), _WRITTEN))
     if not isinstance(batch, PairBatch):
@@ -100,17 +101,17 @@ def _generate_examples(job: Job, module: Training) -> tuple[list[dict[str, str]]
     if written is None:
         written = answer_sources(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
     texts = [
-        {
-            "source": decode(batch.source[row, : batch.source_length[row]].tolist()),
-            "target": decode(batch.target[row, : batch.target_length[row]].tolist()),
-            "prediction": decode(tokens),
-        }
+        GeneratedText(
+            decode(batch.source[row, : batch.source_length[row]].tolist()),
+            decode(batch.target[row, : batch.target_length[row]].tolist()),
+            decode(tokens),
+        )
         for row, tokens in enumerate(written)
     ]
-    shown = [texts[row] for row in _spread_rows(len(texts), job.config.examples)]
+    shown = tuple(texts[row] for row in _spread_rows(len(texts), job.config.examples))
     if named is not None:  # classes, not texts
         return shown, None
-    predictions, targets = ([text[key] for text in texts] for key in ("prediction", "target"))
+    predictions, targets = [text.prediction for text in texts], [text.target for text in texts]
     return shown, score_texts(_build_source(job).choose_text_metric(), predictions, targets)
 
 
@@ -120,8 +121,8 @@ def _spread_rows(rows: int, most: int) -> list[int]:
     return [row * rows // count for row in range(count)]
 
 
-def show(result: Mapping[str, Any]) -> str:
+def format_result(result: RunResult) -> str:
     """Formats the metrics of a result in one line, with the reason for each that is withheld."""
-    parts = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result["metrics"].items()]
-    parts += [f"{name} withheld ({why})" for name, why in result.get("withheld", {}).items()]
+    parts = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result.metrics.items()]
+    parts += [f"{name} withheld ({why})" for name, why in result.withheld.items()]
     return "  ".join(parts)

@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from zoo.data.interfaces import TextMetric
-
-
-@dataclass(frozen=True)
-class TextScore:
-    """A score of a corpus.
-
-    Attributes:
-        name: name of the metric; scores of different metrics are not comparable.
-        value: score from 0 to 1; 1 if all texts equal their targets.
-        signature: signature of sacreBLEU, with all settings and the version.
-        texts: number of texts.
-    """
-
-    name: TextMetric
-    value: float
-    signature: str
-    texts: int
+from zoo.runs.run_result import TextScore
 
 
 def score_texts(metric: TextMetric, written: Sequence[str], targets: Sequence[str]) -> TextScore:

@@ -101,10 +101,10 @@ def test_trained_interrupted_and_trained_on(
 
 def test_samples_of_a_classification_are_classes(written: Path, tmp_path: Path) -> None:
     result = train(checked(*config("classification", written, f"runs={tmp_path}", "steps=30", "optimizer.lr=0.01")))
-    assert result["text_metric"] is None, "classes are not texts"
-    assert {sample["target"] for sample in result["samples"]} == {"o", "x"}
-    assert all(len(sample["prediction"]) == 1 for sample in result["samples"])
-    assert result["metrics"]["exact_match"] == result["metrics"]["token_accuracy"]
+    assert result.text_metric is None, "classes are not texts"
+    assert {sample.target for sample in result.samples} == {"o", "x"}
+    assert all(len(sample.prediction) == 1 for sample in result.samples)
+    assert result.metrics["exact_match"] == result.metrics["token_accuracy"]
 
 
 def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from zoo.report.charts import Chart, build_size_charts, build_task_charts, numbe
 from zoo.report.charts.style import COLORS, SHAPES, get_dash
 from zoo.report.output.pictures import build_pictures
 from zoo.report.records.learning_curves import aggregate_seeds, downsample
+from zoo.runs.run_result import RunResult
 
 TASK = Task("copy", True, ("exact_match", "loss"))
 
@@ -24,8 +25,9 @@ def run(arm: str, seed: int, *, match: float | None = 0.5, task: str = "copy", *
     """A finished run; ``what`` is curves, config, rate, tuning, or of the result."""
     own = {key: what.pop(key) for key in ("config", "rate", "tuning") if key in what}
     curves = pl.DataFrame(what.pop("curves", {}))
-    result = {"metrics": {"exact_match": match}, **what}
-    return Run(arm, task, seed, Path(f"{arm}{seed}"), own.pop("config", {}), result, None, curves, (), **own)
+    folder = Path(f"{arm}{seed}")
+    result = RunResult(folder=folder, metrics={"exact_match": match}, **what)
+    return Run(arm, task, seed, folder, own.pop("config", {}), result, None, curves, (), **own)
 
 
 def drawn(runs: list[Run], name: str, task: Task = TASK, **study: Any) -> Chart | None:

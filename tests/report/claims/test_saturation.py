@@ -29,6 +29,7 @@ from zoo.report.charts import build_size_charts
 from zoo.report.claims.across_sizes import compare_sizes
 from zoo.report.claims.answer import format_answer
 from zoo.report.claims.saturation import find_saturated_end
+from zoo.runs.run_result import RunResult
 from zoo.system.tables import Terminal
 
 Values = Mapping[str, Sequence[float | None]]
@@ -46,8 +47,9 @@ def made(task: Task = TASK, objective: str = "", **metrics: Values) -> list[Run]
     for arm in NLL:
         for seed in range(4):
             config = {"data": "t", "objective": f"{objective} {arm}" if objective else "one", "model": arm}
-            result = {"metrics": {name: values[arm][seed] for name, values in metrics.items()}}
-            runs.append(Run(arm, task.name, seed, Path(f"{arm}{seed}"), config, result, None, pl.DataFrame()))
+            folder, own = Path(f"{arm}{seed}"), {name: values[arm][seed] for name, values in metrics.items()}
+            result = RunResult(folder=folder, metrics=own)
+            runs.append(Run(arm, task.name, seed, folder, config, result, None, pl.DataFrame()))
     return runs
 
 
@@ -178,7 +180,7 @@ def folders(tmp_path: Path, runs: Sequence[Run]) -> list[Path]:
         folder.mkdir()
         config = {"model": {"residual": run.arm}, "data": {"name": "t"}, "seed": run.seed}
         (folder / "config.yaml").write_text(json.dumps(config))
-        (folder / "result.json").write_text(json.dumps(run.result))
+        (folder / "result.json").write_text(json.dumps(run.result.as_json() if run.result else None))
         found.append(folder)
     return found
 

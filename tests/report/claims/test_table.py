@@ -17,6 +17,7 @@ from zoo.report.claims.answer import format_answer, format_budget
 from zoo.report.claims.format import format_difference, format_mean
 from zoo.report.output.json_numbers import format_json
 from zoo.report.records.metrics import Metric
+from zoo.runs.run_start import RunFailure
 from zoo.statistics import compute_mean_interval, compute_paired_difference
 from zoo.system.tables import Terminal
 from zoo.units import format_count, format_duration
@@ -35,15 +36,15 @@ def printed(study: Study, runs: list[Run]) -> str:
 
 def with_metrics(run: Run, **metrics: float | None) -> Run:
     assert run.result is not None
-    return replace(run, result={**run.result, "metrics": {**run.result["metrics"], **metrics}})
+    return replace(run, result=replace(run.result, metrics={**run.result.metrics, **metrics}))
 
 
 def test_cells_hold_every_seed_and_its_statistics(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
     (table,) = build_tables(study, runs)
     first, second = table.rows
-    values = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "a" and run.result}
-    base = {run.seed: run.result["metrics"]["exact_match"] for run in runs if run.arm == "b" and run.result}
+    values = {run.seed: run.metrics["exact_match"] for run in runs if run.arm == "a" and run.result}
+    base = {run.seed: run.metrics["exact_match"] for run in runs if run.arm == "b" and run.result}
     assert first.cells[0].values == values
     assert first.cells[0].interval == compute_mean_interval(list(values.values()))
     assert first.cells[0].difference == compute_paired_difference(values, base)
@@ -67,7 +68,7 @@ def test_a_diverged_run_is_counted_and_in_no_mean(make_study: MakeStudy, lost: f
 
 def test_failed_and_unfinished_runs_are_counted(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6})
-    runs[0] = replace(runs[0], result=None, failure={"error": "out of memory"})
+    runs[0] = replace(runs[0], result=None, failure=RunFailure("out of memory"))
     runs[4] = replace(runs[4], result=None)
     (table,) = build_tables(study, runs)
     assert [(row.planned, row.done, row.failed, row.unfinished) for row in table.rows] == [(3, 2, 1, 0), (3, 2, 0, 1)]
@@ -125,7 +126,7 @@ def test_budgets_tell_how_far_costs_are_apart(make_study: MakeStudy) -> None:
     assert "equal parameters (813\N{NO-BREAK SPACE}k)" in format_budget(build_tables(study, runs)[0])
     for i, run in enumerate(runs):
         if run.arm == "b" and run.result:
-            runs[i] = replace(run, result={**run.result, "cost": {"parameters": 1_625_088, "flops_per_token": 1}})
+            runs[i] = replace(run, result=replace(run.result, cost={"parameters": 1_625_088, "flops_per_token": 1}))
     assert "parameters from 813\N{NO-BREAK SPACE}k to 1.63\N{NO-BREAK SPACE}M (2.00×)" in format_budget(
         build_tables(study, runs)[0]
     )
@@ -136,8 +137,8 @@ def test_executed_operations_stand_beside_those_that_differ(make_study: MakeStud
     for i, run in enumerate(runs):
         if run.result:
             executed = 5_440_000 if run.arm == "a" else 5_600_000
-            cost = {**run.result["cost"], "executed_flops_per_token": executed}
-            runs[i] = replace(run, result={**run.result, "cost": cost})
+            cost = {**run.result.cost, "executed_flops_per_token": executed}
+            runs[i] = replace(run, result=replace(run.result, cost=cost))
     tables = build_tables(study, runs)
     assert {row.arm: row.executes_more for row in tables[0].rows} == {"a": False, "b": True}
     assert [arm["executed_flops_per_token"] for arm in json.loads(format_json(study, tables))["tasks"][0]["arms"]] == [

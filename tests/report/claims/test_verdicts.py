@@ -31,7 +31,7 @@ NOISE = (0.011, -0.004, 0.002, -0.013, 0.007, -0.003)  # of a pair's difference
 
 def with_metrics(run: Run, **metrics: float | None) -> Run:
     assert run.result is not None
-    return replace(run, result={**run.result, "metrics": {**run.result["metrics"], **metrics}})
+    return replace(run, result=replace(run.result, metrics={**run.result.metrics, **metrics}))
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from zoo.report.output.seed_dots import WIDTH, build_strips
 from zoo.report.output.templates import embed_json, insert_breaks
 from zoo.report.records.caveats import collect_facts, list_warnings
 from zoo.report.records.metrics import Metric
+from zoo.runs.run_result import GeneratedText
+from zoo.runs.run_start import RunFailure
 from zoo.statistics import compute_mean_interval
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def told(study: Study, runs: list[Any], folder: Path) -> str:
 def test_the_page_says_all_there_is(make_study: MakeStudy, tmp_path: Path) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
     study = replace(study, expected="a ahead", not_applicable=(("b", "numbers", "b sees no prefix"),))
-    runs[0] = replace(runs[0], result=None, failure={"error": "out of memory", "traceback": "line 1"})
+    runs[0] = replace(runs[0], result=None, failure=RunFailure("out of memory", "line 1"))
     runs[1] = replace(runs[1], result=None)
     page = told(study, runs, tmp_path)
     for part in (study.question, "a ahead", "On numbers, a has the highest", "out of memory", "a on numbers: seed 1"):
@@ -69,9 +71,9 @@ def test_names_cannot_run_code(make_study: MakeStudy, tmp_path: Path, hostile: s
     study, runs = make_study({hostile: 0.2, "b": 0.6}, tasks=(task,), baseline=hostile, question=hostile)
     reasons = ((hostile, hostile, hostile),)
     study = replace(study, name=hostile, expected=hostile, command=hostile, not_applicable=reasons)
-    sample = {"source": hostile, "target": "x", "prediction": hostile}
-    runs = [replace(r, result={**(r.result or {}), "samples": [sample], "git": hostile}) for r in runs]
-    runs.append(replace(runs[0], seed=9, result=None, failure={"error": hostile, "traceback": hostile}))
+    sample = GeneratedText(hostile, "x", hostile)
+    runs = [replace(r, result=r.result and replace(r.result, samples=[sample], git=hostile)) for r in runs]
+    runs.append(replace(runs[0], seed=9, result=None, failure=RunFailure(hostile, hostile)))
     page = Page(write_report(study, runs, tmp_path).read_text())
     assert "img" not in page.tags
     assert not [name for name in page.attributes if name.startswith("on")]
@@ -144,11 +146,15 @@ def test_different_fingerprints_are_warned_of(make_study: MakeStudy) -> None:
     _, runs = make_study({"a": 0.2, "b": 0.6})
     assert list_warnings(runs) == []
     assert runs[0].result is not None
-    odd = {**runs[0].result, "fingerprints": {"data": "0", "code": "0"}, "hardware": {"processor": "M4", "cores": 2}}
+    changed = {"fingerprints": {"data": "0", "code": "0"}, "hardware": {"processor": "M4", "cores": 2}}
+    odd = replace(runs[0].result, **changed)
     shown = "\n".join(list_warnings([replace(runs[0], result=odd, notes=("a line ignored",)), *runs[1:]]))
     for part in ("different code", "used different data", "tokens per second are not", "seed 0: a line ignored"):
         assert part in shown
-    of_plugin = [replace(run, result={**run.result, "packages": {"zoo-mine": f"0.{run.seed % 2}"}}) for run in runs]
+    of_plugin = [
+        replace(run, result=run.result and replace(run.result, packages={"zoo-mine": f"0.{run.seed % 2}"}))
+        for run in runs
+    ]
     assert set(collect_facts(of_plugin)["package zoo-mine"]) == {"0.0", "0.1"}
     warning = "2 different values of package zoo-mine: the runs used different versions of it."
     assert warning in list_warnings(of_plugin)

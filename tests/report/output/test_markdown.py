@@ -25,6 +25,7 @@ from zoo.report.output.markdown import format_markdown
 from zoo.report.output.markdown_escape import escape_markdown, format_block, format_code, format_table
 from zoo.report.output.pictures import Picture
 from zoo.report.output.report_folder import MANIFEST
+from zoo.runs.run_start import RunFailure
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy
@@ -101,7 +102,7 @@ def test_it_tells_all_in_order(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2, "b": 0.6}, baseline="b")
     moved = {("a", "numbers"): Match("parameters", "model.hidden", 512, 489, 812_544, 811_000, "heads come in eights")}
     study = replace(study, expected="a ahead", not_applicable=(("b", "numbers", "b sees no prefix"),), matches=moved)
-    runs[0] = replace(runs[0], result=None, failure={"error": "out of memory", "traceback": "line 1"})
+    runs[0] = replace(runs[0], result=None, failure=RunFailure("out of memory", "line 1"))
     runs[1] = replace(runs[1], result=None)
     picture = Picture("curves", "numbers", "Learning curves", "Mean and range.", {})
     text = written(study, runs, (picture,)).replace("\N{NO-BREAK SPACE}", " ")
@@ -157,7 +158,7 @@ def test_hostile_names_break_nothing(make_study: MakeStudy) -> None:
     task = Task(HOSTILE[0], True, ("exact_match",), HOSTILE[2])
     study, runs = make_study(names, range(2), (task,), HOSTILE[1], question=HOSTILE[2])
     study = replace(study, name=HOSTILE[3], expected=HOSTILE[6], command=HOSTILE[12])
-    runs[0] = replace(runs[0], result=None, failure={"error": HOSTILE[2]})
+    runs[0] = replace(runs[0], result=None, failure=RunFailure(HOSTILE[2]))
     text = written(study, runs)
     results, *_ = tables(text)
     assert [row[0] for row in results[1:]] == [f"{{strong_open}}{seen(name)}{{strong_close}}" for name in HOSTILE]
@@ -175,13 +176,14 @@ def no_formula(text: str) -> str:
 
 def test_csv_is_read_back(make_study: MakeStudy) -> None:
     study, runs = make_study(dict.fromkeys(HOSTILE, 0.3), range(2), baseline="a|b")
-    runs[4] = replace(runs[4], result=None, failure={"error": 'said "no",\nthen died'})
-    lost = dict(runs[3].result or {})
-    runs[3] = replace(runs[3], result={**lost, "metrics": {**lost["metrics"], "loss": None}})
+    runs[4] = replace(runs[4], result=None, failure=RunFailure('said "no",\nthen died'))
+    lost = runs[3].result
+    assert lost is not None
+    runs[3] = replace(runs[3], result=replace(lost, metrics={**lost.metrics, "loss": None}))
     told = list(csv.DictReader(io.StringIO(format_runs_csv(runs), newline="")))
     assert [(line["arm"], int(line["seed"])) for line in told] == [(no_formula(run.arm), run.seed) for run in runs]
     assert (told[4]["state"], told[4]["error"], told[1]["state"]) == ("failed", 'said "no",\nthen died', "done")
-    assert float(told[2]["metrics.exact_match"]) == (runs[2].result or {})["metrics"]["exact_match"]
+    assert float(told[2]["metrics.exact_match"]) == runs[2].metrics["exact_match"]
     assert (told[3]["metrics.loss"], told[2]["cost.parameters"]) == ("", "812544")
     (table,) = build_tables(study, runs)
     arms = list(csv.DictReader(io.StringIO(format_table_csv([table]), newline="")))
@@ -212,7 +214,7 @@ def test_the_same_runs_give_the_same_bytes(make_study: MakeStudy, tmp_path: Path
 def test_places_of_the_machine_are_left_out(make_study: MakeStudy) -> None:
     study, runs = make_study({"a": 0.2})
     runs[0] = replace(
-        runs[0], result=None, failure={"error": f"no such file: {Path.cwd()}/data/x.txt, {Path.home()}/y"}
+        runs[0], result=None, failure=RunFailure(f"no such file: {Path.cwd()}/data/x.txt, {Path.home()}/y")
     )
     assert "no such file: data/x.txt, …/y" in written(study, runs)
 

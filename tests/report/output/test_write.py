@@ -31,7 +31,8 @@ def test_a_report_is_written_again_only_for_another_content(
 
     assert (count(), count()) == (1, 0)
     assert (count(replace(study, question="Why?")), count(replace(study, question="Why?"))) == (1, 0)
-    result = {**(runs[0].result or {}), "seconds": 1.0}
+    assert runs[0].result is not None
+    result = replace(runs[0].result, seconds=1.0)
     assert count(of=[replace(runs[0], result=result), *runs[1:]]) == 1
     assert (count(), count()) == (1, 0)
     curves = runs[0].curves.with_columns(runs[0].curves.to_series(0) + 1)

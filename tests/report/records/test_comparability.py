@@ -12,6 +12,7 @@ import pytest
 from zoo.report import Run, Study, Task, build_tables
 from zoo.report.claims.answer import format_answer
 from zoo.report.output.markdown import format_markdown
+from zoo.runs.run_result import RunResult
 
 REASON = "the tokenizer does not give back 86.2 % of the validation text"
 LOSSY = {"text_lost": {"train": 0.861, "validation": 0.862}, "withheld": {"bits_per_byte": REASON}}
@@ -24,8 +25,9 @@ def runs_of(arms: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, float]
     for arm, (tokenizer, said, metrics) in arms.items():
         config = {"data": {"name": "text", "tokenizer": {"name": tokenizer}}}
         for seed in range(3):
-            result = {"metrics": {name: value * (1 + 0.001 * seed) for name, value in metrics.items()}, **said}
-            runs.append(Run(arm, "t", seed, Path(f"{arm}{seed}"), config, result, None, pl.DataFrame()))
+            folder, values = Path(f"{arm}{seed}"), {name: value * (1 + 0.001 * seed) for name, value in metrics.items()}
+            result = RunResult(folder=folder, metrics=values, **said)
+            runs.append(Run(arm, "t", seed, folder, config, result, None, pl.DataFrame()))
     return runs
 
 

@@ -226,13 +226,10 @@ def test_a_run_that_diverged_has_no_value_though_it_ended_with_one(runs_of: Make
 def test_costs_are_those_of_the_runs(runs_of: MakeRuns) -> None:
     values = drawn({"a": 0.0})
     cost = {"parameters": 10, "active_parameters": 6, "cache_bytes": 1536, "length": 12, "peak_memory_bytes": 100.0}
-    runs = runs_of(values, cost=cost, seconds=4.0, energy_joules=None)
-    most = {
-        **(runs[0].result or {}),
-        "cost": {**cost, "peak_memory_bytes": 130.0},
-        "seconds": 10.0,
-        "energy_joules": 7.0,
-    }
+    runs = runs_of(values, cost=dict(cost), seconds=4.0, energy_joules=None)
+    assert runs[0].result is not None
+    cost |= {"peak_memory_bytes": 130.0}
+    most = replace(runs[0].result, cost=cost, seconds=10.0, energy_joules=7.0)
     (row,) = table_of(studied(values), [replace(runs[0], result=most), *runs[1:]]).rows
     assert (row.parameters, row.active_parameters, row.cache_bytes_per_token) == (10, 6, 128.0)
     assert (row.peak_memory, row.seconds, row.energy) == (130.0, 5.0, 7.0)

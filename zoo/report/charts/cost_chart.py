@@ -14,6 +14,7 @@ from zoo.report.claims.format import clip_interval
 from zoo.report.claims.table import Table
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run
+from zoo.runs.run_result import RunResult
 
 COSTS = {
     "parameters": "parameters",
@@ -39,13 +40,12 @@ def compute_mean_cost(runs: Sequence[Run], name: str) -> float | None:
     return sum(told) / len(told) if told else None
 
 
-def _get_cost(result: Mapping[str, Any], name: str) -> float | None:
-    counted = result.get("cost") or {}
+def _get_cost(result: RunResult, name: str) -> float | None:
     if name == "train_flops":
-        known = counted.get("flops_per_token") and result.get("tokens")
-        return float(counted["flops_per_token"]) * float(result["tokens"]) if known else None
-    value = result.get(name, counted.get(name))
-    return None if value is None else float(value)
+        flops, tokens = result.cost.get("flops_per_token"), result.tokens
+        return flops * tokens if flops and tokens else None
+    value: float | None = getattr(result, name, result.cost.get(name))
+    return value
 
 
 def build_cost_chart(table: Table, arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | None:

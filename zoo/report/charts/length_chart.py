@@ -22,9 +22,9 @@ def build_length_chart(arms: Mapping[str, int], runs: Sequence[Run]) -> Chart | 
     metric = Metric.from_name("exact_match")
     found: dict[tuple[str, int], list[float]] = {}
     for run in runs:
-        for length, told in ((run.result or {}).get("by_length") or {}).items():
-            if told.get(metric.name) is not None:
-                found.setdefault((run.arm, int(length)), []).append(float(told[metric.name]))
+        for length, metrics in run.metrics_by_length.items():
+            if metric.name in metrics:
+                found.setdefault((run.arm, int(length)), []).append(metrics[metric.name])
     if len({length for _, length in found}) < 2:
         return None
     shown = {arm: number for arm, number in arms.items() if any(arm == other for other, _ in found)}

@@ -51,10 +51,8 @@ def _build_view(
     """Builds rows by arm and rate."""
     found: dict[tuple[str, float], list[float]] = {}
     for run in tried:
-        told = (run.result or {}).get("metrics") or {}
-        if metric.name in told and run.rate is not None:
-            lost = told[metric.name] is None or (run.result or {}).get("diverged")
-            value = math.nan if lost else float(told[metric.name])
+        value = None if run.result is None else run.result.get_metric(metric.name)
+        if value is not None and run.rate is not None:
             found.setdefault((run.arm, run.rate), []).append((100 if metric.percent else 1) * value)
     order = sorted(found, key=lambda key: (arms[key[0]], key[1]))
     finite = [[value for value in found[key] if math.isfinite(value)] for key in order]

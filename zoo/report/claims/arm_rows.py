@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from zoo.report.records.flat_configs import flatten, format_value
 from zoo.report.records.metrics import Metric
@@ -130,12 +129,12 @@ def build_row(
         active_parameters=_get_cost(runs, "active_parameters"),
         flops_per_token=_get_cost(runs, "flops_per_token"),
         executed_flops_per_token=_get_cost(runs, "executed_flops_per_token"),
-        tokens=next((int(run.result["tokens"]) for run in runs if run.result and run.result.get("tokens")), None),
+        tokens=next((run.result.tokens for run in runs if run.result and run.result.tokens), None),
         tokens_per_second=compute_mean_interval(list(speed.values())) if speed else None,
         cache_bytes_per_token=cached / length if cached is not None and length else None,
-        peak_memory=max(_collect_numbers(runs, "cost", "peak_memory_bytes"), default=None),
-        seconds=_compute_mean(_collect_numbers(runs, "seconds")),
-        energy=_compute_mean(_collect_numbers(runs, "energy_joules")),
+        peak_memory=max(_collect_costs(runs, "peak_memory_bytes"), default=None),
+        seconds=_compute_mean([run.result.seconds for run in runs if run.result]),
+        energy=_compute_mean([run.result.energy_joules for run in runs if run.result]),
         rate=rates.pop() if len(rates) == 1 else None,
         match=study.matches.get((arm, task)),
         cells=cells,
@@ -161,15 +160,8 @@ def _build_cell(runs: Sequence[Run], metric: Metric, base: Sequence[Run]) -> Cel
 
 def _collect_values(runs: Sequence[Run], metric: Metric) -> dict[int, float]:
     """Returns the values of a metric by seed; NaN for null and for runs that diverged."""
-    results = {run.seed: run.result for run in runs if run.result and metric.name in (run.result.get("metrics") or {})}
-    return {
-        seed: math.nan if result.get("diverged") else _to_float(result["metrics"][metric.name])
-        for seed, result in sorted(results.items())
-    }
-
-
-def _to_float(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    values = {run.seed: run.result.get_metric(metric.name) for run in runs if run.result}
+    return {seed: value for seed, value in sorted(values.items()) if value is not None}
 
 
 def _drop_nonfinite(values: Values) -> dict[int, float]:
@@ -178,19 +170,15 @@ def _drop_nonfinite(values: Values) -> dict[int, float]:
 
 def _get_cost(runs: Sequence[Run], name: str) -> int | None:
     """Returns a cost that is the same for all seeds."""
-    return next(map(int, _collect_numbers(runs, "cost", name)), None)
+    return next(map(int, _collect_costs(runs, name)), None)
 
 
-def _collect_numbers(runs: Sequence[Run], *path: str) -> list[float]:
-    """Collects a number from the results that contain it."""
-    found = []
-    for run in runs:
-        value: Any = run.result
-        for key in path:
-            value = (value or {}).get(key)
-        found += [float(value)] if value is not None else []
-    return found
+def _collect_costs(runs: Sequence[Run], name: str) -> list[float]:
+    """Collects a cost from the results that contain it."""
+    costs = [run.result.cost.get(name) for run in runs if run.result]
+    return [cost for cost in costs if cost is not None]
 
 
-def _compute_mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
+def _compute_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -106,7 +106,7 @@ def _group_metrics(runs: Sequence[Run]) -> dict[str, list[Mapping[str, float | N
     found: dict[str, list[Mapping[str, float | None]]] = {}
     for run in runs:
         if run.result:
-            found.setdefault(run.arm, []).append(run.result.get("metrics") or {})
+            found.setdefault(run.arm, []).append(run.metrics)
     return found
 
 

@@ -52,14 +52,14 @@ def _build_interval(name: str, interval: Interval | None) -> dict[str, float]:
 
 
 def _build_run_line(run: Run) -> dict[str, Any]:
-    result: Mapping[str, Any] = run.result or {}
     state = "done" if run.result is not None else "failed" if run.failure is not None else "not finished"
     line = {"task": run.task, "arm": run.arm, "seed": run.seed, "folder": run.folder.name, "state": state}
     line |= {"stale": run.stale, "tuning": run.tuning, "learning_rate": run.rate}
-    line |= {name: result.get(name) for name in ("diverged", "steps", "tokens", "seconds", "energy_joules")}
-    line |= {f"cost.{name}": value for name, value in (result.get("cost") or {}).items()}
-    line |= {f"metrics.{name}": value for name, value in (result.get("metrics") or {}).items()}
-    return line | {"error": (run.failure or {}).get("error")}
+    scalars = ("diverged", "steps", "tokens", "seconds", "energy_joules")
+    line |= {name: None if run.result is None else getattr(run.result, name) for name in scalars}
+    line |= {} if run.result is None else {f"cost.{name}": value for name, value in run.result.cost.items()}
+    line |= {f"metrics.{name}": value for name, value in run.metrics.items()}
+    return line | {"error": None if run.failure is None else run.failure.error}
 
 
 def _format_csv(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -101,14 +101,13 @@ def _build_section(study: Study, table: Table, runs: Sequence[Run]) -> dict[str,
 
 def _build_run(run: Run, metrics: Sequence[Metric]) -> dict[str, Any]:
     """Builds a line of the list of runs."""
-    told = (run.result or {}).get("metrics") or {}
-    values = {m.name: float("nan") if told[m.name] is None else float(told[m.name]) for m in metrics if m.name in told}
+    values = {name: float("nan") if value is None else value for name, value in run.metrics.items()}
     return {
         "arm": run.arm,
         "seed": run.seed,
         "state": _describe_state(run),
         "values": [_format_value(m, values.get(m.name)) for m in metrics],
-        "seconds": float((run.result or {}).get("seconds") or 0.0),
+        "seconds": run.seconds,
         "folder": run.folder.name,
     }
 

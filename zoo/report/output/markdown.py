@@ -179,7 +179,7 @@ def _format_differences(tables: Sequence[Table], runs: Sequence[Run]) -> Iterato
 def _format_missing(study: Study, runs: Sequence[Run]) -> Iterator[str]:
     waiting = find_unfinished_seeds(runs)
     failed = [
-        f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.get('error') or 'no error message'}"
+        f"{run.arm} on {run.task}, seed {run.seed}: {run.failure.error or 'no error message'}"
         for run in runs
         if run.failure is not None
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from zoo.report.records.records import Run
+from zoo.runs.run_result import GeneratedText
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class Sample:
 
 def collect_samples(runs: Sequence[Run], limit: int = 8) -> list[Sample]:
     """Collects the first samples of one finished seed per arm, grouped by input and target."""
-    chosen: dict[str, Run] = {}
+    chosen: dict[str, tuple[Run, Sequence[GeneratedText]]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
-        if run.result and run.result.get("samples"):
-            chosen.setdefault(run.arm, run)
+        if run.result and run.result.samples:
+            chosen.setdefault(run.arm, (run, run.result.samples))
     asked: dict[tuple[str, str], list[Prediction]] = {}
     for arm in dict.fromkeys(run.arm for run in runs if run.arm in chosen):
-        run = chosen[arm]
-        for sample in (run.result or {})["samples"][:limit]:
-            source, target, said = (str(sample.get(key) or "") for key in ("source", "target", "prediction"))
-            asked.setdefault((source, target), []).append(_build_prediction(run, target, said))
+        run, texts = chosen[arm]
+        for text in texts[:limit]:
+            prediction = _build_prediction(run, text.target, text.prediction)
+            asked.setdefault((text.source, text.target), []).append(prediction)
     return [Sample(source, target, tuple(answers)) for (source, target), answers in asked.items()]
 
 

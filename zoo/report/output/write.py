@@ -51,8 +51,8 @@ def _digest_inputs(study: Study, runs: Sequence[Run]) -> str:
     """Computes a SHA-256 over all that a report shows, and over the code that writes it."""
     digest = hashlib.sha256(repr((compute_installation_digest(), study)).encode(errors="backslashreplace"))
     for run in runs:
-        rest = replace(run, curves=pl.DataFrame())
-        digest.update(f"\0{rest!r}\0{run.curves.write_csv()}".encode(errors="backslashreplace"))
+        rest, result = replace(run, curves=pl.DataFrame(), result=None), run.result and run.result.as_json()
+        digest.update(f"\0{rest!r}\0{result}\0{run.curves.write_csv()}".encode(errors="backslashreplace"))
     return digest.hexdigest()
 
 

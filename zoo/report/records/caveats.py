@@ -8,6 +8,7 @@ from typing import Any
 from zoo.report.records.comparability import describe_lost_text
 from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, drop_stale_results
+from zoo.runs.run_start import InitialWeights
 from zoo.units import format_duration
 
 _BY_ARM = (("fingerprints", "components"), ("fingerprints", "packages"))
@@ -26,39 +27,40 @@ def collect_facts(runs: Sequence[Run]) -> dict[str, dict[str, int]]:
 
 
 def _list_facts(run: Run) -> Iterable[tuple[str, str]]:
-    result = run.result or {}
+    result = run.result
+    if result is None:
+        return
     for section in _SECTIONS:
-        for key, value in (result.get(section) or {}).items():
+        for key, value in getattr(result, section).items():
             if (section, key) in _BY_ARM:
                 continue
             where = f" of {run.task}" if (section, key) == ("fingerprints", "data") else ""
             kind = " fingerprint" if section == "fingerprints" else ""
             yield f"{'package ' if section == 'packages' else ''}{key}{kind}{where}", str(value)
-    if score := result.get("text_metric"):
-        yield f"{score['name']} of {run.task}", f"{score['signature']}, {score['texts']} texts"
-    if begun := result.get("checkpoint"):
-        yield "checkpoint", f"{begun['family']}, sha256 {begun['sha256'][:12]}"
-        yield f"weights of {run.arm}", _describe_weights(begun)
-    if result:
-        yield "git revision", str(result.get("git") or "not in a repository")
+    if (score := result.text_metric) is not None:
+        yield f"{score.name} of {run.task}", f"{score.signature}, {score.texts} texts"
+    if (weights := result.checkpoint) is not None:
+        yield "checkpoint", f"{weights.family}, sha256 {weights.sha256[:12]}"
+        yield f"weights of {run.arm}", _describe_weights(weights)
+    yield "git revision", result.git or "not in a repository"
 
 
-def _describe_weights(begun: Mapping[str, Any]) -> str:
+def _describe_weights(weights: InitialWeights) -> str:
     """Describes what became of the weights of the checkpoint that a run started from."""
-    ways = [f"{name} ({how})" for name, how in begun["converted"].items()]
-    changed = {"converted": ways, "new": begun["new"], "left behind": begun["left"]}
+    ways = [f"{name} ({how})" for name, how in weights.converted.items()]
+    changed = {"converted": ways, "new": weights.new, "left behind": weights.left}
     changes = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
     return "; ".join(["all others kept", *changes]) if changes else "all kept"
 
 
 def format_training_time(runs: Sequence[Run]) -> str:
     """Formats the total training time of the finished runs."""
-    return format_duration(sum(float((run.result or {}).get("seconds") or 0.0) for run in runs))
+    return format_duration(sum(run.seconds for run in runs))
 
 
 def format_energy(runs: Sequence[Run]) -> str:
     """Formats the total energy of the finished runs that report it, and their number; empty if none does."""
-    known = [float(run.result["energy_joules"]) for run in runs if run.result and run.result.get("energy_joules")]
+    known = [run.result.energy_joules for run in runs if run.result and run.result.energy_joules]
     if not known:
         return ""
     done = sum(run.result is not None for run in runs)
@@ -68,8 +70,9 @@ def format_energy(runs: Sequence[Run]) -> str:
 
 
 def get_start_time(runs: Sequence[Run]) -> str:
-    """Returns the start time of the first finished run as it was logged; empty if no run has one."""
-    return min((str(run.result["started"]) for run in runs if run.result and run.result.get("started")), default="")
+    """Returns the start time of the first finished run; empty if no run has one."""
+    times = [run.result.started for run in runs if run.result and run.result.started]
+    return min(times).isoformat(timespec="seconds") if times else ""
 
 
 def list_warnings(runs: Sequence[Run]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
@@ -37,7 +37,7 @@ def restrict_comparison(task: Task, runs: Sequence[Run]) -> Task:
             note = f"The arms use different tokenizers, and {name} is a mean over tokens; use bits_per_byte instead."
             return _disable_comparison(task, note)
         return task
-    reasons = {(run.result.get("withheld") or {}).get(first) for run in runs if run.result}
+    reasons = {run.result.withheld.get(first) for run in runs if run.result}
     if not reasons or None in reasons:
         return task
     rest = tuple(name for name in task.metrics if name != first) or ("loss",)
@@ -49,7 +49,7 @@ def describe_lost_text(runs: Sequence[Run]) -> list[str]:
     """Describes, for each arm whose tokenizer loses text, how much of the training and validation text is lost."""
     described = {}
     for run in runs:
-        lost: Mapping[str, float] = (run.result or {}).get("text_lost") or {}
+        lost = {} if run.result is None else run.result.text_lost
         if any(lost.values()):
             shares = " and ".join(f"{format_percent(share)} of {split}" for split, share in lost.items() if share)
             described[run.arm] = f"the tokenizer of {run.arm} loses {shares}"

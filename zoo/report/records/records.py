@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -15,10 +15,14 @@ from zoo.checks import Refused, require, suggest
 from zoo.report.records.flat_configs import ABSENT, find_differing_keys, flatten_to_text, shorten_keys
 from zoo.report.records.learning_curves import list_metrics, read_curves
 from zoo.report.records.metrics import SENSITIVE_METRICS
-from zoo.report.records.run_files import read_json
 from zoo.runs.config_sections import Options
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.run_result import RunResult
+from zoo.runs.run_start import RunFailure
 from zoo.runs.state_files import read_config
+from zoo.system.files import Damaged
+
+Record = TypeVar("Record")
 
 _log = logging.getLogger("zoo")
 _PRIMARY = (*SENSITIVE_METRICS, "exact_match", "token_accuracy", "masked_accuracy", "replaced_accuracy")
@@ -58,8 +62,8 @@ class Run:
         seed: random seed.
         folder: folder of the run.
         config: content of ``config.yaml``, of this or another version; empty if it cannot be read.
-        result: content of ``result.json``; None if the run has not finished.
-        failure: content of ``failed.json``; None if the run has not failed.
+        result: result; None if the run has not finished.
+        failure: error that ended the run; None if it has not failed.
         curves: measurements of the run, one row per logged step.
         notes: problems with reading the folder.
         rate: learning rate, if the study tuned it.
@@ -72,13 +76,28 @@ class Run:
     seed: int
     folder: Path
     config: Options
-    result: Mapping[str, Any] | None
-    failure: Mapping[str, Any] | None
+    result: RunResult | None
+    failure: RunFailure | None
     curves: pl.DataFrame
     notes: tuple[str, ...] = ()
     rate: float | None = None
     tuning: bool = False
     stale: bool = False
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The metrics of the result; empty if there is none."""
+        return {} if self.result is None else self.result.metrics
+
+    @property
+    def metrics_by_length(self) -> Mapping[str, Mapping[str, float]]:
+        """The metrics of the result by length; empty if there are none."""
+        return {} if self.result is None else self.result.by_length
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the training; 0 if it is not known."""
+        return 0.0 if self.result is None else self.result.seconds or 0.0
 
     @property
     def recorded_seed(self) -> int:
@@ -157,11 +176,20 @@ class Study:
 def read_run(folder: Path, arm: str, task: str, seed: int) -> Run:
     """Reads the folder of a run in any state: planned (absent), running, killed, failed or done."""
     curves, notes = read_curves(folder / "metrics.csv")
-    result, result_notes = read_json(folder / "result.json")
-    failure, failure_notes = read_json(folder / "failed.json") if result is None else (None, ())
+    files = RunFolder(folder)
+    result, result_notes = _read_if_valid(files.read_result)
+    failure, failure_notes = _read_if_valid(files.read_failure) if result is None else (None, ())
     config, config_notes = _read_config(folder / "config.yaml")
     notes += result_notes + failure_notes + config_notes
     return Run(arm, task, seed, folder, config, result, failure, curves, notes)
+
+
+def _read_if_valid(read: Callable[[], Record | None]) -> tuple[Record | None, tuple[str, ...]]:
+    """Reads a file of a run; returns None and a note if it is damaged."""
+    try:
+        return read(), ()
+    except Damaged as error:
+        return None, (f"{error}; the run counts as unfinished",)
 
 
 def _describe_damage(run: Run) -> str:
@@ -319,7 +347,7 @@ def _require_distinct_runs(runs: Iterable[Run]) -> None:
 
 def _build_task(name: str, runs: Sequence[Run], options: ComparisonOptions) -> Task:
     """Builds the task of these runs; they are comparable if data and objective are the same."""
-    found = {key for run in runs if run.result for key in run.result.get("metrics", {})}
+    found = {name for run in runs for name in run.metrics}
     if not found:
         curves = list_metrics([run.curves for run in runs])
         found = {column.removeprefix("validation/") for column in curves if column.startswith("validation/")}

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from zoo.runs.claim import find_holder
@@ -71,9 +70,7 @@ def get_cell_status(cell: C) -> CellStatus[C]:
     if holder is not None and holder.live:
         return CellStatus(cell, "running", **_read_progress(cell, folder), process=str(holder))
     if state == "failed":
-        damage = folder.find_damage()
-        error = damage or (folder.read("failed.json") or {}).get("error", "")
-        return CellStatus(cell, state, **_read_progress(cell, folder), error=str(error))
+        return CellStatus(cell, state, **_read_progress(cell, folder), error=_read_error(folder))
     return CellStatus(cell, state, **(_read_progress(cell, folder) if state == "interrupted" else {}))
 
 
@@ -96,11 +93,21 @@ def _read_progress(cell: CellView, folder: RunFolder) -> dict[str, Any]:
     }
 
 
+def _read_error(folder: RunFolder) -> str:
+    """Reads the error of a failed run, or describes the file that is damaged."""
+    if (damage := folder.find_damage()) is not None:
+        return str(damage)
+    failure = folder.read_failure()
+    return "" if failure is None else failure.error
+
+
 def _measure_seconds(folder: RunFolder) -> float | None:
     try:
-        started = datetime.fromisoformat((folder.read("started.json") or {})["started"])
-        return (folder.path / "result.json").stat().st_mtime - started.timestamp()
-    except (Damaged, LookupError, ValueError):
+        start = folder.read_start()
+        if start is None or start.started is None:
+            return None
+        return (folder.path / "result.json").stat().st_mtime - start.started.timestamp()
+    except (Damaged, OSError):
         return None
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zoo.runs.state_files import RECORDS
+from zoo.runs.state_files import STATE_FILES
 
 
 def stamp_files(path: Path) -> list[Any] | None:
@@ -20,4 +20,4 @@ def stamp_files(path: Path) -> list[Any] | None:
 
 def stamp_run(path: Path) -> list[Any]:
     """Returns the stamps of the files in a run folder that determine the state of the run."""
-    return [stamp_files(path / name) for name in RECORDS]
+    return [stamp_files(path / name) for name in STATE_FILES]

@@ -103,9 +103,9 @@ def _read_values_by_rate(tries: Mapping[float, Sequence[Cell]], metric: Metric) 
     found: dict[float, list[float]] = {}
     for rate, cells in tries.items():
         for cell in cells:
-            result = run_folder(cell.checked).read("result.json")
-            if result and metric.name not in result["metrics"]:
+            result = run_folder(cell.checked).read_result()
+            value = math.nan if result is None else result.get_metric(metric.name)
+            if value is None:
                 return {}
-            value = None if not result or result.get("diverged") else result["metrics"][metric.name]
-            found.setdefault(rate, []).append(math.nan if value is None else value)
+            found.setdefault(rate, []).append(value)
     return found

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+from zoo.runs.run_result import RunResult
 from zoo.study.plan.cell import Cell
 from zoo.study.plan.study_plan import StudyPlan
 from zoo.training.run import find_status, run_folder
@@ -28,9 +29,10 @@ def build_outcome_reader(plan: StudyPlan, *, stale: bool = False) -> ReadOutcome
         state = find_status(cell.checked)
         if state != "done" and not (stale and state == "stale"):
             return "lost" if state == "failed" else None
-        result = run_folder(cell.checked).read("result.json") or {}
-        values = [result["metrics"].get(name, "lost") for name in metrics[cell.task]]
-        return math.nan if result.get("diverged") or None in values else values[0]
+        if (result := run_folder(cell.checked).read_result()) is None:
+            return None
+        values = [_get_value(result, name) for name in metrics[cell.task]]
+        return math.nan if any(isinstance(value, float) and math.isnan(value) for value in values) else values[0]
 
     return read_outcome
 
@@ -45,10 +47,14 @@ def build_metric_reader(metric: str, read_outcome: ReadOutcome) -> ReadOutcome:
 
     def read_metric(cell: Cell) -> Outcome:
         outcome = read_outcome(cell)
-        result = None if outcome is None else cell.folder.read("result.json")
-        if result is None:
-            return outcome
-        value = result["metrics"].get(metric, "lost")
-        return math.nan if result.get("diverged") or value is None else value
+        result = None if outcome is None else cell.folder.read_result()
+        return outcome if result is None else _get_value(result, metric)
 
     return read_metric
+
+
+def _get_value(result: RunResult, metric: str) -> float | Literal["lost"]:
+    if result.diverged:
+        return math.nan
+    value = result.get_metric(metric)
+    return "lost" if value is None else value

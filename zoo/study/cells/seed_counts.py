@@ -80,7 +80,7 @@ def _find_judged_task(
     found = []
     for arm, cell, _ in ended:
         folder, config = cell.folder, cell.checked.config.as_mapping()
-        result = folder.read("result.json")
+        result = folder.read_result()
         found.append(Run(arm, task.name, cell.seed, folder.path, config, result, None, pl.DataFrame()))
     declared = Task(task.name, task.comparable, task.metrics, "", task.margin)
     judged, _ = replace_saturated(restrict_comparison(declared, found), found)

@@ -25,6 +25,7 @@ from zoo.runs.claim import Claim
 from zoo.runs.config_sections import Target
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
+from zoo.runs.run_start import RunStart
 from zoo.study.plan.cell import Setting
 from zoo.training.fit import fit
 from zoo.training.job import Job
@@ -136,13 +137,14 @@ def _time_short_run(checked: CheckedConfig, folder: RunFolder) -> _Speed:
         objective=make_objective(config, prepared.vocabulary),
         loggers=(),
         callbacks=(),
-        facts={},
+        start=RunStart(),
         is_quiet=True,
     )
     claim = Claim(folder.path)
     claim.take()
     with claim:
-        steps = fit(job, claim)["steps"]
+        result = fit(job, claim)
+    steps = 0 if result is None else result.steps or 0
     whole = _read_clock() - started
     step = config.accumulate * _average_interval(train.times[1 : steps * config.accumulate + 1])
     batches, all_batches = (math.ceil(len(rows) / config.batch) for rows in (validation, prepared.validation))
