@@ -127,7 +127,7 @@ def _get_annotations(kind: Any) -> dict[str, Any]:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return value.isoformat()
     if isinstance(value, list | tuple):
         return [_to_json(item) for item in value]
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value

@@ -18,6 +18,7 @@ from zoo.config.checking import CheckedConfig
 from zoo.report import Metric
 from zoo.runs.config_sections import ComponentConfig, ModelConfig
 from zoo.runs.run_config import RunConfig
+from zoo.runs.run_result import RunResult
 from zoo.runs.state_files import read_config
 from zoo.statistics import run_sequential_test
 from zoo.statistics.trial import run_trial
@@ -145,7 +146,8 @@ def test_a_rate_is_not_chosen_by_a_metric_at_its_floor(monkeypatch: pytest.Monke
     class Folder:
         def __init__(self, checked: CheckedConfig) -> None:
             rate = checked.config.optimizer.arguments["lr"]
-            self.read = lambda name: {"metrics": {"exact_match": 0.0, "loss": abs(rate - 0.3)}, "diverged": False}
+            metrics = {"exact_match": 0.0, "loss": abs(rate - 0.3)}
+            self.read_result = lambda: RunResult(folder=Path(), metrics=metrics)
 
     monkeypatch.setattr(learning_rates, "run_folder", Folder)
     found = list_known_cells(of, expanded(of), lambda cell: 0.0 if cell.tuning else None)
