@@ -111,7 +111,7 @@ class RunResult(RunStart):
         Raises:
             ValueError: if a value does not have the type of its attribute; names key and value.
         """
-        return parse_record(record, cls, folder=folder)
+        return parse_record(record, cls, folder=folder.resolve())
 
     def as_json(self) -> dict[str, Any]:
         """Returns the record of ``result.json``."""
