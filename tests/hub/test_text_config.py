@@ -109,6 +109,7 @@ def test_older_files_say_the_options_of_text_outside() -> None:
         ({"model_type": "llama4", "text_config": {"model_type": "llama4_text"}}, "unknown model_type 'llama4_text'"),
         ({**flat, "architectures": ["Qwen2VLForImages"]}, "must be a class that generates text"),
         ({"model_type": "gemma3", "text_config": 3}, "unknown model_type 'gemma3'"),
+        ({"hidden_size": 256}, "must name its model_type: got none; add the key with one of albert, bart, bert"),
     ):
         with pytest.raises(Refused, match=line):
             read_published_config(wrong)

@@ -70,7 +70,10 @@ def read_published_config(config: Mapping[str, Any], names: Sequence[str] | None
     """
     wrapped = unwrap_text_config(config, {name: find_body_class(family) for name, family in get_families().items()})
     config = config if wrapped is None else wrapped.config
-    family = find_family(config.get("model_type"))
+    if config.get("model_type") is None:  # transformers before version 3 wrote none
+        known = ", ".join(get_families())
+        raise Refused(f"config.json must name its model_type: got none; add the key with one of {known}")
+    family = find_family(config["model_type"])
     names = names if wrapped is None or names is None else list(map_inner_names(names, family.prefix))
     source, draft = PublishedConfig(config, tensors=names), ConfigDraft(family.base)
     _read_keys(family, source, draft)
