@@ -25,7 +25,7 @@ from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.plan import ModelPlan
 from zoo.runs.config_sections import ComponentConfig, DataConfig, ModelConfig
 from zoo.system.tables import Column, Terminal, print_table
-from zoo.units import format_count, is_different
+from zoo.system.units import format_count, is_different
 
 _COSTS = ("flops", "cache_bytes", "cache_bytes_per_token", "activation_bytes")
 _GROUPS = {"attention": "attention", "cross": "attention", "ffn": "ffn", "head": "head"}

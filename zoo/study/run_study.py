@@ -25,8 +25,8 @@ from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.train_cells import FailurePolicy, Launch, PrintLine, run_cells
 from zoo.study.watch_study import record_overview
 from zoo.system.tables import Terminal
+from zoo.system.units import format_duration
 from zoo.training.run import find_result, find_status, hash_data
-from zoo.units import format_duration
 
 
 def run_study(study: str, overrides: Sequence[str], launch: Launch, *, dry_run: bool, policy: FailurePolicy) -> int:

@@ -13,11 +13,11 @@ from zoo.model.cost import build_on_meta, compute_cost, measure_cache_bytes
 from zoo.model.executed_flops import measure_executed_flops_per_token
 from zoo.model.parts import create_part
 from zoo.runs.run_result import GeneratedText, RunResult, TextScore
+from zoo.system.units import format_percent
 from zoo.training.batches import Share, ValidationViews
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
 from zoo.training.text_metric import score_texts
-from zoo.units import format_percent
 
 _WRITTEN = 128  # validation sources, evenly spaced, for which answers are generated_sources
 

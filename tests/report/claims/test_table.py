@@ -20,7 +20,7 @@ from zoo.report.records.metrics import Metric
 from zoo.runs.run_start import RunFailure
 from zoo.statistics import compute_mean_interval, compute_paired_difference
 from zoo.system.tables import Terminal
-from zoo.units import format_count, format_duration
+from zoo.system.units import format_count, format_duration
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy, WriteRun

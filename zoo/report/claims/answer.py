@@ -10,7 +10,7 @@ from zoo.report.claims.verdicts import format_verdicts, join_names
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Match
 from zoo.statistics import Interval
-from zoo.units import format_count
+from zoo.system.units import format_count
 
 
 def format_answer(table: Table, named: int = 3) -> str:

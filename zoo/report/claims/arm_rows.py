@@ -11,7 +11,7 @@ from zoo.report.records.flat_configs import flatten, format_value
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Match, Run, Study
 from zoo.statistics import Interval, Values, compute_mean_interval, compute_paired_difference
-from zoo.units import is_different
+from zoo.system.units import is_different
 
 
 @dataclass(frozen=True)

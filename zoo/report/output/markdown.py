@@ -22,7 +22,7 @@ from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
 from zoo.system.terminal import escape_controls
-from zoo.units import format_count, format_duration, format_quantity
+from zoo.system.units import format_count, format_duration, format_quantity
 
 
 def format_markdown(study: Study, runs: Sequence[Run], tables: Sequence[Table], pictures: Sequence[Picture]) -> str:

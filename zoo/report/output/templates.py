@@ -14,12 +14,12 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from zoo import units
 from zoo.report.charts import Chart
 from zoo.report.charts.style import VEGA_LITE
 from zoo.report.claims import format as formats
 from zoo.report.claims.answer import describe_match
 from zoo.report.claims.verdicts import explain_missing_verdict
+from zoo.system import units
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 

@@ -14,7 +14,7 @@ from zoo.report.claims.verdicts import format_design
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.system.tables import Column, Terminal, print_table
-from zoo.units import format_count
+from zoo.system.units import format_count
 
 
 def print_summary(study: Study, runs: Sequence[Run], terminal: Terminal) -> None:

@@ -9,7 +9,7 @@ from zoo.report.records.comparability import describe_lost_text
 from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, drop_stale_results
 from zoo.runs.run_start import InitialWeights
-from zoo.units import format_duration
+from zoo.system.units import format_duration
 
 _BY_ARM = (("fingerprints", "components"), ("fingerprints", "packages"))
 """Fingerprints that differ between arms by design; packages are listed by name instead."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, Task
 from zoo.runs.config_sections import Options
-from zoo.units import format_percent
+from zoo.system.units import format_percent
 
 _PER_TOKEN = ("loss", "perplexity", "accuracy")
 """Endings of metrics that are means over tokens, so that they depend on the tokenizer."""

@@ -21,7 +21,7 @@ from zoo.study.cells.cell_status import (
 from zoo.study.plan.cell import CellView, name_cell
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
-from zoo.units import format_duration
+from zoo.system.units import format_duration
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from zoo.study.plan.cell import Cell
 from zoo.study.plan.study_plan import StudyPlan
 from zoo.system.tables import Column, Terminal, print_table
 from zoo.system.terminal import escape_controls
+from zoo.system.units import format_count, format_duration, is_different
 from zoo.training.run import run_folder
-from zoo.units import format_count, format_duration, is_different
 
 
 def print_dry_run(plan: StudyPlan, expansion: Expansion, known: KnownCells, terminal: Terminal) -> None:
