@@ -17,7 +17,6 @@ from zoo.study.gather_runs import gather_runs
 from zoo.study.plan.find_study import UnknownStudy
 
 RunStatus = Literal["done", "stale", "failed", "not finished"]
-_SCALARS = ("diverged", "steps", "tokens", "seconds", "energy_joules")
 
 
 def results(source: str | Path, *overrides: str) -> pl.DataFrame:
@@ -63,9 +62,7 @@ def build_frame(described: Study, runs: Sequence[Run]) -> pl.DataFrame:
 def _row(run: Run, task: str, size: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {"arm": run.arm, "task": task, "size": size, "seed": run.seed, "status": find_status(run)}
     row |= {"learning_rate": run.rate, "tuning": run.tuning}
-    row |= {**run.metrics} | {name: None if run.result is None else getattr(run.result, name) for name in _SCALARS}
-    costs = {} if run.result is None else run.result.cost
-    return row | {f"cost.{name}": value for name, value in costs.items()}
+    return {**row, **run.metrics, **run.totals}
 
 
 def _find_differing_values(runs: Sequence[Run]) -> list[dict[str, Any]]:

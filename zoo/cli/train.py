@@ -172,10 +172,11 @@ def _train(config: Any) -> float | None:
     from zoo.training.run import run_folder, train
     from zoo.training.summarize import format_result
 
-    checked = check_run(_composed(config))
+    given = _composed(config)
+    checked = check_run(given)
     checked.require()
     if not _in_study():
-        note_choices_of_job(checked)
+        note_choices_of_job(given, checked)
     _keep_command()
     label = checked.config.label
     result = train(checked, wait=not _in_study())

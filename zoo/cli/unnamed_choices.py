@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig, check_run
@@ -15,10 +15,14 @@ from zoo.study.cells.side_changes import find_side_changes
 from zoo.system.terminal import say
 
 
-def note_choices_of_job(checked: CheckedConfig) -> None:
+def note_choices_of_job(given: Mapping[str, Any], checked: CheckedConfig) -> None:
     """Prints the notes on a training of Hydra that belongs to no study, whose dry run and report list such choices.
 
     In a sweep, the default objective is left out, since each of its jobs would repeat it.
+
+    Args:
+        given: the composed config.
+        checked: the same config, checked.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -28,7 +32,7 @@ def note_choices_of_job(checked: CheckedConfig) -> None:
         return
     note_component_changes(known.overrides.task, checked)
     if known.mode == RunMode.RUN:
-        note_default_objective(known.overrides.task, checked)
+        note_default_objective(given, checked)
 
 
 def note_component_changes(
@@ -48,11 +52,10 @@ def note_component_changes(
         say(f"note: other options change with the chosen components: {'; '.join(changes)}", file=file, flush=True)
 
 
-def note_default_objective(overrides: Sequence[str], checked: CheckedConfig) -> None:
-    """Prints a note on the objective that was chosen by default, unless the overrides name one."""
+def note_default_objective(given: Mapping[str, Any], checked: CheckedConfig) -> None:
+    """Prints a note on the objective that was chosen by default, unless the composed config names one."""
     config = checked.config
-    given = compose_run(overrides)["objective"]
-    if chosen := describe_default_objective(given, config.model.variant, config.data.source.name):
+    if chosen := describe_default_objective(given.get("objective"), config.model.variant, config.data.source.name):
         say(f"note: {chosen}", flush=True)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from zoo.report.claims.table import Cell, Row, Table, build_tables
 from zoo.report.output.terminal_tables import print_folder, print_summary
 from zoo.report.output.write import write_report
+from zoo.report.records.adhoc_study import ComparisonOptions, build_study
 from zoo.report.records.combine import combine_studies
 from zoo.report.records.metrics import Metric
-from zoo.report.records.records import ComparisonOptions, Match, Run, Study, Task, build_study, read_run
+from zoo.report.records.records import Match, Run, Study, Task, read_run
 
 __all__ = [
     "Cell",

@@ -93,8 +93,10 @@ class RunConfig:
         values = {"label": "", **read_config(path)}
         try:
             return cls.from_mapping(values)
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            raise Damaged(f"{path} must be a complete config of this version: got {error!r}") from None
+        except KeyError as error:
+            raise Damaged(f"{path} must be a complete config of this version: the key {error} is missing") from None
+        except (TypeError, AttributeError, ValueError) as error:
+            raise Damaged(f"{path} must be a complete config of this version: {error}") from None
 
     def as_mapping(self) -> dict[str, Any]:
         """Returns the mapping that ``config.yaml``, hashes and reports are made from."""

@@ -55,10 +55,7 @@ def _build_run_line(run: Run) -> dict[str, Any]:
     state = "done" if run.result is not None else "failed" if run.failure is not None else "not finished"
     line = {"task": run.task, "arm": run.arm, "seed": run.seed, "folder": run.folder.name, "state": state}
     line |= {"stale": run.stale, "tuning": run.tuning, "learning_rate": run.rate}
-    scalars = ("diverged", "steps", "tokens", "seconds", "energy_joules")
-    line |= {name: None if run.result is None else getattr(run.result, name) for name in scalars}
-    line |= {} if run.result is None else {f"cost.{name}": value for name, value in run.result.cost.items()}
-    line |= {f"metrics.{name}": value for name, value in run.metrics.items()}
+    line |= run.totals | {f"metrics.{name}": value for name, value in run.metrics.items()}
     return line | {"error": None if run.failure is None else run.failure.error}
 
 

@@ -16,7 +16,7 @@ from zoo.study.plan.designs import READERS, RUN_FIELDS, Arms
 from zoo.study.plan.filters import Filter, read_filter
 from zoo.study.plan.find_study import find_study
 from zoo.study.plan.parse_yaml import read_yaml_file
-from zoo.study.plan.preset_path import read_path as read_path
+from zoo.study.plan.preset_path import read_path
 from zoo.study.plan.read_overrides import read_overrides
 from zoo.study.plan.study_plan import StudyPlan
 from zoo.study.plan.tasks import Overrides, TaskPlan, read_tasks
