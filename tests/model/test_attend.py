@@ -13,7 +13,8 @@ from torch import Tensor
 from zoo.checks import Refused
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
-from zoo.model.attend import Scores, attend, capture, compute_scores
+from zoo.model.attend import Scores, attend, compute_scores
+from zoo.model.capture import capture
 from zoo.model.mask import Mask, Tokens
 
 BATCH, HEADS, WIDTH = 2, 4, 6
@@ -93,15 +94,15 @@ def test_fast_is_plain(
     inputs = tensors(kv_heads, 7, 7, sinks)
     position, scores = SLOPES if bias else NOWHERE, Scores(window=window, sinks=sinks)
     fast = attend(*inputs[:3], mask, position, scores, *inputs[3:])
-    with capture() as weights:
+    with capture() as records:
         plain = attend(*inputs[:3], mask, position, scores, *inputs[3:])
     torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
     for ours, theirs in zip(gradients(fast, inputs), gradients(plain, inputs), strict=True):
         assert ours.isfinite().all()
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
-    assert len(weights) == 1
+    assert len(records) == 1
     total, seeing = (
-        weights[0].sum(dim=-1),
+        records[0].weights.sum(dim=-1),
         mask.restrict_window(window).materialize().any(dim=-1)[:, None].expand(BATCH, HEADS, 7),
     )
     assert not total[~seeing].any()
@@ -241,12 +242,12 @@ def test_formed_scores_are_those_of_the_weights(scores: Scores, bias: bool) -> N
     mask = Mask(tokens, tokens, causal=True)
     q, k, v = tensors(2, 7, 7, False, torch.float64)
     position = SLOPES if bias else NOWHERE
-    with capture() as weights:
+    with capture() as records:
         attend(q, k, v, mask, position, scores)
     formed = compute_scores(q, k, mask, position, scores)
     seen = mask.restrict_window(scores.window).materialize()[:, None].expand_as(formed)
     assert torch.equal(formed == -math.inf, ~seen)
-    torch.testing.assert_close(formed.softmax(dim=-1).nan_to_num(), weights[0])
+    torch.testing.assert_close(formed.softmax(dim=-1).nan_to_num(), records[0].weights)
 
 
 class Asked(NoPosition):

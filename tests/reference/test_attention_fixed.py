@@ -18,7 +18,7 @@ from zoo.components.attention.fourier import FourierMixing
 from zoo.components.attention.synthesizer import SynthesizerAttention
 from zoo.components.norm.none import NoNorm
 from zoo.components.position.none import NoPosition
-from zoo.model.attend import capture
+from zoo.model.capture import capture
 from zoo.model.mask import Mask, Tokens
 from zoo.testing.subject import perturb
 
@@ -88,10 +88,11 @@ def test_a_new_synthesizer_averages_nearly_evenly(rank: int | None) -> None:
     torch.manual_seed(0)
     attention, tokens = SynthesizerAttention(DIM, HEADS, WIDTH, NoNorm, length=64, rank=rank), Tokens.from_length(64)
     x = torch.randn(1, 64, DIM)
-    with capture() as weights:
+    with capture() as records:
         attention(x, x, Mask(tokens, tokens), NOWHERE)
-    assert ((weights[0] * 64 - 1).abs() < 0.2).all()
-    assert (weights[0] * 64 - 1).std() == pytest.approx(0.02, rel=0.3)
+    weights = records[0].weights
+    assert ((weights * 64 - 1).abs() < 0.2).all()
+    assert (weights * 64 - 1).std() == pytest.approx(0.02, rel=0.3)
 
 
 def test_a_synthesizers_operations_are_counted_ones() -> None:

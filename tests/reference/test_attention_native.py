@@ -16,7 +16,7 @@ from zoo.components.norm.none import NoNorm
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
 from zoo.components.position.rotary import Rotary
-from zoo.model.attend import capture
+from zoo.model.capture import capture
 from zoo.model.interfaces import Position
 from zoo.model.mask import Mask, Tokens
 from zoo.testing.subject import perturb
@@ -136,8 +136,9 @@ def test_its_pairs_are_those_with_weights(length: int, options: dict[str, int]) 
     """Declared are the products of matrices with tokens, and of seen pairs; the counter also sees the hidden ones."""
     attention, tokens = lively(**options), Tokens.from_length(length)
     mask, x = Mask(tokens, tokens, causal=True), torch.randn(1, length, DIM, dtype=torch.float64)
-    with capture() as weights, FlopCounterMode(display=False) as counter:
+    with capture() as records, FlopCounterMode(display=False) as counter:
         attention(x, x, mask, NoPosition(DIM, HEADS, WIDTH, True))
+    weights = [record.weights for record in records]
     hidden = sum(4 * WIDTH * int((w == 0).sum()) for w in weights)
     again = 2 * WIDTH * weights[0].numel()  # this form makes scores of summaries once more, to choose
     assert attention.flops(mask) == counter.get_total_flops() - hidden - again

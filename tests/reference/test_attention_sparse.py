@@ -17,7 +17,8 @@ from zoo.components.attention.sparse_top_k import SparseTopKAttention
 from zoo.components.norm.none import NoNorm
 from zoo.components.position.alibi import Alibi
 from zoo.components.position.none import NoPosition
-from zoo.model.attend import Scores, capture
+from zoo.model.attend import Scores
+from zoo.model.capture import capture
 from zoo.model.mask import Mask, Tokens
 from zoo.testing.subject import perturb
 
@@ -119,7 +120,7 @@ def test_exactly_the_largest_are_left(scores: Scores, position: NoPosition | Ali
         attention(x, x, mask, position)
         attention.keep = 8
         attention(x, x, mask, position)
-    few, all_of_them = captured
+    few, all_of_them = (record.weights for record in captured)
     visible = mask.restrict_window(scores.window).materialize().sum(dim=-1)[:, None]
     assert torch.equal((few > 0).sum(dim=-1), visible.clamp(max=3).expand(-1, HEADS, -1))
     smallest = torch.where(few > 0, all_of_them, 2.0).amin(dim=-1, keepdim=True)
@@ -131,7 +132,7 @@ def test_equal_scores_at_the_edge_all_stay() -> None:
     x, tokens = random(1, 1).expand(1, 5, -1), Tokens.from_length(5)
     with capture() as captured:
         attention(x, x, Mask(tokens, tokens), NOWHERE)
-    torch.testing.assert_close(captured[0], torch.full_like(captured[0], 0.2))
+    torch.testing.assert_close(captured[0].weights, torch.full_like(captured[0].weights, 0.2))
 
 
 @pytest.mark.parametrize("causal", [True, False])

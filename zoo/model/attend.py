@@ -7,8 +7,6 @@ kernel is added here once and serves every attention that computes scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.checks import require, require_between, require_positive
+from zoo.model.capture import AttentionRecord, is_fused_kernel_allowed, record_attention
 from zoo.model.interfaces import Position
 from zoo.model.mask import Mask
 
@@ -47,20 +46,6 @@ class Scores:
             require_positive("scores.softcap", self.softcap)
         require(self.scale != 0, "scores.scale must not be zero, since all scores would be zero: got scores.scale=0")
         require_between("scores.dropout", self.dropout, 0.0, 0.99)
-
-
-_captures: list[list[Tensor]] = []  # a plain list, since a context variable would break the graph of torch.compile
-
-
-@contextmanager
-def capture() -> Iterator[list[Tensor]]:
-    """Collects the attention weights of every ``attend`` in the block, ``[batch, heads, query, key]`` for each call."""
-    weights: list[Tensor] = []
-    _captures.append(weights)
-    try:
-        yield weights
-    finally:
-        _captures.pop()
 
 
 def attend(
@@ -96,9 +81,12 @@ def attend(
     mask = mask.restrict_window(scores.window)
     dropout = scores.dropout if training else 0.0
     bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
-    if scores.softcap is not None or _captures:
-        return compute_attention(_compute_logits(q, k, bias, scores), v, _materialize(mask, allowed), sinks, dropout)
-    grouped, scale = q.shape[1] != k.shape[1], _get_scale(q, scores)
+    scale = _get_scale(q, scores)
+    if scores.softcap is not None or not is_fused_kernel_allowed():
+        products = _multiply(q, k)
+        logits = _compute_logits(products, scale, scores.softcap, bias)
+        return compute_attention(logits, v, _materialize(mask, allowed), sinks, dropout, products=products, scale=scale)
+    grouped = q.shape[1] != k.shape[1]
     if bias is None and sinks is None and allowed is None and mask.is_plain:
         causal = mask.causal and mask.query.length > 1
         return F.scaled_dot_product_attention(
@@ -121,11 +109,19 @@ def compute_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores:
     """Computes the scores of ``attend``, -inf where a key is hidden: ``[batch, heads, query, key]``."""
     mask = mask.restrict_window(scores.window)
     bias = position.bias(q, mask.query.position, mask.key.position)
-    return _compute_logits(q, k, bias, scores).masked_fill(~_materialize(mask, None), -math.inf)
+    logits = _compute_logits(_multiply(q, k), _get_scale(q, scores), scores.softcap, bias)
+    return logits.masked_fill(~_materialize(mask, None), -math.inf)
 
 
 def compute_attention(
-    logits: Tensor, v: Tensor, seen: Tensor, sinks: Tensor | None = None, dropout: float = 0.0
+    logits: Tensor,
+    v: Tensor,
+    seen: Tensor,
+    sinks: Tensor | None = None,
+    dropout: float = 0.0,
+    *,
+    products: Tensor | None = None,
+    scale: float = 1.0,
 ) -> Tensor:
     """Computes softmax(logits) v without a fused kernel; a query that attends to no key gets zero.
 
@@ -135,18 +131,19 @@ def compute_attention(
         seen: True where a key may be attended to, bool ``[batch or 1, heads or 1, query, key]``.
         sinks: scores of attending to no key ``[heads]``, or None.
         dropout: probability of zeroing an attention weight.
+        products: q · k before any scale, for a capture; None if the logits are no such products.
+        scale: factor of ``products``.
     Returns:
         ``[batch, heads, query, value_dim]``.
     """
-    logits = logits.masked_fill(~seen, -math.inf)
+    scores, logits = logits, logits.masked_fill(~seen, -math.inf)
     if sinks is not None:
         column = sinks[None, :, None, None].to(logits.dtype).expand(logits.shape[0], -1, logits.shape[2], 1)
         weights = torch.cat([logits, column], dim=-1).softmax(dim=-1)[..., :-1]  # the sink's weight has no value
     else:
         seeing = seen.any(dim=-1, keepdim=True)
         weights = torch.where(seeing, logits, 0.0).softmax(dim=-1) * seeing  # a row of -inf would give NaN
-    if _captures:
-        _captures[-1].append(weights.detach().expand(len(v), -1, -1, -1))
+    record_attention(lambda: AttentionRecord(weights.expand(len(v), -1, -1, -1), products, scores, seen, scale))
     v = v.repeat_interleave(weights.shape[1] // v.shape[1], dim=1)  # [batch, heads, key, value_dim]
     return F.dropout(weights, dropout, training=dropout > 0) @ v
 
@@ -161,11 +158,16 @@ def _materialize(mask: Mask, allowed: Tensor | None) -> Tensor:
     return seen if allowed is None else seen & allowed
 
 
-def _compute_logits(q: Tensor, k: Tensor, bias: Tensor | None, scores: Scores) -> Tensor:
-    """Computes the scores of all keys, hidden ones included: ``[batch, heads, query, key]``."""
-    logits = (q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT) * _get_scale(q, scores)
-    if scores.softcap is not None:
-        logits = scores.softcap * torch.tanh(logits / scores.softcap)
+def _multiply(q: Tensor, k: Tensor) -> Tensor:
+    """Computes q · k of all pairs, hidden keys included: ``[batch, heads, query, key]``."""
+    return q @ k.repeat_interleave(q.shape[1] // k.shape[1], dim=1).mT
+
+
+def _compute_logits(products: Tensor, scale: float, softcap: float | None, bias: Tensor | None) -> Tensor:
+    """Computes scores from products: ``[batch, heads, query, key]``."""
+    logits = products * scale
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
     return logits if bias is None else logits + bias
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zoo.model.attend import capture
+from zoo.model.capture import avoid_fused_kernels
 from zoo.model.cost import count_operations
 from zoo.model.executed_flops import create_flop_counter
 from zoo.model.inputs import Inputs
@@ -25,14 +25,14 @@ def check_declared_flops_match_needed_flops(subject: Subject) -> None:
     model, length = subject.copy(), min(LENGTH, subject.max_length)
     source = draw_tokens(SOURCE, rows=1) if subject.variant == "encoder_decoder" else None
     inputs = Inputs(draw_tokens(length, rows=1), source=source)
-    with capture(), NeededProducts() as needed:
+    with avoid_fused_kernels(), NeededProducts() as needed:
         model.logits(model.compute_hidden(inputs)).square().sum().backward()  # type: ignore[no-untyped-call]
     sizes = (length, SOURCE if source is not None else 0)
     declared = model.flops(*sizes)
     own = sum(count for part, count in count_operations(model, *sizes).items() if isinstance(part, subject.cls))
     least, most = needed.flops, needed.flops
     if needed.chooses:
-        with capture(), torch.no_grad(), create_flop_counter() as counter:
+        with avoid_fused_kernels(), torch.no_grad(), create_flop_counter() as counter:
             model.logits(model.compute_hidden(inputs))
         most = counter.get_total_flops()
     what = f"{least} to {most} forward operations, counted in the model for {length} tokens"

@@ -109,6 +109,33 @@ def compute_recurrence(
         return chunks.join(scores @ v + recalled), state
 
 
+def compute_weights(q: Tensor, k: Tensor, log_decay: Tensor, rows: PackedRows, max_size: int) -> Tensor:
+    """Computes the weights w of :func:`compute_recurrence`, with which y_t = Σ_s w_ts v_s: its output for unit vectors.
+
+    Args:
+        q: ``[batch, groups, length, key width]``.
+        k: ``[batch, groups, length, key width]``.
+        log_decay: log a, ``[batch or 1, heads, length, 1]``.
+        rows: documents and padding of the tokens.
+        max_size: largest number of tokens in a chunk; a power of two.
+    Returns:
+        ``[batch, heads, length, length]``.
+    """
+    return compute_recurrence(q, k, make_unit_values(k, log_decay.shape[1]), log_decay, rows, max_size, None)[0]
+
+
+def make_unit_values(k: Tensor, heads: int) -> Tensor:
+    """Returns a unit vector as the value of each key, ``[batch, heads, length, length]``.
+
+    The output of a mixer that is linear in its values is then the matrix of its weights.
+
+    Args:
+        k: keys ``[batch, groups, length, width]``.
+        heads: number of heads of the values.
+    """
+    return torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(len(k), heads, -1, -1)
+
+
 def scan_chunks(
     q: Tensor, k: Tensor, v: Tensor, log_decay_sums: Tensor, chunks: Chunks, state: Tensor | None
 ) -> tuple[Tensor, Tensor]:

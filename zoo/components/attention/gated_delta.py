@@ -15,12 +15,13 @@ from zoo.components.attention._chunk_flops import (
     count_recurrence_flops,
     count_tokens_after_first_chunk,
 )
-from zoo.components.attention._chunks import Chunks
+from zoo.components.attention._chunks import Chunks, make_unit_values
 from zoo.components.attention._heads import merge_heads, split_heads
 from zoo.components.attention._precision import disable_autocast, upcast
 from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.components.attention._short_convolution import ShortConvolution
 from zoo.components.attention._time_step import TimeStep
+from zoo.model.capture import AttentionRecord, record_attention
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -90,7 +91,13 @@ class GatedDelta(Recurrent):
         strength = split_heads(upcast(self.strength(x)).sigmoid(), self.heads)  # [batch, heads, length, 1]
         _, log_decay = self.step(self.decay(x))  # [batch, heads, length, 1]
         q, v = q * self.head_dim**-0.5, split_heads(v, self.heads)
-        y, memory = apply_gated_delta_rule(q, k, v, log_decay, strength, Chunks(rows, self.chunk_size), memory)
+        chunks = Chunks(rows, self.chunk_size)
+        record_attention(
+            lambda: AttentionRecord(
+                apply_gated_delta_rule(q, k, make_unit_values(k, self.heads), log_decay, strength, chunks, None)[0]
+            )
+        )
+        y, memory = apply_gated_delta_rule(q, k, v, log_decay, strength, chunks, memory)
         y = F.rms_norm(y, y.shape[-1:], upcast(self.weight), EPS)
         y = merge_heads(y * F.silu(split_heads(upcast(self.gate(x)), self.heads)))
         return self.output(y.to(x.dtype)), (recent, memory)

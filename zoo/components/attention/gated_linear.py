@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from zoo.checks import require_positive
 from zoo.components.attention._chunk_flops import count_recurrence_flops
-from zoo.components.attention._chunks import Chunks, scan_chunks
+from zoo.components.attention._chunks import Chunks, make_unit_values, scan_chunks
 from zoo.components.attention._heads import merge_heads, split_heads
 from zoo.components.attention._precision import disable_autocast, upcast
 from zoo.components.attention._recurrent import PackedRows, Recurrent, State
+from zoo.model.capture import AttentionRecord, record_attention
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -66,13 +67,13 @@ class GatedLinearAttention(Recurrent):
         q, k, v, logits = (
             split_heads(upcast(part(x)), self.heads) for part in (self.query, self.key, self.value, self.decay)
         )
-        with disable_autocast(x):
-            # From here on [batch, heads, chunks, size, width].
-            chunks = Chunks(rows, self.chunk_size)
-            q, k, v = chunks.split(q * self.head_dim**-0.5), chunks.split_masked(k), chunks.split(v)
-            sums = chunks.split_masked(F.logsigmoid(logits) / TEMPERATURE).cumsum(dim=-2)
-            recalled, memory = scan_chunks(q, k, v, sums, chunks, state[0] if state else None)
-            y = chunks.join(_attend_within_chunks(q, k, v, sums, chunks.document) + recalled)
+        q, chunks = q * self.head_dim**-0.5, Chunks(rows, self.chunk_size)
+        record_attention(
+            lambda: AttentionRecord(
+                _apply_gated_recurrence(q, k, make_unit_values(k, self.heads), logits, chunks, None)[0]
+            )
+        )
+        y, memory = _apply_gated_recurrence(q, k, v, logits, chunks, state[0] if state else None)
         y = merge_heads(F.layer_norm(y, y.shape[-1:], eps=EPS)).to(x.dtype)
         return self.output(F.silu(self.gate(x)) * y), (memory,)
 
@@ -83,6 +84,29 @@ class GatedLinearAttention(Recurrent):
             length, self.chunk_size, self.heads, self.heads, self.head_dim, self.value_dim
         )
         return super().flops(mask) + recurrence
+
+
+def _apply_gated_recurrence(
+    q: Tensor, k: Tensor, v: Tensor, logits: Tensor, chunks: Chunks, state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Computes S_t = diag(α_t) S_{t-1} + k_t v_tᵀ and y_t = S_tᵀ q_t, with α = sigmoid(logits)^(1/16).
+
+    Args:
+        q: ``[batch, heads, length, key width]``.
+        k: ``[batch, heads, length, key width]``.
+        v: ``[batch, heads, length, value width]``.
+        logits: ``[batch, heads, length, key width]``.
+        chunks: division of the rows.
+        state: S before the first token, ``[batch, heads, key width, value width]``; None is zero.
+    Returns:
+        y ``[batch, heads, length, value width]`` and S after the last token.
+    """
+    with disable_autocast(v):
+        # From here on [batch, heads, chunks, size, width].
+        q, k, v = chunks.split(q), chunks.split_masked(k), chunks.split(v)
+        sums = chunks.split_masked(F.logsigmoid(logits) / TEMPERATURE).cumsum(dim=-2)
+        recalled, state = scan_chunks(q, k, v, sums, chunks, state)
+        return chunks.join(_attend_within_chunks(q, k, v, sums, chunks.document) + recalled), state
 
 
 def _attend_within_chunks(q: Tensor, k: Tensor, v: Tensor, sums: Tensor, document: Tensor) -> Tensor:

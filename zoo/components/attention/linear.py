@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.components.attention._chunk_flops import count_recurrence_flops
-from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._chunks import compute_recurrence, compute_weights, make_unit_values
 from zoo.components.attention._heads import merge_heads, split_heads
 from zoo.components.attention._precision import disable_autocast, upcast
 from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.model.cache import Cache
+from zoo.model.capture import AttentionRecord, record_attention
 from zoo.model.interfaces import Norm, Position, count_linear_flops
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -74,10 +75,13 @@ class LinearAttention(Recurrent):
             unrotated = () if rotated_k is k else (k,)  # without rotation, numerator and denominator share the keys
             (rotated_k, v, *rest), mask = cache.extend((rotated_k, v, *unrotated), mask)
             k = rest[0] if rest else rotated_k
+        rotated_q = position.rotate_queries(q, mask.query.position)
         with disable_autocast(x):
-            y = _sum_values(position.rotate_queries(q, mask.query.position), rotated_k, v, mask)
-            if self.normalize:
-                y = y / (_sum_values(q, k, torch.ones_like(v[..., :1]), mask) + EPS)
+            sums = _sum_values(q, k, torch.ones_like(v[..., :1]), mask) + EPS if self.normalize else 1.0
+            record_attention(
+                lambda: AttentionRecord(_sum_values(rotated_q, rotated_k, make_unit_values(k, self.heads), mask) / sums)
+            )
+            y = _sum_values(rotated_q, rotated_k, v, mask) / sums
         out: Tensor = self.output(merge_heads(y).to(x.dtype))
         return out
 
@@ -92,12 +96,17 @@ class LinearAttention(Recurrent):
         rotated_q, rotated_k = position.rotate_queries(q, rows.position), position.rotate_keys(k, rows.position)
         previous = state[0] if state else None
         y, numerator = compute_recurrence(rotated_q, rotated_k, v, log_decay, rows, self.chunk_size, previous)
-        if not self.normalize:
-            return self.output(merge_heads(y).to(x.dtype)), (numerator,)
-        ones = torch.ones_like(v[..., :1])  # values of the denominator
-        previous = state[1] if state else None
-        weight, denominator = compute_recurrence(q, k, ones, log_decay, rows, self.chunk_size, previous)
-        return self.output(merge_heads(y / (weight + EPS)).to(x.dtype)), (numerator, denominator)
+        sums: Tensor | float = 1.0
+        states: State = (numerator,)
+        if self.normalize:
+            ones = torch.ones_like(v[..., :1])  # values of the denominator
+            previous = state[1] if state else None
+            weight, denominator = compute_recurrence(q, k, ones, log_decay, rows, self.chunk_size, previous)
+            sums, states = weight + EPS, (numerator, denominator)
+        record_attention(
+            lambda: AttentionRecord(compute_weights(rotated_q, rotated_k, log_decay, rows, self.chunk_size) / sums)
+        )
+        return self.output(merge_heads(y / sums).to(x.dtype)), states
 
     def _project(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns φ(q), φ(k) and v, each ``[batch, heads, query or key, head_dim]``."""

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from zoo.checks import require_divides, require_positive
 from zoo.components.attention._chunk_flops import count_recurrence_flops
-from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._chunks import compute_recurrence, compute_weights
 from zoo.components.attention._heads import merge_heads, split_heads
 from zoo.components.attention._precision import upcast
 from zoo.components.attention._recurrent import PackedRows, Recurrent, State
 from zoo.components.attention._short_convolution import ShortConvolution
 from zoo.components.attention._time_step import TimeStep
+from zoo.model.capture import AttentionRecord, record_attention
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -87,11 +88,17 @@ class Mamba2(Recurrent):
         # v: [batch, heads, length, value_dim]; k, q: [batch, groups, length, state]
         v, k, q = split_heads(v, self.heads), split_heads(k, self.groups), split_heads(q, self.groups)
         step, log_decay = self.step(self.decay(x))  # each [batch, heads, length, 1]
+        record_attention(lambda: self._record_weights(compute_weights(q, k, log_decay, rows, self.chunk_size), step))
         y, memory = compute_recurrence(q, k, v * step, log_decay, rows, self.chunk_size, memory)
         y = merge_heads(y + v * upcast(self.skip)[:, None, None]) * F.silu(upcast(self.gate(x)))
         y = torch.unflatten(y, -1, (self.groups, -1))  # [batch, length, groups, heads / groups * value_dim]
         y = F.rms_norm(y, y.shape[-1:], eps=EPS).flatten(-2) * self.weight
         return self.output(y.to(x.dtype)), (recent, memory)
+
+    def _record_weights(self, weights: Tensor, step: Tensor) -> AttentionRecord:
+        """Returns Δ_s w_ts, plus D where s is t, from the weights w of the recurrence; all ``[…, length, length]``."""
+        own = torch.eye(weights.shape[-1], device=weights.device) * upcast(self.skip)[:, None, None]
+        return AttentionRecord(weights * step.mT + own)
 
     def flops(self, mask: Mask) -> int:
         """Counts the projections and the recurrence."""

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from zoo.checks import require_positive
 from zoo.components.attention._chunk_flops import count_recurrence_flops
-from zoo.components.attention._chunks import compute_recurrence
+from zoo.components.attention._chunks import compute_recurrence, compute_weights
 from zoo.components.attention._heads import merge_heads, split_heads
 from zoo.components.attention._precision import upcast
 from zoo.components.attention._recurrent import PackedRows, Recurrent, State
+from zoo.model.capture import AttentionRecord, record_attention
 from zoo.model.interfaces import Norm, Position
 from zoo.model.mask import Mask
 from zoo.model.projections import OutputLinear
@@ -61,6 +62,7 @@ class Retention(Recurrent):
         k = position.rotate_keys(k, rows.position) * self.head_dim**-0.5
         head = torch.arange(self.heads, device=x.device, dtype=v.dtype)
         log_decay = torch.log1p(-(2.0 ** (-5.0 - head)))[:, None, None].expand(1, -1, x.shape[1], 1)
+        record_attention(lambda: AttentionRecord(compute_weights(q, k, log_decay, rows, self.chunk_size)))
         y, memory = compute_recurrence(q, k, v, log_decay, rows, self.chunk_size, state[0] if state else None)
         y = merge_heads(F.layer_norm(y, y.shape[-1:], eps=EPS)).to(x.dtype)
         return self.output(F.silu(self.gate(x)) * y), (memory,)
