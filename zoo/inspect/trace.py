@@ -1,4 +1,4 @@
-"""Traces a forward pass: what each sublayer reads and writes, what the residual wiring makes of it, who attends to whom.
+"""Traces a forward pass: what each sublayer reads and writes, how the residual stream changes, who attends to whom.
 
 The trace is taken by hooks, so a model that is not traced pays nothing, and a traced one computes what it always does.
 """
@@ -23,7 +23,7 @@ from zoo.model.variants.variant import Variant
 
 @dataclass
 class SublayerTrace:
-    """One call of a sublayer.
+    """Inputs and outputs of a sublayer in one call.
 
     Args:
         name: ``attention``, ``cross`` or ``ffn``.
@@ -42,10 +42,10 @@ class SublayerTrace:
 
 @dataclass
 class LayerTrace:
-    """One applied layer.
+    """Residual stream before and after a layer, and what changed it.
 
-    ``before`` plus ``wiring`` plus the ``change`` of every sublayer is ``after``. With R(o₁, o₂, …) for the output of the
-    residual component if its sublayers return o₁, o₂, …, ``wiring`` is R(0, 0, …) - ``before``, and the change of
+    ``before`` plus ``wiring`` plus the ``change`` of every sublayer is ``after``. Let R(o₁, o₂, …) be the output of the
+    residual component if its sublayers return o₁, o₂, …. Then ``wiring`` is R(0, 0, …) - ``before``, and the change of
     sublayer i is R(o₁, …, oᵢ, 0, …) - R(o₁, …, oᵢ₋₁, 0, …). With pre-norm this is simply oᵢ, and ``wiring`` is zero.
 
     Args:
@@ -97,7 +97,7 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: Variant, inputs: Inputs) -> Trace:
+def trace_model(model: Variant, inputs: Inputs) -> Trace:
     """Runs a model in evaluation mode and records what happens inside.
 
     Args:
@@ -117,9 +117,7 @@ def trace(model: Variant, inputs: Inputs) -> Trace:
 
 
 @contextmanager
-def _watch_stacks(
-    model: Variant, stacks: dict[str, StackTrace], records: list[AttentionRecord]
-) -> Iterator[None]:
+def _watch_stacks(model: Variant, stacks: dict[str, StackTrace], records: list[AttentionRecord]) -> Iterator[None]:
     handles: list[RemovableHandle] = []
     try:
         for name, stack in model.get_stacks().items():

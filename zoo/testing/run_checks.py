@@ -21,6 +21,7 @@ from zoo.testing import (
     mask_checks,
     objective_checks,
     parameter_checks,
+    trace_checks,
     width_checks,
 )
 from zoo.testing.kit import FAILURES, Check, Outcome, list_checks, run_check
@@ -36,6 +37,7 @@ MODULES = (
     cost_checks,
     objective_checks,
     data_checks,
+    trace_checks,
     width_checks,
 )
 """Modules of the checks, which register them when they are imported."""
