@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo.api.build_model import build
     from zoo.api.export_folder import export
     from zoo.api.loaded_model import LoadedModel, generate, load
+    from zoo.api.model_inspection import inspect
     from zoo.api.model_summary import ModelSummary, show
     from zoo.api.results_frame import results
     from zoo.api.study_result import Report, StudyResult, StudyRun, report, study
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from zoo.data.batch import Batch, DocumentBatch, PairBatch
     from zoo.data.interfaces import Documents, Pairs, Split, Tokenizer, Vocabulary
     from zoo.data.special_tokens import COMMON, OURS, Required
+    from zoo.generation import Sampling
     from zoo.hub.export_model import ExportResult
+    from zoo.inspect.inspection import Inspection
     from zoo.model.attend import Scores, attend
     from zoo.model.cache import Cache
     from zoo.model.initialization import Initialization
@@ -70,6 +73,7 @@ __all__ = [
     "FeedForward",
     "Initialization",
     "Inputs",
+    "Inspection",
     "LoadedModel",
     "Mask",
     "ModelSummary",
@@ -86,6 +90,7 @@ __all__ = [
     "Role",
     "RunConfig",
     "RunResult",
+    "Sampling",
     "Scores",
     "Split",
     "StudyResult",
@@ -100,6 +105,7 @@ __all__ = [
     "count_linear_flops",
     "export",
     "generate",
+    "inspect",
     "load",
     "register",
     "report",
@@ -118,6 +124,7 @@ __all__ = [
 _NAMES = {
     "zoo.api.build_model": "build",
     "zoo.api.export_folder": "export",
+    "zoo.api.model_inspection": "inspect",
     "zoo.api.loaded_model": "LoadedModel generate load",
     "zoo.api.model_summary": "ModelSummary show",
     "zoo.api.results_frame": "results",
@@ -127,7 +134,9 @@ _NAMES = {
     "zoo.data.batch": "Batch DocumentBatch PairBatch",
     "zoo.data.interfaces": "Documents Pairs Split Tokenizer Vocabulary",
     "zoo.data.special_tokens": "COMMON OURS Required",
+    "zoo.generation": "Sampling",
     "zoo.hub.export_model": "ExportResult",
+    "zoo.inspect.inspection": "Inspection",
     "zoo.model.attend": "Scores attend",
     "zoo.model.cache": "Cache",
     "zoo.model.initialization": "Initialization",
@@ -145,8 +154,8 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
-_PACKAGES = ("report", "study", "testing")
-"""Public names that are packages, too; two of them are called like functions."""
+_PACKAGES = ("inspect", "report", "study", "testing")
+"""Public names that are packages, too; all but one are called like functions."""
 
 
 class _Called(ModuleType):

@@ -35,7 +35,9 @@ def _problems(given: Given) -> Iterable[str]:
     yield from (f"{name}: must be positive: got {flags[name]}" for name in _COUNTS if flags.get(name, 1) < 1)
     if "" in given.stop:
         yield "--stop: must not be empty"
-    yield from _sampling_problems(flags)
+    yield from list_sampling_problems(flags)
+    if given.steps and len(given.words) > 2:
+        yield f"--steps: goes with one prompt: got {len(given.words) - 1}"
     if len(given.words) < 2:
         yield f"zoo generate needs {'a prompt' if given.words else 'the folder of a run or checkpoint, and a prompt'}"
     for word in given.words[1:]:
@@ -57,6 +59,7 @@ PARSER = Parser(
     examples=[
         'zoo generate runs/ebe67b8e1d18397a "Return the"',
         'zoo generate my_llama "def main" "class Model" --temperature 0.7 --top-p 0.9 --samples 3',
+        'zoo generate my_gpt "The" --steps --tokens 8',
         'zoo generate my_bert "The <mask> sat" --fill',
     ],
     needs_words=True,
@@ -83,6 +86,7 @@ PARSER.add_value(
     help="in beam search, above 0 favors long texts, below 0 short ones. Default: 1",
 )
 PARSER.add_value("--stop", "TEXT", is_list=True, help="stop generating before TEXT; may be repeated")
+PARSER.add_switch("--steps", help="print each step: the chosen token, and the likeliest ones with their probabilities")
 PARSER.add_switch("--fill", help="fill the mask tokens of a text with an encoder")
 PARSER.add_switch("--json", help="print prompts and texts as JSON")
 PARSER.add_switch("--uncached", help="do not use a cache: slower, with the same result")
@@ -92,6 +96,7 @@ PARSER.add_value(
 _EXCLUSIVE = {
     "--greedy": _DRAWING,
     "--beams": (*_DRAWING, "--greedy", "--stop"),
+    "--steps": ("--samples", "--beams", "--stop", "--json"),
     "--fill": tuple(name for name in PARSER.flags if name not in ("--fill", "--json", "--device")),
 }
 """Flags that make no sense beside another one."""
@@ -101,8 +106,8 @@ def run(given: Given) -> int:
     """Prints the texts, or the filled masks."""
     from zoo.generation.trained_model import open_model
 
-    device = _device(given.device)
-    prompts = [_read_stdin() if word == "-" else word for word in given.words[1:]]
+    device = select_device(given.device)
+    prompts = [read_prompt(word) for word in given.words[1:]]
     source = open_model(given.words[0])
     source.model.to(device)
     if given.fill:
@@ -112,12 +117,12 @@ def run(given: Given) -> int:
     return 0
 
 
-def _sampling_problems(flags: Mapping[str, Any]) -> list[str]:
+def list_sampling_problems(flags: Mapping[str, Any]) -> list[str]:
     """Returns what ``Sampling`` says of its values, by the names of the flags."""
     from zoo.generation.sampling import Sampling
 
     try:
-        Sampling(**_sampling_options(flags))
+        Sampling(**build_sampling_options(flags))
     except Refused as error:
         return [
             f"--{line.split(':')[0].replace('_', '-')}:{line.partition(':')[2]}" for line in str(error).splitlines()
@@ -125,11 +130,12 @@ def _sampling_problems(flags: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _sampling_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+def build_sampling_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the given ones among the arguments of ``Sampling``."""
     return {name.removeprefix("--").replace("-", "_"): flags[name] for name in _SAMPLING if name in flags}
 
 
-def _device(name: str | None) -> torch.device:
+def select_device(name: str | None) -> torch.device:
     """Returns the named device; without a name the first GPU if there is one, else the CPU."""
     import torch
 
@@ -143,9 +149,9 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _read_stdin() -> str:
-    """Returns the standard input without the end of its last line."""
-    return sys.stdin.read().removesuffix("\n")
+def read_prompt(word: str) -> str:
+    """Returns the word, or for ``-`` the standard input without the end of its last line."""
+    return sys.stdin.read().removesuffix("\n") if word == "-" else word
 
 
 def _write(source: TrainedModel, prompts: Sequence[str], given: Given) -> None:
@@ -155,7 +161,12 @@ def _write(source: TrainedModel, prompts: Sequence[str], given: Given) -> None:
     model, prompting = source.model, source.prompting
     common: dict[str, Any] = {"tokens": given.tokens, "cached": not given.uncached}
     samples = 1 if given.samples is None else given.samples
-    sampling = None if given.greedy else generation.Sampling(**_sampling_options(PARSER.collect_flags(given)))
+    sampling = None if given.greedy else generation.Sampling(**build_sampling_options(PARSER.collect_flags(given)))
+    if given.steps:
+        from zoo.cli.generation_steps import print_steps
+
+        print_steps(source, prompts[0], sampling=sampling, **common)
+        return
     if given.beams is not None:
         penalty = 1.0 if given.length_penalty is None else given.length_penalty
         texts = generation.search_texts(model, prompting, prompts, beams=given.beams, length_penalty=penalty, **common)

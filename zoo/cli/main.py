@@ -15,6 +15,7 @@ from zoo.cli import (
     export_checkpoint,
     generate,
     import_checkpoint,
+    inspect,
     new,
     report,
     show,
@@ -27,7 +28,7 @@ from zoo.system.terminal import STANDARD_OUTPUT, escape_controls, name_output, p
 
 _MODULES = (
     *(list_components, show, diff, train, study, report),
-    *(generate, import_checkpoint, export_checkpoint, check, new, completion),
+    *(generate, inspect, import_checkpoint, export_checkpoint, check, new, completion),
 )
 COMMANDS = {module.PARSER.name: module for module in _MODULES}
 """The module of each command: its ``PARSER``, and ``run``, which returns the exit code."""

@@ -75,7 +75,7 @@ class TokenLabeler:
             if len(run) < count or run[-1] in self._special:
                 break
             text = self._decode_after(before, run)
-            if text and not text.endswith(_UNFINISHED):
+            if text and _UNFINISHED not in text:
                 return [TokenLabel(token, text, place, count) for place, token in enumerate(run, 1)]
         return [TokenLabel(ids[start], self._spell_bytes(ids[start]), kind="bytes")]
 

@@ -5,7 +5,7 @@ The trace is taken by hooks, so a model that is not traced pays nothing, and a t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,9 @@ from zoo.model.interfaces import Residual, Sublayer
 from zoo.model.stack import Layer, Stack
 from zoo.model.variants.variant import Variant
 
+Summarize = Callable[[str, str, AttentionRecord], Any]
+"""Function of the names of a stack and of a sublayer, and a record of its attention."""
+
 
 @dataclass
 class SublayerTrace:
@@ -30,14 +33,15 @@ class SublayerTrace:
         input: what it read, after its norm if that comes first ``[batch, length, dim]``.
         output: what it returned ``[batch, length, dim]``.
         change: ΔE, what its output adds to the stream ``[batch, length, dim]``; see :class:`LayerTrace`.
-        attention: records of its attention weights; empty in a feed-forward, and in mixers without weights.
+        attention: records of its attention weights, or what ``summarize`` made of them; empty in a feed-forward, and in
+            mixers without weights.
     """
 
     name: str
     input: Tensor
     output: Tensor
     change: Tensor
-    attention: tuple[AttentionRecord, ...] = ()
+    attention: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -97,18 +101,20 @@ class Trace:
 
 
 @torch.no_grad()
-def trace_model(model: Variant, inputs: Inputs) -> Trace:
+def trace_model(model: Variant, inputs: Inputs, summarize: Summarize | None = None) -> Trace:
     """Runs a model in evaluation mode and records what happens inside.
 
     Args:
         model: any variant; its mode and its hooks are as before afterwards.
         inputs: tokens, and the source of an encoder-decoder.
+        summarize: replaces each record of attention, which is quadratic in the length, by something smaller; None keeps
+            the records.
     """
     stacks = {name: StackTrace(name) for name in model.get_stacks()}
     was_training = model.training
     model.eval()
     try:
-        with capture() as records, _watch_stacks(model, stacks, records):
+        with capture() as records, _watch_stacks(model, stacks, records, summarize):
             hidden = model.compute_hidden(inputs)
             logits = None if model.head is None else model.logits(hidden)
     finally:
@@ -117,13 +123,15 @@ def trace_model(model: Variant, inputs: Inputs) -> Trace:
 
 
 @contextmanager
-def _watch_stacks(model: Variant, stacks: dict[str, StackTrace], records: list[AttentionRecord]) -> Iterator[None]:
+def _watch_stacks(
+    model: Variant, stacks: dict[str, StackTrace], records: list[AttentionRecord], summarize: Summarize | None
+) -> Iterator[None]:
     handles: list[RemovableHandle] = []
     try:
         for name, stack in model.get_stacks().items():
             handles.append(stack.register_forward_hook(_make_stack_hook(stacks[name])))
             for layer in stack.list_distinct_layers():
-                handles += _LayerWatch(layer, stacks[name], records).register()
+                handles += _LayerWatch(layer, stacks[name], records, summarize).register()
         yield
     finally:
         for handle in handles:
@@ -140,9 +148,11 @@ def _make_stack_hook(trace: StackTrace) -> Any:
 class _LayerWatch:
     """Hooks of one layer, which may be called several times in a pass (shared weights)."""
 
-    def __init__(self, layer: Layer, trace: StackTrace, records: list[AttentionRecord]) -> None:
-        self.layer, self.trace, self.records = layer, trace, records
-        self.calls: list[tuple[str, Tensor, Tensor, tuple[AttentionRecord, ...]]] = []
+    def __init__(
+        self, layer: Layer, trace: StackTrace, records: list[AttentionRecord], summarize: Summarize | None
+    ) -> None:
+        self.layer, self.trace, self.records, self.summarize = layer, trace, records, summarize
+        self.calls: list[tuple[str, Tensor, Tensor, tuple[Any, ...]]] = []
 
     def register(self) -> Iterator[RemovableHandle]:
         """Registers the hooks and yields their handles."""
@@ -153,8 +163,11 @@ class _LayerWatch:
 
     def _make_sublayer_hook(self, name: str) -> Any:
         def keep(part: Any, given: tuple[Any, ...], output: Tensor) -> None:
-            self.calls.append((name, given[0], output, tuple(self.records)))
+            seen: list[Any] = [*self.records]
             self.records.clear()
+            if self.summarize is not None:
+                seen = [self.summarize(self.trace.name, name, record) for record in seen]
+            self.calls.append((name, given[0], output, tuple(seen)))
 
         return keep
 

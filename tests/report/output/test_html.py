@@ -18,12 +18,13 @@ from zoo.report.claims.table import Cell
 from zoo.report.output.html import render_page
 from zoo.report.output.samples import collect_samples
 from zoo.report.output.seed_dots import WIDTH, build_strips
-from zoo.report.output.templates import embed_json, insert_breaks
+from zoo.report.output.templates import insert_breaks
 from zoo.report.records.caveats import collect_facts, list_warnings
 from zoo.report.records.metrics import Metric
 from zoo.runs.run_result import GeneratedText
 from zoo.runs.run_start import RunFailure
 from zoo.statistics import compute_mean_interval
+from zoo.system.pages import embed_json
 
 if TYPE_CHECKING:
     from tests.report.conftest import MakeStudy, WriteRun

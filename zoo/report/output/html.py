@@ -17,12 +17,13 @@ from zoo.report.claims.table import Table, build_tables
 from zoo.report.claims.verdicts import format_design
 from zoo.report.output.samples import collect_samples
 from zoo.report.output.seed_dots import build_difference_strips, build_strips
-from zoo.report.output.templates import build_bundle, build_policy, get_environment, read_source
+from zoo.report.output.templates import build_bundle, get_environment, read_source
 from zoo.report.records.caveats import collect_facts, format_training_time, get_start_time, list_warnings
 from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
+from zoo.system.pages import build_policy
 
 
 def render_page(study: Study, runs: Sequence[Run]) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -20,6 +16,7 @@ from zoo.report.claims import format as formats
 from zoo.report.claims.answer import describe_match
 from zoo.report.claims.verdicts import explain_missing_verdict
 from zoo.system import units
+from zoo.system.pages import embed_json, normalize_script
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 
@@ -27,12 +24,6 @@ _GLOBALS = "window.vegaEmbed = vegaEmbed;"  # what report.js needs of the bundle
 def embed_chart(chart: Chart) -> Markup:
     """Embeds a chart as JSON for the script of the page."""
     return embed_json(chart.to_json())
-
-
-def embed_json(value: object) -> Markup:
-    """Formats JSON that can neither end the script element that contains it nor start another."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))  # ASCII: no U+2028
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def insert_breaks(text: str) -> Markup:
@@ -76,15 +67,3 @@ def get_environment() -> jinja2.Environment:
 def read_source(name: str) -> str:
     """Reads a file of the page."""
     return normalize_script(resources.files("zoo.report").joinpath("page", name).read_text(encoding="utf-8"))
-
-
-def normalize_script(text: str) -> str:
-    """Normalizes a script as a browser does, so that its hash is valid; the script never ends its own element."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
-
-
-def build_policy(scripts: Sequence[str]) -> str:
-    """Builds a content security policy that allows these scripts only, and no connections."""
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"

@@ -1,0 +1,29 @@
+"""Inspection of a model from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.api.loaded_model import LoadedModel, load
+from zoo.generation import Sampling
+from zoo.inspect.inspect_model import inspect_model
+from zoo.inspect.inspection import Inspection
+
+
+def inspect(
+    model: str | Path | LoadedModel, text: str, *, tokens: int | None = None, sampling: Sampling | None = None
+) -> Inspection:
+    """Shows what happens inside a model that reads a text and goes on with it.
+
+    The result displays itself as a page in a notebook, and writes it with ``write(file)``.
+
+    Args:
+        model: a loaded model, or the folder of a run or checkpoint.
+        text: a text of at least one token.
+        tokens: number of tokens to generate, 0 for none; None for 24, or fewer where positions end.
+        sampling: sampling parameters; None for greedy decoding.
+    Raises:
+        Refused: if the folder cannot be read, or the text has no token or too many.
+    """
+    loaded = model if isinstance(model, LoadedModel) else load(model)
+    return inspect_model(loaded.network, loaded.prompting, text, loaded.folder.name, tokens=tokens, sampling=sampling)

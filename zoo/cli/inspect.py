@@ -1,0 +1,94 @@
+"""``zoo inspect``: writes a page that shows what happens inside a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from zoo.checks import Refused
+from zoo.cli.generate import build_sampling_options, list_sampling_problems, read_prompt, select_device
+from zoo.cli.parser import Given, Parser
+from zoo.system.terminal import say
+
+LANGUAGES = ("en", "zh")
+
+
+def _problems(given: Given) -> Iterable[str]:
+    """Yields what is wrong with the words alone, before a model is read."""
+    flags = PARSER.collect_flags(given)
+    if len(given.words) != 2:
+        yield f"zoo inspect needs the folder of a run or checkpoint, and a text: got {len(given.words)} arguments"
+    if given.tokens is not None and given.tokens < 0:
+        yield f"--tokens: must not be negative: got {given.tokens}"
+    if given.language not in (None, *LANGUAGES):
+        yield f"--language: must be en or zh: got {given.language}"
+    if given.json and given.out is not None:
+        yield "--json: makes no sense together with --out"
+    yield from list_sampling_problems(flags)
+
+
+PARSER = Parser(
+    "inspect",
+    ["FOLDER TEXT"],
+    "show what happens inside a model, as a page",
+    description=(
+        "Let a model read a text and go on with it, and write one HTML page that shows what happens inside: the loop "
+        "of generation, attention, what each sublayer adds to each word, and what each layer would say. The page needs "
+        "no connection, and its language can be switched.\n\n"
+        "Tokens are chosen greedily unless --temperature, --top-k, --top-p or --seed is given."
+    ),
+    arguments={
+        "FOLDER": "the folder of a finished run or of a checkpoint",
+        "TEXT": "the text to read; - reads standard input. Put -- before a text that begins with a dash",
+    },
+    examples=[
+        'zoo inspect runs/ebe67b8e1d18397a "a fluffy blue creature roamed the"',
+        'zoo inspect my_qwen "苹果公司发布了新款" --language zh --temperature 0.8 --out apple.html',
+    ],
+    needs_words=True,
+    check=_problems,
+)
+PARSER.add_value("--out", "FILE", help="write the page to FILE. Default: inspect.html in the working directory")
+PARSER.add_value("--language", "LANGUAGE", help="language of the page at first: en or zh. Default: en")
+PARSER.add_value(
+    "--tokens", "N", kind=int, help="generate at most N tokens. Default: 24, or fewer if the model has fewer positions"
+)
+PARSER.add_value("--temperature", "T", kind=float, help="divide logits by T before sampling. Default: 1")
+PARSER.add_value("--top-k", "K", kind=int, help="sample from the K most likely tokens")
+PARSER.add_value("--top-p", "P", kind=float, help="sample from the most likely tokens that together have probability P")
+PARSER.add_value("--seed", "S", kind=int, help="seed of the sampling. Default: 0")
+PARSER.add_switch("--json", help="print the data of the page as JSON")
+PARSER.add_value(
+    "--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if there is one, else cpu"
+)
+
+
+def run(given: Given) -> int:
+    """Writes the page, or prints its data."""
+    from zoo.generation import Sampling
+    from zoo.generation.trained_model import open_model
+    from zoo.inspect.inspect_model import inspect_model
+
+    out = Path(given.out or "inspect.html")
+    if not given.json and out.is_dir():
+        raise Refused(f"--out: must be a file: got the folder {out}")
+    options = build_sampling_options(PARSER.collect_flags(given))
+    device, (folder, text) = select_device(given.device), given.words
+    source = open_model(folder)
+    source.model.to(device)
+    name = os.path.basename(os.path.abspath(folder))
+    found = inspect_model(
+        source.model,
+        source.prompting,
+        read_prompt(text),
+        name,
+        tokens=given.tokens,
+        sampling=Sampling(**options) if options else None,
+    )
+    if given.json:
+        say(found.to_json())
+        return 0
+    file = found.write(out, given.language or "en")
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return 0
