@@ -29,7 +29,7 @@ def test_the_page_is_written_where_it_is_asked_for(
     assert out.startswith(f"{page}: 0.")
     text = page.read_text(encoding="utf8")
     assert '<html lang="zh">' in text
-    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert zoo("inspect", str(trained), "407", "--out", "other.html").code == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["inspect.html", "other.html"]
 
