@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/zoo study three_variants
 
-# Renews the committed report.md and pictures of an experiment from its runs: make report STUDY=residual
+# Renews the committed report.md and pictures of an experiment from its runs: make report STUDY=residual, or STUDY=lecture/depth
 report: $(VENV)/installed
 	$(BIN)/zoo report $(STUDY) --out runs/reports/committed/$(STUDY)
 	rm -rf experiments/$(STUDY)/pictures

@@ -32,3 +32,6 @@ def test_every_page_and_experiment_is_linked() -> None:
     pages += (ROOT / "experiments").glob("*/README.md")
     links = set(re.findall(r"\]\(([\w./]+)\)", README))
     assert not {str(page.relative_to(ROOT)) for page in pages} - links
+    lecture = ROOT / "experiments" / "lecture"
+    links = set(re.findall(r"\]\(([\w./]+)\)", (lecture / "README.md").read_text(encoding="utf8")))
+    assert not {str(page.relative_to(lecture)) for page in lecture.glob("*/README.md")} - links

@@ -117,6 +117,7 @@ def _complete_argument(command: str, current: str, before: Sequence[str]) -> lis
     from zoo.cli.complete_overrides import complete_override
     from zoo.config.groups import list_choices
     from zoo.registry import KINDS, get_index
+    from zoo.study.plan.find_study import list_studies
 
     match command:
         case "list" | "new":
@@ -128,13 +129,7 @@ def _complete_argument(command: str, current: str, before: Sequence[str]) -> lis
         case "diff" if len(before) < 2:
             return _beginning(list_choices("model"), current)
         case "study" | "report" if not before:
-            return [*_beginning(_studies(), current), *complete_override(current, before)]
+            return [*_beginning(list_studies(), current), *complete_override(current, before)]
         case "diff" | "show" | "train" | "study" | "report":
             return complete_override(current, before)
     return []
-
-
-def _studies() -> list[str]:
-    from zoo.system.installation import find_package_folder
-
-    return sorted(path.parent.name for path in find_package_folder("experiments").glob("*/study.yaml"))

@@ -204,8 +204,10 @@ def test_a_study_is_found_by_name_folder_and_file(tmp_path: Path, monkeypatch: p
         assert find_study(name).resolve() == path
     assert load_plan("mine").name == "mine"
     assert find_study("three_variants").parent.name == "three_variants"
-    with pytest.raises(Refused, match=r"unknown study 'three_variant': did you mean three_variants\?"):
-        find_study("three_variant")
+    assert find_study("lecture/residual_connections").parent.name == "residual_connections"
+    for wrong, right in (("three_variant", "three_variants"), ("lecture/residual", "lecture/residual_connections")):
+        with pytest.raises(Refused, match=rf"unknown study '{wrong}': did you mean {right}\?"):
+            find_study(wrong)
 
 
 # --------------------------------------------------------------------------------------------------------- limits

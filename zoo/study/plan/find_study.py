@@ -22,6 +22,12 @@ class UnknownStudy(Refused):
         self.name, self.hint = name, hint
 
 
+def list_studies() -> list[str]:
+    """Lists the names of the studies in ``experiments/``; those in a folder of it as ``folder/name``."""
+    folder = find_package_folder("experiments")
+    return sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob("study.yaml"))
+
+
 def find_study(name: str) -> Path:
     """Returns the ``study.yaml`` of a study, given by its name, folder, or file.
 
@@ -31,5 +37,4 @@ def find_study(name: str) -> Path:
     for path in (Path(name), Path(name) / "study.yaml", find_package_folder("experiments") / name / "study.yaml"):
         if os.path.exists(path) and not path.is_dir():  # os.path.exists is False for names that no file can have
             return path
-    names = [path.parent.name for path in find_package_folder("experiments").glob("*/study.yaml")]
-    raise UnknownStudy(name, suggest(name, names))
+    raise UnknownStudy(name, suggest(name, list_studies()))

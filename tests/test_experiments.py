@@ -1,0 +1,63 @@
+"""The studies in ``experiments``, and the claims of the lecture that some of them test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zoo.study.cells.expand_plan import expand_plan
+from zoo.study.cells.load_plan import load_plan
+from zoo.study.plan.find_study import list_studies
+
+ROOT = Path(__file__).parents[1]
+LECTURE = ROOT / "experiments" / "lecture"
+CLAIMS: list[dict[str, Any]] = yaml.safe_load((LECTURE / "claims.yaml").read_text(encoding="utf8"))
+TESTED = [claim for claim in CLAIMS if claim["study"]]
+NUMBER = re.compile(r"\d+\.\d+")
+
+
+def test_studies_in_folders_are_listed() -> None:
+    assert {"three_variants", "lecture/residual_connections"} <= set(list_studies())
+
+
+@pytest.mark.parametrize("study", list_studies())
+def test_every_study_can_be_read(study: str) -> None:
+    assert load_plan(study).question
+
+
+@pytest.mark.parametrize("study", [claim["study"] for claim in TESTED])
+def test_every_arm_of_the_lecture_can_be_trained(study: str) -> None:
+    plan = load_plan(f"lecture/{study}")
+    assert len(expand_plan(plan).settings) == len(plan.arms) * len(plan.tasks)
+    assert len(plan.seeds) >= 8
+
+
+def test_there_are_twelve_claims_in_order() -> None:
+    assert [claim["number"] for claim in CLAIMS] == list(range(1, 13))
+    keys = {"number", "title", "says", "study", "command", "inspect", "verdict"}
+    assert all(set(claim) == keys for claim in CLAIMS)
+    assert all(set(claim[key]) == {"en", "zh"} for claim in CLAIMS for key in ("title", "says"))
+
+
+@pytest.mark.parametrize("claim", TESTED, ids=lambda claim: claim["study"])
+def test_verdicts_state_what_the_report_says(claim: dict[str, Any]) -> None:
+    """Every number of a verdict is in the committed report or the README of the study, the same in both languages."""
+    folder, verdict = LECTURE / claim["study"], claim["verdict"]
+    assert verdict["value"] in ("holds", "does_not_hold", "undecided")
+    numbers = set(NUMBER.findall(verdict["en"]))
+    assert numbers == set(NUMBER.findall(verdict["zh"]))
+    report = (folder / "report.md").read_text(encoding="utf8")
+    assert numbers
+    assert numbers <= set(NUMBER.findall(report)), numbers - set(NUMBER.findall(report))
+    readme = (folder / "README.md").read_text(encoding="utf8")
+    assert numbers <= set(NUMBER.findall(readme))
+    assert claim["command"] == f"zoo study lecture/{claim['study']}"
+    assert claim["command"] in readme
+
+
+def test_only_studies_have_verdicts() -> None:
+    assert all((claim["study"] is None) == (claim["verdict"] is None) for claim in CLAIMS)
