@@ -200,9 +200,10 @@ def compute_states(residual: Residual, x: Tensor, outputs: Sequence[Tensor]) -> 
     states = []
     for known in range(len(outputs) + 1):
         values = [output if i < known else torch.zeros_like(output) for i, output in enumerate(outputs)]
-        states.append(residual.narrow(residual(x, [_make_constant(value) for value in values])))
+        states.append(residual.narrow(residual(x, [make_constant(value) for value in values])))
     return states
 
 
-def _make_constant(value: Tensor) -> Sublayer:
+def make_constant(value: Tensor) -> Sublayer:
+    """Makes a sublayer that returns ``value``, whatever it reads."""
     return lambda _: value

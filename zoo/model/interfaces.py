@@ -148,6 +148,14 @@ class Attention(Component):
             ``[batch, query, dim]``.
         """
 
+    @property
+    def output_heads(self) -> int:
+        """Number of heads whose outputs lie side by side in the input of the output projection; 0 without heads.
+
+        By default the attribute ``heads``.
+        """
+        return int(getattr(self, "heads", 0))
+
     def create_cache(self, capacity: int) -> Cache:
         """Creates an empty cache for up to ``capacity`` tokens."""
         return Cache(capacity)

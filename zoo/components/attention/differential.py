@@ -69,6 +69,11 @@ class DifferentialAttention(SoftmaxAttention):
         self.lambda_key = nn.Parameter(0.1 * torch.randn(2, head_dim))
         self.sinks = nn.Parameter(torch.zeros(heads)) if scores.sinks else None
 
+    @property
+    def output_heads(self) -> int:
+        """Number of pairs of query heads, which share values."""
+        return self.heads // 2
+
     def forward(self, x: Tensor, memory: Tensor, mask: Mask, position: Position, cache: Cache | None = None) -> Tensor:
         """Maps ``[batch, query, dim]`` and memory ``[batch, key, dim]`` to ``[batch, query, dim]``."""
         q, k = split_heads(self.query(x), self.heads), split_heads(self.key(memory), self.heads)
