@@ -40,7 +40,7 @@ test-fast: $(VENV)/installed-test
 test-launchers: $(VENV)/installed-launchers
 	$(BIN)/python -m pytest tests/launchers $(PYTEST)
 
-# Exported models in the hands of lm-eval and sentence-transformers, which the other tests do without.
+# Exported models in the hands of lm-eval, sentence-transformers and TransformerLens, which the other tests do without.
 test-clients: $(VENV)/installed-clients
 	$(BIN)/python -m pytest tests/clients $(PYTEST)
 

@@ -16,6 +16,7 @@ from zoo.cli import (
     generate,
     import_checkpoint,
     inspect,
+    lecture,
     new,
     report,
     show,
@@ -28,7 +29,7 @@ from zoo.system.terminal import STANDARD_OUTPUT, escape_controls, name_output, p
 
 _MODULES = (
     *(list_components, show, diff, train, study, report),
-    *(generate, inspect, import_checkpoint, export_checkpoint, check, new, completion),
+    *(lecture, generate, inspect, import_checkpoint, export_checkpoint, check, new, completion),
 )
 COMMANDS = {module.PARSER.name: module for module in _MODULES}
 """The module of each command: its ``PARSER``, and ``run``, which returns the exit code."""
