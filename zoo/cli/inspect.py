@@ -17,8 +17,10 @@ LANGUAGES = ("en", "zh")
 def _problems(given: Given) -> Iterable[str]:
     """Yields what is wrong with the words alone, before a model is read."""
     flags = PARSER.collect_flags(given)
-    if len(given.words) != 2:
-        yield f"zoo inspect needs the folder of a run or checkpoint, and a text: got {len(given.words)} arguments"
+    if not 2 <= len(given.words) <= 3:
+        yield f"zoo inspect needs the folder of a run or checkpoint, and one or two texts: got {len(given.words)} words"
+    if given.word is not None and len(given.words) < 3:
+        yield "--word: needs a second text, in which the word has another context"
     if given.tokens is not None and given.tokens < 0:
         yield f"--tokens: must not be negative: got {given.tokens}"
     if given.language not in (None, *LANGUAGES):
@@ -30,7 +32,7 @@ def _problems(given: Given) -> Iterable[str]:
 
 PARSER = Parser(
     "inspect",
-    ["FOLDER TEXT"],
+    ["FOLDER TEXT [TEXT]"],
     "show what happens inside a model, as a page",
     description=(
         "Let a model read a text and go on with it, and write one HTML page that shows what happens inside: the loop "
@@ -40,10 +42,14 @@ PARSER = Parser(
     ),
     arguments={
         "FOLDER": "the folder of a finished run or of a checkpoint",
-        "TEXT": "the text to read; - reads standard input. Put -- before a text that begins with a dash",
+        "TEXT": (
+            "the text to read, and another one with which the context of a word is compared; - reads standard input. "
+            "Put -- before a text that begins with a dash"
+        ),
     },
     examples=[
         'zoo inspect runs/ebe67b8e1d18397a "a fluffy blue creature roamed the"',
+        'zoo inspect my_bert "She sat on the bank of the river." "She took money to the bank." --word bank',
         'zoo inspect my_qwen "苹果公司发布了新款" --language zh --temperature 0.8 --out apple.html',
     ],
     needs_words=True,
@@ -58,6 +64,10 @@ PARSER.add_value("--temperature", "T", kind=float, help="divide logits by T befo
 PARSER.add_value("--top-k", "K", kind=int, help="sample from the K most likely tokens")
 PARSER.add_value("--top-p", "P", kind=float, help="sample from the most likely tokens that together have probability P")
 PARSER.add_value("--seed", "S", kind=int, help="seed of the sampling. Default: 0")
+PARSER.add_value(
+    "--word", "WORD", help="compare this word in two texts. Default: the longest word that both texts have"
+)
+PARSER.add_value("--vectors", "WORDS", help="further words on the map of word vectors, separated by commas")
 PARSER.add_switch("--json", help="print the data of the page as JSON")
 PARSER.add_value(
     "--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if there is one, else cpu"
@@ -74,17 +84,20 @@ def run(given: Given) -> int:
     if not given.json and out.is_dir():
         raise Refused(f"--out: must be a file: got the folder {out}")
     options = build_sampling_options(PARSER.collect_flags(given))
-    device, (folder, text) = select_device(given.device), given.words
+    device, (folder, *texts) = select_device(given.device), given.words
     source = open_model(folder)
     source.model.to(device)
     name = os.path.basename(os.path.abspath(folder))
     found = inspect_model(
         source.model,
         source.prompting,
-        read_prompt(text),
+        read_prompt(texts[0]),
         name,
         tokens=given.tokens,
         sampling=Sampling(**options) if options else None,
+        second=read_prompt(texts[1]) if len(texts) > 1 else None,
+        word=given.word,
+        words=[word for word in (given.vectors or "").split(",") if word],
     )
     if given.json:
         say(found.to_json())

@@ -14,9 +14,13 @@ from zoo.generation.sampling import Sampling
 from zoo.generation.steps import Step, generate_with_candidates
 from zoo.generation.token_labels import TokenLabel, TokenLabeler
 from zoo.inspect.attention_view import build_attention_view, make_summarizer
+from zoo.inspect.context_view import compare_contexts
 from zoo.inspect.inspection import Inspection
+from zoo.inspect.parameters import measure_parameters
+from zoo.inspect.shapes import walk_shapes
 from zoo.inspect.stream_view import build_lens_view, build_stream_view
 from zoo.inspect.trace import trace_model
+from zoo.inspect.vector_view import build_vector_view
 from zoo.model.inputs import Inputs
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.variant import Variant
@@ -35,6 +39,9 @@ def inspect_model(
     *,
     tokens: int | None = None,
     sampling: Sampling | None = None,
+    second: str | None = None,
+    word: str | None = None,
+    words: Sequence[str] = (),
 ) -> Inspection:
     """Inspects a model.
 
@@ -48,8 +55,11 @@ def inspect_model(
         name: name of the model in the page.
         tokens: number of tokens to generate, 0 for none; None for 24, or fewer where positions end.
         sampling: sampling parameters; None for greedy decoding.
+        second: another text, with which the contexts of a word are compared.
+        word: a word of both texts; None for the longest that both have.
+        words: further words on the map of word vectors.
     Raises:
-        Refused: if the text has no token, more tokens than the model has positions, or more than ``LONGEST``.
+        Refused: if a text has no token, more tokens than the model has positions, or more than ``LONGEST``.
     """
     row = prompting.encode(text, model.vocabulary)
     inputs = _build_inputs(model, prompting, row)
@@ -58,11 +68,15 @@ def inspect_model(
     written = [step.candidates[step.chosen].label.id for step in steps]
     whole = _append(inputs, written)
     trace = trace_model(model, whole, make_summarizer(model, whole))
-    views = {
+    read = whole.tokens if whole.source is None else whole.source
+    views: dict[str, Any] = {
         "next_token": [asdict(step) for step in steps] or None,
         "attention": build_attention_view(model, trace),
         "stream": build_stream_view(model, trace),
+        "context": None if second is None else asdict(compare_contexts(model, prompting, [text, second], word)),
+        "word_vectors": build_vector_view(model, prompting, read[0].tolist(), words),
         "lens": build_lens_view(model, trace),
+        **_describe_plan(model, whole.tokens.shape[1]),
     }
     labeler = TokenLabeler(prompting.tokenizer)
     return Inspection(
@@ -84,6 +98,16 @@ def inspect_model(
             "views": views,
         }
     )
+
+
+def _describe_plan(model: Variant, length: int) -> dict[str, Any]:
+    """Returns the views that depend on the plan of a model alone."""
+    if model.plan is None:
+        return {}
+    return {
+        "parameters": asdict(measure_parameters(model.plan, model.vocabulary)),
+        "shapes": asdict(walk_shapes(model.plan, model.vocabulary, length)),
+    }
 
 
 def _build_inputs(model: Variant, prompting: Prompting, row: Sequence[int]) -> Inputs:
@@ -138,6 +162,8 @@ def _spell(label: TokenLabel) -> tuple[str, str]:
 def _collect_ids(views: Mapping[str, Any]) -> set[int]:
     """Collects the tokens that views name by their ids alone."""
     found = set(_flatten(views["lens"]["ids"])) if views["lens"] else set()
+    for entry in views["word_vectors"]["entries"]:
+        found |= {token for token, _ in entry["neighbors"] or ()}
     for stack in views["stream"]:
         found |= set(_flatten(stack["directions"]["ids"])) if stack["directions"] else set()
     return found
