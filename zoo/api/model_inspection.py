@@ -44,6 +44,7 @@ def inspect(
         loaded.folder.name,
         second=second,
         word=word,
+        folder=loaded.folder,
         words=words,
         tokens=tokens,
         sampling=sampling,

@@ -97,6 +97,7 @@ def run(given: Given) -> int:
         sampling=Sampling(**options) if options else None,
         second=read_prompt(texts[1]) if len(texts) > 1 else None,
         word=given.word,
+        folder=Path(folder),
         words=[word for word in (given.vectors or "").split(",") if word],
     )
     if given.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from zoo.generation.steps import Step, generate_with_candidates
 from zoo.generation.token_labels import TokenLabel, TokenLabeler
 from zoo.inspect.attention_view import build_attention_view, make_summarizer
 from zoo.inspect.context_view import compare_contexts
+from zoo.inspect.gradient_view import build_gradient_view
 from zoo.inspect.inspection import Inspection
 from zoo.inspect.parameters import measure_parameters
 from zoo.inspect.shapes import walk_shapes
@@ -42,6 +44,7 @@ def inspect_model(
     second: str | None = None,
     word: str | None = None,
     words: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> Inspection:
     """Inspects a model.
 
@@ -58,6 +61,7 @@ def inspect_model(
         second: another text, with which the contexts of a word are compared.
         word: a word of both texts; None for the longest that both have.
         words: further words on the map of word vectors.
+        folder: folder of the run, whose gradients in training are shown; None for a model without one.
     Raises:
         Refused: if a text has no token, more tokens than the model has positions, or more than ``LONGEST``.
     """
@@ -77,6 +81,7 @@ def inspect_model(
         "word_vectors": build_vector_view(model, prompting, read[0].tolist(), words),
         "lens": build_lens_view(model, trace),
         **_describe_plan(model, whole.tokens.shape[1]),
+        "gradients": build_gradient_view(model, prompting, text, folder),
     }
     labeler = TokenLabeler(prompting.tokenizer)
     return Inspection(

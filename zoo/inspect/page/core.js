@@ -238,7 +238,7 @@ function watchCells(canvas, lines) {
 
 // ---------------------------------------------------------------------------------------------------------------- charts
 
-const SERIES = ["var(--c0)", "var(--c1)", "var(--c2)"];
+const SERIES = ["var(--c0)", "var(--c1)", "var(--c2)", "var(--c3)", "var(--c4)"], DASHES = [null, "7 4", "2 3", "9 3 2 3", "4 4"];
 
 /** A line chart over 0, 1, 2, …: series are `{name: () => text, values: [number or null]}`; drawn again with the language. */
 function lineChart(series, { logarithmic = false, label: axis, tick }) {
@@ -247,11 +247,12 @@ function lineChart(series, { logarithmic = false, label: axis, tick }) {
     const shown = series.flatMap((one) => one.values.filter((value) => value !== null && (!logarithmic || value > 0)));
     const scale = (value) => (logarithmic ? Math.log10(value) : value);
     let low = Math.min(...shown.map(scale)), high = Math.max(...shown.map(scale));
-    if (!logarithmic) { low = Math.min(0, low); high = Math.max(low + 1e-9, high); }
+    if (logarithmic) low = Math.max(low, high - 8); // eight decades; what is smaller lies on the lower edge
+    else { low = Math.min(0, low); high = Math.max(low + 1e-9, high); }
     if (high - low < 1e-9) { high += 0.5; low -= 0.5; }
     const count = Math.max(...series.map((one) => one.values.length));
     const x = (i) => L + (count < 2 ? 0 : (i * (W - L - R)) / (count - 1));
-    const y = (value) => H - B - ((scale(value) - low) * (H - B - T)) / (high - low);
+    const y = (value) => H - B - ((Math.max(low, scale(value)) - low) * (H - B - T)) / (high - low);
     const marks = [0, 0.25, 0.5, 0.75, 1].map((part) => low + part * (high - low));
     const chart = el("svg:svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": t(axis) });
     for (const mark of marks) {
@@ -264,14 +265,14 @@ function lineChart(series, { logarithmic = false, label: axis, tick }) {
     series.forEach((one, n) => {
       const points = one.values.map((value, i) => (value === null || (logarithmic && value <= 0) ? null : [x(i), y(value)]));
       const path = points.map((point, i) => (point ? `${i && points[i - 1] ? "L" : "M"}${point[0].toFixed(1)} ${point[1].toFixed(1)}` : "")).join("");
-      chart.append(el("svg:path", { d: path, fill: "none", stroke: SERIES[n % 3], "stroke-width": 2, "stroke-dasharray": n === 1 ? "6 4" : n === 2 ? "2 3" : null }));
+      chart.append(el("svg:path", { d: path, fill: "none", stroke: SERIES[n % 5], "stroke-width": 2, "stroke-dasharray": DASHES[n % 5] }));
       points.forEach((point, i) => point && chart.append(el("svg:circle", {
-        cx: point[0], cy: point[1], r: 4, fill: SERIES[n % 3],
+        cx: point[0], cy: point[1], r: 4, fill: SERIES[n % 5],
         onpointermove: (event) => showTip(event, [one.name(), `${tick(i)}: ${number(one.values[i], 4)}`]), onpointerleave: hideTip,
       })));
     });
     replace(root, el("figcaption", {}, t(axis)), chart, el("p", { class: "legend" },
-      ...series.map((one, n) => el("span", {}, el("i", { style: `background:${SERIES[n % 3]}` }), one.name()))));
+      ...series.map((one, n) => el("span", {}, el("i", { style: `background:${SERIES[n % 5]}` }), one.name()))));
   }
   onLanguage(draw);
   return root;
