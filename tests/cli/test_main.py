@@ -160,7 +160,8 @@ def test_debug_shows_where(tmp_path: Path) -> None:
         (
             ["lst"],
             "unknown command 'lst': did you mean list? choices: check, completion, diff, export, generate, import, "
-            "inspect, list, new, report, show, study, train",
+            "inspect, lecture, "
+            "list, new, report, show, study, train",
         ),
         (["list", "atention"], "unknown kind 'atention': did you mean attention? choices: attention, data"),
         (["study", "three_variant"], "unknown study 'three_variant': did you mean three_variants?"),
