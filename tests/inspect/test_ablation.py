@@ -17,8 +17,10 @@ from zoo.checks import Refused
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
 from zoo.generation import generate
+from zoo.inspect import ablation_view
 from zoo.inspect.ablation import measure_ablations
-from zoo.inspect.ablation_targets import Target, find_target, list_targets
+from zoo.inspect.ablation_targets import Target, find_target, find_targets, list_targets
+from zoo.inspect.ablation_view import build_ablation_view
 from zoo.inspect.switch_off import switch_off
 from zoo.inspect.text_loss import build_text_batch, compute_text_loss
 from zoo.model.build import VARIANTS, build, check
@@ -196,7 +198,7 @@ def test_the_view_ranks_losses_and_tells_what_is_written(variant: str, speaker: 
     with torch.no_grad():
         assert view.loss == pytest.approx(float(compute_text_loss(model, batch)))
         for ablation in view.ablations:
-            with switch_off(model, ablation.name):
+            with switch_off(model, ablation.target.name):
                 assert ablation.loss == pytest.approx(float(compute_text_loss(model, batch)))
             assert ablation.change == pytest.approx((ablation.loss or 0) - (view.loss or 0))
     changes = [ablation.change or 0.0 for ablation in view.ablations]
@@ -207,7 +209,7 @@ def test_the_view_ranks_losses_and_tells_what_is_written(variant: str, speaker: 
         assert not any([view.text, *texts])
     else:
         assert view.text == generate(model, prompting, ["a text"], tokens=6)[0]
-        with switch_off(model, view.ablations[0].name):
+        with switch_off(model, view.ablations[0].target.name):
             assert texts[0] == generate(model, prompting, ["a text"], tokens=6, cached=False)[0]
         assert texts[0] != view.text
         assert texts[3:] == [None] * len(texts[3:])
@@ -218,8 +220,39 @@ def test_named_parts_are_measured(speaker: Speaker) -> None:
     model, prompting = speaker()
     names = ["layer.1.residual", "final_norm", "layer.0.norm.1"]
     view = measure_ablations(model, prompting, "a text", names, tokens=0)
-    assert sorted(ablation.name for ablation in view.ablations) == sorted(names)
+    assert sorted(ablation.target.name for ablation in view.ablations) == sorted(names)
     assert view.text is None
+
+
+def test_groups_name_all_of_a_kind(built: Callable[..., Variant]) -> None:
+    model = built()
+    names = [target.name for target in find_targets(model, ["residuals", "layer.0.ffn", "norms", "layer.0.ffn"])]
+    residuals, norms = ["layer.0.residual", "layer.1.residual"], [f"layer.{i}.norm.{j}" for i in (0, 1) for j in (0, 1)]
+    assert names == [*residuals, "layer.0.ffn", *norms, "final_norm"]
+    bare = built(attention={"name": "gru"}, position={"name": "none"})
+    with pytest.raises(Refused, match="heads: the model has none that could be switched off"):
+        find_targets(bare, ["heads"])
+    with pytest.raises(Refused, match="there is no 'residual': did you mean residuals"):
+        find_targets(model, ["residual"])
+
+
+def test_a_page_takes_as_many_parts_as_a_moment_allows(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompting = speaker()
+    found = build_ablation_view(model, prompting, "a text")
+    assert found is not None
+    assert (len(found["ablations"]), found["heads"]) == (12, 0)
+    passing = model.flops(len(prompting.encode("a text", model.vocabulary)), 0)
+    monkeypatch.setattr(ablation_view, "OPERATIONS", 4 * passing)
+    fewer = build_ablation_view(model, prompting, "a text")
+    assert fewer is not None
+    assert (len(fewer["ablations"]), fewer["heads"]) == (4, 8)
+    monkeypatch.setattr(ablation_view, "OPERATIONS", 3 * passing)
+    assert build_ablation_view(model, prompting, "a text") is None
+    named = build_ablation_view(model, prompting, "a text", ["residuals"])
+    assert named is not None
+    assert (len(named["ablations"]), named["heads"]) == (2, 0)
+    assert build_ablation_view(*speaker("encoder", head=None), "a text") is None
+    assert build_ablation_view(*speaker(), "a") is None
 
 
 def test_texts_end_where_positions_end(speaker: Speaker) -> None:

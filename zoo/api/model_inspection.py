@@ -18,6 +18,7 @@ def inspect(
     *,
     word: str | None = None,
     words: Sequence[str] = (),
+    ablate: Sequence[str] = (),
     tokens: int | None = None,
     sampling: Sampling | None = None,
 ) -> Inspection:
@@ -31,6 +32,8 @@ def inspect(
         second: another text, with which the contexts of a word are compared.
         word: a word of both texts; None for the longest that both have.
         words: further words on the map of word vectors.
+        ablate: parts to switch off one at a time, such as ``layer.0.attention.head.2``, or all ``heads``,
+            ``sublayers``, ``norms`` or ``residuals``; without any, all sublayers and heads for which there is time.
         tokens: number of tokens to generate, 0 for none; None for 24, or fewer where positions end.
         sampling: sampling parameters; None for greedy decoding.
     Raises:
@@ -46,6 +49,7 @@ def inspect(
         word=word,
         folder=loaded.folder,
         words=words,
+        ablate=ablate,
         tokens=tokens,
         sampling=sampling,
     )

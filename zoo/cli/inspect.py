@@ -68,6 +68,15 @@ PARSER.add_value(
     "--word", "WORD", help="compare this word in two texts. Default: the longest word that both texts have"
 )
 PARSER.add_value("--vectors", "WORDS", help="further words on the map of word vectors, separated by commas")
+PARSER.add_value(
+    "--ablate",
+    "NAMES",
+    help=(
+        "parts to switch off one at a time, separated by commas: layer.0.ffn, layer.0.attention.head.2, "
+        "layer.0.norm.1, layer.0.residual, or all heads, sublayers, norms or residuals. Default: all sublayers and "
+        "heads for which there is time"
+    ),
+)
 PARSER.add_switch("--json", help="print the data of the page as JSON")
 PARSER.add_value(
     "--device", "DEVICE", help="run on cpu, cuda or cuda:N. Default: the first GPU if there is one, else cpu"
@@ -99,6 +108,7 @@ def run(given: Given) -> int:
         word=given.word,
         folder=Path(folder),
         words=[word for word in (given.vectors or "").split(",") if word],
+        ablate=[name for name in (given.ablate or "").split(",") if name],
     )
     if given.json:
         say(found.to_json())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from zoo.checks import require
 from zoo.generation import generate
 from zoo.generation.prompting import Prompting
-from zoo.inspect.ablation_targets import Target, find_target, list_targets
+from zoo.inspect.ablation_targets import Target, find_targets, list_targets
 from zoo.inspect.switch_off import switch_off
 from zoo.inspect.text_loss import TextBatch, build_text_batch, compute_text_loss
 from zoo.model.variants.encoder import Encoder
@@ -23,15 +23,13 @@ class Ablation:
     """Effect of switching off one part.
 
     Args:
-        name: name of the part, as in :class:`zoo.inspect.ablation_targets.Target`.
-        kind: head, sublayer, norm or residual.
+        target: the part.
         loss: mean loss of the predicted tokens, in nats; None if it overflows.
         change: this loss minus that of the whole model; None if it overflows.
         text: what the model writes after the text, greedily; None if that was not asked for.
     """
 
-    name: str
-    kind: str
+    target: Target
     loss: float | None
     change: float | None
     text: str | None = None
@@ -72,7 +70,8 @@ def measure_ablations(
         model: any variant with a head, in evaluation mode; it is as before afterwards.
         prompting: encodes texts and decodes tokens.
         text: the text, or the source of an encoder-decoder.
-        names: names of parts; None for every head and every sublayer.
+        names: names of parts or of groups of them, as in
+            :func:`zoo.inspect.ablation_targets.find_targets`; None for every sublayer and every head.
         answer: what an encoder-decoder is to answer; None for what the whole model writes.
         tokens: number of tokens to write; 0 for none. An encoder writes none.
         texts: number of parts, from the largest change on, for which a text is written.
@@ -83,22 +82,19 @@ def measure_ablations(
     if names is None:
         targets = [target for target in list_targets(model) if target.kind in ("head", "sublayer")]
     else:
-        targets = [find_target(model, name) for name in dict.fromkeys(names)]
+        targets = find_targets(model, names)
     batch = build_text_batch(model, prompting, [text], None if answer is None else [answer])
     whole = _compute_loss(model, batch)
     found = sorted((_measure(model, batch, target, whole) for target in targets), key=_rank)
     count = 0 if isinstance(model, Encoder) else tokens
-    written = [_write(model, prompting, text, count, target.name) for target in found[:texts]]
-    ablations = [
-        Ablation(one.name, one.kind, one.loss, one.change, wrote)
-        for one, wrote in zip(found, [*written, *[None] * len(found)], strict=False)
-    ]
+    for place, one in enumerate(found[:texts]):
+        found[place] = replace(one, text=_write(model, prompting, text, count, one.target.name))
     return AblationView(
         batch.objective,
         int((batch.targets >= 0).sum()),
         whole,
         _write(model, prompting, text, count),
-        tuple(ablations),
+        tuple(found),
     )
 
 
@@ -110,7 +106,7 @@ def _rank(ablation: Ablation) -> float:
 def _measure(model: Variant, batch: TextBatch, target: Target, whole: float | None) -> Ablation:
     with switch_off(model, target.name):
         loss = _compute_loss(model, batch)
-    return Ablation(target.name, target.kind, loss, None if loss is None or whole is None else loss - whole)
+    return Ablation(target, loss, None if loss is None or whole is None else loss - whole)
 
 
 @torch.no_grad()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import nn
 
-from zoo.checks import Refused, suggest
+from zoo.checks import Refused, find_typo, require, suggest
 from zoo.model.interfaces import Attention, Norm
 from zoo.model.projections import OutputLinear
 from zoo.model.stack import Layer, Stack
 from zoo.model.variants.variant import Variant
 
 SUBLAYERS = ("attention", "cross", "ffn")
+GROUPS = ("heads", "sublayers", "norms", "residuals")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,25 @@ class Target:
 def list_targets(model: Variant) -> list[Target]:
     """Lists all parts of a model that can be switched off, from the first layer to the last."""
     return [target for name, stack in model.get_stacks().items() for target in _list_in_stack(model, name, stack)]
+
+
+def find_targets(model: Variant, names: Iterable[str]) -> list[Target]:
+    """Finds parts by their names, each once; ``heads``, ``sublayers``, ``norms`` and ``residuals`` name all of a kind.
+
+    Raises:
+        Refused: if there is no such part, or none of a kind.
+    """
+    found: dict[str, Target] = {}
+    for name in names:
+        if name in GROUPS:
+            chosen = [target for target in list_targets(model) if target.kind == name.removesuffix("s")]
+            require(bool(chosen), f"{name}: the model has none that could be switched off")
+        elif find_typo(name, GROUPS):
+            raise Refused(f"there is no {name!r}: {suggest(name, GROUPS)}")
+        else:
+            chosen = [find_target(model, name)]
+        found |= {target.name: target for target in chosen}
+    return list(found.values())
 
 
 def find_target(model: Variant, name: str) -> Target:

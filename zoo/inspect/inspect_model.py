@@ -14,6 +14,7 @@ from zoo.generation.prompting import Prompting
 from zoo.generation.sampling import Sampling
 from zoo.generation.steps import Step, generate_with_candidates
 from zoo.generation.token_labels import TokenLabel, TokenLabeler
+from zoo.inspect.ablation_view import build_ablation_view
 from zoo.inspect.attention_view import build_attention_view, make_summarizer
 from zoo.inspect.context_view import compare_contexts
 from zoo.inspect.gradient_view import build_gradient_view
@@ -44,6 +45,7 @@ def inspect_model(
     second: str | None = None,
     word: str | None = None,
     words: Sequence[str] = (),
+    ablate: Sequence[str] = (),
     folder: Path | None = None,
 ) -> Inspection:
     """Inspects a model.
@@ -61,6 +63,9 @@ def inspect_model(
         second: another text, with which the contexts of a word are compared.
         word: a word of both texts; None for the longest that both have.
         words: further words on the map of word vectors.
+        ablate: parts that are switched off one at a time, as in
+            :func:`zoo.inspect.ablation_targets.find_targets`; without any, all sublayers and heads for which there is
+            time.
         folder: folder of the run, whose gradients in training are shown; None for a model without one.
     Raises:
         Refused: if a text has no token, more tokens than the model has positions, or more than ``LONGEST``.
@@ -81,6 +86,7 @@ def inspect_model(
         "word_vectors": build_vector_view(model, prompting, read[0].tolist(), words),
         "lens": build_lens_view(model, trace),
         **_describe_plan(model, whole.tokens.shape[1]),
+        "ablation": build_ablation_view(model, prompting, text, ablate),
         "gradients": build_gradient_view(model, prompting, text, folder),
     }
     labeler = TokenLabeler(prompting.tokenizer)

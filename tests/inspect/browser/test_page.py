@@ -56,7 +56,7 @@ def test_every_variant_is_drawn_silently(
     opened.emulate_media(color_scheme=scheme)
     opened.goto(write(tmp_path, speaker, variant, "a fluffy blue creature").as_uri())
     views = opened.locator("section.view").count()
-    assert views == (7 if variant == "encoder" else 8)
+    assert views == (8 if variant == "encoder" else 9)
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     assert opened.locator("canvas").first.evaluate(
         "canvas => canvas.getContext('2d').getImageData(0, 0, 1, 1).data[3]"
@@ -73,7 +73,7 @@ def test_hostile_texts_are_shown_as_text(
 ) -> None:
     opened, said = page
     opened.goto(write(tmp_path, speaker, "decoder", HOSTILE[kind]).as_uri())
-    assert opened.locator("section.view").count() >= 7
+    assert opened.locator("section.view").count() >= 8
     assert opened.locator("img, main script").count() == 0
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     assert "\ufffd" not in opened.locator("#head").inner_text()
@@ -99,6 +99,14 @@ def test_controls_work(page: tuple[Page, list[str]], speaker: Speaker, tmp_path:
     assert "softmax" in opened.locator("#tip").inner_text()
     opened.locator("#stream input[type=range]").fill("2")
     assert "2/" in opened.locator("#stream h3").inner_text()
+    without = opened.locator("#ablation .detail h3")
+    largest = without.inner_text()
+    opened.locator("#ablation .largest button").nth(1).click()
+    second = without.inner_text()
+    assert second != largest
+    opened.locator("#ablation td").first.click()
+    assert without.inner_text() == "Switched off: Layer 1 attention"
+    assert opened.locator("#ablation td.now").count() == 1
     assert said == []
 
 
