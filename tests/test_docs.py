@@ -122,6 +122,8 @@ def small(arguments: list[str]) -> list[str]:
     fewer = FEWER.get(next((word for word in rest if word.startswith("data=")), "data=pydocs"), [])
     if name == "train" or swept:
         return [*arguments, *SMALL, *fewer]
+    if name == "lecture" and rest:
+        return [*arguments, "--dry-run"]
     if name == "report" and not glob.glob(f"{rest[0]}/config.yaml"):
         return [name, *_one_seed(rest), *SMALL, *([] if "=" not in rest[0] else fewer)]
     if name == "study":

@@ -1,0 +1,42 @@
+"""The page on the lecture says in both languages what the claims say, claim by claim, with the same commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from zoo.cli.lecture_claims import read_claims
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {"en": DOCS / "lecture.md", "zh": DOCS / "lecture.zh.md"}
+
+
+def split_sections(language: str) -> list[str]:
+    """The introduction, and the section of each claim."""
+    return re.split(r"^## ", PAGES[language].read_text(encoding="utf8"), flags=re.MULTILINE)
+
+
+def test_every_claim_has_its_section_in_both_languages() -> None:
+    for language in PAGES:
+        _, *sections = split_sections(language)
+        assert len(sections) == 12
+        for claim, section in zip(read_claims(), sections, strict=True):
+            assert section.startswith(f"{claim.number}. {claim.title[language]}\n")
+            joined = re.sub(r"\s+", "" if language == "zh" else " ", section)
+            assert re.sub(r"\s+", "" if language == "zh" else " ", claim.says[language]) in joined, claim.number
+
+
+def test_both_languages_have_the_same_commands_links_and_pictures() -> None:
+    for english, chinese in zip(split_sections("en"), split_sections("zh"), strict=True):
+        for pattern in (r"```bash\n(.*?)```", r"\]\(([^)]*)\)", r"`(zoo [^`]*)`"):
+            ours, theirs = (re.findall(pattern, text, re.DOTALL) for text in (english, chinese))
+            same = {"lecture.md", "lecture.zh.md"}
+            assert [x for x in ours if x not in same] == [x for x in theirs if x not in same]
+        assert len(re.findall(r"\n\n", english)) == len(re.findall(r"\n\n", chinese)), english[:40]
+
+
+def test_a_claim_that_has_a_study_links_to_it() -> None:
+    _, *sections = split_sections("en")
+    for claim, section in zip(read_claims(), sections, strict=True):
+        if claim.study is not None:
+            assert f"../experiments/{claim.study}/README.md" in section, claim.number
