@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from tests.inspect.conftest import Speaker
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
+from zoo.inspect import gradient_view
+from zoo.inspect.gradient_view import build_gradient_view
 from zoo.inspect.gradients import (
     GradientView,
     measure_gradients,
@@ -185,3 +187,14 @@ def test_curves_are_read_from_the_metrics_of_a_run(tmp_path: Path) -> None:
     assert (first.stack, first.layer, first.steps, first.norms) == ("decoder", 0, (1, 40), (0.25, 0.125))
     assert (second.layer, second.norms) == (10, (0.5, 0.75))
     assert read_gradient_curves(tmp_path / "elsewhere") == ()
+
+
+def test_large_models_have_no_initial_twins(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompting = speaker()
+    whole = build_gradient_view(model, prompting, "a text", None)
+    monkeypatch.setattr(gradient_view, "MOST_PARAMETERS", 1000)
+    alone = build_gradient_view(model, prompting, "a text", None)
+    assert whole is not None
+    assert alone is not None
+    assert len(whole["profiles"]) == 5
+    assert alone["profiles"] == whole["profiles"][:1]

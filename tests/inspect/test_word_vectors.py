@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from tests.inspect.conftest import Speaker
+from zoo.checks import Refused
 from zoo.inspect.packed_arrays import unpack_numbers
 from zoo.inspect.vector_view import NUMBERS, build_vector_view
 from zoo.inspect.word_vectors import WordVectors, project_to_plane
+from zoo.model.build import build
+from zoo.testing.subject import SMALL
 
 
 def test_neighbors_are_those_of_a_plain_loop() -> None:
@@ -72,3 +75,21 @@ def test_the_view_has_words_tokens_and_neighbors(speaker: Speaker) -> None:
     torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(len(vectors)).double(), atol=1e-3, rtol=0)
     listed = {tuple(entry["ids"]) for entry in found["entries"]}
     assert all((token,) in listed for entry in found["entries"][:4] for token, _ in entry["neighbors"])
+
+
+def test_rows_that_are_no_token_are_no_neighbors(speaker: Speaker) -> None:
+    """A table with 64 rows more than the tokenizer has tokens, which would be the nearest."""
+    _, prompting = speaker()
+    size = prompting.tokenizer.get_vocab_size()
+    padded = build(SMALL | {"variant": "decoder"}, size + 64, seed=0)
+    padded.embedding.table.weight.data[size:] = padded.embedding.table.weight.data[prompting.encode("a", size)[0]]
+    found = build_vector_view(padded, prompting, prompting.encode("ab", size))
+    assert all(token < size for entry in found["entries"] for token, _ in entry["neighbors"] or ())
+
+
+@pytest.mark.parametrize("word", [" ", "", "z"])
+def test_words_without_vectors_are_refused(word: str, speaker: Speaker) -> None:
+    _, prompting = speaker()
+    small = build(SMALL | {"variant": "decoder"}, 50, seed=0)
+    with pytest.raises(Refused, match="words: "):
+        build_vector_view(small, prompting, [10], words=[word])

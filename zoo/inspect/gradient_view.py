@@ -13,6 +13,8 @@ from zoo.inspect.text_loss import build_text_batch
 from zoo.model.variants.variant import Variant
 
 STEPS = 5
+MOST_PARAMETERS = 500_000_000
+"""Parameters of a model up to which it is also built with initial weights."""
 
 
 def build_gradient_view(model: Variant, prompting: Prompting, text: str, folder: Path | None) -> dict[str, Any] | None:
@@ -24,7 +26,8 @@ def build_gradient_view(model: Variant, prompting: Prompting, text: str, folder:
         text: the text.
         folder: the folder of a run; None, or one without metrics, has no curves of a training.
     Returns:
-        the fields of :class:`zoo.inspect.gradients.GradientView`, and ``training``: the norm at each layer for up to
+        the fields of :class:`zoo.inspect.gradients.GradientView`, for more than ``MOST_PARAMETERS`` of the model itself
+        alone; ``most``, that number; and ``training``: the norm at each layer for up to
         five steps of each stack. None if there is nothing to predict: without a head, or in a decoder that reads a
         single token.
     """
@@ -34,7 +37,9 @@ def build_gradient_view(model: Variant, prompting: Prompting, text: str, folder:
     batch = build_text_batch(model, prompting, [text])
     logged = folder is not None and (folder / "metrics.csv").is_file()
     curves = read_gradient_curves(folder) if folder is not None and logged else ()
-    return {**asdict(measure_gradients(model, batch)), "training": _group_by_step(curves)}
+    few = sum(parameter.numel() for parameter in model.parameters()) <= MOST_PARAMETERS
+    found = asdict(measure_gradients(model, batch, initial=few))
+    return {**found, "most": MOST_PARAMETERS, "training": _group_by_step(curves)}
 
 
 def _group_by_step(curves: Sequence[GradientCurve]) -> dict[str, list[dict[str, Any]]]:

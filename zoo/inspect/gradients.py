@@ -64,7 +64,7 @@ class GradientView:
         objective: what the loss is of: ``next_token``, ``masked_token``, ``every_token`` or ``answer``.
         tokens: number of predicted tokens.
         seed: seed of the initial weights.
-        profiles: the model itself, and four that are freshly initialized.
+        profiles: the model itself, and four that are freshly initialized unless they were left out.
     """
 
     objective: str
@@ -73,7 +73,7 @@ class GradientView:
     profiles: tuple[GradientProfile, ...]
 
 
-def measure_gradients(model: Variant, batch: TextBatch, *, seed: int = 0) -> GradientView:
+def measure_gradients(model: Variant, batch: TextBatch, *, seed: int = 0, initial: bool = True) -> GradientView:
     """Measures gradients in a model as it is, and freshly initialized with and without residual connections and norms.
 
     With a residual connection Y = x + F(x), dY/dx = 1 + dF/dx: a gradient reaches every layer. Without, it is the
@@ -83,11 +83,12 @@ def measure_gradients(model: Variant, batch: TextBatch, *, seed: int = 0) -> Gra
         model: any variant with a head; gradients of its parameters are left as they are.
         batch: texts with the tokens to predict.
         seed: seed of the initial weights.
+        initial: whether models are freshly initialized, too; each needs the memory of the model itself for a while.
     """
     plan = model.plan
     assert plan is not None, "a model is built from a plan"
     profiles = [measure_profile(model, batch, "model")]
-    for name, slots in _REMOVED.items():
+    for name, slots in _REMOVED.items() if initial else ():
         made = _initialize(model, remove_parts(plan, slots), seed)
         profiles.append(measure_profile(made, batch, name))
     return GradientView(batch.objective, int((batch.targets >= 0).sum()), seed, tuple(profiles))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from zoo.checks import require
 from zoo.generation.prompting import Prompting
 from zoo.generation.token_labels import TokenLabeler
 from zoo.inspect.packed_arrays import pack_numbers
@@ -32,12 +33,14 @@ def build_vector_view(
         prompting: encodes words.
         ids: tokens of the text.
         words: further words; one of several tokens has the mean of their vectors.
+    Raises:
+        Refused: if a word has no token, or one that the model does not embed.
     """
-    labeler, special = TokenLabeler(prompting.tokenizer), _list_special_tokens(prompting)
+    labeler, special = TokenLabeler(prompting.tokenizer), _list_special_tokens(prompting, model.vocabulary)
     embedding = getattr(model, "source_embedding", None) or model.embedding
-    known = WordVectors(embedding.table.weight, [token for token in special if token < model.vocabulary])
+    known = WordVectors(embedding.table.weight, [*special, *_list_unused_rows(prompting, model.vocabulary)])
     most = max(8, NUMBERS // embedding.width)
-    asked = [(word, _encode_word(prompting, word)) for word in dict.fromkeys(words)]
+    asked = [(word, _encode_word(prompting, word, model.vocabulary)) for word in dict.fromkeys(words)]
     shown = [token for token in dict.fromkeys(ids) if token not in special][:WORDS]
     entries: list[dict[str, Any]] = []
     vectors = []
@@ -56,15 +59,26 @@ def build_vector_view(
     return {"entries": entries, "vectors": pack_numbers(stacked), "map": pack_numbers(plane)}
 
 
-def _list_special_tokens(prompting: Prompting) -> list[int]:
-    return [token for token, about in prompting.tokenizer.get_added_tokens_decoder().items() if about.special]
+def _list_special_tokens(prompting: Prompting, vocabulary: int) -> list[int]:
+    added = prompting.tokenizer.get_added_tokens_decoder()
+    return [token for token, about in added.items() if about.special and token < vocabulary]
 
 
-def _encode_word(prompting: Prompting, word: str) -> list[int]:
+def _list_unused_rows(prompting: Prompting, vocabulary: int) -> list[int]:
+    """Lists the rows of a table that are no token, as where a vocabulary is padded to a multiple of 64."""
+    return sorted(set(range(vocabulary)) - set(prompting.tokenizer.get_vocab(with_added_tokens=True).values()))
+
+
+def _encode_word(prompting: Prompting, word: str, vocabulary: int) -> list[int]:
     """Encodes a word as within a text: with a space before it where the vocabulary has such a token."""
     spaced = prompting.tokenizer.encode(f" {word}", add_special_tokens=False).ids
     plain = prompting.tokenizer.encode(word, add_special_tokens=False).ids
-    return list(spaced if len(spaced) <= len(plain) else plain)
+    ids = list(spaced if len(spaced) <= len(plain) else plain)
+    require(bool(ids and word.strip()), f"words: each must have a token: got {word!r}")
+    require(
+        max(ids) < vocabulary, f"words: the model has vectors for {vocabulary} tokens: {word!r} has token {max(ids)}"
+    )
+    return ids
 
 
 def _spell(labeler: TokenLabeler, token: int) -> str:

@@ -3,6 +3,7 @@ views.context = function (root, found) {
   const token = (at) => found.tokens[at.text][at.place];
   found.texts.forEach((_, n) => root.append(el("p", { class: "chips" }, ...found.tokens[n].map((one, i) =>
     chip(one, { class: i >= found.spans[n][0] && i < found.spans[n][1] ? "written" : "" })))));
+  if (data.model.variant === "decoder") root.append(say("p", "views.context.causal", {}, { class: "note" }));
   const tick = (i) => (i === 0 ? "E" : `${i}`);
   root.append(lineChart([
     { name: () => t("views.context.cosine"), values: found.layers.map((layer) => layer.cosine) },

@@ -12,5 +12,6 @@ views.gradients = function (root, found) {
       name: () => t("views.gradients.step", { step: curve.step }), values: curve.norms,
     })), { logarithmic: true, label: "views.gradients.axis", tick: (i) => `${i + 1}` }));
   }
+  if (found.profiles.length === 1) root.append(say("p", "views.gradients.large", { most: found.most.toLocaleString("en") }, { class: "note" }));
   root.append(say("p", "views.gradients.note", { tokens: found.tokens, seed: found.seed }, { class: "note" }));
 };

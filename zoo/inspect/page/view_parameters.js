@@ -1,11 +1,12 @@
 // Where the parameters are: shares by module, and how operations and cache grow with the length.
 views.parameters = function (root, found) {
   const bar = (key, shares) => {
-    const track = el("div", { class: "stacked" });
-    onLanguage(() => replace(track, ...Object.entries(shares).filter(([, share]) => share > 0.0005).map(([name, share]) =>
-      el("span", { class: `part-${name}`, style: `width:${100 * share}%`, title: `${t(`views.parameters.parts.${name}`)} ${percent(share)}` },
-        share > 0.16 ? `${t(`views.parameters.parts.${name}`)} ${percent(share)}` : null))));
-    return el("div", {}, say("h3", key), track);
+    const track = el("div", { class: "stacked" }), legend = el("p", { class: "legend shares" });
+    const parts = Object.entries(shares).filter(([, share]) => share > 0.0005);
+    const text = (name, share) => `${t(`views.parameters.parts.${name}`)} ${percent(share)}`;
+    replace(track, ...parts.map(([name, share]) => el("span", { class: `part-${name}`, style: `width:${100 * share}%` })));
+    onLanguage(() => replace(legend, ...parts.map(([name, share]) => el("span", {}, el("i", { class: `part-${name}` }), text(name, share)))));
+    return el("div", {}, say("h3", key), track, legend);
   };
   const table = el("table", { class: "measures" });
   onLanguage(() => replace(table,
