@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.command import zoo
+from zoo.cli.lecture_claims import Claim, read_claims
 from zoo.study.cells.expand_plan import expand_plan
 from zoo.study.cells.load_plan import load_plan
 from zoo.study.plan.find_study import list_studies
@@ -29,11 +32,26 @@ def test_every_study_can_be_read(study: str) -> None:
     assert load_plan(study).question
 
 
-@pytest.mark.parametrize("study", [claim["study"] for claim in TESTED])
+@pytest.mark.parametrize("study", sorted({claim["study"] for claim in TESTED}))
 def test_every_arm_of_the_lecture_can_be_trained(study: str) -> None:
     plan = load_plan(f"lecture/{study}")
-    assert len(expand_plan(plan).settings) == len(plan.arms) * len(plan.tasks)
+    expansion = expand_plan(plan)
+    assert len(expansion.settings) + len(expansion.left_out) == len(plan.arms) * len(plan.tasks)
     assert len(plan.seeds) >= 8
+
+
+@pytest.mark.parametrize("claim", [claim for claim in read_claims() if claim.study], ids=lambda claim: claim.number)
+def test_studies_of_the_lecture_have_a_reduced_size(
+    claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    counts = []
+    for words in ((), claim.reduced):
+        code, out, err = zoo("study", claim.study, *words, "--status", "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        counts.append(len(found["cells"]) + found["more"])
+    assert counts[1] < counts[0] / 2
 
 
 def test_there_are_twelve_claims_in_order() -> None:
