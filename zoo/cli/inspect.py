@@ -67,7 +67,11 @@ PARSER.add_value("--seed", "S", kind=int, help="seed of the sampling. Default: 0
 PARSER.add_value(
     "--word", "WORD", help="compare this word in two texts. Default: the longest word that both texts have"
 )
-PARSER.add_value("--vectors", "WORDS", help="further words on the map of word vectors, separated by commas")
+PARSER.add_value(
+    "--vectors",
+    "WORDS",
+    help="further words on the map of word vectors, separated by commas; king-man+woman computes with three",
+)
 PARSER.add_value(
     "--ablate",
     "NAMES",

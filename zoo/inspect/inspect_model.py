@@ -62,7 +62,7 @@ def inspect_model(
         sampling: sampling parameters; None for greedy decoding.
         second: another text, with which the contexts of a word are compared.
         word: a word of both texts; None for the longest that both have.
-        words: further words on the map of word vectors.
+        words: further words on the map of word vectors; ``king-man+woman`` computes with three.
         ablate: parts that are switched off one at a time, as in
             :func:`zoo.inspect.ablation_targets.find_targets`; without any, all sublayers and heads for which there is
             time.

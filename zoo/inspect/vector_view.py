@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from zoo.model.variants.variant import Variant
 
 NUMBERS = 400_000  # features of all tokens together whose vectors are in the page
 WORDS, NEIGHBORS = 60, 6
+_ARITHMETIC = re.compile(r"([^-+]+)-([^-+]+)\+([^-+]+)")
 
 
 def build_vector_view(
@@ -32,7 +35,8 @@ def build_vector_view(
         model: any variant.
         prompting: encodes words.
         ids: tokens of the text.
-        words: further words; one of several tokens has the mean of their vectors.
+        words: further words; one of several tokens has the mean of their vectors. ``king-man+woman`` computes with
+            three words, whose tokens are not among its neighbors.
     Raises:
         Refused: if a word has no token, or one that the model does not embed.
     """
@@ -40,15 +44,15 @@ def build_vector_view(
     embedding = getattr(model, "source_embedding", None) or model.embedding
     known = WordVectors(embedding.table.weight, [*special, *_list_unused_rows(prompting, model.vocabulary)])
     most = max(8, NUMBERS // embedding.width)
-    asked = [(word, _encode_word(prompting, word, model.vocabulary)) for word in dict.fromkeys(words)]
+    asked = [(word, _encode_terms(prompting, word, model.vocabulary)) for word in dict.fromkeys(words)]
     shown = [token for token in dict.fromkeys(ids) if token not in special][:WORDS]
     entries: list[dict[str, Any]] = []
     vectors = []
-    for text, tokens in [*asked, *((_spell(labeler, token), [token]) for token in shown)][:most]:
-        vectors.append(known.compute_vector(tokens))
-        found = known.find_neighbors(vectors[-1], NEIGHBORS, without=tokens)
+    for text, terms in [*asked, *((_spell(labeler, token), [[token]]) for token in shown)][:most]:
+        vectors.append(known.combine(*terms) if len(terms) == 3 else known.compute_vector(terms[0]))
+        found = known.find_neighbors(vectors[-1], NEIGHBORS, without=[*chain(*terms)])
         neighbors = [[each.id, round(each.cosine, 4)] for each in found]
-        entries.append({"ids": list(tokens), "text": text, "neighbors": neighbors})
+        entries.append({"ids": terms[0] if len(terms) == 1 else [], "text": text, "neighbors": neighbors})
     present = {tuple(entry["ids"]) for entry in entries}
     further = dict.fromkeys(token for entry in entries for token, _ in entry["neighbors"])
     for token in [token for token in further if (token,) not in present][: max(0, most - len(entries))]:
@@ -67,6 +71,12 @@ def _list_special_tokens(prompting: Prompting, vocabulary: int) -> list[int]:
 def _list_unused_rows(prompting: Prompting, vocabulary: int) -> list[int]:
     """Lists the rows of a table that are no token, as where a vocabulary is padded to a multiple of 64."""
     return sorted(set(range(vocabulary)) - set(prompting.tokenizer.get_vocab(with_added_tokens=True).values()))
+
+
+def _encode_terms(prompting: Prompting, word: str, vocabulary: int) -> list[list[int]]:
+    """Encodes a word, or the three of ``a-b+c``."""
+    found = _ARITHMETIC.fullmatch(word)
+    return [_encode_word(prompting, term, vocabulary) for term in (found.groups() if found else [word])]
 
 
 def _encode_word(prompting: Prompting, word: str, vocabulary: int) -> list[int]:

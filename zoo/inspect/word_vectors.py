@@ -55,13 +55,17 @@ class WordVectors:
         best = cosines.topk(min(count, int(cosines.isfinite().sum())))
         return [Neighbor(*each) for each in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
-    def solve_analogy(self, a: Sequence[int], b: Sequence[int], c: Sequence[int], count: int) -> list[Neighbor]:
-        """Finds the tokens nearest to a - b + c, each a word of one or more tokens; these are not among the answers.
+    def combine(self, a: Sequence[int], b: Sequence[int], c: Sequence[int]) -> Tensor:
+        """Computes a - b + c of the directions of words of one or more tokens each ``[width]``.
 
         Source: Mikolov et al. 2013 (arXiv:1301.3781).
         """
         a_direction, b_direction, c_direction = (F.normalize(self.compute_vector(ids), dim=0) for ids in (a, b, c))
-        return self.find_neighbors(a_direction - b_direction + c_direction, count, without=[*a, *b, *c])
+        return a_direction - b_direction + c_direction
+
+    def solve_analogy(self, a: Sequence[int], b: Sequence[int], c: Sequence[int], count: int) -> list[Neighbor]:
+        """Finds the tokens nearest to a - b + c; those of the three words are not among the answers."""
+        return self.find_neighbors(self.combine(a, b, c), count, without=[*a, *b, *c])
 
 
 def project_to_plane(vectors: Tensor) -> Tensor:
