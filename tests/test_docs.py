@@ -52,7 +52,12 @@ OUTPUT = re.compile(r"\n+```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 EXACT = ("list", "show")  # commands that print the same on every machine, at the size that a page asks for
 SMALL = ["steps=2", "evaluate=2", "model.dim=32", "model.hidden=32", "batch=32", "examples=1", "threads=1"]
-FEWER = {"data=numbers": ["data.limit=100"], "data=pydocs": ["data.validation=0.005"], "data=chinese": ["data.texts=500"]}
+FEWER = {
+    "data=numbers": ["data.limit=100"],
+    "data=pydocs": ["data.validation=0.005"],
+    "data=chinese": ["data.texts=500"],
+    "data=stories": ["data.texts=500"],
+}
 
 
 class Block(NamedTuple):

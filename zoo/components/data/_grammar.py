@@ -48,9 +48,10 @@ class Field:
 class Grammar:
     """Writes texts from rules and tables of words.
 
-    A rule lists templates, one a line. A table lists words, one a line, below a line with the names of its columns, all
-    separated by commas; a slash separates alternatives in a cell. Cells are templates, too. A row is never chosen
-    while the text remembers it under a name, so that two names stand for two different things.
+    A rule lists templates, one a line or in a list of YAML. A table lists words, one a line, below a line with the
+    names of its columns, all separated by commas; or it is a list of mappings. A slash separates alternatives in a
+    cell. Cells are templates, too. A row is never chosen while the text remembers it under a name, so that two names
+    stand for two different things.
 
     Args:
         text: YAML with the mappings ``rules`` and ``tables``.
@@ -59,7 +60,7 @@ class Grammar:
 
     def __init__(self, text: str, computed: Mapping[str, Callable[[Random], Row]]) -> None:
         read = yaml.safe_load(text)
-        self.rules: dict[str, list[str]] = {name: block.splitlines() for name, block in read["rules"].items()}
+        self.rules: dict[str, list[str]] = {name: _read_lines(block) for name, block in read["rules"].items()}
         self.tables = {name: _read_table(block) for name, block in read["tables"].items()}
         self.computed = computed
         versions = f"{text} python={sys.version_info.major}.{sys.version_info.minor}"
@@ -99,7 +100,13 @@ def _get_word(row: Row) -> str:
     return next(iter(row.values()))
 
 
-def _read_table(block: str) -> Sequence[Row]:
+def _read_lines(block: str | list[str]) -> list[str]:
+    return block.splitlines() if isinstance(block, str) else block
+
+
+def _read_table(block: str | list[Row]) -> Sequence[Row]:
+    if isinstance(block, list):
+        return block
     columns, *rows = ([cell.strip() for cell in line.split(",")] for line in block.splitlines())
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
