@@ -12,7 +12,7 @@ from zoo.components.data.stories import Stories, capitalize_sentences, choose_ar
 GIRLS = "Anna Mia Lily Emma Sara Nora Zoe Clara Ruth Alice Olga Ida Maya Lena Rosa Julia Eva Hana Grace Amy"
 BOYS = "Tom Ben Max Leo Sam Paul Jack Omar Ivan Noah Hugo Adam Felix Oscar Peter Ali Finn Karl Luke Daniel"
 # All words of the stories that follow an article and begin with the sound of a vowel.
-VOWELS = """account animal answer ant antelope apple artist awful early eagle egg elegant elm empty enormous
+VOWELS = """account adventure animal answer ant antelope apple artist awful early eagle egg elegant elm empty enormous
 enthusiastic error evening expensive eye hour ice icy idea inn insect island injured oak oar odd office old open orange
 ordinary otter owl umbrella ugly uncle unripe unusual abandoned accordion"""
 FEMALE, MALE, VOWEL_SOUND = (set(words.split()) for words in (GIRLS, BOYS, VOWELS))
