@@ -58,6 +58,11 @@ def test_rows_that_do_not_fit_their_columns_are_an_error() -> None:
         Grammar("{rules: {text: a}, tables: {t: 'x, y\n\n1'}}", {})
 
 
+def test_a_rule_and_a_table_of_one_name_are_refused() -> None:
+    with pytest.raises(Refused, match="must have different names: got animal twice"):
+        build("one", animal="two")
+
+
 def list_fields(texts: list[str]) -> list[Field]:
     return [piece for text in texts for piece in parse_template(text) if isinstance(piece, Field)]
 

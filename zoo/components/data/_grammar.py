@@ -63,6 +63,8 @@ class Grammar:
         self.rules: dict[str, list[str]] = {name: _read_lines(block) for name, block in read["rules"].items()}
         self.tables = {name: _read_table(block) for name, block in read["tables"].items()}
         self.computed = computed
+        twice = [name for name in self.rules if name in self.tables or name in computed]
+        require(not twice, f"rules and tables must have different names: got {', '.join(twice)} twice")
         versions = f"{text} python={sys.version_info.major}.{sys.version_info.minor}"
         self.digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
 
