@@ -39,7 +39,7 @@ from zoo.study.plan.tasks import TASK_OPTIONS
 from zoo.testing.declaration_checks import GIVEN
 
 ROOT = Path(__file__).parents[1]
-NAMED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+NAMED = [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md"]
 PAGES = [page for page in (*NAMED, *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
 DOCS = {page.stem: page.read_text(encoding="utf8") for page in PAGES if page.parent.name == "docs"}
 

@@ -22,6 +22,16 @@ def test_the_table_of_kinds_names_every_component_once() -> None:
     }
 
 
+def test_the_chinese_readme_has_the_same_parts() -> None:
+    """The same headings in order, commands of the English one, and every kind with its Chinese name."""
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf8")
+    assert len(re.findall(r"^##? ", chinese, re.MULTILINE)) == len(re.findall(r"^##? ", README, re.MULTILINE))
+    kinds = [re.findall(r"^\| (\w+ [^\x00-\x7f]+) \|", text, re.MULTILINE) for text in (README, chinese)]
+    assert kinds[0] == kinds[1]
+    commands = [set(re.findall(r"^(make \w+|zoo \w+) ", text, re.MULTILINE)) for text in (README, chinese)]
+    assert commands[1] <= commands[0] | {"zoo lecture"}
+
+
 def test_every_preset_is_named() -> None:
     presets = {file.stem for file in (find_package_folder("conf") / "model").glob("*.yaml")} - {"hub"}
     assert presets <= set(re.findall(r"`(\w+)`", README))

@@ -43,6 +43,20 @@ def test_json_has_the_text_and_every_view(trained: Path) -> None:
     assert found["sampling"]["seed"] == 2
 
 
+def test_a_preset_of_any_size_has_a_page_without_weights(tmp_path: Path) -> None:
+    """The published sizes of Llama 3 and DeepSeek-V3, whose parameters are known."""
+    for preset, parameters in (("llama3/8b", 8_030_261_248), ("deepseek_v3/671b", 671_026_404_352)):
+        file = tmp_path / "page.html"
+        code, _, err = zoo("inspect", f"model={preset}", "--out", str(file))
+        assert code == 0, err
+        found = json.loads(zoo("inspect", f"model={preset}", "--json").out)
+        assert found["views"]["parameters"]["parameters"] == parameters
+        assert set(found["views"]) == {"parameters", "shapes"}
+        text = file.read_text(encoding="utf8")
+        assert '<section id="shapes"' in text
+        assert '<section id="attention"' not in text
+
+
 def test_steps_are_printed_with_the_text_of_generate(trained: Path) -> None:
     text = zoo("generate", str(trained), "407", "--greedy", "--tokens", "4").out.strip("\n")
     code, out, err = zoo("generate", str(trained), "407", "--greedy", "--tokens", "4", "--steps")
@@ -62,6 +76,8 @@ def test_steps_are_printed_with_the_text_of_generate(trained: Path) -> None:
         (["folder", "a", "--tokens", "-1"], "--tokens: must not be negative: got -1"),
         (["folder", "a", "--temperature", "0"], "--temperature: must be positive"),
         (["folder", "a", "--json", "--out", "x"], "--json: makes no sense together with --out"),
+        (["model=gpt2", "--seed", "1"], "--seed: goes with the folder of a model that has weights"),
+        (["model=gpx"], "model: unknown choice 'gpx'"),
         (["nowhere", "a"], "nowhere is neither a run nor a checkpoint"),
     ],
 )

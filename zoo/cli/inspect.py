@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.checks import Refused
 from zoo.cli.generate import build_sampling_options, list_sampling_problems, read_prompt, select_device
 from zoo.cli.parser import Given, Parser
 from zoo.system.terminal import say
+
+if TYPE_CHECKING:
+    from zoo.inspect.inspection import Inspection
 
 LANGUAGES = ("en", "zh")
 
@@ -17,6 +21,10 @@ LANGUAGES = ("en", "zh")
 def _problems(given: Given) -> Iterable[str]:
     """Yields what is wrong with the words alone, before a model is read."""
     flags = PARSER.collect_flags(given)
+    if _is_composed(given):
+        alone = [name for name in flags if name not in ("--out", "--language", "--json", "--device")]
+        yield from (f"{name}: goes with the folder of a model that has weights" for name in alone)
+        return
     if not 2 <= len(given.words) <= 3:
         yield f"zoo inspect needs the folder of a run or checkpoint, and one or two texts: got {len(given.words)} words"
     if given.word is not None and len(given.words) < 3:
@@ -32,7 +40,7 @@ def _problems(given: Given) -> Iterable[str]:
 
 PARSER = Parser(
     "inspect",
-    ["FOLDER TEXT [TEXT]"],
+    ["FOLDER TEXT [TEXT]", "OVERRIDE ..."],
     "show what happens inside a model, as a page",
     description=(
         "Let a model read a text and go on with it, and write one HTML page that shows what happens inside: the loop "
@@ -42,6 +50,7 @@ PARSER = Parser(
     ),
     arguments={
         "FOLDER": "the folder of a finished run or of a checkpoint",
+        "OVERRIDE": "a model without weights, of any size, as for zoo show: only its parameters and shapes are shown",
         "TEXT": (
             "the text to read, and another one with which the context of a word is compared; - reads standard input. "
             "Put -- before a text that begins with a dash"
@@ -50,6 +59,7 @@ PARSER = Parser(
     examples=[
         'zoo inspect runs/ebe67b8e1d18397a "a fluffy blue creature roamed the"',
         'zoo inspect my_bert "She sat on the bank of the river." "She took money to the bank." --word bank',
+        "zoo inspect model=deepseek_v3/671b --out deepseek.html",
         'zoo inspect my_qwen "苹果公司发布了新款" --language zh --temperature 0.8 --out apple.html',
     ],
     needs_words=True,
@@ -89,19 +99,41 @@ PARSER.add_value(
 
 def run(given: Given) -> int:
     """Writes the page, or prints its data."""
+    out = Path(given.out or "inspect.html")
+    if not given.json and out.is_dir():
+        raise Refused(f"--out: must be a file: got the folder {out}")
+    found = _inspect_composed(given) if _is_composed(given) else _inspect_folder(given)
+    if given.json:
+        say(found.to_json())
+        return 0
+    file = found.write(out, given.language or "en")
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    return 0
+
+
+def _is_composed(given: Given) -> bool:
+    """True if all words are overrides, and the first is no folder."""
+    words = given.words
+    return bool(words) and all("=" in word for word in words) and not os.path.isdir(words[0])
+
+
+def _inspect_composed(given: Given) -> Inspection:
+    from zoo.inspect.inspect_plan import inspect_plan
+
+    return inspect_plan(given.words)
+
+
+def _inspect_folder(given: Given) -> Inspection:
     from zoo.generation import Sampling
     from zoo.generation.trained_model import open_model
     from zoo.inspect.inspect_model import inspect_model
 
-    out = Path(given.out or "inspect.html")
-    if not given.json and out.is_dir():
-        raise Refused(f"--out: must be a file: got the folder {out}")
     options = build_sampling_options(PARSER.collect_flags(given))
     device, (folder, *texts) = select_device(given.device), given.words
     source = open_model(folder)
     source.model.to(device)
     name = os.path.basename(os.path.abspath(folder))
-    found = inspect_model(
+    return inspect_model(
         source.model,
         source.prompting,
         read_prompt(texts[0]),
@@ -114,9 +146,3 @@ def run(given: Given) -> int:
         words=[word for word in (given.vectors or "").split(",") if word],
         ablate=[name for name in (given.ablate or "").split(",") if name],
     )
-    if given.json:
-        say(found.to_json())
-        return 0
-    file = found.write(out, given.language or "en")
-    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB; open it in a browser")
-    return 0

@@ -70,6 +70,15 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def find_plan(overrides: Sequence[str]) -> ModelPlan:
+    """Plans the model of overrides that :func:`describe` accepts."""
+    given = compose_run(overrides)
+    _, plan, found = build.check(resolve_checkpoint_config(given["model"], given["data"], []).model)
+    if found or plan is None:
+        raise Refused("\n".join(found))
+    return plan
+
+
 def _describe_task_head(head: KeptHead) -> dict[str, Any]:
     """Describes a task head that is kept beside the model."""
     return {"architecture": head.architecture, "parameters": head.parameters}

@@ -13,6 +13,7 @@ from tests.inspect.conftest import Speaker
 from tests.report.browser.test_browser import browser  # noqa: F401
 from zoo.generation import Sampling
 from zoo.inspect.inspect_model import inspect_model
+from zoo.inspect.inspect_plan import inspect_plan
 from zoo.inspect.page import LANGUAGES, list_views, read_strings
 
 if TYPE_CHECKING:
@@ -77,6 +78,16 @@ def test_hostile_texts_are_shown_as_text(
     assert opened.locator("img, main script").count() == 0
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     assert "\ufffd" not in opened.locator("#head").inner_text()
+    assert said == []
+
+
+def test_a_model_without_weights_has_two_views(page: tuple[Page, list[str]], tmp_path: Path) -> None:
+    opened, said = page
+    opened.goto(inspect_plan(["model=gemma3", "data/tokenizer=bytes"]).write(tmp_path / "page.html").as_uri())
+    assert opened.locator("section.view").count() == 2
+    assert opened.locator("#head .chips").count() == 0
+    opened.locator("#shapes summary").nth(2).click()
+    assert "def forward" in opened.locator("#shapes pre").nth(2).inner_text()
     assert said == []
 
 
