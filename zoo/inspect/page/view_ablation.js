@@ -36,12 +36,14 @@ views.ablation = function (root, found) {
   function drawList() {
     replace(list, ...found.ablations.slice(0, 12).map((one, i) => el("li", {},
       el("button", { type: "button", "data-part": i, onclick: () => choose(i) }, name(one.target)),
-      el("span", { class: "track" }, el("i", { style: `width:${one.change === null ? 100 : (100 * Math.max(0, one.change)) / most}%` })),
+      el("span", { class: "track" }, el("i", {
+        class: one.change < 0 ? "falls" : "", style: `width:${one.change === null ? 100 : (100 * Math.abs(one.change)) / most}%`,
+      })),
       el("span", { class: "value" }, signed(one.change)))));
   }
   function drawDetail() {
     const one = found.ablations[at];
-    const shown = (key, text) => [el("p", { class: "note" }, t(key)), el("p", { class: "text" }, text === "" ? t("views.ablation.nothing") : text)];
+    const shown = (key, text) => [el("p", { class: "note" }, t(key)), el("p", { class: "text" }, text === "" ? t("views.ablation.nothing") : text.replace(/\n/g, MARKS["\n"]))];
     replace(detail,
       el("h3", {}, t("views.ablation.without", { name: name(one.target) })),
       el("p", {}, t("views.ablation.losses", { loss: one.loss === null ? t("views.ablation.overflow") : number(one.loss, 3), change: signed(one.change) }), " ",
