@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -79,3 +80,34 @@ def test_verdicts_state_what_the_report_says(claim: dict[str, Any]) -> None:
 
 def test_only_studies_have_verdicts() -> None:
     assert all((claim["study"] is None) == (claim["verdict"] is None) for claim in CLAIMS)
+
+
+# ------------------------------------------------------------------------------------------- shares of parameters
+
+
+@pytest.fixture(scope="module")
+def shares() -> Any:
+    path = LECTURE / "modules" / "list_shares.py"
+    spec = importlib.util.spec_from_file_location("list_shares", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_committed_shares_are_those_of_the_presets(shares: Any) -> None:
+    committed = (LECTURE / "modules" / "shares.md").read_text(encoding="utf8")
+    assert committed == shares.build_page(), "run python experiments/lecture/modules/list_shares.py"
+
+
+def test_shares_of_gpt2_follow_from_its_sizes(shares: Any) -> None:
+    """Twelve layers of four matrices and two, with biases; a tied table of 50257 tokens, 1024 positions, 25 norms."""
+    dim, layers = 768, 12
+    attention, ffn = layers * 4 * dim * (dim + 1), layers * (8 * dim * dim + 5 * dim)
+    embedding, other = 50257 * dim, 1024 * dim + (2 * layers + 1) * 2 * dim
+    total = attention + ffn + embedding + other
+    view = shares.measure_preset("gpt2/small")
+    assert view.parameters == total
+    expected = {"attention": attention, "ffn": ffn, "embedding": embedding, "head": 0, "other": other}
+    assert view.shares == pytest.approx({name: amount / total for name, amount in expected.items()})
