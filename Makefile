@@ -21,9 +21,9 @@ short-demo: $(VENV)/installed
 	sh tests/short_demo.sh $(BIN)
 
 # A first model that speaks: trained in minutes, then asked for three texts; docs/data.md says how it was chosen.
-# OVERRIDES changes the training: make story OVERRIDES="steps=2000 threads=4"
+# OVERRIDES changes the training: make story OVERRIDES="steps=4000 threads=2"
 MODELS := models
-STORY := model=llama model.dim=128 model.hidden=352 optimizer.lr=3e-3 batch=16 steps=400 evaluate=200 threads=1
+STORY := model=llama model.dim=128 model.hidden=352 optimizer.lr=3e-3 batch=8 steps=2400 evaluate=400 threads=1
 NEWEST = $$(ls -td $(MODELS)/$@/*/ | head -n 1)
 story: $(VENV)/installed
 	$(BIN)/zoo train data=stories $(STORY) runs=$(MODELS)/$@ $(OVERRIDES)
