@@ -44,17 +44,16 @@ def test_json_has_the_text_and_every_view(trained: Path) -> None:
 
 
 def test_a_preset_of_any_size_has_a_page_without_weights(tmp_path: Path) -> None:
-    """The published sizes of Llama 3 and DeepSeek-V3, whose parameters are known."""
-    for preset, parameters in (("llama3/8b", 8_030_261_248), ("deepseek_v3/671b", 671_026_404_352)):
-        file = tmp_path / "page.html"
-        code, _, err = zoo("inspect", f"model={preset}", "--out", str(file))
-        assert code == 0, err
-        found = json.loads(zoo("inspect", f"model={preset}", "--json").out)
-        assert found["views"]["parameters"]["parameters"] == parameters
-        assert set(found["views"]) == {"parameters", "shapes"}
-        text = file.read_text(encoding="utf8")
-        assert '<section id="shapes"' in text
-        assert '<section id="attention"' not in text
+    """The published Llama 3, whose number of parameters is known."""
+    file = tmp_path / "page.html"
+    code, _, err = zoo("inspect", "model=llama3/8b", "--out", str(file))
+    assert code == 0, err
+    text = file.read_text(encoding="utf8")
+    found = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert found["views"]["parameters"]["parameters"] == 8_030_261_248
+    assert set(found["views"]) == {"parameters", "shapes"}
+    assert '<section id="shapes"' in text
+    assert '<section id="attention"' not in text
 
 
 def test_steps_are_printed_with_the_text_of_generate(trained: Path) -> None:

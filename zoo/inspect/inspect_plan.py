@@ -8,7 +8,7 @@ from dataclasses import asdict
 from zoo.inspect.inspection import Inspection
 from zoo.inspect.parameters import measure_parameters
 from zoo.inspect.shapes import walk_shapes
-from zoo.inspect.summary import describe, find_plan
+from zoo.inspect.summary import plan_overrides
 
 LENGTH = 32
 """Tokens of the row that walks through the model, or fewer if it has fewer positions."""
@@ -22,12 +22,12 @@ def inspect_plan(overrides: Sequence[str]) -> Inspection:
     Raises:
         Refused: with every problem of model and data, one per line.
     """
-    described, plan = describe(overrides), find_plan(overrides)
-    parameters = measure_parameters(plan, described["vocabulary"])
+    plan, vocabulary = plan_overrides(overrides)
+    parameters = measure_parameters(plan, vocabulary)
     length = min(LENGTH, parameters.limit or LENGTH)
     views = {
         "parameters": asdict(parameters),
-        "shapes": asdict(walk_shapes(plan, described["vocabulary"], length)),
+        "shapes": asdict(walk_shapes(plan, vocabulary, length)),
     }
     about = {
         "name": " ".join(overrides),

@@ -70,13 +70,21 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def find_plan(overrides: Sequence[str]) -> ModelPlan:
-    """Plans the model of overrides that :func:`describe` accepts."""
+def plan_overrides(overrides: Sequence[str]) -> tuple[ModelPlan, int]:
+    """Plans the model of overrides, and finds the size of its vocabulary.
+
+    Raises:
+        Refused: with every problem of model and data, one per line.
+    """
     given = compose_run(overrides)
-    _, plan, found = build.check(resolve_checkpoint_config(given["model"], given["data"], []).model)
-    if found or plan is None:
-        raise Refused("\n".join(found))
-    return plan
+    problems: list[str] = []
+    start = resolve_checkpoint_config(given["model"], given["data"], problems)
+    checked, plan, found = build.check(start.model)
+    data = check_data(start.data, problems)
+    problems += [] if start.failed else found
+    if problems or plan is None:
+        raise Refused("\n".join(problems))
+    return plan, find_vocabulary_size(plan, checked, {**given, "data": data})
 
 
 def _describe_task_head(head: KeptHead) -> dict[str, Any]:
