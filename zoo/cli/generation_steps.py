@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zoo.generation.sampling import Sampling
-from zoo.generation.steps import Candidate, Step, generate_with_candidates
+from zoo.generation.steps import Step, TokenCandidate, generate_with_candidates
 from zoo.generation.trained_model import TrainedModel
 from zoo.system.terminal import escape_controls, say, say_raw
 
@@ -45,7 +45,7 @@ def _format_step(step: Step) -> Iterator[str]:
     yield "  " + "  ".join(f"{_spell(one)} {one.probability:.0%}" for one in step.candidates[:_CANDIDATES])
 
 
-def _spell(candidate: Candidate) -> str:
+def _spell(candidate: TokenCandidate) -> str:
     """Spells a token in one line; spaces and line breaks have signs."""
     text = candidate.label.text.replace(" ", "␣").replace("\n", "⏎")
     return escape_controls(text) or "∅"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from zoo.checks import Refused, require_positive
-from zoo.generation.prompting import Prompting
+from zoo.generation.prompting import Prompting, require_positions
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.variant import Variant
 
@@ -60,8 +60,7 @@ def fill(model: Variant, prompting: Prompting, prompts: Sequence[str], *, candid
     for prompt, row in zip(prompts, rows, strict=True):
         if prompting.mask not in row:
             raise Refused(f"a prompt must have a mask for each token to predict ({spelled}): got {prompt!r}")
-        if model.limit is not None and len(row) > model.limit:
-            raise Refused(f"the prompt is too long: the model has {model.limit} positions: got {len(row)} tokens")
+        require_positions(model.limit, len(row))
     return [_fill_row(model, prompting, row, candidates) for row in rows]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from zoo.checks import Refused
+from zoo.generation.prompting import require_positions
 from zoo.generation.reader import PromptReader
 from zoo.generation.sampling import Choose
 from zoo.model.inputs import Inputs
@@ -51,9 +52,9 @@ def count_tokens_left(model: Variant, inputs: Inputs, tokens: int | None) -> int
     if tokens is not None and tokens < 1:
         raise Refused(f"tokens: must be positive: got {tokens}")
     if isinstance(model, EncoderDecoder) and inputs.source is not None:
-        _require_read(inputs.source, model.encoder.limit)
+        require_positions(model.encoder.limit, inputs.source.shape[1])
     most = model.reader.limit
-    _require_read(inputs.tokens, most)
+    require_positions(most, inputs.tokens.shape[1])
     if most is None:
         return tokens or _TOKENS
     length = inputs.tokens.shape[1]
@@ -69,8 +70,3 @@ def require_numbers(logits: Tensor) -> Tensor:
     if bool(logits.isnan().any()):
         raise Refused("the logits of the model are NaN: did its training diverge?")
     return logits
-
-
-def _require_read(tokens: Tensor, most: int | None) -> None:
-    if most is not None and tokens.shape[1] > most:
-        raise Refused(f"the prompt is too long: the model has {most} positions: got {tokens.shape[1]} tokens")

@@ -67,8 +67,13 @@ class Prompting:
 
     @cached_property
     def _silent(self) -> frozenset[int]:
+        return self.special - self.shown
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """All special tokens of the tokenizer."""
         added = self.tokenizer.get_added_tokens_decoder()
-        return frozenset(token for token, about in added.items() if about.special) - self.shown
+        return frozenset(token for token, about in added.items() if about.special)
 
     def build_inputs(self, model: Variant, rows: Sequence[Sequence[int]]) -> Inputs:
         """Batches encoded prompts as inputs of a decoder or an encoder-decoder."""
@@ -82,6 +87,12 @@ class Prompting:
             return Inputs(start, source=tokens, source_segment=segment)
         length = torch.tensor([len(row) for row in rows], device=device)[:, None]
         return Inputs(tokens[:, -1:], position=length - 1, source=tokens, source_segment=segment)
+
+
+def require_positions(limit: int | None, length: int, what: str = "prompt") -> None:
+    """Requires a prompt of ``length`` tokens to fit into the positions of a model; without a limit any does."""
+    if limit is not None and length > limit:
+        raise Refused(f"the {what} is too long: the model has {limit} positions: got {length} tokens")
 
 
 def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:

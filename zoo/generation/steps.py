@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ TEMPERATURES = tuple(round(0.1 * step, 1) for step in range(1, 21))
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TokenCandidate:
     """A token that may come next.
 
     Args:
@@ -50,7 +51,7 @@ class Step:
         ended: whether the chosen token ends the text.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TokenCandidate, ...]
     chosen: int
     entropy: float
     rest: tuple[float, ...]
@@ -110,7 +111,7 @@ def generate_with_candidates(
 
 def _list_candidates(
     logits: Tensor, chosen: int, count: int, sampling: Sampling | None, labeler: TokenLabeler, before: Sequence[int]
-) -> tuple[tuple[Candidate, ...], int]:
+) -> tuple[tuple[TokenCandidate, ...], int]:
     """Lists the likeliest tokens and the chosen one, and the index of that one."""
     ids = logits.topk(min(count, len(logits))).indices.tolist()
     if chosen not in ids:
@@ -123,7 +124,7 @@ def _list_candidates(
     else:
         chances = sampling.compute_probabilities(logits)
     found = tuple(
-        Candidate(
+        TokenCandidate(
             labeler.label_candidate(token, before),
             float(shifted[token]),
             float(probabilities[token]),
@@ -134,11 +135,11 @@ def _list_candidates(
     return found, ids.index(chosen)
 
 
-def _describe_rest(logits: Tensor, candidates: Sequence[Candidate]) -> tuple[float, tuple[float, ...]]:
+def _describe_rest(logits: Tensor, candidates: Sequence[TokenCandidate]) -> tuple[float, tuple[float, ...]]:
     """Computes the entropy in bits, and the logarithms of the sums over all tokens that are no candidates."""
     shifted = logits.double() - logits.max()
     log_probabilities = shifted.log_softmax(dim=-1)
-    entropy = -float((log_probabilities.exp() * log_probabilities.clamp(min=-1e9)).sum()) / 0.6931471805599453
+    entropy = -float((log_probabilities.exp() * log_probabilities.clamp(min=-1e9)).sum()) / math.log(2)
     others = shifted.clone()
     others[[candidate.label.id for candidate in candidates]] = -torch.inf
     sums = [max(-1e9, float((others / temperature).logsumexp(dim=-1))) for temperature in TEMPERATURES]

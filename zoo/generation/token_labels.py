@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import tokenizers
 
 from zoo.components.tokenizer.bytes import list_byte_characters
+from zoo.generation.transcript import UNFINISHED
 
-_UNFINISHED = "\ufffd"  # decoders write it for an incomplete UTF-8 sequence
 _BEFORE = 8  # tokens that are decoded with a token, since decoders drop the space that begins a text
 _LONGEST = 16  # tokens of bytes that may form a character or a cluster of characters together
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -61,7 +61,7 @@ class TokenLabeler:
         if token in self._special:
             return TokenLabel(token, self._special[token], kind="special")
         text = self._decode_after(before[-_BEFORE:], [token])
-        if text and _UNFINISHED not in text:
+        if text and UNFINISHED not in text:
             return TokenLabel(token, text)
         return TokenLabel(token, self._spell_bytes(token), kind="bytes")
 
@@ -75,14 +75,14 @@ class TokenLabeler:
             if len(run) < count or run[-1] in self._special:
                 break
             text = self._decode_after(before, run)
-            if text and _UNFINISHED not in text:
+            if text and UNFINISHED not in text:
                 return [TokenLabel(token, text, place, count) for place, token in enumerate(run, 1)]
         return [TokenLabel(ids[start], self._spell_bytes(ids[start]), kind="bytes")]
 
     def _decode_after(self, before: Sequence[int], run: Sequence[int]) -> str:
         """Decodes what ``run`` adds to the text of ``before``."""
         earlier = [token for token in before if token not in self._special]
-        prefix = self._decode(earlier).rstrip(_UNFINISHED)
+        prefix = self._decode(earlier).rstrip(UNFINISHED)
         whole = self._decode([*earlier, *run])
         return whole[len(prefix) :] if whole.startswith(prefix) else self._decode(run)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import final
 
-_UNFINISHED = "\ufffd"  # decoders write it for an incomplete UTF-8 sequence
+UNFINISHED = "\ufffd"  # decoders write it for an incomplete UTF-8 sequence
 
 
 @final
@@ -36,7 +36,7 @@ class Transcript:
         if token in self._ends:
             return self.finish()
         self.tokens.append(token)
-        return self._publish(self._decode(self.tokens).rstrip(_UNFINISHED))
+        return self._publish(self._decode(self.tokens).rstrip(UNFINISHED))
 
     def finish(self) -> str:
         """Ends the text; returns what was held back."""

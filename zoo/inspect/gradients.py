@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from zoo.checks import Refused
 from zoo.inspect.text_loss import TextBatch, compute_text_loss
 from zoo.model.build import assemble
 from zoo.model.plan import ModelPlan, Part
@@ -86,7 +87,8 @@ def measure_gradients(model: Variant, batch: TextBatch, *, seed: int = 0, initia
         initial: whether models are freshly initialized, too; each needs the memory of the model itself for a while.
     """
     plan = model.plan
-    assert plan is not None, "a model is built from a plan"
+    if plan is None:
+        raise Refused("gradients with other weights need a model that was built from a config: got model.plan=None")
     profiles = [measure_profile(model, batch, "model")]
     for name, slots in _REMOVED.items() if initial else ():
         made = _initialize(model, remove_parts(plan, slots), seed)

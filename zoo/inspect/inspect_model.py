@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from zoo.checks import Refused
-from zoo.generation.prompting import Prompting
+from zoo.generation.prompting import Prompting, require_positions
 from zoo.generation.sampling import Sampling
 from zoo.generation.steps import Step, generate_with_candidates
 from zoo.generation.token_labels import TokenLabel, TokenLabeler
@@ -70,12 +70,10 @@ def inspect_model(
     Raises:
         Refused: if a text has no token, more tokens than the model has positions, or more than ``LONGEST``.
     """
-    row = prompting.encode(text, model.vocabulary)
-    inputs = _build_inputs(model, prompting, row)
+    inputs = _build_inputs(model, prompting, prompting.encode(text, model.vocabulary))
     _require_positions(model, inputs)
     steps = _generate(model, prompting, text, inputs, tokens, sampling)
-    written = [step.candidates[step.chosen].label.id for step in steps]
-    whole = _append(inputs, written)
+    whole = _append(inputs, [step.candidates[step.chosen].label.id for step in steps])
     trace = trace_model(model, whole, make_summarizer(model, whole))
     read = whole.tokens if whole.source is None else whole.source
     views: dict[str, Any] = {
@@ -89,26 +87,31 @@ def inspect_model(
         "ablation": build_ablation_view(model, prompting, text, ablate),
         "gradients": build_gradient_view(model, prompting, text, folder),
     }
-    labeler = TokenLabeler(prompting.tokenizer)
     return Inspection(
         {
-            "model": {
-                "name": name,
-                "variant": model.name,
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                "vocabulary": model.vocabulary,
-            },
+            "model": _describe_model(model, name),
             "text": text,
             "prompt": inputs.tokens.shape[1],
             "sampling": _describe_sampling(sampling),
-            "tokens": [asdict(label) for label in labeler.label_row(whole.tokens[0].tolist())],
-            "source": None
-            if whole.source is None
-            else [asdict(label) for label in labeler.label_row(whole.source[0].tolist())],
-            "words": {token: _spell(labeler.label_candidate(token, [])) for token in sorted(_collect_ids(views))},
+            **_label_tokens(TokenLabeler(prompting.tokenizer), whole, views),
             "views": views,
         }
     )
+
+
+def _describe_model(model: Variant, name: str) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"name": name, "variant": model.name, "parameters": parameters, "vocabulary": model.vocabulary}
+
+
+def _label_tokens(labeler: TokenLabeler, inputs: Inputs, views: Mapping[str, Any]) -> dict[str, Any]:
+    """Labels the tokens of the inputs in order, and by their ids those that views name."""
+    rows = {"tokens": inputs.tokens, "source": inputs.source}
+    labels = {
+        name: None if row is None else [asdict(label) for label in labeler.label_row(row[0].tolist())]
+        for name, row in rows.items()
+    }
+    return {**labels, "words": {token: _spell(labeler.label_candidate(token, [])) for token in _collect_ids(views)}}
 
 
 def _describe_plan(model: Variant, length: int) -> dict[str, Any]:
@@ -131,8 +134,7 @@ def _require_positions(model: Variant, inputs: Inputs) -> None:
     length = max(inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
     if length > LONGEST:
         raise Refused(f"the text is too long: at most {LONGEST} tokens can be inspected: got {length}")
-    if model.limit is not None and length > model.limit:
-        raise Refused(f"the text is too long: the model has {model.limit} positions: got {length} tokens")
+    require_positions(model.limit, length, "text")
 
 
 def _generate(
@@ -170,14 +172,14 @@ def _spell(label: TokenLabel) -> tuple[str, str]:
     return label.text, label.kind
 
 
-def _collect_ids(views: Mapping[str, Any]) -> set[int]:
+def _collect_ids(views: Mapping[str, Any]) -> list[int]:
     """Collects the tokens that views name by their ids alone."""
     found = set(_flatten(views["lens"]["ids"])) if views["lens"] else set()
     for entry in views["word_vectors"]["entries"]:
         found |= {token for token, _ in entry["neighbors"] or ()}
     for stack in views["stream"]:
         found |= set(_flatten(stack["directions"]["ids"])) if stack["directions"] else set()
-    return found
+    return sorted(found)
 
 
 def _flatten(values: Any) -> Iterable[int]:

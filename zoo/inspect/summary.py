@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.text import Text
 
 from zoo.checks import Refused
-from zoo.config.checkpoint_start import resolve_checkpoint_config
+from zoo.config.checkpoint_start import Start, resolve_checkpoint_config
 from zoo.config.compose import compose_run
 from zoo.config.data_and_objective import (
     check_data,
@@ -42,14 +42,8 @@ def describe(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         Refused: with every problem of model and data, one per line.
     """
-    given = compose_run(overrides)
-    problems: list[str] = []
-    start = resolve_checkpoint_config(given["model"], given["data"], problems)
-    checked, plan, found = build.check(start.model)
-    data = check_data(_fit_length(start.data, plan, overrides) if start.keys else start.data, problems)
-    problems += [] if start.failed else found
-    if problems or plan is None:
-        raise Refused("\n".join(problems))
+    composed = _compose(overrides)
+    given, start, checked, plan, data = composed.given, composed.start, composed.checked, composed.plan, composed.data
     _require_positions(plan, data["length"])
     vocabulary = find_vocabulary_size(plan, checked, {**given, "data": data})
     model = build_on_meta(plan, vocabulary)
@@ -76,15 +70,32 @@ def plan_overrides(overrides: Sequence[str]) -> tuple[ModelPlan, int]:
     Raises:
         Refused: with every problem of model and data, one per line.
     """
+    composed = _compose(overrides)
+    given = {**composed.given, "data": composed.data}
+    return composed.plan, find_vocabulary_size(composed.plan, composed.checked, given)
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """A composed config, the checkpoint that it starts from, and its checked model and data."""
+
+    given: Mapping[str, Any]
+    start: Start
+    checked: dict[str, Any]
+    plan: ModelPlan
+    data: dict[str, Any]
+
+
+def _compose(overrides: Sequence[str]) -> _Composed:
     given = compose_run(overrides)
     problems: list[str] = []
     start = resolve_checkpoint_config(given["model"], given["data"], problems)
     checked, plan, found = build.check(start.model)
-    data = check_data(start.data, problems)
+    data = check_data(_fit_length(start.data, plan, overrides) if start.keys else start.data, problems)
     problems += [] if start.failed else found
     if problems or plan is None:
         raise Refused("\n".join(problems))
-    return plan, find_vocabulary_size(plan, checked, {**given, "data": data})
+    return _Composed(given, start, checked, plan, data)
 
 
 def _describe_task_head(head: KeptHead) -> dict[str, Any]:

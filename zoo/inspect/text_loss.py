@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.checks import Refused, require
 from zoo.generation.greedy import pick_likeliest
 from zoo.generation.loop import count_tokens_left, generate_steps
-from zoo.generation.prompting import Prompting, pad_left
+from zoo.generation.prompting import Prompting, pad_left, require_positions
 from zoo.model.inputs import Inputs
 from zoo.model.variants.encoder import Encoder
 from zoo.model.variants.variant import Variant
@@ -76,7 +76,7 @@ def build_text_batch(
         require(len(answers) == len(rows), f"answers: must be one for each text: got {len(answers)} for {len(rows)}")
         written = [_encode(model, prompting, answer) for answer in answers]
     batch = _append_answers(prompting.build_inputs(model, rows), written)
-    _require_positions(model.reader.limit, batch.inputs.tokens)
+    require_positions(model.reader.limit, batch.inputs.tokens.shape[1], "text")
     return batch
 
 
@@ -90,19 +90,20 @@ def _predict_next(model: Variant, rows: Sequence[Sequence[int]]) -> TextBatch:
     if max(len(row) for row in rows) < 2:
         raise Refused("the text must have at least two tokens, since each predicts the next: got 1")
     tokens, segment = pad_left(rows, model.embedding.table.weight.device)
-    _require_positions(model.reader.limit, tokens)
+    require_positions(model.reader.limit, tokens.shape[1], "text")
     targets = F.pad(tokens[:, 1:], (0, 1), value=-1)
     return TextBatch(Inputs(tokens, segment), _hide_padding(targets, segment), "next_token")
 
 
 def _mask_rows(model: Variant, prompting: Prompting, rows: Sequence[Sequence[int]], seed: int) -> TextBatch:
     tokens, segment = pad_left(rows, model.embedding.table.weight.device)
-    _require_positions(model.reader.limit, tokens)
+    require_positions(model.reader.limit, tokens.shape[1], "text")
     targets = _hide_padding(tokens, segment)
     if prompting.mask is None:
         return TextBatch(Inputs(tokens, segment), targets, "every_token")
-    special = [number for number, about in prompting.tokenizer.get_added_tokens_decoder().items() if about.special]
-    free = (targets >= 0) & ~torch.isin(tokens, torch.tensor(special, dtype=torch.long, device=tokens.device))
+    free = (targets >= 0) & ~torch.isin(
+        tokens, torch.tensor([*prompting.special], dtype=torch.long, device=tokens.device)
+    )
     free |= (targets >= 0) & ~free.any(dim=1, keepdim=True)  # a text of special tokens alone
     chance = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(seed)).to(tokens.device)
     chance = chance.masked_fill(~free, 2.0)
@@ -114,11 +115,6 @@ def _mask_rows(model: Variant, prompting: Prompting, rows: Sequence[Sequence[int
 
 def _hide_padding(targets: Tensor, segment: Tensor | None) -> Tensor:
     return targets if segment is None else targets.masked_fill(segment < 0, -1)
-
-
-def _require_positions(limit: int | None, tokens: Tensor) -> None:
-    if limit is not None and tokens.shape[1] > limit:
-        raise Refused(f"the text is too long: the model has {limit} positions: got {tokens.shape[1]} tokens")
 
 
 # -------------------------------------------------------------------------------------------------------------- answers

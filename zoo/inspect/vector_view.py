@@ -40,7 +40,8 @@ def build_vector_view(
     Raises:
         Refused: if a word has no token, or one that the model does not embed.
     """
-    labeler, special = TokenLabeler(prompting.tokenizer), _list_special_tokens(prompting, model.vocabulary)
+    labeler = TokenLabeler(prompting.tokenizer)
+    special = {token for token in prompting.special if token < model.vocabulary}
     embedding = getattr(model, "source_embedding", None) or model.embedding
     known = WordVectors(embedding.table.weight, [*special, *_list_unused_rows(prompting, model.vocabulary)])
     most = max(8, NUMBERS // embedding.width)
@@ -61,11 +62,6 @@ def build_vector_view(
     stacked = F.normalize(torch.stack(vectors), dim=-1) if vectors else torch.zeros(0, embedding.width)
     plane = project_to_plane(stacked) if vectors else torch.zeros(0, 2)
     return {"entries": entries, "vectors": pack_numbers(stacked), "map": pack_numbers(plane)}
-
-
-def _list_special_tokens(prompting: Prompting, vocabulary: int) -> list[int]:
-    added = prompting.tokenizer.get_added_tokens_decoder()
-    return [token for token, about in added.items() if about.special and token < vocabulary]
 
 
 def _list_unused_rows(prompting: Prompting, vocabulary: int) -> list[int]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
 from zoo.inspect.parameters import ParameterView, measure_parameters
-from zoo.inspect.summary import find_vocabulary_size
-from zoo.model.build import check
+from zoo.inspect.summary import plan_overrides
 from zoo.system.units import format_count
 
 PAGE = Path(__file__).with_name("shares.md")
@@ -26,11 +24,7 @@ thirds, 66.7. Learned positions and norms are other modules.
 
 def measure_preset(name: str) -> ParameterView:
     """Measures the parameters of a preset, with its own vocabulary or that of the default data."""
-    given = compose_run([f"model={name}"])
-    checked, plan, problems = check(given["model"])
-    if plan is None or problems:
-        raise ValueError(f"{name}: {'; '.join(problems)}")
-    return measure_parameters(plan, find_vocabulary_size(plan, checked, given), lengths=())
+    return measure_parameters(*plan_overrides([f"model={name}"]), lengths=())
 
 
 def format_row(name: str, view: ParameterView) -> str:
