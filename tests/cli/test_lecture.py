@@ -10,9 +10,10 @@ import pytest
 
 from tests.command import TINY, zoo
 from zoo.cli import lecture
-from zoo.cli.lecture_claims import LANGUAGES, read_claims, read_model_overrides
+from zoo.cli.lecture_claims import read_claims, read_model_overrides
 from zoo.config.checking import check_run
 from zoo.config.compose import compose_run
+from zoo.inspect.languages import LANGUAGES
 from zoo.inspect.page import list_views
 from zoo.study.plan.find_study import list_studies
 
@@ -80,6 +81,17 @@ def _short(words: list[str]) -> list[str]:
     return ["--tokens", "2"] if words[0] == "inspect" else []
 
 
+@pytest.mark.parametrize("number", CLAIMS)
+def test_a_claim_is_run_or_refused(number: int) -> None:
+    """A claim without a page and without a study says so instead of doing nothing."""
+    code, out, err = zoo("lecture", str(number), "--dry-run", "--model", "mine")
+    if CLAIMS[number].texts or CLAIMS[number].study:
+        assert "\n$ zoo " in out, err
+    else:
+        assert (code, out) == (2, "")
+        assert f"claim {number} has neither a page nor a study yet" in err
+
+
 def test_claims_are_told_as_json() -> None:
     found = json.loads(zoo("lecture", "9", "--json").out)
     assert [claim["number"] for claim in found] == [9]
@@ -91,7 +103,7 @@ def test_claims_are_told_as_json() -> None:
         (["13"], "unknown claim 13: choices: 1, 2, 3"),
         (["1", "2"], "zoo lecture takes one claim: got 2"),
         (["--full"], "--full: goes with a claim, such as zoo lecture 9"),
-        (["1", "--language", "de"], "--language: must be en or zh: got de"),
+        (["1", "--language", "de"], "--language: unknown choice 'de': choices: en, zh"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], line: str) -> None:

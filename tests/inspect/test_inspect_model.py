@@ -14,7 +14,7 @@ from zoo.checks import Refused
 from zoo.generation import Sampling, generate
 from zoo.inspect.attention_view import GRID_CELLS
 from zoo.inspect.head_measures import measure_heads
-from zoo.inspect.inspect_model import inspect_model
+from zoo.inspect.inspect_model import LONGEST, inspect_model
 from zoo.inspect.packed_arrays import pack_bits, pack_numbers, unpack_numbers
 from zoo.model.capture import capture
 
@@ -84,6 +84,21 @@ def test_texts_that_cannot_be_read_are_refused(text: str, speaker: Speaker) -> N
     model, prompting = speaker(position={"name": "learned", "length": 16})
     with pytest.raises(Refused, match="must not be empty" if not text else "16 positions: got 20 tokens"):
         inspect_model(model, prompting, text, "mine")
+
+
+@pytest.mark.parametrize("options", [{"tokens": LONGEST}, {"second": "ab " * LONGEST, "tokens": 0}])
+def test_what_takes_too_much_memory_is_refused_at_once(options: dict[str, Any], speaker: Speaker) -> None:
+    model, prompting = speaker(position={"name": "rotary"})
+    with pytest.raises(Refused, match=f"at most {LONGEST} tokens can be inspected: got"):
+        inspect_model(model, prompting, "ab", "mine", **options)
+
+
+def test_a_page_has_two_languages(speaker: Speaker) -> None:
+    model, prompting = speaker()
+    found = inspect_model(model, prompting, "ab", "mine", tokens=0)
+    assert '<html lang="zh">' in found.to_html("zh")
+    with pytest.raises(Refused, match="language must be one of en, zh: got fr"):
+        found.to_html("fr")  # type: ignore[arg-type]
 
 
 def test_a_text_that_fills_all_positions_is_only_read(speaker: Speaker) -> None:

@@ -18,6 +18,7 @@ import zoo
 from zoo.config.compose import compose_run
 from zoo.config.groups import list_choices
 from zoo.inspect.shapes import ModuleCall, walk_shapes
+from zoo.inspect.source_code import read_forward
 from zoo.model.build import VARIANTS, build, check
 from zoo.model.plan import ModelPlan
 from zoo.model.schema import SLOTS
@@ -142,4 +143,12 @@ def test_source_that_is_in_no_file_is_left_out() -> None:
     names: dict[str, Any] = {"nn": nn, "Tensor": Tensor}
     exec("class Made(nn.Module):\n    def forward(self, x: Tensor) -> Tensor:\n        return x", names)
     found = read_forward(names["Made"])
+    assert (found.line, found.body, found.arguments) == ("", "", ("x",))
+
+
+def test_a_forward_that_is_a_lambda_has_no_source() -> None:
+    class Doubled(nn.Module):
+        forward = lambda self, x: 2 * x  # noqa: E731
+
+    found = read_forward(Doubled)
     assert (found.line, found.body, found.arguments) == ("", "", ("x",))

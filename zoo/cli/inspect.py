@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 from zoo.checks import Refused
 from zoo.cli.generate import build_sampling_options, list_sampling_problems, read_prompt, select_device
 from zoo.cli.parser import Given, Parser
+from zoo.inspect.languages import LANGUAGES
 from zoo.system.terminal import say
 
 if TYPE_CHECKING:
     from zoo.inspect.inspection import Inspection
 
-LANGUAGES = ("en", "zh")
-
 
 def _problems(given: Given) -> Iterable[str]:
     """Yields what is wrong with the words alone, before a model is read."""
     flags = PARSER.collect_flags(given)
+    if given.json:
+        others = [name for name in ("--out", "--language") if name in flags]
+        yield from (f"--json: makes no sense together with {name}" for name in others)
     if _is_composed(given):
         alone = [name for name in flags if name not in ("--out", "--language", "--json", "--device")]
         yield from (f"{name}: goes with the folder of a model that has weights" for name in alone)
@@ -31,10 +33,6 @@ def _problems(given: Given) -> Iterable[str]:
         yield "--word: needs a second text, in which the word has another context"
     if given.tokens is not None and given.tokens < 0:
         yield f"--tokens: must not be negative: got {given.tokens}"
-    if given.language not in (None, *LANGUAGES):
-        yield f"--language: must be en or zh: got {given.language}"
-    if given.json and given.out is not None:
-        yield "--json: makes no sense together with --out"
     yield from list_sampling_problems(flags)
 
 
@@ -66,7 +64,9 @@ PARSER = Parser(
     check=_problems,
 )
 PARSER.add_value("--out", "FILE", help="write the page to FILE. Default: inspect.html in the working directory")
-PARSER.add_value("--language", "LANGUAGE", help="language of the page at first: en or zh. Default: en")
+PARSER.add_value(
+    "--language", "LANGUAGE", choices=LANGUAGES, help="language of the page at first: en or zh. Default: en"
+)
 PARSER.add_value(
     "--tokens", "N", kind=int, help="generate at most N tokens. Default: 24, or fewer if the model has fewer positions"
 )

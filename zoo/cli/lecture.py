@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from zoo.checks import Refused
-from zoo.cli.lecture_claims import LANGUAGES, Claim, read_claims, read_model_overrides
+from zoo.cli.lecture_claims import Claim, read_claims, read_model_overrides
 from zoo.cli.parser import Given, Parser
+from zoo.inspect.languages import LANGUAGES
 from zoo.system.terminal import say
 
 _RUNS = "runs=runs/lecture"
@@ -28,8 +29,6 @@ def _problems(given: Given) -> Iterable[str]:
         yield f"zoo lecture takes one claim: got {len(given.words)}"
     numbers = [str(claim.number) for claim in read_claims()]
     yield from (f"unknown claim {word}: choices: {', '.join(numbers)}" for word in given.words if word not in numbers)
-    if given.language not in (None, *LANGUAGES):
-        yield f"--language: must be en or zh: got {given.language}"
     if not given.words:
         alone = [flag for flag in ("--model", "--full", "--dry-run") if flag in PARSER.collect_flags(given)]
         yield from (f"{flag}: goes with a claim, such as zoo lecture 9" for flag in alone)
@@ -48,7 +47,12 @@ PARSER = Parser(
     examples=["zoo lecture", "zoo lecture 9", "zoo lecture 8 --language zh", "zoo lecture 1 --model my_qwen"],
     check=_problems,
 )
-PARSER.add_value("--language", "LANGUAGE", help="en or zh: language of the model's texts and of the page. Default: en")
+PARSER.add_value(
+    "--language",
+    "LANGUAGE",
+    choices=LANGUAGES,
+    help="en or zh: language of the model's texts and of the page. Default: en",
+)
 PARSER.add_value("--model", "FOLDER", help="look inside this run or checkpoint instead of training a small model")
 PARSER.add_switch("--full", help="run the study at the size of its committed report")
 PARSER.add_switch("--dry-run", help="print the commands and run nothing")
@@ -85,6 +89,10 @@ def _print_claim(claim: Claim) -> None:
 def _run_claim(claim: Claim, given: Given) -> int:
     """Runs the commands of a claim one after another, each printed first, up to the first that fails."""
     language = given.language or "en"
+    if not claim.texts and claim.study is None:
+        raise Refused(
+            f"claim {claim.number} has neither a page nor a study yet: docs/lecture.md says what can be compared"
+        )
     say(f"{claim.number}. {claim.title[language]}: {claim.says[language]}")
     for words in list_commands(claim, language, model=given.model, full=given.full):
         say(f"\n$ zoo {shlex.join(words)}")

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from zoo.inspect.languages import LANGUAGES
 from zoo.system.installation import find_package_folder
 
-LANGUAGES = ("en", "zh")
 Texts = Mapping[str, str]
 """A text in each language, by ``en`` and ``zh``."""
 

@@ -71,7 +71,9 @@ def inspect_model(
         Refused: if a text has no token, more tokens than the model has positions, or more than ``LONGEST``.
     """
     inputs = _build_inputs(model, prompting, prompting.encode(text, model.vocabulary))
-    _require_positions(model, inputs)
+    _require_positions(model, inputs, tokens or 0)
+    if second is not None:
+        _require_positions(model, _build_inputs(model, prompting, prompting.encode(second, model.vocabulary)), 0)
     steps = _generate(model, prompting, text, inputs, tokens, sampling)
     whole = _append(inputs, [step.candidates[step.chosen].label.id for step in steps])
     trace = trace_model(model, whole, make_summarizer(model, whole))
@@ -130,10 +132,11 @@ def _build_inputs(model: Variant, prompting: Prompting, row: Sequence[int]) -> I
     return prompting.build_inputs(model, [row])
 
 
-def _require_positions(model: Variant, inputs: Inputs) -> None:
+def _require_positions(model: Variant, inputs: Inputs, further: int) -> None:
+    """Requires the text, and ``further`` tokens behind it, to be no longer than what can be inspected and read."""
     length = max(inputs.tokens.shape[1], 0 if inputs.source is None else inputs.source.shape[1])
-    if length > LONGEST:
-        raise Refused(f"the text is too long: at most {LONGEST} tokens can be inspected: got {length}")
+    if length + further > LONGEST:
+        raise Refused(f"the text is too long: at most {LONGEST} tokens can be inspected: got {length + further}")
     require_positions(model.limit, length, "text")
 
 

@@ -37,17 +37,22 @@ def read_forward(cls: type[nn.Module]) -> SourceCode:
     arguments = tuple(inspect.signature(forward).parameters)[1:]
     try:
         lines, number = inspect.getsourcelines(forward)
-    except (OSError, TypeError):  # made in a notebook or by exec
+        definition, body = _split(lines)
+    except (OSError, TypeError, SyntaxError):  # made in a notebook or by exec, or not by a definition
         return SourceCode(f"{cls.__module__}.{cls.__qualname__}", "", "", arguments)
-    definition, body = _split(lines)
     file = _shorten_path(inspect.getsourcefile(forward) or "", forward.__module__)
     return SourceCode(f"{file}:{number + definition}", lines[definition].strip(), body, arguments)
 
 
 def _split(lines: list[str]) -> tuple[int, str]:
-    """Returns the index of the line of the definition, and what follows the docstring."""
+    """Returns the index of the line of the definition, and what follows the docstring.
+
+    Raises:
+        SyntaxError: if the lines hold no definition, as those of a lambda.
+    """
     node = ast.parse(textwrap.dedent("".join(lines))).body[0]
-    assert isinstance(node, ast.FunctionDef)
+    if not isinstance(node, ast.FunctionDef):
+        raise SyntaxError("no definition of a function")
     skipped = 1 if ast.get_docstring(node) is not None and len(node.body) > 1 else 0
     body = lines[node.body[skipped].lineno - 1 :]
     more = ["…\n"] if len(body) > MOST_LINES else []

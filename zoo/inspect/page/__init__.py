@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from zoo.checks import require
+from zoo.inspect.languages import LANGUAGES
 from zoo.system.pages import build_policy, embed_json, normalize_script
-
-LANGUAGES = ("en", "zh")
 
 
 def render_page(data: Mapping[str, Any], language: str) -> str:
@@ -22,7 +22,10 @@ def render_page(data: Mapping[str, Any], language: str) -> str:
     Args:
         data: as of :class:`zoo.inspect.inspection.Inspection`.
         language: the language at first, ``en`` or ``zh``.
+    Raises:
+        Refused: if there is no such language.
     """
+    require(language in LANGUAGES, f"language must be one of {', '.join(LANGUAGES)}: got {language}")
     views = [name for name in list_views() if data["views"].get(name) is not None]
     scripts = [_read("core.js"), *(_read(f"view_{name}.js") for name in views), _read("start.js")]
     script = normalize_script("\n".join(scripts))
