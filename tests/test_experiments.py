@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 LECTURE = ROOT / "experiments" / "lecture"
 CLAIMS: list[dict[str, Any]] = yaml.safe_load((LECTURE / "claims.yaml").read_text(encoding="utf8"))
 TESTED = [claim for claim in CLAIMS if claim["study"]]
-NUMBER = re.compile(r"\d+\.\d+(?: ± \d+\.\d+)?")
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)? ± \d[\d,.]*\d|\d+\.\d+")
 
 
 def test_studies_in_folders_are_listed() -> None:

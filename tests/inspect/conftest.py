@@ -1,4 +1,4 @@
-"""A model of each variant with a tokenizer of bytes, which reads any text."""
+"""A model of each variant with a tokenizer of bytes, or another, that reads any text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from zoo.components.tokenizer.bytes import Bytes
 from zoo.generation.prompting import Prompting
@@ -20,10 +21,10 @@ Speaker = Callable[..., tuple[Variant, Prompting]]
 def speaker(tiny: Callable[..., dict[str, Any]], lively: Callable[..., None]) -> Speaker:
     """Builds a model and the prompting that it would have after training; parts of the model by keyword."""
 
-    def make(variant: str = "decoder", **over: Any) -> tuple[Variant, Prompting]:
-        model = build(tiny(variant, **over), TOKENIZER.get_vocab_size(), seed=0).eval()
+    def make(variant: str = "decoder", tokenizer: Tokenizer = TOKENIZER, **over: Any) -> tuple[Variant, Prompting]:
+        model = build(tiny(variant, **over), tokenizer.get_vocab_size(), seed=0).eval()
         lively(model)
-        start = (TOKENIZER.token_to_id("<bos>"),) if variant == "encoder_decoder" else ()
-        return model, Prompting(TOKENIZER, own_rules=False, start=start)
+        start = (tokenizer.token_to_id("<bos>"),) if variant == "encoder_decoder" else ()
+        return model, Prompting(tokenizer, own_rules=False, start=start)
 
     return make

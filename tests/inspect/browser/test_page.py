@@ -11,6 +11,7 @@ import pytest
 
 from tests.inspect.conftest import Speaker
 from tests.report.browser.test_browser import browser  # noqa: F401
+from zoo.components.tokenizer.bpe import BytePairs
 from zoo.generation import Sampling
 from zoo.inspect.inspect_model import inspect_model
 from zoo.inspect.inspect_plan import inspect_plan
@@ -26,7 +27,7 @@ HOSTILE = {
     "combining": "e\u0301\u0301\u0301 \u0301a",
     "emoji": "👩‍👩‍👧 🏳️‍🌈 🇨🇳",
     "control": "a\x00b\x07\x1b[31m\u2028c",
-    "one line": "x" * 3_000,
+    "one line": "x" * 10_000,
     "chinese": "苹果公司发布了新款iPhone",
 }
 
@@ -43,6 +44,8 @@ def page(browser: Browser) -> Iterator[tuple[Page, list[str]]]:  # noqa: F811
 
 
 def write(folder: Path, speaker: Speaker, variant: str, text: str, **over: Any) -> Path:
+    if len(text) > 1000:  # bytes would be more tokens than a page reads
+        over["tokenizer"] = BytePairs(vocabulary=259).build(["x" * 200] * 3)
     model, prompting = speaker(variant, position={"name": "rotary"}, **over)
     tokens = 6 if len(text) < 1000 else 1
     return inspect_model(model, prompting, text, "mine", tokens=tokens, sampling=Sampling()).write(folder / "page.html")
