@@ -42,8 +42,11 @@ def has_state(subject: Subject) -> bool:
     """True if the component is an attention whose cache is a state instead of tokens."""
     if subject.entry.kind != "attention" or not subject.is_causal:
         return False
-    with torch.no_grad():
-        _, caches = run_with_cache(subject.model, subject.make_inputs(rows=1), [LENGTH])
+    try:
+        with torch.no_grad():
+            _, caches = run_with_cache(subject.model, subject.make_inputs(rows=1), [LENGTH])
+    except Exception:  # cached_equals_full reports it
+        return False
     return any(layer.attention is not None and bool(layer.attention.state) for layer in caches)
 
 
