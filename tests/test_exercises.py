@@ -120,4 +120,4 @@ def test_both_languages_have_the_same_solutions() -> None:
 def test_links_of_the_solutions_lead_somewhere() -> None:
     for page in (STARTS / "solutions.md", STARTS / "solutions.zh.md"):
         for link in LINK.findall(page.read_text(encoding="utf8")):
-            assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
+            assert "://" in link or (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
