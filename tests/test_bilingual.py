@@ -1,4 +1,4 @@
-"""A page and its translation are compared: each kind of difference is found."""
+"""Pages and their translations have the same structure; each kind of difference is found."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from tests.bilingual import compare_structure
 
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ("lecture", "exercises", "exercises/solutions", "interview")
 BLOCK = "```bash\nzoo list\n```\n"
 ENGLISH = f"# Title\n\n中文：[页](page.zh.md).\n\n## Part\n\nRun `zoo list` ([help](other.md)).\n\n{BLOCK}"
 CHINESE = f"# 标题\n\nEnglish: [page](page.md).\n\n## 部分\n\n运行 `zoo list`（[帮助](other.zh.md)）。\n\n{BLOCK}"
@@ -34,3 +36,8 @@ def test_differences_are_found(old: str, new: str, tmp_path: Path) -> None:
         return
     with pytest.raises(AssertionError):
         compare_structure(english, chinese)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_both_languages_have_the_same_structure(page: str) -> None:
+    compare_structure(DOCS / f"{page}.md", DOCS / f"{page}.zh.md")

@@ -23,7 +23,6 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 
 import zoo as public
-from tests.bilingual import compare_structure
 from tests.command import zoo
 from zoo.api import study_result
 from zoo.cli.main import COMMANDS, PARSER
@@ -42,8 +41,6 @@ from zoo.testing.declaration_checks import GIVEN
 ROOT = Path(__file__).parents[1]
 NAMED = [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md"]
 PAGES = [page for page in (*NAMED, *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
-RUN = [page for page in PAGES if not page.name.endswith(".zh.md")]
-"""A Chinese page has the blocks of its English page: tests/bilingual.py."""
 DOCS = {page.stem: page.read_text(encoding="utf8") for page in PAGES if page.parent.name == "docs"}
 
 BLOCK = re.compile(
@@ -184,7 +181,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reader")
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_do_what_the_page_says(page: Path, reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page from top to bottom, so that later commands find what earlier ones made."""
     monkeypatch.chdir(reader)
@@ -264,11 +261,6 @@ def test_code_can_be_read(page: Path) -> None:
             compile(block.body, f"{page.name}, block {number}", "exec")
         if block.language == "yaml":
             yaml.safe_load(block.body)
-
-
-def test_every_chinese_page_is_compared_with_its_english_page() -> None:
-    for page in set(PAGES) - set(RUN):
-        compare_structure(page.with_name(page.name.replace(".zh.md", ".md")), page)
 
 
 def test_every_page_is_in_the_index() -> None:
