@@ -203,6 +203,15 @@ def test_a_summary_shows_itself() -> None:
     assert summary._repr_html_() == f"<pre>{summary!r}</pre>"
 
 
+def test_a_summary_is_a_text_in_jupyter_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There rich would display every line by itself, and the environment asks for color."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = repr(zoo.show(*SIZE))
+    assert shown.startswith("decoder  ")
+    assert "\x1b" not in shown
+
+
 # --------------------------------------------------------------------------------------------- studies and reports
 
 

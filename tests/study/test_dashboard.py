@@ -92,7 +92,11 @@ def test_runs_that_choose_a_learning_rate_are_told_apart(cells: list[Cell]) -> N
     assert "0 of 3 runs done; up to 5 more will follow" in out.getvalue()
 
 
-def test_where_there_is_no_terminal_nothing_is_turned_aside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("color", ["", "1"])
+def test_where_there_is_no_terminal_nothing_is_turned_aside(
+    color: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", color)  # as Jupyter sets it
     with show_dashboard(Dashboard(), tmp_path / "log") as tell:
         os.write(1, b"of a run\n")
         tell("of the study")

@@ -86,7 +86,7 @@ def show_dashboard(dashboard: Dashboard, log: Path) -> Iterator[PrintLine]:
     Output of the runs would break the dashboard. While it is shown, this process and its children write to ``log``
     instead, whatever the launcher. Without a terminal, runs print their own lines.
     """
-    if not Terminal().is_interactive:
+    if not (sys.stdout.isatty() and Terminal().is_interactive):  # Jupyter asks for color where no cursor can move
         yield print_error_line
         return
     with _redirect_terminal(log) as terminal:

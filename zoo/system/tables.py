@@ -24,11 +24,25 @@ _UNLIMITED_WIDTH = 10_000  # columns where the output is not a terminal
 class Terminal(Console):
     """A rich console that prints text literally: without markup, emoji codes, or control sequences.
 
-    If the output is not a terminal, its width is ``COLUMNS``, or unlimited where that is unset.
+    If the output is not a terminal, its width is ``COLUMNS``, or unlimited where that is unset. Jupyter, where rich
+    would display every line by itself, is like any other output.
+
+    Args:
+        file: Output stream; standard output by default.
+        width: Width in characters; that of the terminal by default.
+        plain: If True, prints no styles, even where the environment asks for color.
     """
 
-    def __init__(self, file: TextIO | None = None, width: int | None = None) -> None:
-        super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False)
+    def __init__(self, file: TextIO | None = None, width: int | None = None, *, plain: bool = False) -> None:
+        super().__init__(
+            file=file,
+            width=width,
+            force_terminal=False if plain else None,
+            force_jupyter=False,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
         if width is None and not self.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
             self.width = _UNLIMITED_WIDTH
 
@@ -65,7 +79,7 @@ class Terminal(Console):
 def capture_text(draw: Callable[[Terminal], None]) -> str:
     """Returns what a function prints to a terminal, as plain text."""
     out = io.StringIO()
-    draw(Terminal(out))
+    draw(Terminal(out, plain=True))
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
