@@ -38,6 +38,8 @@ def _find(link: str, page: Path) -> Path:
 
 def _translate(link: str, page: Path) -> str:
     """Returns the link as a Chinese page has it."""
-    if "://" not in link and _find(link, page).with_suffix(".zh.md").exists():
-        return link.replace(".md", ".zh.md")
-    return link
+    path = _find(link, page)
+    translated = f".zh{path.suffix}"
+    return (
+        link.replace(path.suffix, translated) if "://" not in link and path.with_suffix(translated).exists() else link
+    )

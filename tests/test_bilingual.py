@@ -9,7 +9,7 @@ import pytest
 from tests.bilingual import compare_structure
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("lecture", "exercises", "exercises/solutions", "interview")
+PAGES = [page.relative_to(DOCS).as_posix().removesuffix(".zh.md") for page in sorted(DOCS.rglob("*.zh.md"))]
 BLOCK = "```bash\nzoo list\n```\n"
 ENGLISH = f"# Title\n\n中文：[页](page.zh.md).\n\n## Part\n\nRun `zoo list` ([help](other.md)).\n\n{BLOCK}"
 CHINESE = f"# 标题\n\nEnglish: [page](page.md).\n\n## 部分\n\n运行 `zoo list`（[帮助](other.zh.md)）。\n\n{BLOCK}"

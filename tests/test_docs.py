@@ -1,4 +1,4 @@
-"""The documentation is run: its commands, links and code, and the plug-in that it shows."""
+"""The documentation is run: its commands, links and code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import contextlib
 import glob
 import inspect
 import io
-import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +40,7 @@ PAGES = [page for page in (*NAMED, *sorted((ROOT / "docs").glob("*.md"))) if pag
 DOCS = {page.stem: page.read_text(encoding="utf8") for page in PAGES if page.parent.name == "docs"}
 
 BLOCK = re.compile(
-    r"(?:`(?P<file>[\w./-]+)`:\n\n|^<!-- (?P<marker>[\w ]+) -->\n+)?"
+    r"(?:`(?P<file>[\w./-]+)`[:：]\n\n|^<!-- (?P<marker>[\w ]+) -->\n+)?"
     r"^```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -399,62 +395,3 @@ def test_the_table_of_base_classes_is_what_they_declare() -> None:
 def test_the_table_of_kinds_is_what_the_model_passes() -> None:
     for kind, (_, arguments) in read_table(DOCS["concepts"], "| kind | what its components do").items():
         assert arguments.strip("`") == (", ".join(GIVEN[kind]) or "none")
-
-
-# ---------------------------------------------------------------------------------------------- the plug-in example
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example of the page as an installer leaves it: its files, and a folder of metadata with the entry points."""
-    site = tmp_path_factory.mktemp("site")
-    files = {block.file: block.body for block in blocks(ROOT / "docs" / "adding_a_component.md") if block.file}
-    project = tomllib.loads(files.pop("pyproject.toml"))["project"]
-    for name, body in files.items():
-        (site / name).parent.mkdir(parents=True, exist_ok=True)
-        (site / name).write_text(body, encoding="utf8")
-        (site / name).with_name("__init__.py").touch()
-    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir()
-    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    (info / "METADATA").write_text(metadata, encoding="utf8")
-    points = "\n".join(f"{key} = {value}" for key, value in project["entry-points"]["zoo.components"].items())
-    (info / "entry_points.txt").write_text(f"[zoo.components]\n{points}\n", encoding="utf8")
-    return site
-
-
-def with_plugin(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    start = [sys.executable, "-c", "from zoo.cli.main import main; main()"]
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf8"}
-    return subprocess.run(
-        [*start, *arguments], env=environment, cwd=site, capture_output=True, text=True, encoding="utf8"
-    )
-
-
-def test_the_plugin_of_the_page_is_listed(site: Path) -> None:
-    done = with_plugin(site, "list", "norm")
-    assert done.returncode == 0, done.stderr
-    shown = [line.strip() for line in done.stdout.splitlines()]
-    promised = DOCS["adding_a_component"].split("$ zoo list norm")[1].split("$ zoo show")[0].splitlines()[1:]
-    assert len(promised) == 4
-    for line in promised:
-        assert re.sub(r" +", " ", line.strip()) in [re.sub(r" +", " ", item) for item in shown]
-
-
-def test_the_plugin_of_the_page_is_built_and_checked(site: Path) -> None:
-    chosen = ["show", "model=llama/tiny", "model/norm=mean_power"]
-    done = with_plugin(site, *chosen, "model.norm.power=2", "--json")
-    assert done.returncode == 0, done.stderr
-    described = json.loads(done.stdout)
-    assert described["model"]["norm"] == {"name": "mean_power", "power": 2.0, "eps": 1e-6, "weight": True}
-    assert described["modules"]["stack"]["modules"]["final_norm"]["class"] == "MeanPowerNorm"
-    refused = with_plugin(site, *chosen, "model.norm.power=0.5")
-    assert refused.returncode == 2
-    assert refused.stderr.strip() in DOCS["adding_a_component"]
-
-
-def test_the_plugin_of_the_page_passes_the_check_it_names(site: Path) -> None:
-    done = with_plugin(site, "check", "norm/mean_power", "--jobs", "1", "--only", "rows_are_independent")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "norm/mean_power  passed" in done.stdout

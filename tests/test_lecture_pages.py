@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from zoo.cli.lecture_claims import read_claims
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,3 +33,11 @@ def test_a_claim_that_has_a_study_links_to_it() -> None:
     for claim, section in zip(read_claims(), sections, strict=True):
         if claim.study is not None:
             assert f"../experiments/{claim.study}/README.md" in section, claim.number
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_the_answer_of_a_study_is_told(language: str) -> None:
+    _, *sections = split_sections(language)
+    for claim, section in zip(read_claims(), sections, strict=True):
+        if claim.answer is not None:
+            assert re.sub(r"\s+", "", claim.answer[language]) in re.sub(r"\s+", "", section), claim.number

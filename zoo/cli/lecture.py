@@ -89,10 +89,6 @@ def _print_claim(claim: Claim) -> None:
 def _run_claim(claim: Claim, given: Given) -> int:
     """Runs the commands of a claim one after another, each printed first, up to the first that fails."""
     language = given.language or "en"
-    if not claim.texts and claim.study is None:
-        raise Refused(
-            f"claim {claim.number} has neither a page nor a study yet: docs/lecture.md says what can be compared"
-        )
     say(f"{claim.number}. {claim.title[language]}: {claim.says[language]}")
     for words in list_commands(claim, language, model=given.model, full=given.full):
         say(f"\n$ zoo {shlex.join(words)}")
@@ -117,7 +113,8 @@ def list_commands(claim: Claim, language: str, *, model: str | None, full: bool)
             overrides = [*read_model_overrides(language), _RUNS]
             yield ["train", *overrides]
             model = os.path.relpath(_find_run_folder(overrides))
-        yield ["inspect", model, *texts, "--language", language, "--out", f"lecture_{claim.number}.html"]
+        vectors = ["--vectors", claim.vectors[language]] if claim.vectors else []
+        yield ["inspect", model, *texts, *vectors, "--language", language, "--out", f"lecture_{claim.number}.html"]
     if claim.study is not None:
         yield ["study", claim.study, *(() if full else claim.reduced)]
 

@@ -27,6 +27,7 @@ class Claim:
         reduced: arguments that make the study short.
         views: views of ``zoo inspect`` that show it.
         texts: texts that a model reads to show it, by language; empty without a page.
+        vectors: words whose vectors the page adds to those of the texts, by language.
         verdict: ``holds``, ``does_not_hold`` or ``undecided`` at the size of the study; None without a finished study.
         answer: the verdict in one sentence.
     """
@@ -38,6 +39,7 @@ class Claim:
     reduced: tuple[str, ...]
     views: tuple[str, ...]
     texts: Mapping[str, Sequence[str]]
+    vectors: Texts
     verdict: str | None
     answer: Texts | None
 
@@ -63,6 +65,7 @@ def _build_claim(given: Mapping[str, Any], commands: Mapping[str, Any]) -> Claim
         tuple(commands.get("reduced", ())),
         tuple(given["inspect"]),
         commands.get("texts", {}),
+        commands.get("vectors", {}),
         verdict.get("value"),
         {name: verdict[name].strip() for name in LANGUAGES} if verdict else None,
     )

@@ -46,7 +46,8 @@ def build_vector_view(
     known = WordVectors(embedding.table.weight, [*special, *_list_unused_rows(prompting, model.vocabulary)])
     most = max(8, NUMBERS // embedding.width)
     asked = [(word, _encode_terms(prompting, word, model.vocabulary)) for word in dict.fromkeys(words)]
-    shown = [token for token in dict.fromkeys(ids) if token not in special][:WORDS]
+    asked_terms = [terms for _, terms in asked]
+    shown = [token for token in dict.fromkeys(ids) if token not in special and [[token]] not in asked_terms][:WORDS]
     entries: list[dict[str, Any]] = []
     vectors = []
     for text, terms in [*asked, *((_spell(labeler, token), [[token]]) for token in shown)][:most]:

@@ -124,6 +124,24 @@ def test_controls_work(page: tuple[Page, list[str]], speaker: Speaker, tmp_path:
     assert said == []
 
 
+def test_the_sum_that_was_asked_for_is_shown_first(
+    page: tuple[Page, list[str]], speaker: Speaker, tmp_path: Path
+) -> None:
+    opened, said = page
+    model, prompting = speaker("decoder", position={"name": "rotary"})
+    words = ["c-a+b", "d", "b"]
+    inspected = inspect_model(model, prompting, "abcd", "mine", tokens=1, sampling=Sampling(), words=words)
+    opened.goto(inspected.write(tmp_path / "page.html").as_uri())
+    view = opened.locator("#word_vectors")
+    chosen = view.locator("select").evaluate_all("all => all.map(each => each.selectedOptions[0].textContent)")
+    assert chosen == ["c", "a", "b"]
+    named = view.locator("select").first.locator("option").all_inner_texts()
+    assert named[:3] == words
+    assert len(set(named)) == len(named), "a word that was asked for is not listed again as a token of the text"
+    assert "c-a+b" not in view.locator("ol").last.locator(".chip").all_inner_texts()
+    assert said == []
+
+
 def test_the_chosen_token_is_drawn_at_the_settings_that_wrote_it(
     page: tuple[Page, list[str]], speaker: Speaker, tmp_path: Path
 ) -> None:
