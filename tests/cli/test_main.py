@@ -313,6 +313,7 @@ def test_a_study_without_a_file_runs_and_is_found_again(tmp_path: Path) -> None:
     code, out, err = zoo("study", *words, "hydra/launcher=basic")
     assert code == 0, err
     assert "2 of 2 runs done" in out
+    assert "\t#1 : " not in out + err, "a launcher repeats the overrides of each run"
     assert len(runs(tmp_path)) == 2
     found = json.loads(zoo("study", *words, "--status", "--json").out)
     assert {(cell["arm"], cell["state"]) for cell in found["cells"]} == {(arm, "done"), ("baseline", "done")}

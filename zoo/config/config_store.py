@@ -24,6 +24,7 @@ _LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": "escaped", "stream": "ext://sys.stdout"},
     },
     "root": {"level": "INFO", "handlers": ["console"]},
+    "loggers": {name: {"level": "WARNING"} for name in ("hydra", "hydra_plugins")},  # each run prints its own label
     "disable_existing_loggers": False,
 }
 """Logging to standard output, with control characters escaped."""
