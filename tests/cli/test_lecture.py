@@ -17,6 +17,7 @@ from zoo.inspect.languages import LANGUAGES
 from zoo.inspect.page import list_views
 from zoo.study.plan.find_study import list_studies
 
+LONGER = ["data/tokenizer=bytes", "model.position.length=256"]  # reads any text of a claim
 CLAIMS = {claim.number: claim for claim in read_claims()}
 
 
@@ -66,7 +67,7 @@ def test_a_dry_run_prints_the_commands(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_claim_is_shown_by_a_page(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands that it prints are run in this process, with a model that trains in a second."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lecture, "read_model_overrides", lambda language: [*TINY, "data/tokenizer=bytes"])
+    monkeypatch.setattr(lecture, "read_model_overrides", lambda language: [*TINY, *LONGER])
     monkeypatch.setattr(
         lecture, "_run_command", lambda words: 0 if words[0] == "study" else zoo(*words, *_short(words)).code
     )
