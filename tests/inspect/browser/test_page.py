@@ -136,7 +136,7 @@ def test_the_sum_that_was_asked_for_is_shown_first(
     chosen = view.locator("select").evaluate_all("all => all.map(each => each.selectedOptions[0].textContent)")
     assert chosen == ["c", "a", "b"]
     named = view.locator("select").first.locator("option").all_inner_texts()
-    assert named[:3] == words
+    assert named[:2] == words[1:], "a sum cannot be added"
     assert len(set(named)) == len(named), "a word that was asked for is not listed again as a token of the text"
     assert "c-a+b" not in view.locator("ol").last.locator(".chip").all_inner_texts()
     assert said == []

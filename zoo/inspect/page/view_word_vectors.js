@@ -34,17 +34,18 @@ views.word_vectors = function (root, found) {
     drawNear();
   }
 
-  // The sum that was asked for, if all of its words are on the page; otherwise the first words.
+  // The words that can be added; first those of the sum that was asked for, if all are on the page.
+  const words = entries.map((_, i) => i).filter((i) => entries[i].ids.length);
   const asked = named.map((text) => text.match(/^([^-+]+)-([^-+]+)\+([^-+]+)$/)).find(Boolean);
-  const terms = (asked || []).slice(1).map((term) => named.findIndex((text) => text.trim() === term));
-  const first = terms.length && !terms.includes(-1) ? terms : [0, 1, 2].map((n) => Math.min(n, named.length - 1));
+  const terms = (asked || []).slice(1).map((term) => words.find((i) => named[i].trim() === term));
+  const first = terms.length && !terms.includes(undefined) ? terms : [0, 1, 2].map((n) => words[Math.min(n, words.length - 1)]);
   const pickers = ["a", "b", "c"].map((name, n) => el("select", { "aria-label": name, onchange: solve },
-    ...named.map((text, i) => el("option", { value: i, selected: i === first[n] }, visible(text)))));
+    ...words.map((i) => el("option", { value: i, selected: i === first[n] }, visible(named[i])))));
   const answers = el("ol", { class: "candidates" });
   function solve() {
     const [a, b, c] = pickers.map((input) => +input.value);
     const sum = Array.from({ length: width }, (_, k) => vectors.at(a, k) - vectors.at(b, k) + vectors.at(c, k));
-    const list = entries.map((_, i) => [i, cosine(i, sum)]).filter(([i]) => ![a, b, c].includes(i) && entries[i].ids.length).sort((x, y) => y[1] - x[1]).slice(0, 6);
+    const list = words.map((i) => [i, cosine(i, sum)]).filter(([i]) => ![a, b, c].includes(i)).sort((x, y) => y[1] - x[1]).slice(0, 6);
     replace(answers, ...list.map(([i, value]) => row(named[i], value)));
   }
   root.append(plane, title, near, say("h3", "views.word_vectors.arithmetic"),
