@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from zoo.model.grouped_products import multiply_groups
 from zoo.model.parameter_roles import Role
 
 
@@ -42,8 +43,15 @@ class BatchedLinear(nn.Module):
         y = torch.bmm(x, self.weight.mT)
         return y if self.bias is None else y + self.bias[:, None]
 
-    def apply_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """Applies layer n to ``parts[n]``, ``[…, inputs]``, whose lengths may differ."""
-        weights = self.weight.unbind()  # the gradient of a single slice would be as large as the whole tensor
-        biases = [None] * self.count if self.bias is None else self.bias.unbind()
-        return [nn.functional.linear(*given) for given in zip(parts, weights, biases, strict=True)]
+    def apply_groups(self, x: Tensor, groups: Tensor, ends: Tensor) -> Tensor:
+        """Applies layer n to the rows of group n.
+
+        Args:
+            x: rows in the order of their groups ``[rows, inputs]``.
+            groups: group of each row ``[rows]``.
+            ends: index after the last row of each group, int32 ``[count]``.
+        Returns:
+            ``[rows, outputs]``.
+        """
+        y = multiply_groups(x, self.weight.mT, ends)
+        return y if self.bias is None else y + self.bias.index_select(0, groups)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor, nn
@@ -52,10 +51,10 @@ class Experts(nn.Module):
         out: Tensor = self.down(self._combine(self.gate(x), self.up(x)))
         return out
 
-    def forward_each(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """Applies expert n to ``parts[n]`` of shape ``[tokens, dim]``, with any number of tokens for each expert."""
-        pairs = zip(self.gate.apply_each(parts), self.up.apply_each(parts), strict=True)
-        return self.down.apply_each([self._combine(gate, up) for gate, up in pairs])
+    def apply_groups(self, x: Tensor, groups: Tensor, ends: Tensor) -> Tensor:
+        """Applies expert n to the rows of group n; arguments as of ``BatchedLinear.apply_groups``."""
+        gate, up = self.gate.apply_groups(x, groups, ends), self.up.apply_groups(x, groups, ends)
+        return self.down.apply_groups(self._combine(gate, up), groups, ends)
 
     @property
     def size(self) -> int:

@@ -110,18 +110,11 @@ class Moe(FeedForward):
         return self.experts.count - self.router.router.top_k
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # the number of tokens per expert is known only at run time
 def _dispatch(experts: Experts, x: Tensor, chosen: Tensor) -> Tensor:
     """Applies the experts ``chosen``, ``[tokens, top_k]``, to ``[tokens, dim]``; returns ``[tokens, top_k, dim]``."""
-    order = chosen.flatten().argsort(stable=True)  # grouped by expert
-    parts = torch.split(x[order // chosen.shape[1]], _count_tokens(experts.count, chosen))
-    out = torch.cat(experts.forward_each(parts))[order.argsort()]
-    return out.view(*chosen.shape, -1)
-
-
-def _count_tokens(experts: int, chosen: Tensor) -> list[int]:
-    """Returns the number of tokens of each expert; assumes an even load on the meta device, which has no values."""
-    if chosen.is_meta:
-        return [(chosen.numel() + i) // experts for i in range(experts)]
-    sizes: list[int] = chosen.flatten().bincount(minlength=experts).tolist()
-    return sizes
+    groups, order = chosen.flatten().sort(stable=True)  # [tokens * top_k], grouped by expert
+    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    numbers = torch.arange(experts.count, device=groups.device)
+    ends = torch.searchsorted(groups, numbers, right=True, out_int32=True)  # [experts]
+    out = experts.apply_groups(x.index_select(0, order // chosen.shape[1]), groups, ends)
+    return out.index_select(0, place).view(*chosen.shape, -1)
