@@ -204,7 +204,7 @@ def test_compiled_training_has_the_same_terms_and_gradients() -> None:
     for compiled in (False, True):
         made = moe(aux_loss=1.0, z_loss=1.0, correction=0.125)
         torch._dynamo.reset()
-        forward = torch.compile(made, backend="eager") if compiled else made
+        forward = torch.compile(made, backend="eager", fullgraph=True) if compiled else made
         for _ in range(2):
             out = forward(x, padded(HALF))
             terms = made.losses()

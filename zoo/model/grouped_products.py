@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -80,7 +81,7 @@ def _is_aligned(x: Tensor) -> bool:
 def _list_groups(ends: Tensor) -> Iterator[tuple[int, slice]]:
     """Yields number and rows of each group that has rows."""
     bounds = [0, *ends.tolist()]
-    for n, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for n, (start, end) in enumerate(pairwise(bounds)):
         if end > start:
             yield n, slice(start, end)
 

@@ -40,7 +40,7 @@ class BatchedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``[count, tokens, inputs]`` to ``[count, tokens, outputs]``."""
-        y = torch.bmm(x, self.weight.mT)
+        y = torch.bmm(self.weight, x.mT).mT  # in this order, the gradient lies in memory as the weight does
         return y if self.bias is None else y + self.bias[:, None]
 
     def apply_groups(self, x: Tensor, groups: Tensor, ends: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class TopK(nn.Module):
         weights = scores.gather(-1, chosen)
         if self.router.normalize:
             weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-20)
-        if self.training:
+        if self.training and (self.router.correction or self.router.aux_loss or self.router.z_loss):
             self._record(logits, scores, chosen, torch.ones_like(chosen[..., 0]) if real is None else real)
         return chosen, weights * self.router.scaling
 

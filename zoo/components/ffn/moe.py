@@ -116,5 +116,6 @@ def _dispatch(experts: Experts, x: Tensor, chosen: Tensor) -> Tensor:
     place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
     numbers = torch.arange(experts.count, device=groups.device)
     ends = torch.searchsorted(groups, numbers, right=True, out_int32=True)  # [experts]
-    out = experts.apply_groups(x.index_select(0, order // chosen.shape[1]), groups, ends)
+    rows = x.repeat_interleave(chosen.shape[1], dim=0).index_select(0, order)  # so that its gradient is deterministic
+    out = experts.apply_groups(rows, groups, ends)
     return out.index_select(0, place).view(*chosen.shape, -1)
