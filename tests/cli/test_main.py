@@ -209,6 +209,26 @@ def test_help_and_list_are_quick_and_load_nothing_heavy(arguments: list[str], tm
     assert min(times) < 0.5 or _busy(), times
 
 
+@pytest.mark.parametrize(
+    ("word", "heavy"),
+    [("model/norm=rmss", []), ("steps=x", []), ("trainer.devices=0.5", ["lightning", "torchmetrics", "torch._dynamo"])],
+)
+def test_a_mistake_is_refused_before_lightning_is_imported(word: str, heavy: list[str], tmp_path: Path) -> None:
+    """Lightning itself has to be asked about its own arguments only."""
+    script = (
+        "import sys\nfrom zoo.cli.main import main\n"
+        "try:\n    main()\n"
+        "finally:\n    heavy = ('lightning', 'torchmetrics', 'torch._dynamo', 'polars')\n"
+        "    print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", *TINY, word], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"zoo: {word.partition('=')[0]}: ")
+    assert done.stdout.strip() == str(heavy)
+
+
 def _busy() -> bool:
     """Whether others have the machine, so that times mean nothing."""
     return os.getloadavg()[0] > (os.cpu_count() or 1)

@@ -23,7 +23,6 @@ from zoo.training.batches import Share, TrainingBatches, ValidationViews
 from zoo.training.evaluation import Evaluation
 from zoo.training.random_streams import make_generator
 from zoo.training.run import prepare_data
-from zoo.training.summarize import format_result
 
 Trained = Callable[[CheckedConfig], tuple[Path, RunResult]]
 
@@ -199,7 +198,7 @@ def test_bits_per_byte_are_withheld_where_text_is_lost(
     assert lossy.text_lost["validation"] == pytest.approx(2 / size, rel=0.1)
     assert "bits_per_byte" not in lossy.metrics
     assert "does not give back" in lossy.withheld["bits_per_byte"]
-    assert "bits_per_byte withheld (the tokenizer does not give back" in format_result(lossy)
+    assert "bits_per_byte withheld (the tokenizer does not give back" in lossy.format_metrics()
     assert whole.text_lost == {"train": 0.0, "validation": 0.0}
     assert whole.withheld == {}
     assert whole.metrics["bits_per_byte"] > 0

@@ -11,7 +11,7 @@ import polars as pl
 from zoo.checks import Refused
 from zoo.config.hydra_overrides import drop_hydra_overrides
 from zoo.report import Run, Study
-from zoo.report.records.flat_configs import find_differing_keys, flatten, flatten_to_text, format_value
+from zoo.runs.flat_configs import find_differing_keys, flatten, flatten_to_text, format_value
 from zoo.runs.run_config import NOT_THE_RUN
 from zoo.study.gather_runs import gather_runs
 from zoo.study.plan.find_study import UnknownStudy

@@ -170,7 +170,6 @@ def _train(config: Any) -> float | None:
     from zoo.cli.unnamed_choices import note_choices_of_job
     from zoo.config.checking import check_run
     from zoo.training.run import run_folder, train
-    from zoo.training.summarize import format_result
 
     given = _composed(config)
     checked = check_run(given)
@@ -182,7 +181,7 @@ def _train(config: Any) -> float | None:
     result = train(checked, wait=not _in_study())
     if result is None:
         return None
-    say(f"{label + '  ' if label else ''}{format_result(result)}  {run_folder(checked).path}", flush=True)
+    say(f"{label + '  ' if label else ''}{result.format_metrics()}  {run_folder(checked).path}", flush=True)
     return result.metrics.get("loss")
 
 

@@ -12,7 +12,7 @@ from zoo.config.checkpoint_start import resolve_checkpoint
 from zoo.config.data_and_objective import check_data, check_objective, find_fit_problems, find_required_in_unchecked
 from zoo.config.hardware import find_device_problems, find_precision_problems, resolve_precision
 from zoo.config.run_options import check_run_options
-from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, find_target_problems, find_value_problems
+from zoo.config.targets import CALLED, NAMED_TARGETS, TARGETS, find_target_problems, find_value_problems, is_shipped
 from zoo.model import build
 from zoo.model.plan import ModelPlan
 from zoo.runs.config_sections import Target
@@ -114,6 +114,8 @@ def _find_named_problems(config: Mapping[str, Any]) -> list[str]:
 
 
 def _find_section_problems(section: str, given: Mapping[str, Any], problems: Sequence[str]) -> list[str]:
+    if section == "trainer" and is_shipped(section, given):  # spares the import of Lightning, which takes seconds
+        return []
     found = find_target_problems(section, given)
     known = any(problem.startswith("steps:") for problem in problems)  # the schedule would report it again
     if known:

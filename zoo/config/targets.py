@@ -7,6 +7,7 @@ the command line may name any module, a study file only those in :func:`find_for
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -14,11 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import yaml
+
 from zoo.checks import suggest
 from zoo.config.call_arguments import find_argument_problems
+from zoo.config.lightning_import import import_lightning
 from zoo.limits import check_limit
 from zoo.registry import get_index
 from zoo.runs.config_sections import Target
+from zoo.system.installation import find_package_folder
 
 TARGETS = ("optimizer", "schedule", "trainer")
 NAMED_TARGETS = ("logger", "callbacks")
@@ -64,6 +69,8 @@ def import_target(target: Target) -> Any:
 
 def _import(target: str) -> Any:
     module, _, name = target.rpartition(".")
+    if module.split(".")[0] == "lightning":
+        import_lightning()
     return getattr(importlib.import_module(module), name)
 
 
@@ -116,6 +123,17 @@ def _is_within(name: str, modules: Iterable[str]) -> bool:
 
 
 # ------------------------------------------------------------------------------------------- signatures
+
+
+def is_shipped(section: str, given: Mapping[str, Any]) -> bool:
+    """True if a section is one of the presets of zoo, unchanged, and therefore has no problems."""
+    return dict(given) in _read_presets(section)
+
+
+@functools.cache
+def _read_presets(section: str) -> tuple[dict[str, Any], ...]:
+    files = sorted((find_package_folder("conf") / section).glob("*.yaml"))
+    return tuple(yaml.safe_load(file.read_text(encoding="utf8")) for file in files)
 
 
 def find_target_problems(path: str, given: Mapping[str, Any]) -> list[str]:
@@ -224,11 +242,21 @@ def find_value_problems(section: str, target: Target, *, training: bool = False)
     if not training and not defined.startswith(_HARMLESS):
         return []
     try:
-        found(*_make_stand_ins(section), **target.arguments)
+        (found if training else _simplify_optimizer(found))(*_make_stand_ins(section), **target.arguments)
     except Exception as error:
         why = str(error).removeprefix(f"{section}.")
         return [f"{section}: {target.path} refuses its arguments: {why}"]
     return []
+
+
+def _simplify_optimizer(found: Any) -> Any:
+    """Returns an optimizer class of the same arguments that keeps parameters as they are; anything else unchanged.
+
+    Adding them to a real one imports torch's compiler, which takes a second.
+    """
+    if not (isinstance(found, type) and issubclass(found, _import(_EXPECTED["optimizer"]))):
+        return found
+    return type(found.__name__, (found,), {"add_param_group": lambda self, group: self.param_groups.append(group)})
 
 
 def _make_stand_ins(section: str) -> tuple[Any, ...]:

@@ -140,6 +140,11 @@ class RunResult(RunStart):
         """
         return read_record(folder / "result.json", cls, folder=folder.resolve())
 
+    def format_metrics(self) -> str:
+        """Formats all metrics in one line, with the reason for each that is withheld."""
+        parts = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in self.metrics.items()]
+        return "  ".join([*parts, *(f"{name} withheld ({why})" for name, why in self.withheld.items())])
+
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name}={_format(value)}" for name, value in self.metrics.items())
         return f"RunResult({metrics}, folder={str(self.folder)!r})"

@@ -17,6 +17,7 @@ import torch
 from zoo.checks import Refused
 from zoo.config.checking import CheckedConfig
 from zoo.config.data_and_objective import find_required_tokens, make_objective
+from zoo.config.lightning_import import import_lightning
 from zoo.config.targets import find_value_problems, import_target, suggest_install
 from zoo.data.prepare import PreparedData, tokenize_data
 from zoo.data.special_tokens import Required
@@ -159,6 +160,7 @@ def _train_claimed(job: Job, claim: Claim) -> RunResult | None:
 
 def fit(job: Job, claim: Claim | None) -> RunResult | None:
     """Calls :func:`zoo.training.fit.fit`; imports Lightning late, because looking up results does not need it."""
+    import_lightning()
     from zoo.training.fit import fit as fit_with_lightning
 
     return fit_with_lightning(job, claim)
@@ -174,6 +176,7 @@ def _build_parts(
     problems = find_value_problems("optimizer", config.optimizer, training=True)
     if problems := [*problems, *find_value_problems("schedule", config.schedule, training=True)]:
         raise Refused("\n".join(problems))
+    import_lightning()
     from zoo.training.preflight import require_trainer
 
     require_trainer(config)

@@ -119,10 +119,3 @@ def _spread_rows(rows: int, most: int) -> list[int]:
     """Spreads up to ``most`` indices evenly over the rows, because a split may be sorted."""
     count = min(rows, most)
     return [row * rows // count for row in range(count)]
-
-
-def format_result(result: RunResult) -> str:
-    """Formats the metrics of a result in one line, with the reason for each that is withheld."""
-    parts = [f"{name} {'nan' if value is None else format(value, '.5g')}" for name, value in result.metrics.items()]
-    parts += [f"{name} withheld ({why})" for name, why in result.withheld.items()]
-    return "  ".join(parts)

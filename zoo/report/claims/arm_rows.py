@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from zoo.report.records.flat_configs import flatten, format_value
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Match, Run, Study
+from zoo.runs.flat_configs import flatten, format_value
 from zoo.statistics import Interval, Values, compute_mean_interval, compute_paired_difference
 from zoo.system.units import is_different
 

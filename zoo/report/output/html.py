@@ -19,10 +19,10 @@ from zoo.report.output.samples import collect_samples
 from zoo.report.output.seed_dots import build_difference_strips, build_strips
 from zoo.report.output.templates import build_bundle, get_environment, read_source
 from zoo.report.records.caveats import collect_facts, format_training_time, get_start_time, list_warnings
-from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study, drop_stale_results
 from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
+from zoo.runs.flat_configs import ABSENT
 from zoo.system.pages import build_policy
 
 

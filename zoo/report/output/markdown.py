@@ -17,10 +17,10 @@ from zoo.report.output.markdown_escape import escape_markdown, format_block, for
 from zoo.report.output.pictures import Picture
 from zoo.report.output.terminal_tables import format_seeds
 from zoo.report.records.caveats import collect_facts, format_energy, format_training_time, get_start_time, list_warnings
-from zoo.report.records.flat_configs import ABSENT
 from zoo.report.records.metrics import Metric
 from zoo.report.records.records import Run, Study
 from zoo.report.records.run_overview import find_config_differences, find_unfinished_seeds
+from zoo.runs.flat_configs import ABSENT
 from zoo.system.terminal import escape_controls
 from zoo.system.units import format_count, format_duration, format_quantity
 

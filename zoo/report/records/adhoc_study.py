@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo.checks import Refused, require, suggest
-from zoo.report.records.flat_configs import ABSENT, find_differing_keys, flatten_to_text, shorten_keys
 from zoo.report.records.learning_curves import list_metrics
 from zoo.report.records.metrics import SENSITIVE_METRICS
 from zoo.report.records.records import Run, Study, Task, find_loss_differences, read_run
 from zoo.runs.config_sections import Options
+from zoo.runs.flat_configs import ABSENT, find_differing_keys, flatten_to_text, shorten_keys
 from zoo.runs.run_folder import RunFolder
 
 _log = logging.getLogger("zoo")

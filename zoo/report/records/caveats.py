@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo.report.records.comparability import describe_lost_text
-from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, drop_stale_results
+from zoo.runs.flat_configs import find_differing_keys, flatten_to_text
 from zoo.runs.run_start import InitialWeights
 from zoo.system.units import format_duration
 

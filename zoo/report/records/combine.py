@@ -9,8 +9,8 @@ from itertools import combinations
 from typing import Any
 
 from zoo.checks import require
-from zoo.report.records.flat_configs import flatten_to_text
 from zoo.report.records.records import Run, Study, Task
+from zoo.runs.flat_configs import flatten_to_text
 
 StudyRuns = tuple[Study, Sequence[Run]]
 

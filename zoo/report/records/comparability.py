@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run, Task
 from zoo.runs.config_sections import Options
+from zoo.runs.flat_configs import find_differing_keys, flatten_to_text
 from zoo.system.units import format_percent
 
 _PER_TOKEN = ("loss", "perplexity", "accuracy")

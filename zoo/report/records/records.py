@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import polars as pl
 
 from zoo.checks import Refused, require
-from zoo.report.records.flat_configs import find_differing_keys, flatten_to_text
 from zoo.report.records.learning_curves import read_curves
 from zoo.runs.config_sections import Options
+from zoo.runs.flat_configs import find_differing_keys, flatten_to_text
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.run_result import RunResult
 from zoo.runs.run_start import RunFailure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.report.records.flat_configs import ABSENT, find_differing_keys, flatten_to_text
 from zoo.report.records.records import Run
+from zoo.runs.flat_configs import ABSENT, find_differing_keys, flatten_to_text
 
 
 def find_config_differences(runs: Sequence[Run]) -> dict[str, dict[str, str]]:

@@ -9,8 +9,8 @@ from zoo.config.checking import CheckedConfig
 from zoo.config.groups import list_slots
 from zoo.model.schema import STACKS, check_part, overlay_part
 from zoo.registry import get_index
-from zoo.report.records.flat_configs import flatten, format_value
 from zoo.runs.config_sections import Options
+from zoo.runs.flat_configs import flatten, format_value
 from zoo.study.plan.tasks import Overrides
 
 _SLOT_KINDS = {group.replace("/", "."): kind for group, kind in list_slots()}

@@ -27,9 +27,8 @@ from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.run_start import RunStart
 from zoo.study.plan.cell import Setting
-from zoo.training.fit import fit
 from zoo.training.job import Job
-from zoo.training.run import prepare_data
+from zoo.training.run import fit, prepare_data
 
 _MAX_STEPS, _MAX_SECONDS = 5, 0.3  # at least three steps are taken, the first to warm up
 _VALIDATION_BATCHES = 3  # the first to warm up

@@ -15,7 +15,7 @@ from zoo.config.hydra_overrides import refuse_unknown_overrides
 from zoo.config.overrides import parse_word
 from zoo.config.targets import find_targets
 from zoo.registry import get_index
-from zoo.report.records.flat_configs import shorten_keys
+from zoo.runs.flat_configs import shorten_keys
 from zoo.study.plan.designs import BASELINE
 from zoo.study.plan.find_study import find_study
 from zoo.study.plan.parse_yaml import parse_value

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo import limits
-from zoo.report.records.flat_configs import format_value, shorten_keys
+from zoo.runs.flat_configs import format_value, shorten_keys
 from zoo.study.plan.read_overrides import read_mapping, read_named_overrides, read_overrides
 from zoo.study.plan.tasks import Overrides, merge_overrides
 

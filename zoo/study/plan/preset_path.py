@@ -11,7 +11,7 @@ from zoo.config.format_override import format_override
 from zoo.config.groups import list_choices
 from zoo.model.schema import SLOTS, STACKS, carry_options, check_model, check_part
 from zoo.registry.options import Many, Maybe, Option, Scalar, check_options
-from zoo.report.records.flat_configs import flatten, format_value
+from zoo.runs.flat_configs import flatten, format_value
 from zoo.study.plan.designs import Arms
 from zoo.study.plan.read_overrides import read_mapping
 from zoo.study.plan.tasks import Overrides, merge_overrides
