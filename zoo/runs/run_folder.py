@@ -21,7 +21,17 @@ from zoo.runs.run_config import RunConfig
 from zoo.runs.run_result import RunResult
 from zoo.runs.run_start import RunFailure, RunStart
 from zoo.runs.state_files import read_record
-from zoo.system.files import Damaged, clear_drafts, compute_digest, require_digest, sync_file, sync_folder, write_file
+from zoo.system.files import (
+    Damaged,
+    clear_drafts,
+    compute_digest,
+    remove,
+    require_digest,
+    sync_file,
+    sync_folder,
+    sync_tree,
+    write_file,
+)
 
 State = Literal["new", "started", "failed", "done"]
 _CHECKPOINT = re.compile(r"step-(\d+)-([0-9a-f]{64})\.ckpt")
@@ -57,7 +67,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def list_checkpoints(self) -> list[Path]:
-        """Lists the checkpoints, newest first; the name of each has its step and its SHA-256."""
+        """Lists the checkpoints, newest first, each a file or a folder whose name has its step and its SHA-256."""
 
         def step(path: Path) -> float:
             found = _CHECKPOINT.fullmatch(path.name)
@@ -71,15 +81,15 @@ class RunFolder:
         The previous checkpoint is kept; older ones are removed.
 
         Args:
-            draft: file that was written; it is renamed.
+            draft: file or folder that was written; it is renamed.
             step: number of optimizer steps taken.
         """
         self.sync_metrics()
-        sync_file(draft)
+        sync_tree(draft)
         os.replace(draft, self.checkpoints / f"step-{step}-{compute_digest(draft)}.ckpt")
         sync_folder(self.checkpoints)
         for old in self.list_checkpoints()[_KEPT:]:
-            old.unlink()
+            remove(old)
 
     def require_checkpoint(self, path: Path) -> None:
         """Requires that a checkpoint matches the digest in its name.

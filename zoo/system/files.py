@@ -84,9 +84,7 @@ def publish_folder(draft: Path, folder: Path) -> None:
     Raises:
         OSError: If ``folder`` exists and is not empty, or the disk fails.
     """
-    for path in draft.rglob("*"):
-        sync_folder(path) if path.is_dir() else sync_file(path)
-    sync_folder(draft)
+    sync_tree(draft)
     os.rename(draft, folder)
     sync_folder(folder.parent)
 
@@ -114,6 +112,23 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def sync_tree(path: Path) -> None:
+    """Flushes a file, or a folder with all of its content, to disk."""
+    for item in path.rglob("*") if path.is_dir() else ():
+        sync_folder(item) if item.is_dir() else sync_file(item)
+    sync_folder(path) if path.is_dir() else sync_file(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it exists; a folder disappears at once, even if a kill interrupts its removal."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    draft = make_draft_path(path)
+    path.rename(draft)
+    shutil.rmtree(draft)
+
+
 def sync_folder(path: Path) -> None:
     """Flushes the entries of a folder to disk, on file systems that support it."""
     with contextlib.suppress(OSError):
@@ -125,13 +140,17 @@ def sync_folder(path: Path) -> None:
 
 
 def compute_digest(path: Path) -> str:
-    """Computes the SHA-256 of a file as hexadecimal digits."""
+    """Computes the SHA-256 of a file as hexadecimal digits; of a folder, that of the digests and names of its files."""
+    if path.is_dir():
+        files = sorted(item for item in path.rglob("*") if item.is_file())
+        listed = "".join(f"{compute_digest(file)} {file.relative_to(path).as_posix()}\n" for file in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_digest(path: Path, digest: str) -> None:
-    """Compares the SHA-256 of a file with an expected one.
+    """Compares the SHA-256 of a file or folder with an expected one.
 
     Raises:
         Damaged: If it differs, or the file cannot be read.

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from zoo.runs.claim import Claim
 from zoo.runs.run_folder import RunFolder
 from zoo.system.signals import Interruption, is_child
+from zoo.training.sharded_checkpoints import read_step
 
 _log = logging.getLogger("zoo")
 _SHARE = 0.03  # largest share of the time spent on checkpoints that are due by time
@@ -37,7 +38,7 @@ def find_checkpoint(folder: RunFolder, *, main: bool) -> tuple[Path | None, int]
     for path in folder.list_checkpoints():
         try:
             folder.require_checkpoint(path)
-            step = int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+            step = read_step(path)
         except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             if main:
                 first = next(iter(str(error).splitlines()), type(error).__name__)
@@ -160,5 +161,5 @@ def _reduce_signals(trainer: lightning.Trainer, signal: int, due: bool) -> tuple
     if trainer.world_size == 1:
         return signal, due
     ours = torch.tensor([signal, due], device=trainer.strategy.root_device)
-    agreed = trainer.strategy.reduce(ours, reduce_op="max").tolist()
+    agreed = trainer.strategy.reduce(ours, torch.distributed.group.WORLD, reduce_op="max").tolist()
     return int(agreed[0]), bool(agreed[1])

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from zoo.model.stack import Layer
 from zoo.training.lightning_module import Training
+from zoo.training.sharded_strategy import find_share
 
 
 class DepthStatistics(Callback):
@@ -82,7 +83,7 @@ class DepthStatistics(Callback):
         self._sums.clear()
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         # The loss is scaled in float16, and multiplied by the number of devices, so that DDP's mean becomes a sum.
-        scale = trainer.world_size * (1.0 if scaler is None else float(scaler.get_scale()))
+        scale = find_share(trainer).world * (1.0 if scaler is None else float(scaler.get_scale()))
         found = {name: self._compute_norm(name, sums, scale) for name in names if name.startswith("depth/")}
         for logger in trainer.loggers:
             logger.log_metrics({name: x for name, x in found.items() if math.isfinite(x)}, step=trainer.global_step)

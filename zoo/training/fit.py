@@ -20,16 +20,19 @@ from zoo.runs.claim import Claim
 from zoo.runs.run_result import RunResult
 from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
-from zoo.training.batches import Share, TrainingBatches, ValidationViews, make_loader
+from zoo.training.batches import TrainingBatches, ValidationViews, make_loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
 from zoo.training.depth_statistics import DepthStatistics
 from zoo.training.evaluation import Evaluation
+from zoo.training.gather import gather_job
 from zoo.training.job import Job
 from zoo.training.lightning_module import Training
 from zoo.training.metrics_logger import MetricsFile
 from zoo.training.precision import TrueBfloat16
 from zoo.training.progress import make_progress_bar
 from zoo.training.provenance import Energy, PeakMemory
+from zoo.training.sharded_checkpoints import AnyLayout
+from zoo.training.sharded_strategy import find_share
 from zoo.training.summarize import build_result
 
 _log = logging.getLogger("zoo")
@@ -57,7 +60,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> RunResult
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config.seed)
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _make_trainer(job, resumed, claim, interruption)
-    share = Share(trainer.global_rank, trainer.world_size)
+    share = find_share(trainer)
     size = (config.batch, config.accumulate)
     training = TrainingBatches(prepared.train, job.objective, *size, config.seed, resumed, share)
     validation = make_loader(ValidationViews(prepared.validation, job.objective, config.batch, share))
@@ -66,6 +69,7 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> RunResult
         interruption.end_at_once()
         if module.global_step % config.evaluate or not module.evaluated:
             trainer.validate(module, validation, verbose=False)
+    job = gather_job(job, module)
     if not trainer.is_global_zero or claim is None:
         return None
     result = build_result(job, module, memory.read_bytes(), None if resumed else energy.read_joules())
@@ -94,7 +98,7 @@ def _make_trainer(job: Job, resumed: int, claim: Claim | None, interruption: Int
         max_steps=config.steps,
         max_epochs=-1,
         precision=None if whole else config.precision,
-        plugins=[TrueBfloat16()] if whole else None,
+        plugins=[AnyLayout(), *([TrueBfloat16()] if whole else [])],
         gradient_clip_val=config.clip,
         accumulate_grad_batches=config.accumulate,
         val_check_interval=config.evaluate * config.accumulate,

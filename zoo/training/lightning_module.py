@@ -19,6 +19,7 @@ from zoo.training.batches import SOURCE, TOKENS, MicroBatch
 from zoo.training.evaluation import Evaluation
 from zoo.training.optimizer import build_optimizer
 from zoo.training.random_streams import derive_seed
+from zoo.training.sharded_strategy import ShardedStrategy, find_share
 
 _LOOK_EVERY = 10  # steps between checks for a finite loss, each of which synchronizes with the device
 MakeOptimizer = Callable[[Iterable[dict[str, Any]]], Optimizer]
@@ -62,7 +63,7 @@ class Training(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: MicroBatch, batch_idx: int) -> None:
         """Seeds dropout, so that it depends only on seed, micro-batch and device, and counts tokens."""
-        torch.manual_seed(derive_seed(self._seed, "dropout", batch_idx, self.global_rank))
+        torch.manual_seed(derive_seed(self._seed, "dropout", batch_idx, find_share(self.trainer).rank))
         self._begun = time.perf_counter()
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._of_step, self._terms = self._sum_over_devices(batch.of_step), {}
@@ -82,7 +83,7 @@ class Training(lightning.LightningModule):
         micro_batches = self.trainer.accumulate_grad_batches
         if (batch_idx + 1) % micro_batches == 0:
             self._log_loss(self._sum_over_devices(self._terms))
-        return torch.stack(shares).sum() * micro_batches * self.trainer.world_size
+        return torch.stack(shares).sum() * micro_batches * find_share(self.trainer).world
 
     def _list_terms(self, view: View) -> Iterator[tuple[str, Tensor, str]]:
         """Yields name and mean of each loss term, and the name of its count."""
@@ -125,11 +126,20 @@ class Training(lightning.LightningModule):
     ) -> None:
         """Clips gradients by their norm, and logs the norm before clipping."""
         limit = math.inf if gradient_clip_val is None else gradient_clip_val
-        norm = nn.utils.get_total_norm([each.grad for each in self.parameters() if each.grad is not None])
-        if norm.device.type != "cpu" or not norm + 1e-6 <= limit:  # a factor of 1 costs a pass over all gradients
-            nn.utils.clip_grads_with_norm_(self.parameters(), limit, norm)
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ShardedStrategy):
+            norm = strategy.clip_gradients(limit)
+        else:
+            norm = nn.utils.get_total_norm([each.grad for each in self.parameters() if each.grad is not None])
+            if norm.device.type != "cpu" or not norm + 1e-6 <= limit:  # a factor of 1 costs a pass over all gradients
+                nn.utils.clip_grads_with_norm_(self.parameters(), limit, norm)
         self.log("train/gradient_norm", norm, batch_size=1)
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"], batch_size=1)
+
+    def configure_model(self) -> None:
+        """Splits the parameters over devices, if the strategy does so."""
+        if isinstance(self.trainer.strategy, ShardedStrategy):
+            self.trainer.strategy.shard(self)
 
     def configure_optimizers(self) -> Any:
         """Returns the optimizer and the schedule, which moves at every step.

@@ -97,9 +97,9 @@ def _generate_examples(job: Job, module: Training) -> tuple[tuple[GeneratedText,
     both_ways = "prefix" in job.objective.needs
     job.model.eval()
     named = job.objective.generate_targets(job.model, batch)
-    written = named
+    written, device = named, job.model.embedding.table.weight.device  # other than the module's after sharded training
     if written is None:
-        written = answer_sources(job.model, batch.to(module.device), job.prepared.vocabulary, prefix=both_ways)
+        written = answer_sources(job.model, batch.to(device), job.prepared.vocabulary, prefix=both_ways)
     texts = [
         GeneratedText(
             decode(batch.source[row, : batch.source_length[row]].tolist()),
