@@ -46,6 +46,8 @@ NOUNS = {
     "loss",
     "losses",
     "main",
+    "lightning_module_state_dict",
+    "optimizer_state",
     "optimizer_step",
     "parameters",
     "results",

@@ -1,8 +1,8 @@
 """Pieces of tensors: the format of checkpoints that every process writes a share of, and any layout reads.
 
-Each process writes one safetensors file with its pieces; the header tells where in the whole tensor each piece lies. The
-whole is therefore independent of the number of processes that wrote it. torch's own sharded format keeps an index as a
-pickle, which runs code when it is read; these files do not.
+Each process writes one safetensors file with its pieces; the header tells where in the whole tensor each piece lies, so
+that any number of processes can read them. The sharded format of torch has its index in a pickle, which can run code
+when it is read; these files cannot.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Region:
     whole: tuple[int, ...]
 
     @classmethod
-    def of_whole(cls, shape: Sequence[int]) -> Region:
+    def cover(cls, shape: Sequence[int]) -> Region:
         """Returns the region that is the whole tensor of a shape."""
         return cls((0,) * len(shape), tuple(shape), tuple(shape))
 
@@ -56,7 +56,7 @@ class Region:
         shape = tuple(end - start for start, end in zip(low, high, strict=True))
         return Region(low, shape, self.whole) if min(shape, default=1) > 0 else None
 
-    def relative_to(self, origin: Region) -> Region:
+    def shift_to(self, origin: Region) -> Region:
         """Returns this region in the coordinates of the region ``origin`` that contains it."""
         offset = tuple(mine - its for mine, its in zip(self.offset, origin.offset, strict=True))
         return Region(offset, self.shape, origin.shape)
@@ -100,26 +100,28 @@ class PieceFolder:
             Damaged: if pieces are missing.
         """
         whole = self.get_shape(name)
-        wanted = wanted or Region.of_whole(whole)
-        require(wanted.whole == whole, f"{name} must have the shape {list(wanted.whole)}: {self.folder} has {list(whole)}")
+        wanted = wanted or Region.cover(whole)
+        require(
+            wanted.whole == whole, f"{name} must have the shape {list(wanted.whole)}: {self.folder} has {list(whole)}"
+        )
         parts = [(path, region, common) for path, region in self.found[name] if (common := region.intersect(wanted))]
         if sum(math.prod(common.shape) for _, _, common in parts) != math.prod(wanted.shape):
             raise Damaged(f"{self.folder}: pieces of {name} are missing")
-        read = [(common, self._read_part(path, name, common.relative_to(region))) for path, region, common in parts]
+        read = [(common, self._read_part(path, name, common.shift_to(region))) for path, region, common in parts]
         target = torch.empty(wanted.shape, dtype=read[0][1].dtype if read else torch.float32)
         for common, part in read:
-            target[common.relative_to(wanted).slices] = part
+            target[common.shift_to(wanted).slices] = part
         return target
 
     @staticmethod
     def _read_part(path: Path, name: str, part: Region) -> Tensor:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             tensor: Tensor = file.get_slice(name)[part.slices] if part.shape else file.get_tensor(name)
         return tensor
 
 
 def _read_index(path: Path) -> Iterator[tuple[str, Region]]:
-    with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(path, "pt") as file:
         header: Mapping[str, str] = file.metadata() or {}
         if _INDEX not in header:
             raise Damaged(f"{path}: must have an index of pieces")

@@ -1,7 +1,7 @@
 """Checkpoints as folders, to which each process writes its shards, and which any layout resumes from.
 
-A folder holds ``state.pt``, everything but tensors as Lightning's checkpoints have it, and files of pieces
-(:mod:`zoo.training.pieces`). Keys of tensors are ``model/NAME`` and ``optimizer/INDEX/PARAMETER/NAME``; parameters of an
+A folder holds ``state.pt``, a checkpoint of Lightning without its tensors, and the tensors as files of pieces
+(:mod:`zoo.training.pieces`), whose keys are ``model/NAME`` and ``optimizer/INDEX/PARAMETER/NAME``. Parameters of an
 optimizer are numbered through its groups, as in ``torch.optim.Optimizer.state_dict``.
 """
 
@@ -97,10 +97,8 @@ def read_checkpoint(
     for key in saved if pieces is None else pieces.found:
         shape = tuple(saved[key].shape) if pieces is None else pieces.get_shape(key)
         like = _find_counterpart(key, shape, module, parameters)
-        region = Region.of_whole(shape) if like is None else locate(like)
-        require(
-            region.whole == shape, f"{path}: {key} must have the shape {list(region.whole)}: got {list(shape)}"
-        )
+        region = Region.cover(shape) if like is None else locate(like)
+        require(region.whole == shape, f"{path}: {key} must have the shape {list(region.whole)}: got {list(shape)}")
         part = saved[key][region.slices].clone() if pieces is None else pieces.read(key, region)
         found[key] = _distribute(part, like) if isinstance(like, DTensor) else part
     return _fill_state(path, found) if whole is None else _insert_tensors(_drop_tensors(whole), found)

@@ -1,9 +1,9 @@
 """Strategy of Lightning whose devices each hold a share of every parameter.
 
-``trainer.strategy=fsdp2`` is fully sharded data parallelism (Rajbhandari et al. 2020, arXiv:1910.02054, stage 3) as torch
-implements it (Zhao et al. 2023, arXiv:2304.11277): each layer is a unit, whose parameters are gathered when it computes.
-Everything outside of layers (embedding, positions, head, heads of the objective) is one more unit, so that tied weights stay
-one parameter.
+``trainer.strategy=fsdp2`` is fully sharded data parallelism (Rajbhandari et al. 2020, arXiv:1910.02054, stage 3), as
+implemented by torch (Zhao et al. 2023, arXiv:2304.11277): each layer is a unit, whose parameters are gathered when it
+computes. Everything outside of layers (embedding, positions, head, heads of the objective) is one more unit, so that
+tied weights stay one parameter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.strategies import ModelParallelStrategy, StrategyRegistry
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
@@ -109,7 +108,7 @@ class ShardedStrategy(ModelParallelStrategy):
     def _locate(self, tensor: Tensor) -> Region:
         """Returns the region of ``tensor`` that this process holds."""
         if not isinstance(tensor, DTensor):
-            return Region.of_whole(tensor.shape)
+            return Region.cover(tensor.shape)
         mine = tensor.to_local().shape
         rows = -(-tensor.shape[0] // tensor.device_mesh.size())  # FSDP splits like torch.chunk
         start = min(tensor.shape[0], rows * tensor.device_mesh.get_local_rank())
