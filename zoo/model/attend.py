@@ -6,6 +6,7 @@ kernel is added here once and serves every attention that computes scores.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from zoo.checks import require, require_between, require_positive
 from zoo.model.capture import AttentionRecord, is_fused_kernel_allowed, record_attention
 from zoo.model.interfaces import Position
 from zoo.model.mask import Mask
+from zoo.model.mask_blocks import Blocks, find_blocks
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def attend(
     Source: Vaswani et al. 2017 (arXiv:1706.03762).
     """
     mask = mask.restrict_window(scores.window)
+    if is_fused_kernel_allowed() and allowed is None and (blocks := find_blocks(mask, len(q))) is not None:
+        return _attend_in_blocks(blocks, q, k, v, position, scores, sinks, asking, training)
     dropout = scores.dropout if training else 0.0
     bias = position.bias(q if asking is None else asking, mask.query.position, mask.key.position)
     scale = _get_scale(q, scores)
@@ -86,23 +90,45 @@ def attend(
         products = _multiply(q, k)
         logits = _compute_logits(products, scale, scores.softcap, bias)
         return compute_attention(logits, v, _materialize(mask, allowed), sinks, dropout, products=products, scale=scale)
-    grouped = q.shape[1] != k.shape[1]
-    if bias is None and sinks is None and allowed is None and mask.is_plain:
-        causal = mask.causal and mask.query.length > 1
-        return F.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=causal, scale=scale, enable_gqa=grouped
-        )
-    seen = allowed if mask.is_plain and not mask.causal else _materialize(mask, allowed)
-    blind = None
-    if seen is not None and sinks is None:
-        # Kernels differ on rows without a key (cuDNN returns NaN): let such queries attend to all keys, and zero them.
-        blind = ~seen.any(dim=-1, keepdim=True)  # [batch or 1, heads or 1, query, 1]
-        seen = seen | blind
-    k, v, additive = _add_sinks(q, k, v, seen, bias, sinks)
-    out = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=additive, dropout_p=dropout, scale=scale, enable_gqa=grouped
+    call = functools.partial(
+        F.scaled_dot_product_attention, dropout_p=dropout, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
-    return out if blind is None else out.masked_fill(blind, 0.0)
+    if bias is None and sinks is None and allowed is None:
+        if mask.is_plain:
+            return call(q, k, v, is_causal=mask.causal and mask.query.length > 1)
+        out, blind = call(q, k, v, attn_mask=mask.make_additive(_get_kernel_dtype(q))), mask.find_blind()
+        return out if blind is None else out.masked_fill(blind[:, None, :, None], 0.0)
+    seen = allowed if mask.is_plain and not mask.causal else _materialize(mask, allowed)
+    hidden = None
+    if seen is not None and sinks is None:
+        hidden = _find_blind(mask, allowed, seen)
+        seen = seen if hidden is None else seen | hidden
+    k, v, additive = _add_sinks(q, k, v, seen, bias, sinks)
+    out = call(q, k, v, attn_mask=additive)
+    return out if hidden is None else out.masked_fill(hidden, 0.0)
+
+
+def _attend_in_blocks(
+    blocks: Blocks,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    position: Position,
+    scores: Scores,
+    sinks: Tensor | None,
+    asking: Tensor | None,
+    training: bool,
+) -> Tensor:
+    """Attends block by block; arguments are those of ``attend``, whose result it returns."""
+    parts = [blocks.split_queries(q), blocks.split_keys(k), blocks.split_keys(v)]
+    asked = [None] * len(blocks.items) if asking is None else blocks.split_queries(asking)
+    outputs = [
+        q.new_zeros(*query.shape[:-1], v.shape[-1])
+        if block.mask is None
+        else attend(query, key, value, block.mask, position, scores, sinks, asking=other, training=training)
+        for block, query, key, value, other in zip(blocks.items, *parts, asked, strict=True)
+    ]
+    return blocks.join(outputs, len(q))
 
 
 def compute_scores(q: Tensor, k: Tensor, mask: Mask, position: Position, scores: Scores) -> Tensor:
@@ -150,6 +176,24 @@ def compute_attention(
 
 def _get_scale(q: Tensor, scores: Scores) -> float:
     return scores.scale if scores.scale is not None else 1 / math.sqrt(q.shape[-1])
+
+
+def _get_kernel_dtype(q: Tensor) -> torch.dtype:
+    """Returns the dtype in which a kernel computes with these queries."""
+    kind = q.device.type
+    is_autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if is_autocast else q.dtype
+
+
+def _find_blind(mask: Mask, allowed: Tensor | None, seen: Tensor) -> Tensor | None:
+    """Finds the queries without a key, ``[batch or 1, heads or 1, query, 1]``; None if there is none.
+
+    Kernels differ on rows without a key (cuDNN returns NaN), so such queries attend to all keys and are zeroed.
+    """
+    if allowed is not None:
+        return ~seen.any(dim=-1, keepdim=True)
+    blind = mask.find_blind()
+    return None if blind is None else blind[:, None, :, None]
 
 
 def _materialize(mask: Mask, allowed: Tensor | None) -> Tensor:

@@ -101,6 +101,15 @@ class Position(Component):
     limit: int | None = None
     """Number of positions that it can distinguish; None is no limit."""
 
+    def prepare(self, positions: Tensor, widths: frozenset[int], x: Tensor) -> None:
+        """Computes what all layers of a forward pass share; called once, before the first layer. By default nothing.
+
+        Args:
+            positions: positions of the tokens, ``[batch or 1, length]``; the layers pass the same object.
+            widths: numbers of features of the queries and keys that will be rotated.
+            x: input of the first layer, whose device and dtype the layers have.
+        """
+
     def embed(self, x: Tensor, positions: Tensor) -> Tensor:
         """Encodes positions in the embeddings ``[batch, length, dim]``, once, before the first layer."""
         return x
@@ -155,6 +164,14 @@ class Attention(Component):
         By default the attribute ``heads``.
         """
         return int(getattr(self, "heads", 0))
+
+    @property
+    def rotated_width(self) -> int:
+        """Features of the queries and keys that it rotates; 0 if it rotates none.
+
+        By default the attribute ``head_dim`` of an attention that rotates.
+        """
+        return int(getattr(self, "head_dim", 0)) if "rotate" in self.position_hooks else 0
 
     def create_cache(self, capacity: int) -> Cache:
         """Creates an empty cache for up to ``capacity`` tokens."""

@@ -144,6 +144,7 @@ class Stack(nn.Module):
         self.final_norm = final_norm
         self.dropout = nn.Dropout(dropout)
         self.depth, self.causal = depth, causal
+        self._rotated_widths = [_find_rotated_widths(layers, place) for place in range(len(positions))]
 
     def forward(
         self,
@@ -171,6 +172,8 @@ class Stack(nn.Module):
         mask = Mask(tokens, tokens, causal=self.causal, prefix=prefix)
         cross_mask = Mask(tokens, memory_tokens) if memory_tokens is not None else None
         positions, layers = self._list_positions(), self.list_applied_layers()
+        for position, widths in zip(positions, self._rotated_widths, strict=True):
+            position.prepare(tokens.position, widths, x)
         x = layers[0].residual.widen(x)
         for i, layer in enumerate(layers):
             cache = caches[i] if caches is not None else None
@@ -214,6 +217,12 @@ class Stack(nn.Module):
 
     if TYPE_CHECKING:
         __call__ = forward
+
+
+def _find_rotated_widths(layers: Sequence[Layer], place: int) -> frozenset[int]:
+    """Finds the widths of the queries and keys that the position at ``place`` rotates."""
+    attentions = (layer.attention for layer in layers if layer.place == place)
+    return frozenset(attention.rotated_width for attention in attentions if attention is not None) - {0}
 
 
 def build_tokens(

@@ -130,13 +130,22 @@ def prepare_rows(
         generators: generator of each row; a partner row is drawn first, if the objective needs one.
     """
     batch = rows.get_batch(chosen)
-    if isinstance(batch, PairBatch):
-        return replace(objective.prepare(batch, generators), source_length=batch.source_length)
+    if isinstance(batch, DocumentBatch):
+        batch = _add_partner(batch, rows, objective, chosen, generators)
+    view = objective.prepare(batch, generators)
+    source_length = batch.source_length if isinstance(batch, PairBatch) else None
+    return replace(view, inputs=view.inputs.simplify(), source_length=source_length)
+
+
+def _add_partner(
+    batch: DocumentBatch, rows: Rows, objective: Objective, chosen: Sequence[int], generators: Sequence[torch.Generator]
+) -> DocumentBatch:
+    """Adds a random other row to each row, if the objective needs one."""
     if objective.needs_partner:
         partners = [_draw_partner(row, len(rows), drawn) for row, drawn in zip(chosen, generators, strict=True)]
         partner = rows.get_batch(partners)
-        batch = replace(batch, partner=partner if isinstance(partner, DocumentBatch) else None)
-    return objective.prepare(batch, generators)
+        return replace(batch, partner=partner if isinstance(partner, DocumentBatch) else None)
+    return batch
 
 
 def _draw_partner(row: int, rows: int, generator: torch.Generator) -> int:

@@ -66,11 +66,16 @@ class DotProductAttention(SoftmaxAttention):
         k = position.rotate_keys(k, mask.key.position)
         if cache is not None:
             (k, v), mask = cache.extend((k, v), mask)
+        mask = self.restrict(mask)
         allowed = self.select_keys(q, k, mask, position)
         mixed = attend(q, k, v, mask, position, self.scores, self.sinks, allowed=allowed, training=self.training)
         mixed = merge_heads(mixed)
         output: Tensor = self.output(mixed if self.gate is None else mixed * self.gate(x).sigmoid())
         return output
+
+    def restrict(self, mask: Mask) -> Mask:
+        """Restricts a mask to the keys that this attention may see; here, to its window."""
+        return mask.restrict_window(self.scores.window)
 
     def select_keys(self, q: Tensor, k: Tensor, mask: Mask, position: Position) -> Tensor | None:
         """Selects the keys that each query may see beyond what ``mask`` says.
@@ -95,4 +100,4 @@ class DotProductAttention(SoftmaxAttention):
 
     def count_pairs(self, mask: Mask) -> int:
         """Counts the visible query-key pairs of all rows."""
-        return mask.restrict_window(self.scores.window).count_pairs()
+        return self.restrict(mask).count_pairs()

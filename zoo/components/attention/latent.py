@@ -117,6 +117,11 @@ class LatentAttention(SoftmaxAttention):
         """Calls ``attend``; a bias of the position is computed from the queries ``asking``, which are not absorbed."""
         return attend(q, k, v, mask, position, self.scores, self.sinks, asking=asking, training=self.training)
 
+    @property
+    def rotated_width(self) -> int:
+        """Features of the queries and of the shared key that are rotated."""
+        return self.rope_dim
+
     def flops(self, mask: Mask) -> int:
         """Counts the projections of both sides, the scores and the averages, in the form without a cache."""
         per_query = count_linear_flops(self.query) + count_linear_flops(self.output)

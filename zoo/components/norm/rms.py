@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require, require_multiple_features, require_positive
+from zoo.model.fused import normalize_rms
 from zoo.model.interfaces import Norm
 from zoo.registry import register
 
@@ -40,7 +40,7 @@ class RmsNorm(Norm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalizes ``[…, dim]``, keeping the shape."""
         if self.weight is None or not self.unit_offset:
-            return F.rms_norm(x, x.shape[-1:], self.weight, self.eps)
+            return normalize_rms(x, self.weight, self.eps)
         # In bfloat16, 1 + weight would round away most of a small weight.
         wide = torch.promote_types(x.dtype, torch.float32)
-        return F.rms_norm(x.to(wide), x.shape[-1:], 1 + self.weight.to(wide), self.eps).to(x.dtype)
+        return normalize_rms(x.to(wide), 1 + self.weight.to(wide), self.eps).to(x.dtype)

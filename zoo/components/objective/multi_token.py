@@ -89,9 +89,6 @@ class MultiToken(Objective):
 
 def _mark_valid(view: View, steps: int) -> Tensor:
     """Returns True where the token ``steps`` after the next is in the same document, ``[batch, length - steps]``."""
-    segment = view.inputs.segment
-    if segment is None:
-        raise TypeError("rows of documents have segments")
-    length = max(0, segment.shape[1] - steps)
-    same = segment[:, :length] == segment[:, steps:]
-    return view.valid[:, :length] & view.valid[:, steps:] & same
+    segment, length = view.inputs.segment, max(0, view.valid.shape[1] - steps)
+    valid = view.valid[:, :length] & view.valid[:, steps:]
+    return valid if segment is None else valid & (segment[:, :length] == segment[:, steps:])

@@ -161,14 +161,18 @@ class _GeneratorModel(nn.Module):
 
     def forward(self, inputs: Inputs, asked: Tensor) -> Tensor:
         """Returns logits ``[asked, vocabulary]`` at the places where ``asked``, ``[batch, length]``, is True."""
-        if inputs.segment is None or inputs.position is None:
-            raise TypeError("rows of documents have segments and positions")
-        dim = self.table.embedding_dim
+        dim, position = self.table.embedding_dim, inputs.position
+        position = (
+            torch.arange(inputs.tokens.shape[1], device=inputs.tokens.device)[None] if position is None else position
+        )
         x = self.table(inputs.tokens) * math.sqrt(dim)
-        x = x + _encode_positions(inputs.position, dim).to(x.dtype)
-        # Padding attends to padding, so that no row of the mask is empty.
-        masked = inputs.segment[:, :, None] != inputs.segment[:, None, :]
-        y = self.layers(x, masked.repeat_interleave(self.heads, dim=0))
+        x = x + _encode_positions(position, dim).to(x.dtype)
+        masked = None
+        if inputs.segment is not None:
+            # Padding attends to padding, so that no row of the mask is empty.
+            masked = inputs.segment[:, :, None] != inputs.segment[:, None, :]
+            masked = masked.repeat_interleave(self.heads, dim=0)
+        y = self.layers(x, masked)
         return F.linear(y[asked], self.table.weight, self.bias)
 
 

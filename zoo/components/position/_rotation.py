@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from zoo.model.fused import rotate_halves
 
 
 def compute_frequencies(width: int, base: float, x: Tensor) -> Tensor:
@@ -13,27 +17,42 @@ def compute_frequencies(width: int, base: float, x: Tensor) -> Tensor:
     return base**-exponents
 
 
-def rotate_pairs(x: Tensor, angles: Tensor, scale: Tensor | float, *, interleaved: bool) -> Tensor:
-    """Rotates the first ``pairs`` feature pairs by ``angles`` and multiplies them by ``scale``.
+@dataclass(frozen=True)
+class RotationTable:
+    """Cosines and sines of the angles of each position, times a scale.
 
-    The remaining features are returned unchanged. The rotation is computed in the dtype of ``angles``.
-
-    Args:
-        x: queries or keys ``[batch, heads, length, width]``.
-        angles: angles in radians ``[batch or 1, 1, length, pairs]``, with ``2 * pairs <= width``.
-        scale: one factor for all pairs, or one for each angle.
+    Attributes:
+        cos: ``[batch or 1, 1, length, pairs]``; twice in a row, ``2 * pairs``, unless ``interleaved``.
+        sin: likewise.
         interleaved: if True, a pair is the neighbors (2i, 2i + 1); otherwise it is (i, i + pairs).
-    Returns:
-        ``[batch, heads, length, width]`` in the dtype of ``x``.
     """
-    width = 2 * angles.shape[-1]
-    rotated, rest = x[..., :width].to(angles.dtype), x[..., width:]
-    cos, sin = angles.cos() * scale, angles.sin() * scale
-    if interleaved:
-        a, b = rotated[..., 0::2], rotated[..., 1::2]  # each [batch, heads, length, pairs]
-        rotated = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
-    else:
-        a, b = rotated.chunk(2, dim=-1)
-        rotated = torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-    rotated = rotated.to(x.dtype)
-    return torch.cat([rotated, rest], dim=-1) if rest.shape[-1] else rotated
+
+    cos: Tensor
+    sin: Tensor
+    interleaved: bool
+
+    @classmethod
+    def from_angles(cls, angles: Tensor, scale: Tensor | float, *, interleaved: bool) -> RotationTable:
+        """Computes the table of ``angles`` in radians ``[batch or 1, 1, length, pairs]``.
+
+        ``scale`` is one factor for all pairs, or one for each angle.
+        """
+        cos, sin = angles.cos(), angles.sin()
+        if not isinstance(scale, float) or scale != 1.0:
+            cos, sin = cos * scale, sin * scale
+        return cls(cos, sin, True) if interleaved else cls(torch.cat([cos, cos], -1), torch.cat([sin, sin], -1), False)
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Rotates the first pairs of features of queries or keys ``[batch, heads, length, width]``.
+
+        The remaining features are returned unchanged. The rotation is computed in the dtype of the table, and the
+        result has that of ``x``.
+        """
+        width = self.cos.shape[-1] * (2 if self.interleaved else 1)
+        if width < x.shape[-1]:
+            return torch.cat([self.rotate(x[..., :width]), x[..., width:]], dim=-1)
+        if not self.interleaved:
+            return rotate_halves(x, self.cos, self.sin).to(x.dtype)
+        a, b = (part.to(self.cos.dtype) for part in (x[..., 0::2], x[..., 1::2]))  # [batch, heads, length, pairs] each
+        rotated = torch.stack([a * self.cos - b * self.sin, a * self.sin + b * self.cos], dim=-1)
+        return rotated.flatten(-2).to(x.dtype)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import final
 
+import torch
 from torch import Tensor
 
 from zoo.checks import require, require_even
-from zoo.components.position._rotation import compute_frequencies, rotate_pairs
+from zoo.components.position._rotation import RotationTable, compute_frequencies
 from zoo.components.position._scaling import Scaling
 from zoo.model.interfaces import Position
 from zoo.registry import register
@@ -53,6 +54,8 @@ class Rotary(Position):
         require(0 < fraction <= 1, f"fraction must be above 0 and at most 1: got fraction={fraction}")
         self.base, self.interleaved, self.fraction, self.scaling = base, interleaved, fraction, scaling
         self._count_rotated("head_dim", head_dim)
+        self._positions: Tensor | None = None  # those that the tables were computed for
+        self._tables: dict[int, RotationTable] = {}
 
     def rotate_queries(self, q: Tensor, positions: Tensor) -> Tensor:
         """Rotates queries ``[batch, heads, length, width]``."""
@@ -62,11 +65,23 @@ class Rotary(Position):
         """Rotates keys ``[batch, heads, length, width]``."""
         return self._rotate(k, positions)
 
+    def prepare(self, positions: Tensor, widths: frozenset[int], x: Tensor) -> None:
+        """Computes the table of each width, for all layers of a forward pass."""
+        self._positions = positions
+        self._tables = {width: self._compute_table(width, positions, x) for width in widths}
+
     def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
-        width = self._count_rotated("width", x.shape[-1])
+        table = self._tables.get(x.shape[-1]) if positions is self._positions else None
+        if table is None or table.cos.dtype != torch.promote_types(x.dtype, torch.float32):
+            table = self._compute_table(x.shape[-1], positions, x)
+        return table.rotate(x)
+
+    def _compute_table(self, features: int, positions: Tensor, x: Tensor) -> RotationTable:
+        """Computes the table of queries or keys with so many ``features``, on the device of ``x``."""
+        width = self._count_rotated("width", features)
         frequencies = self.scaling.scale_frequencies(compute_frequencies(width, self.base, x), self.base)
         angles = positions[:, None, :, None].to(frequencies.dtype) * frequencies  # [batch or 1, 1, length, width / 2]
-        return rotate_pairs(x, angles, self.scaling.rotation_scale, interleaved=self.interleaved)
+        return RotationTable.from_angles(angles, self.scaling.rotation_scale, interleaved=self.interleaved)
 
     def _count_rotated(self, name: str, width: int) -> int:
         """Returns how many of ``width`` features are rotated.

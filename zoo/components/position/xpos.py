@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require, require_even, require_positive
-from zoo.components.position._rotation import compute_frequencies, rotate_pairs
+from zoo.components.position._rotation import RotationTable, compute_frequencies
 from zoo.model.interfaces import Position
 from zoo.registry import register
 
@@ -71,4 +71,5 @@ class XPos(Position):
         p = positions[:, None, :, None].to(frequencies.dtype)  # [batch or 1, 1, length, 1]
         ratio = torch.arange(0, width, 2, device=x.device, dtype=frequencies.dtype) / width
         zeta = (ratio + GAMMA) / (1 + GAMMA)  # [width / 2]
-        return rotate_pairs(x, p * frequencies, zeta ** (sign * p / self.scale_base), interleaved=True)
+        scale = zeta ** (sign * p / self.scale_base)
+        return RotationTable.from_angles(p * frequencies, scale, interleaved=True).rotate(x)
