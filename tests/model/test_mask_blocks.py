@@ -76,9 +76,8 @@ def test_blocks_compute_what_the_whole_mask_does(
     window = {"window": 3, "wide window": 7, "prefix and window": 5}.get(limit)
     mask = Mask(tokens, tokens, causal, window, prefix)
     mask = mask.restrict_blocks(2, 1) if limit == "blocks" else mask
-    assert (find_blocks(mask, ROWS) is not None) == (kind != "whole" or limit not in ("none", "prefix") or False) or (
-        limit == "prefix" and causal
-    )
+    is_limited = limit not in ("none", "prefix") or (limit == "prefix" and causal)
+    assert (find_blocks(mask, ROWS) is not None) == (kind != "whole" or is_limited)
     sinks = torch.linspace(-1, 1, HEADS, dtype=torch.float64).requires_grad_() if scores.sinks else None
     inputs = draw_inputs(kv_heads)
     differentiated = inputs if sinks is None else [*inputs, sinks]

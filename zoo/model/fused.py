@@ -95,4 +95,5 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 
 def _has_fused_kernels(x: Tensor) -> bool:
-    return x.device.type != "cpu" or torch.compiler.is_compiling()
+    """True if kernels of the device, or of a compiled graph, are fused; the meta device stands for a CPU."""
+    return x.device.type not in ("cpu", "meta") or torch.compiler.is_compiling()

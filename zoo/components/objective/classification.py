@@ -91,9 +91,10 @@ class Classification(Objective):
         """Pools ``[batch, length, dim]`` to ``[batch, dim]``."""
         if self.pool == "first":
             return hidden[:, 0]
-        if view.inputs.segment is None:
-            raise TypeError("rows of pairs have segments")
-        real = view.inputs.segment >= 0
+        segment = view.inputs.segment
+        if segment is None:
+            return hidden[:, -1] if self.pool == "last" else hidden.mean(dim=1)
+        real = segment >= 0
         if self.pool == "last":
             return hidden[torch.arange(len(hidden), device=hidden.device), real.sum(dim=1) - 1]
         return (hidden * real[..., None]).sum(dim=1) / real.sum(dim=1, keepdim=True)
