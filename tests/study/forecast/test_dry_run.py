@@ -170,6 +170,16 @@ def test_what_fails_at_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "this machine" not in lines[-1]
 
 
+def test_times_that_are_predicted_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {("gated", "numbers"): Estimate(10.0), ("mlp", "numbers"): Estimate(20.0, is_measured=False)}
+    monkeypatch.setattr(forecast, "estimate_run_times", lambda settings, tell: known)
+    lines = shown(PLAN, Expansion((arm("gated"), arm("mlp", hidden=96))))
+    table = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert table["gated"].split()[-2:] == ["10", "s"]
+    assert table["mlp"].split()[-2:] == ["~20", "s"]
+    assert any(line.startswith("~: the times of 1 of 2 arms are predicted") for line in lines)
+
+
 def test_problems_with_the_data_are_told_at_once() -> None:
     with pytest.raises(Refused) as refused:
         shown(PLAN, Expansion((arm("gated", vocabulary=5), arm("mlp"), arm("wide", vocabulary=6))))

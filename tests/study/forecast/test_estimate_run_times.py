@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.command import TINY, checked
-from zoo.config.checking import check_run
+from zoo.config.checking import CheckedConfig, check_run
 from zoo.study.forecast import estimate_run_times as module
 from zoo.study.forecast.estimate_run_times import estimate_run_times
 from zoo.study.plan.cell import Setting
@@ -107,3 +107,37 @@ def test_it_runs_as_the_study_would_but_briefly_and_alone(monkeypatch: pytest.Mo
     config, arguments = seen["config"], seen["config"].trainer.arguments
     assert (arguments["devices"], arguments["strategy"], config.accumulate) == (1, "auto", 3)
     assert config.steps <= 10 < two.checked.config.steps
+
+
+def test_of_many_kinds_those_with_every_option_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(checked: CheckedConfig) -> Any:
+        return module._Speed(0.0, 1e-9 * module._find_kind(checked).flops, 0.0)
+
+    monkeypatch.setattr(module, "_measure_speed", measure)
+    monkeypatch.setattr(module, "_TOTAL_SECONDS", 0.0)
+    arms = [
+        setting(f"{norm} {hidden}", model={"hidden": hidden, "norm": {"name": norm}})
+        for norm in ("rms", "layer", "l2", "scale")
+        for hidden in (16, 24, 32, 40)
+    ]
+    names: list[str] = []
+    found = estimate_run_times(arms, names.append)
+    measured = {arm for (arm, _), each in found.items() if each.is_measured}
+    assert len(measured) == len(names) == module._LEAST_KINDS < len(arms)
+    assert {name.split()[1] for name in names[:4]} == {"rms", "layer", "l2", "scale"}
+    assert {name.split()[2] for name in names[:4]} == {"16", "24", "32", "40"}
+    for each in arms:
+        seconds = 1e-9 * module._find_kind(each.checked).flops * each.checked.config.steps
+        assert found[each.arm, each.task].seconds == pytest.approx(seconds, rel=1e-4)
+    assert len({each.seconds for each in found.values()}) >= 4
+    monkeypatch.setattr(module, "_TOTAL_SECONDS", 60.0)
+    assert all(each.is_measured for each in estimate_run_times(arms).values())
+
+
+def test_nothing_is_predicted_where_every_measurement_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_measure_speed", lambda checked: "out of memory")
+    monkeypatch.setattr(module, "_TOTAL_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_LEAST_KINDS", 1)
+    one, other = estimate_run_times([setting("one"), setting("other", model={"hidden": 64})]).values()
+    assert (one.seconds, one.error, one.is_measured) == (None, "out of memory", True)
+    assert (other.seconds, other.error, other.is_measured) == (None, "", False)

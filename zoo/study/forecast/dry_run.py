@@ -13,6 +13,7 @@ from zoo.report.records.records import Match
 from zoo.study.cells.cell_status import CellStatus, count_states
 from zoo.study.cells.expansion import Expansion
 from zoo.study.cells.known_cells import KnownCells
+from zoo.study.forecast.estimate_run_times import Estimate
 from zoo.study.forecast.forecast import Forecast, ForecastRow, forecast_study
 from zoo.study.match.quantities import count_executed_flops, count_train_tokens, measure_quantity
 from zoo.study.plan.cell import Cell
@@ -98,7 +99,7 @@ def _print_table(rows: Sequence[ForecastRow], terminal: Terminal) -> None:
         "lr": [_format_rate(row) for row in rows],
         "runs": [_format_range(row.least, row.most) for row in rows],
         "state": [_format_states(row) for row in rows],
-        "time per run": ["" if row.estimate.seconds is None else format_duration(row.estimate.seconds) for row in rows],
+        "time per run": [_format_time(row.estimate) for row in rows],
     }
     lines: list[tuple[str, int | None]] = []
     for number, row in enumerate(rows):
@@ -124,6 +125,12 @@ def _format_parameters(row: ForecastRow) -> str:
     active = row.costs.active_parameters
     some = f"\n{format_count(active)} active" if active != row.costs.parameters else ""
     return f"{format_count(row.costs.parameters)}{some}"
+
+
+def _format_time(estimate: Estimate) -> str:
+    """Formats the duration of a run; one that was predicted is marked."""
+    mark = "" if estimate.is_measured else "~"
+    return "" if estimate.seconds is None else f"{mark}{format_duration(estimate.seconds)}"
 
 
 def _format_match(moved: Match | None) -> str:
@@ -171,6 +178,9 @@ def _list_remarks(plan: StudyPlan, expansion: Expansion, known: KnownCells, expe
     yield from (f"{task}: {note}" for task, notes in known.notes.items() for note in notes)
     if plan.until_decided:
         yield f"seeds are added until each arm has a verdict, up to {len(plan.seeds)}"
+    if many := sum(not row.estimate.is_measured for row in expected.rows):
+        how = "predicted from arms that share their options; their first steps were not tried"
+        yield f"~: the times of {many} of {len(expected.rows)} arms are {how}"
     yield _format_total(expected)
 
 

@@ -8,7 +8,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,19 @@ from zoo.data.rows import Rows
 from zoo.model import build
 from zoo.runs.claim import Claim
 from zoo.runs.config_sections import Target
+from zoo.runs.flat_configs import flatten_to_text
 from zoo.runs.run_config import RunConfig
 from zoo.runs.run_folder import RunFolder
 from zoo.runs.run_start import RunStart
+from zoo.study.forecast.predict_speeds import SpeedKind, order_by_novelty, predict_durations
+from zoo.study.match.quantities import measure_quantity
 from zoo.study.plan.cell import Setting
 from zoo.training.job import Job
 from zoo.training.run import fit, prepare_data
 
 _MAX_STEPS, _MAX_SECONDS = 5, 0.3  # at least three steps are taken, the first to warm up
 _VALIDATION_BATCHES = 3  # the first to warm up
+_TOTAL_SECONDS, _LEAST_KINDS = 8.0, 12  # for all measurements, and the number of kinds that are measured in any case
 _NEVER = 10**9
 _KEYS_WITHOUT_COST = (
     "seed",
@@ -51,10 +55,17 @@ _KEYS_WITHOUT_COST = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated duration of a run in seconds; ``error`` is set if its first steps failed."""
+    """Estimated duration of a run.
+
+    Attributes:
+        seconds: Duration in seconds; None if it is unknown.
+        error: Error of its first steps, if they failed.
+        is_measured: False if the run was not tried, and its duration is predicted from those of other runs.
+    """
 
     seconds: float | None
     error: str = ""
+    is_measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,34 +87,72 @@ def estimate_run_times(
     """Estimates the duration of a run of each setting on an otherwise idle machine, by arm and task.
 
     The training loop takes a few steps and evaluates a few batches, on one device and with the threads of the config,
-    without loggers and callbacks. Settings of equal speed are measured once. The random state is restored. Runs on
-    several devices take less time than estimated.
+    without loggers and callbacks. Settings of equal speed are measured once. Where there are many, those are measured
+    first that contain all options, and after some seconds the others are predicted from them: their first steps are not
+    tried. The random state is restored. Runs on several devices take less time than estimated.
 
     Args:
         settings: Arms on tasks without problems.
         report: Called with the name of a setting before it is measured.
     """
-    known: dict[str, _Speed | str] = {}
-    found = {}
+    kinds: dict[str, SpeedKind] = {}
+    first: dict[str, tuple[int, Setting]] = {}
+    names = {}
     for number, setting in enumerate(settings, 1):
-        config = setting.checked.config
-        kind = _describe_cost(config)
-        if kind not in known:
-            report(f"{setting.task} {setting.arm} ({number} of {len(settings)})")
-            known[kind] = _measure_speed(setting.checked)
-        speed = known[kind]
-        estimate = Estimate(None, speed) if isinstance(speed, str) else Estimate(speed.estimate_seconds(config))
-        found[setting.arm, setting.task] = estimate
+        kind = _find_kind(setting.checked)
+        name = names[setting.arm, setting.task] = json.dumps(sorted(kind.options))
+        if name not in kinds:
+            kinds[name], first[name] = kind, (number, setting)
+    measured = _measure_kinds(kinds, first, len(settings), report)
+    speeds = {name: speed for name, speed in measured.items() if isinstance(speed, _Speed)}
+    predicted = _predict_speeds(kinds, speeds)
+    found = {}
+    for setting in settings:
+        name = names[setting.arm, setting.task]
+        speed = measured.get(name, predicted.get(name, ""))
+        seconds = None if isinstance(speed, str) else speed.estimate_seconds(setting.checked.config)
+        found[setting.arm, setting.task] = Estimate(seconds, speed if isinstance(speed, str) else "", name in measured)
     return found
 
 
-def _describe_cost(config: RunConfig) -> str:
-    """Returns what determines the speed of a run, as text."""
+def _find_kind(checked: CheckedConfig) -> SpeedKind:
+    """Finds what determines the speed of a run."""
+    config = checked.config
     costly = {key: value for key, value in config.as_mapping().items() if key not in (*_KEYS_WITHOUT_COST, "callbacks")}
     arguments = {key: value for key, value in config.optimizer.arguments.items() if not isinstance(value, float)}
     costly["optimizer"] = Target(config.optimizer.path, arguments).as_mapping()
     costly["model"] = {key: value for key, value in costly["model"].items() if key != "initialization"}
-    return json.dumps(costly, sort_keys=True)
+    try:
+        work = measure_quantity(checked, "train_flops") / config.steps
+    except Refused:  # the measurement fails, too, and says why
+        work = 1.0
+    return SpeedKind(frozenset(flatten_to_text(costly).items()), work)
+
+
+def _measure_kinds(
+    kinds: Mapping[str, SpeedKind],
+    first: Mapping[str, tuple[int, Setting]],
+    settings: int,
+    report: Callable[[str], None],
+) -> dict[str, _Speed | str]:
+    """Measures kinds until the time for it is over, and at least a few; returns the speed or the error of each."""
+    measured: dict[str, _Speed | str] = {}
+    until = time.monotonic() + _TOTAL_SECONDS
+    with _freeze_objects():
+        for name in order_by_novelty(kinds):
+            if len(measured) >= _LEAST_KINDS and time.monotonic() > until:
+                break
+            number, setting = first[name]
+            report(f"{setting.task} {setting.arm} ({number} of {settings})")
+            measured[name] = _measure_speed(setting.checked)
+    return measured
+
+
+def _predict_speeds(kinds: Mapping[str, SpeedKind], speeds: Mapping[str, _Speed]) -> dict[str, _Speed]:
+    """Predicts the speeds of the kinds that are not among ``speeds``; none if these are empty."""
+    durations = {name: (speed.once, speed.step, speed.evaluation) for name, speed in speeds.items()}
+    predicted = predict_durations(kinds, durations) if speeds else {}
+    return {name: _Speed(*each) for name, each in predicted.items()}
 
 
 def _measure_speed(checked: CheckedConfig) -> _Speed | str:
@@ -194,6 +243,16 @@ def _read_clock() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
+
+
+@contextlib.contextmanager
+def _freeze_objects() -> Iterator[None]:
+    """Excludes what exists, such as imported modules, from garbage collections, most of whose time it would take."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager
