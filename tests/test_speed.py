@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from experiments.speed import command
 from experiments.speed.clock import Settings, compute_ratios, run_in_turn
 from experiments.speed.equal_work import UnequalWork, build_equal_peer, require_equal_work
 from experiments.speed.limit import list_products
-from experiments.speed.measures import decode
+from experiments.speed.measures import decode, experts, length
 from experiments.speed.outcome import Row, read_row
 from experiments.speed.peers import PEERS, Peer, list_peers
 from experiments.speed.plain_gpt import PlainGpt
@@ -161,6 +162,24 @@ def test_check_ends_with_one_if_a_target_is_missed(
     else:
         with pytest.raises(SystemExit, match=str(status)):
             command.main([*arguments, "--check"])
+
+
+@pytest.mark.parametrize("name", command.MEASURES)
+def test_every_measure_says_what_it_measures(name: str) -> None:
+    module = importlib.import_module(f"experiments.speed.measures.{name}")
+    assert module.__doc__
+    assert callable(module.measure)
+
+
+def test_a_window_is_timed_against_its_own_row_of_1024_tokens() -> None:
+    first = Row("1,024 tokens", "window 512", [1.0], values={"bytes a token": 10.0})
+    row = length._compare(Row("8,192 tokens", "window 512", [3.0], values={"bytes a token": 20.0}), first)
+    assert (row.get_number("time of 1,024"), row.get_number("memory of 1,024")) == (3.0, 2.0)
+
+
+def test_mixtures_do_equal_work() -> None:
+    pytest.importorskip("transformers")
+    experts.build_equal_mixtral(SHAPE, 4)
 
 
 def test_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,21 @@ from experiments.speed.report import write_report
 from experiments.speed.targets import judge
 
 HERE = Path(__file__).parent
-MEASURES = ("step", "documents", "vocabulary", "decode", "study")
+MEASURES = (
+    "step",
+    "documents",
+    "vocabulary",
+    "length",
+    "precision",
+    "batches",
+    "experts",
+    "decode",
+    "mixers",
+    "lightning",
+    "start_up",
+    "dry_run",
+    "study",
+)
 QUICK_ROUNDS = 3
 
 

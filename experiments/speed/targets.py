@@ -71,11 +71,26 @@ def _list_targets() -> list[Target]:
         for batch in (1, 8):
             case = f"small {family}, batch {batch}"
             targets.append(Target("decode", case, "zoo", "speed of fastest peer", 1.5, at_least=True))
+    for shape in ("tiny", "small", "6x384"):
+        for family in ("gpt", "llama"):
+            targets.append(Target("precision", f"{shape} {family}", "auto", "of float32", 1.0))
+    for family in ("gpt", "llama"):
+        targets.append(Target("precision", f"6x384 {family}", "auto", "of float32", 0.6, needs="amx_bf16"))
     return targets
 
 
 TARGETS: tuple[Target, ...] = (
     *_list_targets(),
+    Target("length", "8,192 tokens", "window 512", "time of 1,024", 1.3),
+    Target("length", "8,192 tokens", "window 512", "memory of 1,024", 1.3),
+    Target("experts", "small mixtral, 64 experts", "zoo", "of 8 experts", 1.3),
+    Target("lightning", "small gpt", "Lightning", "of a bare loop", 1.03),
+    Target("lightning", "tiny gpt", "Lightning", "of a bare loop", 1.08),
+    Target("start_up", "wall time", "zoo --help", "seconds", 0.3),
+    Target("start_up", "wall time", "zoo list", "seconds", 0.3),
+    Target("start_up", "wall time", "zoo show model=gpt", "seconds", 2.5),
+    Target("start_up", "wall time", "zoo train, one step", "seconds", 4.0),
+    Target("dry_run", "1,000 cells", "zoo", "seconds", 30.0),
     Target("study", "24 runs", "study", "of one after another", 0.35),
 )
 

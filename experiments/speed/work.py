@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +28,10 @@ from zoo.training.optimizer import build_optimizer
 
 BATCHES = 4  # different batches that steps take in turn, so that nothing of a step can be kept for the next
 CLIP = 1.0
+_PRECISIONS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    "32-true": contextlib.nullcontext,
+    "bf16-mixed": partial(torch.autocast, "cpu", torch.bfloat16),
+}
 make_adamw = partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 
 
@@ -79,14 +84,27 @@ def perturb(model: nn.Module, seed: int = 0) -> None:
             weight.add_(torch.randn(weight.shape, generator=generator), alpha=0.05)
 
 
-def make_zoo_step(model: Variant, objective: Objective, views: tuple[View, ...]) -> Callable[[], Tensor]:
-    """Makes a training step of zoo without Lightning: loss, backward, clipping, optimizer, update of components."""
+def make_zoo_step(
+    model: Variant, objective: Objective, views: Iterable[View], precision: str = "32-true"
+) -> Callable[[], Tensor]:
+    """Makes a training step of zoo without Lightning: loss, backward, clipping, optimizer, update of components.
+
+    Args:
+        model: the model.
+        objective: its objective.
+        views: inputs and targets, taken in turn.
+        precision: ``32-true`` or ``bf16-mixed``, by which Lightning computes the loss.
+    """
     module = nn.ModuleDict({"model": model.train(), "objective": objective})
     optimizer = build_optimizer(module, model.initialization, make_adamw)
     components, turn = model.list_components(), itertools.cycle(views)
 
     def compute_loss() -> Tensor:
-        terms = [*objective.loss(model, next(turn)).values(), *(term for _, term, _ in model.losses())]
+        with _PRECISIONS[precision]():
+            return _sum_terms(next(turn))
+
+    def _sum_terms(view: View) -> Tensor:
+        terms = [*objective.loss(model, view).values(), *(term for _, term, _ in model.losses())]
         return torch.stack(terms).sum()
 
     step = _make_step(list(module.parameters()), optimizer, compute_loss)
