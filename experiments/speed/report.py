@@ -58,7 +58,7 @@ def _format_targets(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| measure | case | number | target | measured | met |"
     yield "|---|---|---|---|---|---|"
     for one in targets:
-        measured = "not measured" if one["measured"] is None else f"{one['measured']:.3g}"
+        measured = "not measured" if one["measured"] is None else f"{one['measured']:.4g}"
         met = {True: "yes", False: "**no**", None: "–"}[one["met"]]
         number = f"{one['side']}: {one['number']}"
         yield f"| {one['measure']} | {one['case']} | {number} | {one['target']} | {measured} | {met} |"
