@@ -28,7 +28,7 @@ class Wrapped:
     """What an objective needs of a model, from functions."""
 
     def __init__(self, hidden: Any, logits: Any) -> None:
-        self.compute_hidden, self.logits = hidden, logits
+        self.compute_hidden, self.logits, self.defer_logits = hidden, logits, logits
 
 
 def rows(*lengths: int) -> DocumentBatch:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.checks import require
 from zoo.model.activation import ACTIVATIONS, Activation
 from zoo.model.embedding import Embedding
 from zoo.model.interfaces import Norm
+from zoo.model.logits import Logits
 from zoo.model.parameter_roles import Role
 
 
@@ -70,12 +70,15 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Computes logits ``[…, vocabulary]`` of hidden states ``[…, dim]``."""
+        return self.defer(x).materialize()
+
+    def defer(self, x: Tensor) -> Logits:
+        """Returns the logits of hidden states ``[…, dim]`` before the product with W, the bulk of their cost."""
         if self.map is not None:
             x = self.map(x)
         if self.norm is not None:
             x = self.norm(self.activation(x))
-        logits = F.linear(x if self.scale == 1.0 else x * self.scale, self.weight, self.bias)
-        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+        return Logits(x if self.scale == 1.0 else x * self.scale, self.weight, self.bias, self.softcap)
 
     def flops(self, length: int) -> int:
         """Counts forward operations for ``length`` tokens."""

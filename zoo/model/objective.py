@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -20,6 +21,7 @@ from zoo.data.batch import Batch, PairBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.model.inputs import Inputs
+from zoo.model.logits import Logits, sum_terms
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,23 @@ class View:
         inputs = Inputs(**{item.name: _move(getattr(self.inputs, item.name), device) for item in fields(self.inputs)})
         extra = {name: _move(tensor, device) for name, tensor in self.extra.items()}
         further = (extra, _move(self.source_length, device))
-        return View(inputs, _move(self.targets, device), _move(self.valid, device), *further)
+        moved = View(inputs, _move(self.targets, device), _move(self.valid, device), *further)
+        vars(moved)["places"] = _move(self.places, device)
+        return moved
+
+    @cached_property
+    def places(self) -> Tensor | None:
+        """Valid places, as indices of ``valid.flatten()`` in increasing order ``[valid]``; None if all are valid.
+
+        They are listed where the view was prepared, since listing them on an accelerator would wait for it.
+        """
+        places = self.valid.flatten().nonzero()[:, 0]
+        return places if len(places) < self.valid.numel() else None
+
+    def select_valid(self, x: Tensor) -> Tensor:
+        """Returns the valid places ``[valid, …]`` of ``[batch, length, …]``, row by row."""
+        x = x.flatten(0, 1)
+        return x if self.places is None else x.index_select(0, self.places)
 
 
 def _move(value: Any, device: torch.device) -> Any:
@@ -60,6 +78,9 @@ class LanguageModel(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Computes logits ``[…, vocabulary]`` of hidden states ``[…, dim]``."""
+
+    def defer_logits(self, hidden: Tensor) -> Tensor | Logits:
+        """Computes logits of hidden states ``[rows, dim]``, or defers them if they do not fit into one chunk."""
 
 
 class Objective(nn.Module, ABC):
@@ -123,11 +144,22 @@ class Objective(nn.Module, ABC):
         An objective that predicts other classes than tokens returns as many columns as there are classes.
         """
         hidden = model.compute_hidden(view.inputs)
-        return model.logits(hidden[view.valid]), view.targets[view.valid]
+        return model.logits(view.select_valid(hidden)), view.select_valid(view.targets)
+
+    def predict_deferred(self, model: LanguageModel, view: View) -> tuple[Tensor | Logits, Tensor]:
+        """Returns what :meth:`predict` does; the logits of the model's head are deferred if they are large.
+
+        The loss and the metrics are computed from it. An objective that overrides :meth:`predict` computes logits of
+        its own, which are not deferred.
+        """
+        if type(self).predict is not Objective.predict:
+            return self.predict(model, view)
+        hidden = model.compute_hidden(view.inputs)
+        return model.defer_logits(view.select_valid(hidden)), view.select_valid(view.targets)
 
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
-        """Computes the loss terms, each a mean, whose sum is minimized; by default those of :meth:`predict`."""
-        return self.compute_terms(*self.predict(model, view))
+        """Computes the loss terms, each a mean, whose sum is minimized; by default those of what it predicts."""
+        return self.compute_terms(*self.predict_deferred(model, view))
 
     def count_terms(self, view: View) -> dict[str, int]:
         """Counts the items over which each loss term is a mean; by default the valid places.
@@ -140,19 +172,21 @@ class Objective(nn.Module, ABC):
         """
         return dict.fromkeys(("cross_entropy", "z_loss"), int(view.valid.sum()))
 
-    def compute_terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def compute_terms(self, logits: Tensor | Logits, targets: Tensor) -> dict[str, Tensor]:
         """Computes the mean cross-entropy in nats and, if set, z_loss * mean of logsumexp(logits)².
 
         Args:
-            logits: ``[valid, classes]``.
+            logits: ``[valid, classes]``, all of them or deferred.
             targets: ``[valid]``.
         """
-        logits, count = logits.float(), max(1, len(targets))  # a micro-batch may have no valid place
+        count = max(1, len(targets))  # a micro-batch may have no valid place
+        sums = sum_terms(logits, targets, self._sum_terms)
+        return {name: term / count for name, term in zip(("cross_entropy", "z_loss"), sums, strict=False)}
+
+    def _sum_terms(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        logits = logits.float()
         total = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=self.label_smoothing)
-        terms = {"cross_entropy": total / count}
-        if self.z_loss > 0:
-            terms["z_loss"] = self.z_loss * logits.logsumexp(dim=-1).square().sum() / count
-        return terms
+        return (total, self.z_loss * logits.logsumexp(dim=-1).square().sum()) if self.z_loss > 0 else (total,)
 
     def generate_targets(self, model: LanguageModel, batch: PairBatch) -> list[list[int]] | None:
         """Generates target token ids for a batch of pairs on the CPU; None: greedy decoding generates them."""

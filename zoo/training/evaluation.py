@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import CatMetric, MeanMetric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from zoo.model.logits import Logits, split_logits
 from zoo.model.objective import Objective, View
 
 
@@ -45,26 +46,26 @@ class Evaluation(nn.Module):
         self.right, self.lengths = CatMetric(nan_strategy="disable"), CatMetric(nan_strategy="disable")
         self.by_length: dict[str, dict[str, float]] = {}
 
-    def update(self, logits: Tensor, targets: Tensor, view: View) -> None:
+    def update(self, logits: Tensor | Logits, targets: Tensor, view: View) -> None:
         """Accumulates the metrics of a batch.
 
         Args:
-            logits: ``[predicted, classes]``, of the valid positions of ``view`` in row-major order.
+            logits: ``[predicted, classes]``, of the valid positions of ``view`` in row-major order, all or deferred.
             targets: ``[predicted]``.
             view: the batch.
         """
         if len(targets) == 0:
             return
-        logits = logits.float()
-        nll = F.cross_entropy(logits, targets, reduction="none").double()
+        scores = (_score(*part) for part in split_logits(logits, targets))
+        nll, best = (torch.cat(parts) for parts in zip(*scores, strict=True))
         self.total.update(nll.sum())
         self.count.update(len(targets))
-        self.accuracy.update(logits.argmax(dim=-1), targets)  # logits may have fewer classes than tokens
+        self.accuracy.update(best, targets)  # logits may have fewer classes than tokens
         if self.pairs:
             row = view.valid.nonzero()[:, 0]
             rows = len(view.valid)
             wrong = torch.zeros(rows, device=nll.device, dtype=torch.float32).index_add_(
-                0, row, (logits.argmax(-1) != targets).float()
+                0, row, (best != targets).float()
             )
             self.exact_match.update((wrong == 0).float())
             if view.source_length is not None:
@@ -87,6 +88,12 @@ class Evaluation(nn.Module):
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
         return metrics
+
+
+def _score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the cross-entropy in float64 ``[predicted]`` and the most likely class ``[predicted]``."""
+    logits = logits.float()
+    return F.cross_entropy(logits, targets, reduction="none").double(), logits.argmax(dim=-1)
 
 
 def _compute_by_length(lengths: CatMetric, right: CatMetric) -> dict[str, dict[str, float]]:

@@ -153,8 +153,7 @@ class Training(lightning.LightningModule):
 
     def validation_step(self, batch: View, batch_idx: int) -> None:
         """Accumulates the metrics of one batch."""
-        logits, targets = self.objective.predict(self.model, batch)
-        self.evaluation.update(logits, targets, batch)
+        self.evaluation.update(*self.objective.predict_deferred(self.model, batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Computes and logs the metrics of the whole split."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo.checks import Refused
 from zoo.data.batch import Batch, DocumentBatch, PairBatch
@@ -275,3 +276,47 @@ def test_losses_are_finite_in_bfloat16(
     assert loss.dtype == torch.float32
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in [*model.parameters(), *objective.parameters()])
+
+
+class Rows(TorchDispatchMode):
+    """Records the largest number of rows of products, softmaxes and sums that are as wide as the vocabulary."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width, self.rows = width, 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        computed = any(name in str(function) for name in ("mm", "softmax", "cumsum", "mul"))
+        if computed and isinstance(out, Tensor) and out.ndim == 2 and out.shape[1] == self.width:
+            self.rows = max(self.rows, len(out))
+        return out
+
+
+@every
+def test_logits_in_chunks_change_no_loss_and_no_gradient(
+    name: str,
+    batch: Batch,
+    variant: str,
+    tiny: Callable[..., Any],
+    vocabulary: Vocabulary,
+    lively: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In chunks of two rows no logits have more; the control, in one chunk, has those of all rows."""
+    vocabulary = replace(vocabulary, size=37)
+    objective: Any = get_index().get("objective", name).load()(16, vocabulary, variant)
+    model, found = build(tiny(variant), vocabulary.size, seed=0).eval(), []
+    for module in (model, objective):
+        lively(module)
+    view = prepare(objective, batch)
+    for chunk in (1000, 2):
+        monkeypatch.setattr("zoo.model.logits._CHUNK_BYTES", 4 * vocabulary.size * chunk)
+        parameters = [*model.parameters(), *objective.parameters()]
+        with Rows(vocabulary.size) as seen:
+            terms = objective.loss(model, view)
+            gradients = torch.autograd.grad(sum(terms.values()), parameters, allow_unused=True)
+        found.append((terms, gradients))
+        if name != "classification":  # whose classes are tokens, without the head of the model
+            assert (seen.rows > 2) == (chunk == 1000)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)

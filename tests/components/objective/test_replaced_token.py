@@ -125,7 +125,7 @@ def test_losses_are_those_of_torch(batch: DocumentBatch, built: Make, vocabulary
     binary = torch.nn.functional.binary_cross_entropy_with_logits(score[view.valid], label[view.valid])
     terms = objective.loss(model, view)
     torch.testing.assert_close(terms["discriminator"], 7.0 * binary)
-    logits = objective.generator(view.inputs, torch.ones_like(view.valid)).view(*view.valid.shape, -1)
+    logits = objective.generator(view.inputs, torch.ones_like(view.valid)).materialize().view(*view.valid.shape, -1)
     chosen = view.extra["chosen"]
     torch.testing.assert_close(
         terms["generator"], torch.nn.functional.cross_entropy(logits[chosen], view.targets[chosen])
@@ -153,7 +153,9 @@ def test_documents_keep_to_themselves_in_the_generator(
         objective.generator.train(mode)
         with torch.set_grad_enabled(mode):
             everywhere = torch.ones_like(tokens, dtype=torch.bool)
-            packed = objective.generator(Inputs(tokens, segment, position), everywhere).view(*tokens.shape, -1)
+            packed = (
+                objective.generator(Inputs(tokens, segment, position), everywhere).materialize().view(*tokens.shape, -1)
+            )
             for row, lengths in enumerate(LENGTHS):
                 at = 0
                 for length in lengths:

@@ -70,11 +70,13 @@ class MultiToken(Objective):
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """Returns a term for each token ahead, the mean over the places whose document continues that far."""
         hidden = model.compute_hidden(view.inputs)
-        terms = self.compute_terms(model.logits(hidden[view.valid]), view.targets[view.valid])
+        logits = model.defer_logits(view.select_valid(hidden))
+        terms = self.compute_terms(logits, view.select_valid(view.targets))
         for steps, matrix in enumerate(self.further, start=1):
             asked = _mark_valid(view, steps)
             h = hidden[:, : asked.shape[1]][asked]
-            further = self.compute_terms(model.logits(h + F.silu(matrix(h))), view.targets[:, steps:][asked])
+            logits = model.defer_logits(h + F.silu(matrix(h)))
+            further = self.compute_terms(logits, view.targets[:, steps:][asked])
             terms |= {_TERM_NAMES[name].format(steps + 1): term for name, term in further.items()}
         return terms
 

@@ -102,7 +102,8 @@ class NextSentence(Objective):
     def loss(self, model: LanguageModel, view: View) -> dict[str, Tensor]:
         """Returns the cross-entropy of the masked tokens, and that of the next-sentence prediction."""
         hidden = model.compute_hidden(view.inputs)
-        terms = self.compute_terms(model.logits(hidden[view.valid]), view.targets[view.valid])
+        answers = model.defer_logits(view.select_valid(hidden))
+        terms = self.compute_terms(answers, view.select_valid(view.targets))
         logits, label = self.follows(torch.tanh(self.pooler(hidden[:, 0]))).float(), _get_labels(view)
         total = F.cross_entropy(logits, label, reduction="sum", ignore_index=_IGNORED)
         return terms | {"next_sentence": total / (label != _IGNORED).sum().clamp(min=1)}

@@ -18,6 +18,7 @@ from zoo.data.batch import Batch, DocumentBatch
 from zoo.data.interfaces import Vocabulary
 from zoo.data.special_tokens import Required
 from zoo.model.inputs import Inputs
+from zoo.model.logits import Logits, split_logits, sum_terms
 from zoo.model.objective import LanguageModel, Objective, View
 from zoo.model.parameter_roles import Role
 from zoo.registry import register
@@ -111,9 +112,9 @@ class ReplacedToken(Objective):
         proposed = self._propose(view)
         asked = (view.extra["chosen"] & view.valid)[view.extra["chosen"]]
         originals = view.targets[view.extra["chosen"]]
-        generator = F.cross_entropy(proposed[asked].float(), originals[asked], reduction="sum")
+        (generator,) = sum_terms(proposed[asked], originals[asked], _sum_cross_entropy)
         logits, replaced = self._detect(model, view, proposed)
-        total = F.cross_entropy(logits.float(), replaced, reduction="sum")
+        (total,) = _sum_cross_entropy(logits, replaced)
         return {
             "generator": generator / asked.sum().clamp(min=1),
             "discriminator": self.weight * total / max(1, len(replaced)),
@@ -124,17 +125,23 @@ class ReplacedToken(Objective):
         masked = view.extra["chosen"] & view.valid
         return {"generator": int(masked.sum()), "discriminator": int(view.valid.sum())}
 
-    def _propose(self, view: View) -> Tensor:
+    def _propose(self, view: View) -> Tensor | Logits:
         """Returns the logits ``[masked, vocabulary]`` of the generator at the masked places."""
-        logits: Tensor = self.generator(view.inputs, view.extra["chosen"])
-        return logits
+        logits: Logits = self.generator(view.inputs, view.extra["chosen"])
+        return logits.simplify()
 
-    def _detect(self, model: LanguageModel, view: View, proposed: Tensor) -> tuple[Tensor, Tensor]:
+    def _detect(self, model: LanguageModel, view: View, proposed: Tensor | Logits) -> tuple[Tensor, Tensor]:
         tokens = view.targets.clone()
-        tokens[view.extra["chosen"]] = _sample_tokens(proposed.detach(), view.extra["uniform"][view.extra["chosen"]])
-        score = self.score(model.compute_hidden(replace(view.inputs, tokens=tokens))[view.valid])
+        with torch.no_grad():
+            parts = split_logits(proposed, view.extra["uniform"][view.extra["chosen"]])
+            tokens[view.extra["chosen"]] = torch.cat([_sample_tokens(*part) for part in parts])
+        score = self.score(view.select_valid(model.compute_hidden(replace(view.inputs, tokens=tokens))))
         # The softmax of two logits, one of them zero, is the sigmoid of the other.
-        return torch.cat([torch.zeros_like(score), score], dim=-1), (tokens != view.targets)[view.valid].long()
+        return torch.cat([torch.zeros_like(score), score], dim=-1), view.select_valid(tokens != view.targets).long()
+
+
+def _sum_cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor]:
+    return (F.cross_entropy(logits.float(), targets, reduction="sum"),)
 
 
 def _sample_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -159,12 +166,11 @@ class _GeneratorModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.heads = options.heads
 
-    def forward(self, inputs: Inputs, asked: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs, asked: Tensor) -> Logits:
         """Returns logits ``[asked, vocabulary]`` at the places where ``asked``, ``[batch, length]``, is True."""
         dim, position = self.table.embedding_dim, inputs.position
-        position = (
-            torch.arange(inputs.tokens.shape[1], device=inputs.tokens.device)[None] if position is None else position
-        )
+        if position is None:
+            position = torch.arange(inputs.tokens.shape[1], device=inputs.tokens.device)[None]
         x = self.table(inputs.tokens) * math.sqrt(dim)
         x = x + _encode_positions(position, dim).to(x.dtype)
         masked = None
@@ -173,7 +179,7 @@ class _GeneratorModel(nn.Module):
             masked = inputs.segment[:, :, None] != inputs.segment[:, None, :]
             masked = masked.repeat_interleave(self.heads, dim=0)
         y = self.layers(x, masked)
-        return F.linear(y[asked], self.table.weight, self.bias)
+        return Logits(y[asked], self.table.weight, self.bias)
 
 
 def _encode_positions(positions: Tensor, dim: int) -> Tensor:

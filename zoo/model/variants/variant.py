@@ -14,6 +14,7 @@ from zoo.model.head import Head
 from zoo.model.initialization import Initialization
 from zoo.model.inputs import Inputs
 from zoo.model.interfaces import Component
+from zoo.model.logits import Logits
 from zoo.model.plan import ModelPlan
 from zoo.model.projections import BatchedLinear, OutputLinear
 from zoo.model.stack import Layer, LayerCache, Stack
@@ -65,10 +66,21 @@ class Variant(nn.Module, ABC):
         Raises:
             Refused: if the model has no head.
         """
+        out: Tensor = self._require_head()(hidden)
+        return out
+
+    def defer_logits(self, hidden: Tensor) -> Tensor | Logits:
+        """Computes logits of hidden states ``[rows, dim]``, or defers them if they do not fit into one chunk.
+
+        Raises:
+            Refused: if the model has no head.
+        """
+        return self._require_head().defer(hidden).simplify()
+
+    def _require_head(self) -> Head:
         if self.head is None:
             raise Refused("logits need a model with a head: got model.head=null")
-        out: Tensor = self.head(hidden)
-        return out
+        return self.head
 
     def freeze_head(self) -> None:
         """Freezes the parameters that only the head has, for objectives that do not use logits."""
