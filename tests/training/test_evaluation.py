@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, load_model
-from torch import Tensor
 
 from zoo.config.checking import CheckedConfig
 from zoo.config.data_and_objective import make_objective
@@ -157,13 +156,14 @@ def test_bits_per_parameter_are_what_is_not_missing(pairs: Callable[..., Checked
 
 def contents(views: Iterable[View]) -> list[tuple[list[int], ...]]:
     """Of each row what is read, which places are asked, and for what; without padding."""
-    return [
-        (tokens[segment >= 0].tolist(), valid.nonzero()[:, 0].tolist(), targets[valid].tolist())
-        for view in views
-        for tokens, segment, valid, targets in zip(
-            view.inputs.tokens, cast("Tensor", view.inputs.segment), view.valid, view.targets, strict=True
-        )
-    ]
+    found = []
+    for view in views:
+        tokens, segment = view.inputs.tokens, view.inputs.segment
+        real = torch.ones_like(view.valid) if segment is None else segment >= 0
+        for row, valid in enumerate(view.valid):
+            targets = view.targets[row, valid].tolist()
+            found.append((tokens[row, real[row]].tolist(), valid.nonzero()[:, 0].tolist(), targets))
+    return found
 
 
 @pytest.mark.parametrize("objective", ["masked_lm", "next_sentence"])

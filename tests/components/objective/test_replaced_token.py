@@ -153,15 +153,14 @@ def test_documents_keep_to_themselves_in_the_generator(
         objective.generator.train(mode)
         with torch.set_grad_enabled(mode):
             everywhere = torch.ones_like(tokens, dtype=torch.bool)
-            packed = (
-                objective.generator(Inputs(tokens, segment, position), everywhere).materialize().view(*tokens.shape, -1)
-            )
+            logits = objective.generator(Inputs(tokens, segment, position), everywhere).materialize()
+            packed = logits.view(*tokens.shape, -1)
             for row, lengths in enumerate(LENGTHS):
                 at = 0
                 for length in lengths:
                     own = slice(at, at + length)
                     alone = Inputs(tokens[row : row + 1, own], torch.zeros(1, length), torch.arange(length)[None])
-                    logits = objective.generator(alone, torch.ones(1, length, dtype=torch.bool))
+                    logits = objective.generator(alone, torch.ones(1, length, dtype=torch.bool)).materialize()
                     torch.testing.assert_close(packed[row, own], logits, atol=1e-5, rtol=1e-5)
                     at += length
 
