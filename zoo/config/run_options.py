@@ -21,6 +21,7 @@ RUN_OPTIONS = (
     Option("checkpoint_seconds", Maybe(Scalar(float)), 60.0),
     Option("precision", Choice(("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"))),
     Option("threads", Maybe(Scalar(int))),
+    Option("compile", Scalar(bool), False),
     Option("examples", Scalar(int)),
     Option("label", Scalar(str), ""),
     Option("runs", Scalar(str)),

@@ -24,6 +24,8 @@ class Component(nn.Module, ABC):
     """True for ``none``: the layer has no such sublayer, and no norm for it."""
     expected_failures: ClassVar[Mapping[str, str]] = {}
     """Checks of ``zoo check`` that the component cannot pass, with the reasons."""
+    graph_break: ClassVar[str] = ""
+    """Reason why ``torch.compile`` leaves a part of it out; empty if its layer is one graph."""
 
     def flops(self, mask: Mask) -> int:
         """Counts the forward operations that the method needs for one row.

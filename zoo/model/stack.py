@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.checks import Refused
 from zoo.model.cache import Cache
+from zoo.model.compilation import compile_function, find_graph_breaks
 from zoo.model.interfaces import Attention, FeedForward, Norm, Position, Residual, Sublayer
 from zoo.model.mask import Mask, Tokens
 
@@ -56,6 +57,9 @@ class Layer(nn.Module):
         self.place = place
         self.dropout = nn.Dropout(dropout)
 
+    compiled: tuple[bool, bool] | None = None
+    """How training calls it compiled: as one graph, with variable sizes (``compile_function``); None: not compiled."""
+
     def forward(
         self,
         x: Tensor,
@@ -79,6 +83,20 @@ class Layer(nn.Module):
         Returns:
             a tensor of the shape of ``x``.
         """
+        run = compile_function(Layer._run, *self.compiled) if self.compiled and self.training else Layer._run
+        out: Tensor = run(self, x, mask, position, no_position, memory, cross_mask, cache)
+        return out
+
+    def _run(
+        self,
+        x: Tensor,
+        mask: Mask,
+        position: Position,
+        no_position: Position,
+        memory: Tensor | None,
+        cross_mask: Mask | None,
+        cache: LayerCache | None,
+    ) -> Tensor:
         sublayers: list[Sublayer] = []
         own, across = (cache.attention, cache.cross) if cache is not None else (None, None)
         if (attention := self.attention) is not None:
@@ -198,6 +216,15 @@ class Stack(nn.Module):
         biased = [item for item in layers if item.attention is not None and "bias" in item.attention.position_hooks]
         entrance += sum(positions[layer.place].flops(mask) for layer in biased)
         return entrance + sum(layer.flops(mask, cross_mask) for layer in layers)
+
+    def compile_layers(self, is_dynamic: bool) -> None:
+        """Lets training call the layers compiled; evaluation and decoding, whose sizes vary, do not.
+
+        Args:
+            is_dynamic: whether the sizes of batches vary, so that one graph must serve all of them.
+        """
+        for layer in self.list_distinct_layers():
+            layer.compiled = (not find_graph_breaks(layer), is_dynamic)
 
     def create_caches(self, capacity: int, source: int = 0) -> list[LayerCache]:
         """Creates empty caches, one for each applied layer."""

@@ -34,6 +34,7 @@ class RunConfig:
         checkpoint_seconds: seconds between checkpoints; None if only steps count.
         precision: precision of Lightning's trainer.
         threads: CPU threads; None for the default of torch.
+        compile: whether training calls the layers compiled by ``torch.compile``.
         examples: predictions that the result keeps.
         label: name of the run in progress lines.
         runs: folder of all runs.
@@ -58,6 +59,7 @@ class RunConfig:
     checkpoint_seconds: float | None
     precision: str
     threads: int | None
+    compile: bool
     examples: int
     label: str
     runs: str
@@ -74,6 +76,7 @@ class RunConfig:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Returns the config of a complete mapping, as in ``config.yaml``."""
+        values = {"compile": False, **values}  # which configs lack that are older than this option
         sections: dict[str, Any] = {
             "model": ModelConfig.from_mapping(values["model"]),
             "data": DataConfig.from_mapping(values["data"]),
@@ -106,6 +109,8 @@ class RunConfig:
     def hash(self) -> str:
         """Hash of the config, which names the run folder; equal configs share one run."""
         values = {key: value for key, value in self.as_mapping().items() if key not in NOT_THE_RUN}
+        if not self.compile:  # runs keep the names that they had before there was this option
+            del values["compile"]
         return hashlib.sha256(json.dumps(_normalize_numbers(values), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -22,6 +22,7 @@ from zoo.system.files import compute_digest, replace_file, write_file
 from zoo.system.signals import Interrupted, Interruption
 from zoo.training.batches import TrainingBatches, ValidationViews, make_loader
 from zoo.training.checkpoints import Checkpoints, find_checkpoint
+from zoo.training.compile_model import compile_model
 from zoo.training.depth_statistics import DepthStatistics
 from zoo.training.evaluation import Evaluation
 from zoo.training.gather import gather_job
@@ -58,6 +59,8 @@ def _fit(job: Job, claim: Claim | None, interruption: Interruption) -> RunResult
     evaluation = Evaluation(job.objective, prepared.form, job.model.vocabulary, predicted)
     optimizer, schedule = import_target(config.optimizer), import_target(config.schedule)()
     module = Training(job.model, job.objective, evaluation, optimizer, schedule, config.seed)
+    if config.compile:
+        compile_model(job.model, prepared.form)
     checkpoint, resumed = find_checkpoint(job.folder, main=claim is not None)
     trainer = _make_trainer(job, resumed, claim, interruption)
     share = find_share(trainer)

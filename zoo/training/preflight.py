@@ -1,10 +1,11 @@
-"""Checks that need Lightning, made before a run folder is created."""
+"""Checks of the trainer and of the compiler, made before a run folder is created."""
 
 from __future__ import annotations
 
 from zoo.checks import Refused, require
 from zoo.config.targets import import_target
 from zoo.runs.run_config import RunConfig
+from zoo.training.compile_model import require_compiler
 from zoo.training.fit import silence_lightning
 from zoo.training.sharded_strategy import ShardedStrategy
 
@@ -13,12 +14,14 @@ _FUSED = ("torch.optim.Adam", "torch.optim.AdamW")
 
 
 def require_trainer(config: RunConfig) -> None:
-    """Requires that Lightning accepts the section ``trainer``, by making a trainer once.
+    """Requires that Lightning accepts the section ``trainer``, by making a trainer once, and a compiler if it compiles.
 
     Raises:
         Refused: with the error of Lightning about accelerator, devices or strategy; if there are more devices than
             rows in a batch; or if precision or optimizer cannot be used with shards.
     """
+    if config.compile:
+        require_compiler()
     silence_lightning()
     bare = config.trainer.replace_arguments(
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, max_steps=1

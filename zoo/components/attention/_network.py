@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,14 @@ class RecurrentNetwork(Recurrent):
         states: number of state tensors ``[batch, hidden_size]`` of the network.
     """
 
+    graph_break: ClassVar[str] = "torch.compile does not support recurrent networks of torch.nn"
+
     def __init__(self, network: nn.LSTM | nn.GRU, dim: int, states: int) -> None:
         super().__init__()
         self.network, self.states = network, states
         self.output = OutputLinear(network.hidden_size, dim, bias=False)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def mix(self, x: Tensor, rows: PackedRows, position: Position, state: State) -> tuple[Tensor, State]:
         """Runs the network over ``x``; the state is that of the network, ``states`` times ``[batch, hidden_size]``."""
         x = x.to(self.output.weight.dtype)

@@ -35,6 +35,7 @@ class FourierMixing(Attention):
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    graph_break: ClassVar[str] = "the lengths of packed documents are known only at run time"
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, norm: Callable[[int], Norm], *, unitary: bool = False
@@ -47,6 +48,11 @@ class FourierMixing(Attention):
         segment = mask.query.segment
         if segment is None:
             return self._mix(x)
+        mixed: Tensor = self._mix_documents(x, segment)
+        return mixed
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _mix_documents(self, x: Tensor, segment: Tensor) -> Tensor:
         documents = PackedDocuments(segment)
         rows = documents.unpack(x)  # [documents, longest, dim]
         mixed = torch.zeros_like(rows)

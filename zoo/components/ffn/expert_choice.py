@@ -37,6 +37,7 @@ class ExpertChoice(FeedForward):
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    graph_break: ClassVar[str] = "the lengths of packed documents are known only at run time"
 
     def __init__(
         self,
@@ -61,7 +62,12 @@ class ExpertChoice(FeedForward):
         scores = self.router(x).softmax(dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
         if tokens.segment is None:
             return self._mix(x, scores, None)
-        documents = PackedDocuments(tokens.segment.expand(x.shape[:2]))
+        mixed: Tensor = self._mix_documents(x, scores, tokens.segment.expand(x.shape[:2]))
+        return mixed
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _mix_documents(self, x: Tensor, scores: Tensor, segment: Tensor) -> Tensor:
+        documents = PackedDocuments(segment)
         return documents.pack(self._mix(documents.unpack(x), documents.unpack(scores), documents.lengths))
 
     def _mix(self, x: Tensor, scores: Tensor, lengths: Tensor | None) -> Tensor:

@@ -38,6 +38,7 @@ class SoftMoe(FeedForward):
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"full", "packed"})
+    graph_break: ClassVar[str] = "the lengths of packed documents are known only at run time"
 
     def __init__(
         self,
@@ -59,7 +60,12 @@ class SoftMoe(FeedForward):
         """Maps ``[batch, length, dim]`` to the same shape."""
         if tokens.segment is None:
             return self._mix(x, None)
-        documents = PackedDocuments(tokens.segment.expand(x.shape[:2]))
+        mixed: Tensor = self._mix_documents(x, tokens.segment.expand(x.shape[:2]))
+        return mixed
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _mix_documents(self, x: Tensor, segment: Tensor) -> Tensor:
+        documents = PackedDocuments(segment)
         return documents.pack(self._mix(documents.unpack(x), documents.lengths))
 
     def _mix(self, x: Tensor, lengths: Tensor | None) -> Tensor:
