@@ -54,7 +54,7 @@ class PromptReader:
         chosen: dict[str, Any] = {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
         self._inputs, self.logits = replace(self._inputs, **chosen), self.logits[rows]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _read(self) -> Tensor:
         return self._model.logits(self._model.compute_hidden(self._inputs, self._caches)[:, -1])
 

@@ -16,7 +16,8 @@ class Cache:
     """Cache of one attention: tensors with a sequence dimension and their tokens, or a recurrent state.
 
     Tensors with a sequence dimension are ``[batch, …, length, width]`` and are stored in a ring buffer: the token that
-    arrived at ``index`` has slot ``index % capacity``. So a full cache and that of a window are one class.
+    arrived at ``index`` has slot ``index % capacity``. So a full cache and that of a window are one class. Memory is
+    allocated once; until the ring is full, slices of it are written and returned.
 
     Attributes:
         capacity: tokens that are kept; older ones are overwritten.
@@ -29,9 +30,7 @@ class Cache:
         self.capacity = capacity
         self.state: tuple[Tensor, ...] = ()
         self._items: tuple[Tensor, ...] = ()
-        self._index = torch.empty(0, dtype=torch.long)  # [capacity] once allocated
-        self._position = torch.empty(0, 0, dtype=torch.long)  # [batch, capacity]
-        self._segment: Tensor | None = None  # [batch, capacity] once a token has a segment
+        self._tokens: Tokens | None = None  # tokens of the used slots; replaced, never changed, since layers share them
         self._count = 0  # tokens that have arrived, overwritten ones included
 
     @property
@@ -48,66 +47,77 @@ class Cache:
             mask: mask among the new tokens.
         Returns:
             the items of cached and new tokens ``[batch, …, cached + length, width]``, and ``mask`` with these tokens
-            as its keys.
+            as its keys. Layers that pass the same mask and have cached the same tokens get the same one.
         """
-        fresh = mask.key.length
+        fresh, count = mask.key.length, self._count
         if not self._items:
-            self._allocate(items, mask.key)
-        if self._count + fresh <= self.capacity or fresh == 1:
-            self._write(items, mask.key)
-            return self._get_items(), replace(mask, key=self._get_tokens())
-        # The chunk overwrites tokens that its first queries still attend to: return old and new items before writing.
-        old = self._get_items() if self._count else tuple(item[..., :0, :] for item in items)
-        both = tuple(torch.cat(pair, dim=-2) for pair in zip(old, items, strict=True))
-        key = _concatenate(self._get_tokens(), mask.key) if self._count else mask.key
-        self._write(items, mask.key)
-        return both, replace(mask, key=key)
+            self._items = tuple(item.new_zeros(*item.shape[:-2], self.capacity, item.shape[-1]) for item in items)
+        # A chunk may overwrite tokens that its first queries still attend to: then return old and new items together.
+        is_wrapping = fresh > 1 and count + fresh > self.capacity
+        returned = tuple(map(_join, self._get_items(), items)) if is_wrapping else ()
+        self._write(items, fresh)
+        before, capacity = self._tokens, self.capacity
+        self._tokens, mask = mask.keep(("cached", before, count, capacity), lambda: _add(before, count, capacity, mask))
+        return returned if is_wrapping else self._get_items(), mask
 
     def select(self, rows: Tensor) -> None:
         """Keeps these rows of the batch ``[new_batch]``, in this order; a row may occur several times (beam search)."""
         self._items = tuple(item[rows] for item in self._items)
         self.state = tuple(item[rows] for item in self.state)
-        if self._items:
-            self._position = self._position[rows]
-        if self._segment is not None:
-            self._segment = self._segment[rows]
+        if self._tokens is not None:
+            self._tokens = self._tokens.select_rows(rows)
 
-    def _allocate(self, items: tuple[Tensor, ...], tokens: Tokens) -> None:
-        self._items = tuple(item.new_zeros(*item.shape[:-2], self.capacity, item.shape[-1]) for item in items)
-        self._index = tokens.index.new_zeros(self.capacity)
-        self._position = tokens.position.new_zeros(len(items[0]), self.capacity)
-
-    def _write(self, items: tuple[Tensor, ...], tokens: Tokens) -> None:
-        last = min(tokens.length, self.capacity)  # of a longer chunk, only the last tokens remain
+    def _write(self, items: tuple[Tensor, ...], fresh: int) -> None:
+        last = min(fresh, self.capacity)  # of a longer chunk, only the last tokens remain
+        self._count += fresh
         if last == 0:
             return
-        start = self._count + tokens.length - last
-        slots = torch.arange(start, start + last, device=self._index.device) % self.capacity
-        for kept, item in zip(self._items, items, strict=True):
-            kept[..., slots, :] = item[..., -last:, :]  # [batch, …, last, width]
-        self._index[slots] = tokens.index[-last:]
-        self._position[:, slots] = tokens.position[:, -last:]
-        if tokens.segment is not None and self._segment is None:
-            self._segment = torch.zeros_like(self._position)
-        if self._segment is not None:
-            self._segment[:, slots] = 0 if tokens.segment is None else tokens.segment[:, -last:]
-        self._count += tokens.length
+        start = (self._count - last) % self.capacity
+        if start + last <= self.capacity:
+            for kept, item in zip(self._items, items, strict=True):
+                kept[..., start : start + last, :] = item[..., -last:, :] if last < fresh else item
+        else:
+            slots = torch.arange(start, start + last, device=items[0].device) % self.capacity
+            for kept, item in zip(self._items, items, strict=True):
+                kept[..., slots, :] = item[..., -last:, :]  # [batch, …, last, width]
 
     def _get_items(self) -> tuple[Tensor, ...]:
-        used = min(self._count, self.capacity)
-        return tuple(item[..., :used, :] for item in self._items)
-
-    def _get_tokens(self) -> Tokens:
-        used = min(self._count, self.capacity)
-        segment = None if self._segment is None else self._segment[:, :used]
-        return Tokens(self._index[:used], self._position[:, :used], segment)
+        if self._count >= self.capacity:
+            return self._items
+        return tuple(item[..., : self._count, :] for item in self._items)
 
 
-def _concatenate(old: Tokens, new: Tokens) -> Tokens:
-    rows = len(old.position)
-    index = torch.cat([old.index, new.index])
-    position = torch.cat([old.position, new.position.expand(rows, -1)], dim=1)
-    if old.segment is None and new.segment is None:
-        return Tokens(index, position)
-    segments = [t.position.new_zeros(rows, t.length) if t.segment is None else t.segment for t in (old, new)]
-    return Tokens(index, position, torch.cat(segments, dim=1))
+def _join(old: Tensor, new: Tensor) -> Tensor:
+    return torch.cat([old, new], dim=-2) if old.shape[-2] else new
+
+
+def _add(before: Tokens | None, count: int, capacity: int, mask: Mask) -> tuple[Tokens, Mask]:
+    """Adds the tokens ``mask.key`` to those of a ring.
+
+    Args:
+        before: tokens of the slots; None: no token has arrived.
+        count: number of tokens that have arrived before.
+        capacity: number of slots.
+        mask: mask among the new tokens.
+    Returns:
+        the tokens of the slots, and the mask with the tokens that :meth:`Cache.extend` returns.
+    """
+    new, used = mask.key, min(count, capacity)
+    if before is None or used == 0:
+        before, both = new, new
+    else:
+        before = before.select(0, used)
+        both = before.append(new) if new.length else before
+    if both.length <= capacity:
+        kept = both
+    else:
+        # The token that arrived last in each slot: the slot's own, or a new one, which follows those of the slots.
+        last = count + new.length - 1
+        arrived = last - (last - torch.arange(capacity, device=new.index.device)) % capacity
+        kept = both.gather(torch.where(arrived >= count, used + arrived - count, arrived % capacity))
+    seen = both if new.length > 1 else kept
+    if seen is mask.key:
+        return kept, mask
+    if mask.query.length == 1 and mask.causal:  # the query is the newest token: none that is cached comes after it
+        return kept, replace(mask, key=seen, causal=False, prefix=None, is_newest=True)
+    return kept, replace(mask, key=seen)

@@ -13,7 +13,7 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokens:
     """Order, positions and segments of the tokens of a batch of rows.
 
@@ -54,10 +54,43 @@ class Tokens:
         starts = (None if known is None else known + first for known in (self.start, self.first_position))
         return Tokens(self.index[first:stop], self.position[:, first:stop], segment, *starts)
 
+    def append(self, new: Tokens) -> Tokens:
+        """Returns these tokens followed by ``new``."""
+        index, position = torch.cat([self.index, new.index]), _join(self.position, new.position)
+        segments = (self.segment, new.segment)
+        segment = None if segments == (None, None) else _join(*(x.get_segment(len(position)) for x in (self, new)))
+        start = self.start if _continues(self.start, self.length, new.start) else None
+        first = self.first_position if _continues(self.first_position, self.length, new.first_position) else None
+        return Tokens(index, position, segment, start, first)
+
+    def gather(self, columns: Tensor) -> Tokens:
+        """Returns the tokens of these columns ``[length]`` of each row."""
+        segment = None if self.segment is None else self.segment[:, columns]
+        return Tokens(self.index[columns], self.position[:, columns], segment)
+
+    def select_rows(self, rows: Tensor) -> Tokens:
+        """Returns the tokens of these rows of the batch ``[new_batch]``."""
+        position = self.position if len(self.position) == 1 else self.position[rows]
+        return replace(self, position=position, segment=None if self.segment is None else self.segment[rows])
+
+    def get_segment(self, rows: int) -> Tensor:
+        """Returns the segments ``[batch, length]``; 0 if there are none."""
+        return self.position.new_zeros(rows, self.length) if self.segment is None else self.segment
+
     @property
     def length(self) -> int:
         """Number of tokens in a row."""
         return len(self.index)
+
+
+def _join(first: Tensor, second: Tensor) -> Tensor:
+    """Concatenates ``[batch or 1, length]`` along the length."""
+    rows = max(len(first), len(second))
+    return torch.cat([x if len(x) == rows else x.expand(rows, -1) for x in (first, second)], dim=1)
+
+
+def _continues(start: int | None, length: int, after: int | None) -> bool:
+    return start is not None and after == start + length
 
 
 @dataclass(frozen=True)
@@ -74,6 +107,7 @@ class Mask:
         prefix: ``[batch]``; every query may attend to the first ``prefix`` keys of its row, even if ``causal``.
         block: tokens in a block of positions (block-local attention); None is no blocks.
         look_back: with blocks, a query attends to keys at most so many blocks away.
+        is_newest: whether the only query is the newest of the keys, and the others are the last ones before it.
     """
 
     query: Tokens
@@ -83,6 +117,7 @@ class Mask:
     prefix: Tensor | None = None
     block: int | None = None
     look_back: int = 0
+    is_newest: bool = False
     _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def keep(self, name: Any, make: Callable[[], T]) -> T:
@@ -108,7 +143,7 @@ class Mask:
     def is_plain(self) -> bool:
         """True if ``causal`` alone describes the mask, so that a kernel needs no mask tensor."""
         same = self.query is self.key
-        limited = self.window is not None and not (same and self.window >= self.key.length)
+        limited = self.window is not None and not ((same or self.is_newest) and self.window >= self.key.length)
         padded = self.query.segment is not None or self.key.segment is not None
         return (same or not self.causal) and not padded and not limited and self.prefix is None and self.block is None
 
