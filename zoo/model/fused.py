@@ -24,7 +24,8 @@ def rotate_halves(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     if _has_fused_kernels(x):
         return x * cos + torch.cat([-x[..., x.shape[-1] // 2 :], x[..., : x.shape[-1] // 2]], dim=-1) * sin
-    return _apply(_RotateHalves, x.to(cos.dtype), cos, sin)
+    x = x.to(cos.dtype)
+    return _apply(_RotateHalves, x, cos, sin) if torch.is_grad_enabled() else _rotate_halves(x, cos, sin)
 
 
 class _RotateHalves(torch.autograd.Function):
@@ -33,15 +34,19 @@ class _RotateHalves(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        half, rotated = x.shape[-1] // 2, x * cos
-        rotated[..., :half].addcmul_(x[..., half:], sin[..., half:], value=-1)
-        rotated[..., half:].addcmul_(x[..., :half], sin[..., half:])
-        return rotated
+        return _rotate_halves(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
         return _apply(_RotateHalves, gradients[0], cos, -sin), None, None
+
+
+def _rotate_halves(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half, rotated = x.shape[-1] // 2, x * cos
+    rotated[..., :half].addcmul_(x[..., half:], sin[..., half:], value=-1)
+    rotated[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return rotated
 
 
 def normalize_rms(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
@@ -56,7 +61,7 @@ def normalize_rms(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """
     if weight is None or x.dtype != weight.dtype or x.dtype.itemsize < 4 or _has_fused_kernels(x):
         return F.rms_norm(x, x.shape[-1:], weight, eps)
-    return _apply(_NormalizeRms, x, weight, eps)
+    return _apply(_NormalizeRms, x, weight, eps) if torch.is_grad_enabled() else _normalize_rms(x, weight, eps)[0]
 
 
 class _NormalizeRms(torch.autograd.Function):
@@ -68,12 +73,10 @@ class _NormalizeRms(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        inverse = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()  # [..., 1]
+        normalized, inverse = _normalize_rms(x, weight, eps)
         ctx.save_for_backward(x, weight, inverse)
         ctx.eps = eps
-        normalized: Tensor = x * inverse
-        return normalized.mul_(weight)
+        return normalized
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -87,6 +90,13 @@ class _NormalizeRms(torch.autograd.Function):
             of_weight = (gradient * normalized).reshape(-1, x.shape[-1]).sum(dim=0)
         mean = (scaled * normalized).mean(dim=-1, keepdim=True)
         return torch.addcmul(scaled, normalized, mean, value=-1) * inverse, of_weight, None
+
+
+def _normalize_rms(x: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Returns the normalized features and the inverse of their root mean square, ``[…, 1]``."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    inverse = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    return (x * inverse).mul_(weight), inverse
 
 
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:

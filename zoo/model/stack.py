@@ -100,12 +100,15 @@ class Layer(nn.Module):
         sublayers: list[Sublayer] = []
         own, across = (cache.attention, cache.cross) if cache is not None else (None, None)
         if (attention := self.attention) is not None:
-            sublayers.append(lambda x: self.dropout(attention(x, x, mask, position, own)))
+            sublayers.append(lambda x: self._drop(attention(x, x, mask, position, own)))
         if (cross := self.cross) is not None and memory is not None and cross_mask is not None:
-            sublayers.append(lambda x: self.dropout(cross(x, memory, cross_mask, no_position, across)))
+            sublayers.append(lambda x: self._drop(cross(x, memory, cross_mask, no_position, across)))
         if (ffn := self.ffn) is not None:
-            sublayers.append(lambda x: self.dropout(ffn(x, mask.query)))
+            sublayers.append(lambda x: self._drop(ffn(x, mask.query)))
         return self.residual(x, sublayers)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return self.dropout(x) if self.training else x  # a call that does nothing costs as much as a small operation
 
     @property
     def sublayers(self) -> int:
