@@ -25,6 +25,7 @@ from zoo.runs.run_result import RunResult
 from zoo.runs.run_start import RunStart
 from zoo.system.files import Damaged
 from zoo.training import run as run_module
+from zoo.training.lightning_module import Training
 from zoo.training.run import run_folder, train
 
 # Everything that is drawn matters: which tokens are hidden, which features dropped, in two micro-batches a step.
@@ -44,6 +45,33 @@ def test_the_same_config_is_trained_once(documents: Callable[..., CheckedConfig]
     assert train(documents("steps=2")) == first
     with pytest.raises(RuntimeError, match="trained again"):
         train(documents("steps=2", "seed=1"))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_deterministic_kernels_are_used_in_their_run_only_and_after_an_interruption(
+    asked: bool, documents: Callable[..., CheckedConfig], stops: type[Stops], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def take(module: Training, *given: Any) -> Any:
+        used.append(torch.are_deterministic_algorithms_enabled())
+        return step(module, *given)
+
+    step = Training.training_step
+    monkeypatch.setattr(Training, "training_step", take)
+    lines = [*RANDOM, "steps=6", *(["+trainer.deterministic=true"] if asked else [])]
+    undisturbed = train(documents(*lines, runs="undisturbed"))
+    stops.what, stops.step = KeyboardInterrupt(), 4
+    with pytest.raises(KeyboardInterrupt):
+        train(documents(*lines))
+    assert not torch.are_deterministic_algorithms_enabled()
+    stops.what = None
+    resumed = train(documents(*lines))
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert set(used) == {asked}
+    assert undisturbed is not None
+    assert resumed is not None
+    assert resumed.get_metric("loss") == undisturbed.get_metric("loss")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +88,17 @@ def hash_data(config: RunConfig) -> str:
     return prepare_data(config).fingerprint
 
 
+@contextlib.contextmanager
+def _restore_determinism() -> Iterator[None]:
+    """Restores the choice of deterministic kernels, which Lightning makes for the process and never takes back."""
+    enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+
+
+@_restore_determinism()
 def train(checked: CheckedConfig, *, wait: bool = True) -> RunResult | None:
     """Trains a run, or returns its existing result; an interrupted run resumes from its last checkpoint.
 
