@@ -94,3 +94,34 @@ def test_what_was_handed_out_before_a_chunk_is_not_changed_by_it(first: int) -> 
     step(cache, 0, first)
     kept, mask = step(cache, first, 6)
     assert kept[0, 0, :, 0].tolist() == mask.key.index.tolist() == list(range(first + 6))
+
+
+@pytest.mark.parametrize(("capacity", "window"), [(20, None), (20, 12), (4, 4)])
+def test_the_newest_token_needs_no_mask(capacity: int, window: int | None) -> None:
+    """Neither in a full cache, nor in the ring of a window."""
+    cache = Cache(capacity)
+    for start in range(9):
+        _, mask = step(cache, start, 1)
+        mask = mask.restrict_window(window)
+        assert mask.is_plain
+        assert mask.materialize().all()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_newest_token_needs_a_mask_for_padding_and_for_a_window_smaller_than_the_cache(padded: bool) -> None:
+    cache = Cache(20)
+    step(cache, 0, 5, torch.tensor([[-1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]) if padded else None)
+    _, mask = step(cache, 5, 1, torch.zeros(BATCH, 1, dtype=torch.long) if padded else None)
+    mask = mask if padded else mask.restrict_window(3)
+    assert not mask.is_plain
+    assert not mask.materialize().all()
+
+
+def test_layers_with_the_same_tokens_share_a_mask() -> None:
+    caches = [Cache(8), Cache(8), Cache(3)]
+    for start, length in ((0, 2), (2, 1), (3, 1)):
+        row = Tokens.from_length(length, start=start)
+        mask = Mask(row, row, causal=True)
+        one, two, ring = (cache.extend((torch.zeros(BATCH, 1, length, 1),), mask)[1] for cache in caches)
+        assert one is two
+        assert (one is ring) == (start == 0), "the first chunk is its own mask; later, each capacity has its mask"
