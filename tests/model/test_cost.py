@@ -250,6 +250,14 @@ def test_activations_are_what_a_cpu_keeps(name: str, over: tuple[str, ...]) -> N
     )
 
 
+def test_what_layers_share_counts_for_their_stack() -> None:
+    """The first layer saves the rotary tables; its attention needs no more than that of the others."""
+    model = build_on_meta(preset("llama", "model.layers=3"), VOCABULARY)
+    found = measure_activations(model, LENGTH, SOURCE)
+    assert len({found[layer.attention] for layer in model.reader.list_distinct_layers() if layer.attention}) == 1
+    assert found[model.reader] > 0
+
+
 def test_of_layers_that_are_alike_two_are_run(tiny: Callable[..., dict[str, Any]]) -> None:
     """The sum is that of running all of them; afterwards they are all there."""
     local = {"at": [1, 3], "attention": {"scores": {"window": 5}}}

@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from zoo.model.inputs import Inputs
-from zoo.model.stack import Layer
+from zoo.model.stack import Layer, Stack
 from zoo.model.variants.variant import Variant
 
 Bytes = Counter[nn.Module]
@@ -29,7 +29,8 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 def measure_activations(model: Variant, length: int, source: int) -> Bytes:
     """Measures what autograd saves for the backward pass of one row, by the module that saves it first.
 
-    The forward pass ends at the logits, or at the hidden states without a head. Parameters and buffers do not count.
+    What the first of equal layers saves for the others, too, such as rotary tables, counts for their stack. The
+    forward pass ends at the logits, or at the hidden states without a head. Parameters and buffers do not count.
 
     Args:
         model: a model on the meta device, in training or evaluation mode.
@@ -43,7 +44,21 @@ def measure_activations(model: Variant, length: int, source: int) -> Bytes:
 
     with run_distinct_layers(model, 2) as stands:
         kept = measure_saved_tensors(model, run)
+        for stack in model.get_stacks().values():
+            if stack.depth == len(stack.layers):  # each layer runs once
+                _move_shared_tensors(kept, stack)
     return _extend_to_all(kept, stands)
+
+
+def _move_shared_tensors(kept: Bytes, stack: Stack) -> None:
+    """Counts for the stack what the first of equal layers saves beyond the others."""
+    first: dict[Hashable, Layer] = {}
+    for layer in stack.list_distinct_layers():
+        one = first.setdefault(get_structure(layer), layer)
+        for module, likewise in zip(one.modules(), layer.modules(), strict=True):
+            shared = max(0, kept[module] - kept[likewise])
+            kept[module] -= shared
+            kept[stack] += shared
 
 
 def measure_caches(model: Variant, length: int, source: int) -> Bytes:
